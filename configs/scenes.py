@@ -1,0 +1,34 @@
+"""The quickstart's config: the same losses, with the context that a patch lacks.
+
+Command:  python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
+Minutes:  (to be measured)
+Numbers:  (to be measured)
+
+A patch cannot know by itself that the dog should be left of the boat. So the patch head also sees the other patches
+(one attention layer), the whole image, products with the prompt and its own place; the global and the reason head pool
+the same evidence. The patch ranking runs where there is something to rank: the places that are labelled unfaithful.
+"""
+
+import dataclasses
+
+from tipai_jax.cli import load_config
+from tipai_jax.config import Config, SeesConfig
+
+
+def get_config() -> Config:
+    base = load_config("base.py")
+    sees = SeesConfig(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
+    return dataclasses.replace(
+        base,
+        workdir="runs/quickstart",
+        model=dataclasses.replace(
+            base.model,
+            dropout=0.1,
+            global_sees=sees,
+            patch_sees=sees,
+            reason_sees=sees,
+        ),
+        loss=dataclasses.replace(base.loss, score_space="logit", patch_over="unfaithful", faithfulness_over="both"),
+        optim=dataclasses.replace(base.optim, peak_lr=1e-3, warmup_steps=200),
+        data=dataclasses.replace(base.data, batch_size=128, epochs=12, full_at_epoch=3),
+    )

@@ -1,0 +1,302 @@
+"""Every choice a run can make, as frozen dataclasses that check themselves, and their way to JSON and back.
+
+Owns the names, the defaults (those of the plan, `seeds/stage_a_auditor_scorer.md`), what is allowed, and which fields
+must agree when a run goes on. Knows nothing of jax, of files or of the command line (`cli.py`), so that importing it
+costs nothing.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from tipai_jax.errors import UserError
+
+__all__ = [
+    "FREE_FIELDS",
+    "CheckpointConfig",
+    "Config",
+    "DataConfig",
+    "LogConfig",
+    "LossConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "SeesConfig",
+    "TargetsConfig",
+    "differences",
+    "flatten",
+    "from_json",
+    "to_json",
+]
+
+FREE_FIELDS = ("store", "workdir", "log", "targets")
+"""Fields that may change when a run goes on: where things lie (the store is compared by digest), what is reported, and what
+is asked of the result."""
+
+
+def _require(fine: bool, name: str, value: Any, allowed: str) -> None:
+    if not fine:
+        raise UserError(f"config: {name} is {value!r}; allowed is {allowed}")
+
+
+def _number(value: Any, *, low: float, high: float = math.inf, open_low: bool = False) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return False
+    return (low < value if open_low else low <= value) and value <= high
+
+
+def _whole(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _check_choices(config: Any, room: str) -> None:
+    for name, hint in typing.get_type_hints(type(config)).items():
+        value = getattr(config, name)
+        if typing.get_origin(hint) is Literal:
+            choices = typing.get_args(hint)
+            _require(value in choices, f"{room}{name}", value, " or ".join(map(repr, choices)))
+        elif hint is bool:
+            _require(isinstance(value, bool), f"{room}{name}", value, "true or false")
+
+
+@dataclass(frozen=True)
+class SeesConfig:
+    """What one head is given to look at (`heads.Sees` is built from it)."""
+
+    text: bool = True
+    """The prompt. Without it the head is the image-only baseline."""
+    image: bool = True
+    """The image (or the patch). Without it the head is the text-only baseline."""
+    products: bool = False
+    """The elementwise products of text and image as well."""
+    global_image: bool = False
+    """Patch head: the embedding of the whole image as well."""
+    position: bool = False
+    """Patch head: a learnt vector for each place in the grid."""
+    attention: bool = False
+    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text."""
+    scale_inputs: bool = False
+    """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "model.*_sees.")
+        _require(self.text or self.image, "model.*_sees.text and .image", False, "at least one of the two true")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The heads over the frozen embeddings."""
+
+    hidden: int = 256
+    """Width of the hidden layer of every head."""
+    dropout: float = 0.0
+    """Share of hidden units dropped in training, 0 to below 1."""
+    global_sees: SeesConfig = field(default_factory=SeesConfig)
+    """Input of the global head."""
+    patch_sees: SeesConfig = field(default_factory=SeesConfig)
+    """Input of the patch head."""
+    reason_sees: SeesConfig = field(default_factory=SeesConfig)
+    """Input of the reason head."""
+    saliency: Literal["interpolate", "decoder"] = "interpolate"
+    """Risk map: 1 - patch score (the plan), or a small trained decoder."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "model.")
+        _require(_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
+        _require(_number(self.dropout, low=0) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms (lambda 1 to 4 of the plan, and the reason head's) and what they are taken over."""
+
+    pair: float = 1.0
+    """Weight of the ranking of the two images."""
+    patch: float = 1.0
+    """Weight of the ranking of the patches at the same place."""
+    faithfulness: float = 0.5
+    """Weight of the binary classification of the patches."""
+    saliency: float = 0.1
+    """Weight of 1 - Dice of the risk map."""
+    reason: float = 0.1
+    """Weight of the five categories. Not in the plan; the reason head shares no parameter with the others."""
+    score_space: Literal["probability", "logit"] = "probability"
+    """The ranking losses compare sigmoid scores (the plan) or logits."""
+    patch_over: Literal["all", "unfaithful"] = "all"
+    """The patch ranking runs over all places (the plan) or those labelled unfaithful in the rejected image."""
+    faithfulness_over: Literal["rejected", "both"] = "rejected"
+    """The classification runs over the patches of the rejected image (the plan) or of both."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "loss.")
+        for name in ("pair", "patch", "faithfulness", "saliency", "reason"):
+            _require(_number(getattr(self, name), low=0), f"loss.{name}", getattr(self, name), "a finite number from 0")
+
+
+@dataclass(frozen=True)
+class OptimConfig:
+    """AdamW."""
+
+    peak_lr: float = 1e-4
+    """Learning rate at the end of the warm-up."""
+    weight_decay: float = 0.01
+    """Decoupled decay, per unit of learning rate; biases, scales and position tables are left alone."""
+    warmup_steps: int = 500
+    """Steps of linear warm-up; must be shorter than the run."""
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """After the warm-up: a half cosine to 0 at the last step, or constant."""
+    clip_norm: float | None = None
+    """Largest norm of the whole gradient; none leaves it alone (the plan)."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "optim.")
+        _require(_number(self.peak_lr, low=0, open_low=True), "optim.peak_lr", self.peak_lr, "a finite number above 0")
+        _require(_number(self.weight_decay, low=0), "optim.weight_decay", self.weight_decay, "a finite number from 0")
+        _require(_whole(self.warmup_steps, 0), "optim.warmup_steps", self.warmup_steps, "a whole number from 0")
+        clip = self.clip_norm
+        _require(clip is None or _number(clip, low=0, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which pairs come when, and where they wait."""
+
+    batch_size: int = 32
+    """Pairs in a step, over all devices together."""
+    epochs: int = 20
+    """An epoch is as many pair draws as the train split has pairs."""
+    start_fraction: float = 0.5
+    """Curriculum: the share of the pairs, those of the greatest |margin|, that the first epoch draws from."""
+    full_at_epoch: int = 5
+    """Curriculum: the first epoch (counted from 0) that draws from all pairs; the share grows linearly until then."""
+    placement: Literal["auto", "resident", "streaming"] = "auto"
+    """Embeddings on the device, or gathered batch by batch from the memory map; auto goes by size. Same numbers."""
+    steps_per_dispatch: int = 16
+    """Steps that the device runs on its own between two looks of the host."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "data.")
+        for name in ("batch_size", "epochs", "steps_per_dispatch"):
+            _require(_whole(getattr(self, name), 1), f"data.{name}", getattr(self, name), "a whole number from 1")
+        fine = _number(self.start_fraction, low=0, high=1, open_low=True)
+        _require(fine, "data.start_fraction", self.start_fraction, "0 < start_fraction <= 1")
+        _require(_whole(self.full_at_epoch, 0), "data.full_at_epoch", self.full_at_epoch, "a whole number from 0")
+
+
+@dataclass(frozen=True)
+class CheckpointConfig:
+    """When the run is measured on validation and saved. The best and the last state are kept."""
+
+    every_epochs: int = 1
+    """Epochs between two validations, each followed by a checkpoint; the end of the run is always one."""
+
+    def __post_init__(self) -> None:
+        _require(_whole(self.every_epochs, 1), "checkpoint.every_epochs", self.every_epochs, "a whole number from 1")
+
+
+@dataclass(frozen=True)
+class LogConfig:
+    """What the run says while it runs; none of it changes a number."""
+
+    every_steps: int = 50
+    """Steps between two lines of log.jsonl; a line holds the means since the one before."""
+    tensorboard: bool = False
+    """Write TensorBoard files into WORKDIR/tensorboard as well."""
+    progress: bool = True
+    """A progress bar on a terminal, plain lines elsewhere; false for silence."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "log.")
+        _require(_whole(self.every_steps, 1), "log.every_steps", self.every_steps, "a whole number from 1")
+
+
+@dataclass(frozen=True)
+class TargetsConfig:
+    """What `tipai_jax.evaluate` asks of the run on the test split. The defaults are the plan's."""
+
+    global_pair_auc: float = 0.85
+    """Chosen above rejected, more often than this."""
+    patch_pair_auc: float = 0.80
+    """Faithful patch above unfaithful patch, more often than this."""
+    category_roc_auc: float = 0.75
+    """ROC-AUC of each of the five reasons, above this."""
+    ece: float = 0.10
+    """Expected calibration error of the calibrated score, below this."""
+    auc_judd: float | None = None
+    """AUC-Judd of the heatmaps, above this; none asks nothing (the plan)."""
+    beats_baselines: bool = False
+    """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "targets.")
+        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd"):
+            value = getattr(self, name)
+            fine = (value is None and name == "auc_judd") or _number(value, low=0, high=1)
+            _require(fine, f"targets.{name}", value, "a number from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """One training run. The defaults are the plan's table."""
+
+    store: str = "store/scenes"
+    """Folder of the embeddings."""
+    workdir: str = "runs/base"
+    """Folder of the run: checkpoints, log.jsonl, config.json."""
+    seed: int = 0
+    """Seed of the first weights, of the order of the pairs and of dropout."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
+    log: LogConfig = field(default_factory=LogConfig)
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
+
+    def __post_init__(self) -> None:
+        _require(isinstance(self.store, str) and bool(self.store), "store", self.store, "the path of a store")
+        _require(isinstance(self.workdir, str) and bool(self.workdir), "workdir", self.workdir, "the path of a folder")
+        _require(_whole(self.seed, 0) and self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2**32 - 1")
+
+
+def to_json(config: Config) -> dict[str, Any]:
+    """The resolved config as plain dicts, ready for `json.dumps`."""
+    return dataclasses.asdict(config)
+
+
+def from_json(record: dict[str, Any]) -> Config:
+    """The config that `to_json` wrote; unknown or missing names and wrong values raise `UserError`."""
+    return _build(Config, record, "")
+
+
+def _build(kind: type, record: Any, room: str) -> Any:
+    _require(isinstance(record, dict), room or "the file", record, "a table of fields")
+    hints = typing.get_type_hints(kind)
+    for name in record.keys() ^ hints.keys():
+        what = "an unknown field" if name in record else "a field that is missing"
+        raise UserError(f"config: {room}{name} is {what}; this version knows {', '.join(sorted(hints))}")
+    values = {}
+    for name, hint in hints.items():
+        if dataclasses.is_dataclass(hint):
+            values[name] = _build(hint, record[name], f"{room}{name}.")
+        else:
+            wants_float = hint is float or (isinstance(hint, types.UnionType) and float in typing.get_args(hint))
+            values[name] = float(record[name]) if wants_float and isinstance(record[name], int) else record[name]
+    return kind(**values)
+
+
+def flatten(record: dict[str, Any], room: str = "") -> dict[str, Any]:
+    """Dotted names of the leaves of `to_json`'s answer, in order."""
+    leaves: dict[str, Any] = {}
+    for name, value in record.items():
+        leaves.update(flatten(value, f"{room}{name}.") if isinstance(value, dict) else {f"{room}{name}": value})
+    return leaves
+
+
+def differences(old: Config, new: Config) -> list[str]:
+    """`name: old -> new` for each field that differs and must not when a run goes on (see `FREE_FIELDS`)."""
+    before, after = flatten(to_json(old)), flatten(to_json(new))
+    fixed = [name for name in before if name.split(".")[0] not in FREE_FIELDS]
+    return [f"{name}: {before[name]!r} -> {after[name]!r}" for name in fixed if before[name] != after[name]]
