@@ -1,0 +1,41 @@
+"""The contract on disk between the frozen encoder and everything that learns from it.
+
+A store holds every unique prompt and image once, as L2-normalised f16 rows, and the pairs as row numbers. This room is
+numpy, pyarrow and safetensors only: neither jax nor torch.
+"""
+
+from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
+from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
+from tipai_jax.store.masks import box_mask, small_mask, small_masks, upsample_matrix
+from tipai_jax.store.pairs import Box, Boxes, PairTable
+from tipai_jax.store.patches import label_cells, pair_patch_labels, view_box
+from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
+from tipai_jax.store.rows import Rows
+from tipai_jax.store.verify import verify
+
+__all__ = [
+    "ALIASES",
+    "CATEGORIES",
+    "Box",
+    "Boxes",
+    "Fingerprint",
+    "ImageTable",
+    "Manifest",
+    "PairTable",
+    "Plan",
+    "PromptTable",
+    "RejectTable",
+    "Rows",
+    "Shard",
+    "Store",
+    "box_mask",
+    "category_index",
+    "label_cells",
+    "open_store",
+    "pair_patch_labels",
+    "small_mask",
+    "small_masks",
+    "upsample_matrix",
+    "verify",
+    "view_box",
+]

@@ -1,0 +1,209 @@
+"""Opening a finished store: arrays as memory maps, tables as numpy columns.
+
+Owns what a reader may rely on: the manifest's digest holds and every file it lists has the size it says. (Hashes are
+the business of `verify`, which reads everything.) Knows nothing of jax, of torch or of encoders.
+"""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from tipai_jax.errors import UserError
+from tipai_jax.store.blocks import map_block
+from tipai_jax.store.columns import read_table
+from tipai_jax.store.manifest import Manifest, load_manifest
+from tipai_jax.store.pairs import PairTable, from_arrow
+from tipai_jax.store.patches import view_box
+from tipai_jax.store.rows import Rows
+from tipai_jax.store.writer import SOURCE
+
+__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "open_store"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PromptTable:
+    """Unique prompts; row i belongs to row i of `Store.text`.
+
+    Attributes:
+        prompt_id: object[n] of str.
+        prompt: object[n] of str.
+        n_tokens: i32[n], special tokens included.
+        truncated: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
+        unknown_words: i32[n]: tokens outside the encoder's vocabulary.
+    """
+
+    prompt_id: np.ndarray
+    prompt: np.ndarray
+    n_tokens: np.ndarray
+    truncated: np.ndarray
+    unknown_words: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.prompt_id)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImageTable:
+    """Unique images; row i belongs to row i of `Store.image` and `Store.patches`.
+
+    Attributes:
+        image_id: object[n] of str.
+        path: object[n] of str, relative to the folder of the data.
+        sha256: object[n] of str, of the file's bytes.
+        width: i32[n] pixels, after the orientation of the file was applied.
+        height: i32[n].
+        generator: object[n] of str, "" when unknown.
+        seed: i64[n], -1 when unknown.
+    """
+
+    image_id: np.ndarray
+    path: np.ndarray
+    sha256: np.ndarray
+    width: np.ndarray
+    height: np.ndarray
+    generator: np.ndarray
+    seed: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.image_id)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RejectTable:
+    """Rows of the input that could not be used: where, which and why.
+
+    Attributes:
+        row: i64[n], line of the input, counted from 1.
+        pair_id: object[n] of str, "" where it could not be read.
+        reason: object[n] of str, a short code such as `missing_image`.
+        detail: object[n] of str, a sentence.
+    """
+
+    row: np.ndarray
+    pair_id: np.ndarray
+    reason: np.ndarray
+    detail: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+class Store:
+    """A finished store, read-only.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @cached_property
+    def text(self) -> Rows:
+        """f16[prompts, d], L2 norm 1."""
+        return self._rows("prompts", "text", (self.manifest.encoder.d,))
+
+    @cached_property
+    def image(self) -> Rows:
+        """f16[images, d], L2 norm 1."""
+        return self._rows("images", "image", (self.manifest.encoder.d,))
+
+    @cached_property
+    def patches(self) -> Rows:
+        """f16[images, k, d], L2 norm 1, row-major from the top left."""
+        return self._rows("images", "patches", (self.manifest.encoder.k, self.manifest.encoder.d))
+
+    @cached_property
+    def prompts(self) -> PromptTable:
+        """The table of prompts."""
+        return PromptTable(**self._columns("prompts"))
+
+    @cached_property
+    def images(self) -> ImageTable:
+        """The table of images."""
+        return ImageTable(**self._columns("images"))
+
+    @cached_property
+    def rejects(self) -> RejectTable:
+        """The table of rejected rows."""
+        return RejectTable(**self._columns("rejects"))
+
+    @cached_property
+    def pairs(self) -> PairTable:
+        """The table of pairs, all splits."""
+        try:
+            return from_arrow(self._table("pairs"))
+        except KeyError as error:
+            raise UserError(f"{self.path / 'pairs'}: column {error} is missing; embed the data again into a new folder") from None
+
+    @cached_property
+    def data_folder(self) -> Path | None:
+        """Where the images lay when they were embedded, if it is still there; None otherwise."""
+        try:
+            noted = json.loads((self.path / SOURCE).read_bytes())["data"]
+        except (OSError, ValueError, KeyError):
+            return None
+        folder = (self.path / noted).resolve() if noted else None
+        return folder if folder is not None and folder.is_dir() else None
+
+    def image_path(self, row: int) -> Path:
+        """The file of an image.
+
+        Raises:
+            UserError: the data are no longer where they were, or the store was made from something without files.
+        """
+        if self.data_folder is None:
+            raise UserError(f"{self.path}: the folder with the images of this store is not there any more; put the data back where it was embedded from")
+        path = self.data_folder / str(self.images.path[row])
+        if not path.is_file():
+            raise UserError(f"{path}: the image is not there any more; put it back, or make the store again from the present data")
+        return path
+
+    def view_box(self, row: int) -> tuple[float, float, float, float]:
+        """The part of an image that the encoder saw and boxes refer to, in pixels: left, top, right, bottom."""
+        encoder = self.manifest.encoder
+        return view_box(int(self.images.width[row]), int(self.images.height[row]), view=encoder.view, share=encoder.view_share)
+
+    def _table(self, table: str):
+        import pyarrow as pa
+
+        return pa.concat_tables([read_table(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)])
+
+    def _columns(self, table: str) -> dict[str, np.ndarray]:
+        read = self._table(table)
+        return {name: read.column(name).to_numpy() for name in read.column_names}
+
+    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> Rows:
+        parts = []
+        for shard in self.manifest.of_table(table):
+            path = self.path / f"{table}/{shard.index:05d}.safetensors"
+            part = map_block(path).get(name)
+            if part is None or part.shape != (shard.rows, *row) or part.dtype != np.float16:
+                found = None if part is None else (part.shape, part.dtype.name)
+                raise UserError(f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again")
+            parts.append(part)
+        return Rows(parts)
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a finished store.
+
+    Raises:
+        UserError: it is not there, not finished, altered, or a file is missing or has another size.
+    """
+    folder = Path(path)
+    manifest = load_manifest(folder)
+    for shard in manifest.shards:
+        for name, entry in shard.files.items():
+            try:
+                size = (folder / name).stat().st_size
+            except FileNotFoundError:
+                raise UserError(f"{folder / name}: the file is missing from the store; run the embed command again") from None
+            if size != entry["bytes"]:
+                raise UserError(f"{folder / name}: {size} bytes, the manifest says {entry['bytes']}; delete the store and embed again")
+    return Store(folder, manifest)
