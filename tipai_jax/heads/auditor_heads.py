@@ -1,0 +1,117 @@
+"""All heads of the auditor in one module, sharing the evidence trunk.
+
+Owns the composition and its output. Takes plain values, knows no config, no loss and no optimiser.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tipai_jax.errors import UserError
+from tipai_jax.heads.evidence import Evidence
+from tipai_jax.heads.global_head import GlobalHead
+from tipai_jax.heads.patch_head import PatchHead
+from tipai_jax.heads.reason_head import ReasonHead
+from tipai_jax.heads.saliency_head import DecoderSaliency, InterpolateSaliency
+from tipai_jax.heads.sees import PLAN, Sees
+
+__all__ = ["AuditorHeads", "AuditorOutput"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class AuditorOutput:
+    """What the auditor says of n images for each of b prompts, before calibration.
+
+    Attributes:
+        global_logit: how well the image keeps the prompt; sigmoid gives the plan's S(p, I).
+        patch_logit: the same of each patch, row-major from the top left; sigmoid gives S_R(p, I_R).
+        risk: the risk of each cell in 0..1, before bilinear enlargement (`upsample`).
+        reason_logit: that object, attribute, counting, spatial, text is what fails.
+    """
+
+    global_logit: Float[Array, "b n"]
+    patch_logit: Float[Array, "b n k"]
+    risk: Float[Array, "b n k"]
+    reason_logit: Float[Array, "b n 5"]
+
+
+class AuditorHeads(nnx.Module):
+    """GlobalHead, PatchHead, ReasonHead and a saliency head on one set of frozen embeddings.
+
+    Heads that ask for attention read one evidence trunk, computed once an image.
+
+    Args:
+        d: width of the embeddings.
+        k: patches of an image.
+        hidden: width of the hidden layers.
+        dropout: share of hidden units dropped while training.
+        global_sees, patch_sees, reason_sees: what each head sees; those with attention must be equal.
+        saliency: "interpolate" (risk = 1 - score) or "decoder" (small and trainable).
+        attention_width: width of the evidence tokens.
+        rngs: source of the initial values.
+
+    Raises:
+        UserError: if two heads ask for different evidence, or `saliency` is unknown.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        *,
+        k: int = 49,
+        hidden: int = 256,
+        dropout: float = 0.0,
+        global_sees: Sees = PLAN,
+        patch_sees: Sees = PLAN,
+        reason_sees: Sees = PLAN,
+        saliency: Literal["interpolate", "decoder"] = "interpolate",
+        attention_width: int = 128,
+        rngs: nnx.Rngs,
+    ) -> None:
+        wanted = {sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention}
+        if len(wanted) > 1:
+            raise UserError("global_sees, patch_sees, reason_sees: the heads with attention read one trunk; give them the same Sees")
+        shared = {"hidden": hidden, "dropout": dropout, "k": k, "width": attention_width, "shares_evidence": True, "rngs": rngs}
+        self.global_head = GlobalHead(d, sees=global_sees, **shared)
+        self.patch_head = PatchHead(d, sees=patch_sees, **shared)
+        self.reason_head = ReasonHead(d, sees=reason_sees, **shared)
+        trunk_sees = wanted.pop() if wanted else None
+        self.evidence = Evidence(d, k=k, width=attention_width, sees=trunk_sees, rngs=rngs) if trunk_sees else None
+        match saliency:
+            case "interpolate":
+                self.saliency_head = InterpolateSaliency()
+            case "decoder":
+                self.saliency_head = DecoderSaliency(d, rngs=rngs)
+            case _:
+                raise UserError(f"saliency={saliency!r} is unknown; allowed: interpolate, decoder")
+
+    def __call__(
+        self,
+        text: Float[Array, "b d"],
+        image: Float[Array, "b n d"],
+        patches: Float[Array, "b n k d"],
+        *,
+        rngs: nnx.Rngs | None = None,
+    ) -> AuditorOutput:
+        """Judge n images for each prompt.
+
+        Args:
+            text: L2-normalised prompt embeddings, f16 or f32.
+            image: L2-normalised global image embeddings.
+            patches: L2-normalised patch embeddings.
+            rngs: source of the dropout masks (stream "dropout"); needed only with dropout > 0 and after `.train()`.
+        """
+        text, image, patches = text.astype(jnp.float32), image.astype(jnp.float32), patches.astype(jnp.float32)
+        tokens = None if self.evidence is None else self.evidence(text, image, patches)
+        patch_logit = self.patch_head(text, image, patches, evidence=tokens, rngs=rngs)
+        return AuditorOutput(
+            global_logit=self.global_head(text, image, patches, evidence=tokens, rngs=rngs),
+            patch_logit=patch_logit,
+            risk=self.saliency_head(patch_logit, patches),
+            reason_logit=self.reason_head(text, image, patches, evidence=tokens, rngs=rngs),
+        )

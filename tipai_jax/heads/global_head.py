@@ -1,0 +1,47 @@
+"""The global head: how well a whole image keeps the prompt.
+
+Owns the score S(p, I) as a logit; the sigmoid is applied by losses and outputs. Knows nothing of pairs.
+"""
+
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tipai_jax.heads.pooled_head import PooledHead
+from tipai_jax.heads.sees import PLAN, Sees
+
+__all__ = ["GlobalHead"]
+
+
+class GlobalHead(PooledHead):
+    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; image], and what `sees` adds.
+
+    Args as `PooledHead`. `Sees(image=False)` is the text-only baseline, `Sees(text=False)` the image-only one.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        *,
+        hidden: int = 256,
+        sees: Sees = PLAN,
+        dropout: float = 0.0,
+        k: int = 49,
+        width: int = 128,
+        shares_evidence: bool = False,
+        rngs: nnx.Rngs,
+    ) -> None:
+        super().__init__(
+            d, outputs=1, hidden=hidden, sees=sees, dropout=dropout, k=k, width=width, shares_evidence=shares_evidence, rngs=rngs
+        )
+
+    def __call__(
+        self,
+        text: Float[Array, "b d"],
+        image: Float[Array, "b n d"],
+        patches: Float[Array, "b n k d"],
+        *,
+        evidence: Float[Array, "b n k w"] | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b n"]:
+        """The logit of each image; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
+        return self.scores(text, image, patches, evidence=evidence, rngs=rngs)[..., 0]

@@ -1,0 +1,73 @@
+"""`Linear(concat(inputs))` that never concatenates: W[t; v] = W_t t + W_v v, each part computed as seldom as it can be.
+
+This file owns the factorised first layer of every head and its initialisation, which is that of the one big Linear.
+It knows nothing of losses, labels or outputs.
+"""
+
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+__all__ = ["JointLinear"]
+
+BLOCKS = ("text", "patch", "text*patch", "image", "text*image")
+
+
+class JointLinear(nnx.Module):
+    """An affine map of the concatenation of some of text, patch, text*patch, image and text*image.
+
+    The kernel is kept whole, `[len(blocks) * d, features]` in the order of `blocks`, so it is drawn, saved and compared
+    as the kernel of the plain `Linear` on the concatenated input; it is only applied in parts: the text's once a
+    prompt, the image's once an image, the patch's once a patch.
+
+    Args:
+        d: width of the embeddings.
+        features: width of the output.
+        blocks: what is concatenated, in this order; names out of `BLOCKS`, "patch" blocks at most with `local`.
+        scale_inputs: multiply every embedding by sqrt(d), so every product by d. Done on the kernel, which is smaller.
+        rngs: source of the kernel: lecun_normal over the whole fan-in `len(blocks) * d`. The bias starts at zero.
+    """
+
+    def __init__(self, d: int, features: int, *, blocks: tuple[str, ...], scale_inputs: bool = False, rngs: nnx.Rngs) -> None:
+        assert blocks and all(block in BLOCKS for block in blocks), blocks
+        self.d = d
+        self.blocks = blocks
+        self.scale_inputs = scale_inputs
+        self.kernel = nnx.Param(nnx.initializers.lecun_normal()(rngs.params(), (len(blocks) * d, features)))
+        self.bias = nnx.Param(jnp.zeros((features,)))
+
+    def part(self, block: str) -> Float[Array, "d features"]:
+        """The rows of the kernel that meet one block, with the scale of that block's inputs."""
+        start = self.blocks.index(block) * self.d
+        rows = self.kernel[start : start + self.d]
+        if not self.scale_inputs:
+            return rows
+        return rows * (float(self.d) if "*" in block else math.sqrt(self.d))
+
+    def whole(self, text: Float[Array, "b d"], image: Float[Array, "b n d"]) -> Float[Array, "b n features"]:
+        """Everything that is the same for all patches of an image, bias included."""
+        out = self.bias[...]
+        if "text" in self.blocks:
+            out = out + (text @ self.part("text"))[:, None]
+        if "image" in self.blocks:
+            out = out + image @ self.part("image")
+        if "text*image" in self.blocks:
+            out = out + (text[:, None] * image) @ self.part("text*image")
+        return jnp.broadcast_to(out, (*image.shape[:2], self.bias.shape[0]))
+
+    def local(self, text: Float[Array, "b d"], patches: Float[Array, "b n k d"]) -> Float[Array, "b n k features"]:
+        """What differs from patch to patch, without bias. Zeros if no patch block is seen."""
+        if "patch" not in self.blocks:
+            return jnp.zeros((*patches.shape[:3], self.bias.shape[0]))
+        out = patches @ self.part("patch")
+        if "text*patch" in self.blocks:
+            out = out + (text[:, None, None] * patches) @ self.part("text*patch")
+        return out
+
+    def __call__(
+        self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"]
+    ) -> Float[Array, "b n k features"]:
+        """The affine map for every patch: the whole image's part is added to all of its patches."""
+        return self.whole(text, image)[:, :, None] + self.local(text, patches)

@@ -1,0 +1,77 @@
+"""The patch head: how well each region of an image keeps the prompt.
+
+Owns the patch scores S_R(p, I_R) as logits, row-major from the top left. Knows nothing of labels or heatmaps.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Float
+
+from tipai_jax.heads.evidence import Evidence, patch_blocks
+from tipai_jax.heads.joint_linear import JointLinear
+from tipai_jax.heads.sees import PLAN, Sees
+
+__all__ = ["PatchHead"]
+
+
+class PatchHead(nnx.Module):
+    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; patch], and what `sees` adds.
+
+    With attention the hidden layer reads the evidence tokens instead, which hold everything that `sees` names.
+
+    Args:
+        d: width of the embeddings.
+        hidden: width of the hidden layer.
+        sees: what the head sees.
+        dropout: share of the hidden units dropped while training; needs `rngs` in the call then.
+        k: patches of an image.
+        width: width of the evidence tokens.
+        shares_evidence: the tokens are handed in at the call (`evidence=`), so the head builds no trunk of its own.
+        rngs: source of the initial values.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        *,
+        hidden: int = 256,
+        sees: Sees = PLAN,
+        dropout: float = 0.0,
+        k: int = 49,
+        width: int = 128,
+        shares_evidence: bool = False,
+        rngs: nnx.Rngs,
+    ) -> None:
+        own_trunk = sees.attention and not shares_evidence
+        plain = not sees.attention
+        self.evidence = Evidence(d, k=k, width=width, sees=sees, rngs=rngs) if own_trunk else None
+        self.from_evidence = nnx.Linear(width, hidden, rngs=rngs) if sees.attention else None
+        blocks = patch_blocks(sees)
+        self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=sees.scale_inputs, rngs=rngs) if plain else None
+        self.position = nnx.Param(jnp.zeros((k, hidden))) if plain and sees.position else None
+        self.dropout = nnx.Dropout(dropout)
+        self.score = nnx.Linear(hidden, 1, rngs=rngs)
+
+    def __call__(
+        self,
+        text: Float[Array, "b d"],
+        image: Float[Array, "b n d"],
+        patches: Float[Array, "b n k d"],
+        *,
+        evidence: Float[Array, "b n k w"] | None = None,
+        rngs: nnx.Rngs | None = None,
+    ) -> Float[Array, "b n k"]:
+        """The logit of each patch; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
+        text, image, patches = text.astype(jnp.float32), image.astype(jnp.float32), patches.astype(jnp.float32)
+        if self.from_evidence is not None:
+            if evidence is None:
+                assert self.evidence is not None, "a head that shares its evidence must be given it"
+                evidence = self.evidence(text, image, patches)
+            hidden = self.from_evidence(evidence)
+        else:
+            assert self.joint is not None
+            hidden = self.joint(text, image, patches)
+            if self.position is not None:
+                hidden = hidden + self.position[...]
+        return self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))[..., 0]

@@ -1,0 +1,22 @@
+"""The losses of the plan, unreduced, on plain arrays; `reduce` is the one reducer."""
+
+from tipai_jax.losses.faithfulness import faithfulness_loss
+from tipai_jax.losses.pairwise import pair_loss
+from tipai_jax.losses.patch import patch_loss, patch_positions, within_image_loss
+from tipai_jax.losses.reason import reason_loss
+from tipai_jax.losses.reduce import Sums, reduce
+from tipai_jax.losses.saliency import dice_loss, dice_loss_full, small_ones
+
+__all__ = [
+    "Sums",
+    "dice_loss",
+    "dice_loss_full",
+    "faithfulness_loss",
+    "pair_loss",
+    "patch_loss",
+    "patch_positions",
+    "reason_loss",
+    "reduce",
+    "small_ones",
+    "within_image_loss",
+]

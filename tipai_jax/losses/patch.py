@@ -1,0 +1,52 @@
+"""L_patch: good patches should score higher than bad patches.
+
+Two forms: the plan's, which pairs position k of the chosen image with position k of the rejected one, and one within
+the rejected image. Owns also the choice of positions. Scores are sigmoids or logits, as the caller chose.
+"""
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
+
+from tipai_jax.losses.pairwise import pair_loss
+
+__all__ = ["patch_loss", "patch_positions", "within_image_loss"]
+
+
+def patch_positions(label: Int[Array, "b k"], over: Literal["all", "unfaithful"]) -> Bool[Array, "b k"]:
+    """The positions that L_patch compares.
+
+    Args:
+        label: patch labels of the rejected image: 1 faithful, 0 unfaithful, -1 unknown.
+        over: "all" positions (the plan, which needs no label), or those where the rejected image is "unfaithful": the
+            others show the same thing twice, and are pushed apart for nothing.
+    """
+    return jnp.ones(label.shape, bool) if over == "all" else label == 0
+
+
+def patch_loss(chosen: Float[Array, "b k"], rejected: Float[Array, "b k"], over: Bool[Array, "b k"]) -> Float[Array, " b"]:
+    """(1/K) sum over k of log(1 + exp(-(chosen_k - rejected_k))), K and the sum over the positions in `over`.
+
+    The plan's formula for one pair; its mean over pairs is `reduce(patch_loss(...), over.any(-1))`. 0 for a pair
+    without positions, which should get weight 0.
+    """
+    return masked_mean(pair_loss(chosen, rejected), over)
+
+
+def within_image_loss(score: Float[Array, "b k"], label: Int[Array, "b k"]) -> Float[Array, " b"]:
+    """Mean over (faithful i, unfaithful j) of one image of log(1 + exp(-(score_i - score_j))); unknown ones in neither.
+
+    What the patch AUC measures inside an image. 0 for an image without both kinds: its weight should be
+    `(label == 1).any(-1) & (label == 0).any(-1)`. Costs k*k for each image.
+    """
+    pairs = (label == 1)[:, :, None] & (label == 0)[:, None, :]
+    b, k = score.shape
+    return masked_mean(jax.nn.softplus(score[:, None, :] - score[:, :, None]).reshape(b, k * k), pairs.reshape(b, k * k))
+
+
+def masked_mean(values: Float[Array, "b m"], mask: Bool[Array, "b m"]) -> Float[Array, " b"]:
+    """Mean of each row over its mask, 0 for an empty one."""
+    count = jnp.sum(mask, axis=-1)
+    return jnp.sum(jnp.where(mask, values, 0.0), axis=-1) / jnp.maximum(count, 1)

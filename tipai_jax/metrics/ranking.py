@@ -1,0 +1,55 @@
+"""Ranking metrics: how often the right one of two scores higher.
+
+Owns pair AUC and ROC-AUC, ties counted half everywhere. Knows nothing of pairs tables, splits or targets.
+"""
+
+import numpy as np
+from jaxtyping import Array, Float, Shaped
+from scipy.stats import rankdata
+
+__all__ = ["pair_auc", "pair_wins", "roc_auc", "roc_auc_per_row"]
+
+
+def pair_wins(
+    chosen: Float[Array | np.ndarray, "*shape"], rejected: Float[Array | np.ndarray, "*shape"]
+) -> Float[Array | np.ndarray, "*shape"]:
+    """1 where the chosen one scores higher, 1/2 where they tie, 0 where it scores lower. numpy or jax, as given."""
+    return (chosen > rejected) * 1.0 + (chosen == rejected) * 0.5
+
+
+def pair_auc(
+    chosen: Float[Array | np.ndarray, "*shape"], rejected: Float[Array | np.ndarray, "*shape"]
+) -> Float[Array | np.ndarray, ""] | float:
+    """The share of pairs in which the chosen one scores higher, ties half: the plan's "how often S_chosen > S_rejected"."""
+    return pair_wins(chosen, rejected).mean()
+
+
+def roc_auc(score: Float[np.ndarray, "*shape"], label: Shaped[np.ndarray, "*shape"]) -> float:
+    """The chance that a random positive outranks a random negative, ties half (the Mann-Whitney statistic).
+
+    With patch scores and patch labels this is the patch pair-AUC: the chance that a faithful patch outranks an
+    unfaithful one, over all patches of all images given.
+
+    Args:
+        score: higher means more likely positive.
+        label: 1 positive, 0 negative, -1 unknown (left out).
+
+    Returns:
+        The area, or NaN if one of the two kinds is missing.
+    """
+    known = label >= 0
+    score, positive = score[known], label[known] == 1
+    n_positive, n_negative = int(positive.sum()), int((~positive).sum())
+    if not n_positive or not n_negative:
+        return float("nan")
+    ranks = rankdata(score)
+    return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
+
+
+def roc_auc_per_row(score: Float[np.ndarray, "n k"], label: Shaped[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    """ROC-AUC within each row (image), as `roc_auc`; NaN for a row without both kinds. Costs k*k for each row."""
+    positive, negative = (label == 1), (label == 0)
+    both = positive[:, :, None] & negative[:, None, :]
+    wins = pair_wins(score[:, :, None], score[:, None, :])
+    count = both.sum((1, 2))
+    return np.where(count > 0, (wins * both).sum((1, 2)) / np.maximum(count, 1), np.nan)
