@@ -1,0 +1,165 @@
+"""Heatmap sheets of pairs: which pairs are shown, and what stands on a sheet.
+
+It owns the choice of pairs, the reading of their pictures and the words on a sheet. How a sheet is drawn is `render`'s;
+what the numbers are is the evaluation's.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, UnidentifiedImageError
+
+from tipai_jax.errors import UserError
+from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet
+from tipai_jax.store import CATEGORIES, PairTable
+
+__all__ = ["Opinion", "draw_gallery", "pick_pairs"]
+
+SIDE = 300
+TRUE, FOUND = (20, 20, 24), (150, 0, 130)
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What is said of one pair, calibrated: index 0 chosen, 1 rejected. `reason`: probability of each category."""
+
+    score: Float[np.ndarray, " 2"]
+    risk: Float[np.ndarray, "2 k"]
+    reason: Float[np.ndarray, "2 c"]
+    risk_threshold: float
+
+
+def pick_pairs(pairs: PairTable, count: int) -> list[int]:
+    """Rows to show: one of each kind in turn, where a kind is a category at a difficulty, and controls come last.
+
+    Args:
+        pairs: the evaluated pairs.
+        count: how many to pick, at most.
+
+    Returns:
+        Row numbers, the same for the same table; within a kind the pairs of the smallest hash of their name come first,
+        so that the order of the file has no say.
+    """
+    levels = {"easy": 0, "medium": 1, "hard": 2}
+    kinds: dict[tuple[int, int], list[int]] = {}
+    for row in range(len(pairs.pair_id)):
+        broken = np.flatnonzero(pairs.category[row] == 1)
+        first = len(CATEGORIES) if pairs.control[row] or not len(broken) else int(broken[0])
+        kinds.setdefault((levels.get(str(pairs.difficulty[row]), 3), first), []).append(row)
+    names = [str(name) for name in pairs.pair_id]
+    queues = [sorted(kinds[kind], key=lambda row: (_hash(names[row]), names[row])) for kind in sorted(kinds)]
+    picked: list[int] = []
+    depth = 0
+    while len(picked) < min(count, len(names)):
+        picked += [queue[depth] for queue in queues if depth < len(queue)]
+        depth += 1
+    return picked[:count]
+
+
+def _hash(name: str) -> bytes:
+    from hashlib import sha256
+
+    return sha256(name.encode()).digest()
+
+
+def _open(folder: Path, path: str) -> Image.Image:
+    try:
+        with Image.open(folder / path) as picture:
+            return picture.convert("RGB")
+    except FileNotFoundError:
+        where = folder / path
+        raise UserError(f"heatmaps: no picture at {where}: name the folder of the pictures with --data, or ask for none") from None
+    except (OSError, UnidentifiedImageError) as error:
+        raise UserError(f"heatmaps: {folder / path} cannot be read as a picture ({error})") from None
+
+
+def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
+    """The sheet of one pair: both pictures plain and under their heatmap, truth framed in black, findings in violet.
+
+    Args:
+        pairs: holds the truth.
+        row: which pair.
+        opinion: what is said of it.
+        prompt: the words.
+        pictures: what the encoder saw of the chosen and of the rejected image.
+        stamp: a remark for the foot of the title ("" for none).
+
+    Returns:
+        An RGB picture.
+    """
+    grid = round(opinion.risk.shape[1] ** 0.5)
+    risks = opinion.risk.reshape(2, grid, grid)
+    large = [picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for picture in pictures]
+    bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in pairs.boxes[row]]
+    names = ["missing here" if box.absent else CATEGORIES[box.category] for box in pairs.boxes[row]]
+    truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
+    found = [
+        Mark(x1, y1, x2, y2, label=f"{peak:.2f}", colour=FOUND)
+        for x1, y1, x2, y2, peak in find_boxes(enlarge(risks[1], (SIDE, SIDE)), opinion.risk_threshold)
+    ]
+    said = [" + ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
+    panels = [
+        Panel(large[0], "chosen", f"keeps the prompt: {opinion.score[0]:.3f}"),
+        Panel(overlay(large[0], risks[0]), "chosen, heatmap", f"reasons: {said[0]}"),
+        Panel(draw_marks(large[1], truth), "rejected, what is wrong", f"keeps the prompt: {opinion.score[1]:.3f}"),
+        Panel(draw_marks(overlay(large[1], risks[1]), bare + found), "rejected, heatmap (found in violet)", f"reasons: {said[1]}"),
+    ]
+    return panel_sheet(prompt, [_truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
+
+
+def _truth_line(pairs: PairTable, row: int) -> str:
+    broken = [CATEGORIES[c] for c in np.flatnonzero(pairs.category[row] == 1)]
+    what = "control: both keep the prompt" if pairs.control[row] else f"broken: {', '.join(broken) or 'not said'}"
+    parts = [f"pair {pairs.pair_id[row]}", what, str(pairs.difficulty[row]), str(pairs.kind[row]).replace("_", " ")]
+    return " | ".join(part for part in parts if part)
+
+
+def draw_gallery(
+    pairs: PairTable,
+    rows: Sequence[int],
+    *,
+    opinion: Callable[[int], Opinion],
+    prompts: Sequence[str],
+    paths: Sequence[str],
+    data: Path,
+    view: Callable[[Image.Image], Image.Image],
+    out: Path,
+    stamp: str,
+) -> list[Path]:
+    """Draw and write the sheets of some pairs, and one contact sheet of the first dozen.
+
+    Args:
+        pairs: the evaluated pairs.
+        rows: which of them.
+        opinion: what is said of a row.
+        prompts: of each row of the store's prompt table.
+        paths: of each row of the store's image table, relative to `data`.
+        data: the folder of the pictures.
+        view: cuts out of a picture what the encoder saw of it.
+        out: the folder to write into; heatmaps of an earlier evaluation in it are replaced.
+        stamp: a remark for each sheet ("" for none).
+
+    Returns:
+        The paths written, the contact sheet last.
+
+    Raises:
+        UserError: a picture is missing or cannot be read.
+    """
+    pictures = [tuple(view(_open(data, paths[image])) for image in (pairs.chosen[row], pairs.rejected[row])) for row in rows]
+    out.mkdir(parents=True, exist_ok=True)
+    for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
+        old.unlink()
+    written, sheets = [], []
+    for place, (row, both) in enumerate(zip(rows, pictures)):
+        sheet = draw_pair(pairs, row, opinion(row), prompt=prompts[pairs.prompt[row]], pictures=both, stamp=stamp)
+        name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(pairs.pair_id[row]))[:60]
+        written.append(out / f"pair-{place:03d}-{name}.png")
+        sheet.save(written[-1])
+        sheets.append(sheet)
+    written.append(out / "contact.png")
+    contact_sheet(sheets[:12], columns=2, width=900).save(written[-1])
+    return written

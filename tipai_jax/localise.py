@@ -1,0 +1,88 @@
+"""Figures of heatmaps against true boxes, picture by picture, at the size the plan measures them.
+
+It owns which pictures count (rejected, not a control, with a box that some pixel is to blame for), the enlargement and
+the choice of the threshold. The figures themselves are `metrics.localisation`'s.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tipai_jax.metrics import localisation
+from tipai_jax.store import PairTable, box_mask, upsample_matrix
+
+__all__ = ["SIZE", "best_threshold", "localisation_figures", "rows_with_pixels"]
+
+#: Height and width of the maps that are compared, in pixels.
+SIZE = 224
+#: Thresholds that are tried.
+LEVELS = 200
+
+
+def rows_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
+    """Rows whose rejected image has pixels to blame: no controls, none that only miss something, none without boxes."""
+    boxes = pairs.boxes
+    owner = np.repeat(np.arange(len(boxes)), boxes.counts)
+    blamed = np.bincount(owner[~boxes.absent], minlength=len(boxes)) > 0
+    return np.flatnonzero(blamed & ~pairs.control)
+
+
+def _maps(
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, rows: Int[np.ndarray, " n"]
+) -> Iterator[tuple[Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]]:
+    """The enlarged risk and the true mask of each row."""
+    grid = round(risk.shape[1] ** 0.5)
+    matrix = upsample_matrix(SIZE, grid)
+    for row in rows:
+        yield matrix @ risk[row].reshape(grid, grid).astype(np.float32) @ matrix.T, box_mask(pairs.boxes[row], SIZE)
+
+
+def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
+    """The risk at which a pixel counts as unfaithful: largest mean Dice.
+
+    Args:
+        risk: of the rejected image of each pair, 0 to 1, before enlargement.
+        pairs: the pairs of the validation split.
+        most: how many pictures are looked at, spread evenly over the rows.
+
+    Returns:
+        The threshold; 0.5 where there is no picture to choose on.
+    """
+    rows = rows_with_pixels(pairs)
+    if not len(rows):
+        return 0.5
+    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
+    low, high = (float(edge) for edge in np.quantile(risk[rows], [0.0, 1.0]))
+    if not high > low:
+        return 0.5
+    dice = np.zeros(LEVELS)
+    for heat, mask in _maps(risk, pairs, rows):
+        place = ((heat - low) * (LEVELS / (high - low))).astype(np.int64).clip(0, LEVELS - 1)
+        counts = np.bincount((place + LEVELS * mask).reshape(-1), minlength=2 * LEVELS).reshape(2, LEVELS)
+        off, hit = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+        dice += 2.0 * hit / (off + hit + hit[0])
+    return low + (high - low) * int(dice.argmax()) / LEVELS
+
+
+def localisation_figures(
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float
+) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
+    """IoU, Dice, CC and AUC-Judd of each picture that has pixels to blame.
+
+    Args:
+        risk: of the rejected image of each pair, 0 to 1, before enlargement.
+        pairs: the pairs.
+        threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
+
+    Returns:
+        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere.
+    """
+    rows = rows_with_pixels(pairs)
+    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": []}
+    for heat, mask in _maps(risk, pairs, rows):
+        figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
+        figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
+        figures["cc"].append(float(localisation.cc(heat, mask)))
+        figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
+    return rows, {name: np.asarray(values, np.float64) for name, values in figures.items()}

@@ -1,0 +1,244 @@
+"""What a scorer is worth: every figure of `eval.json` from its opinions and the truth.
+
+It owns the definitions. Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th percentile of a
+bootstrap that draws prompt groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share
+prompts and pictures. `n` counts what the name of the figure counts. A figure that nothing could be measured for has
+value None and n 0; one that came out as NaN has value None and n above 0, and misses its target.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from tipai_jax import localise
+from tipai_jax.calibrate import Calibration, Chosen, Platt, choose_calibrator, sigmoid
+from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
+from tipai_jax.metrics.ece_bootstrap import ece_by_group
+from tipai_jax.predictions import Predictions
+from tipai_jax.store import CATEGORIES, PairTable
+
+__all__ = ["ECE_BINS", "Figure", "difference", "figures", "fit_calibration", "wins"]
+
+ECE_BINS = 15
+DIFFICULTIES = ("easy", "medium", "hard")
+Figure = dict[str, Any]
+
+
+NOTHING = Interval(float("nan"), float("nan"))
+
+
+def _figure(value: float, interval: Interval, n: int) -> Figure:
+    """One figure as JSON knows it; what is not finite becomes None."""
+    ends = [float(end) for end in interval]
+    return {
+        "value": float(value) if n and math.isfinite(value) else None,
+        "ci95": ends if n and all(math.isfinite(end) for end in ends) else None,
+        "n": int(n),
+    }
+
+
+def _mean(values: np.ndarray, group: np.ndarray, seed: int) -> Figure:
+    value = float(np.mean(values)) if len(values) else float("nan")
+    return _figure(value, mean_by_group(values, group, seed=seed), len(values))
+
+
+def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) -> Figure:
+    """ROC-AUC; n is 0 unless both classes occur."""
+    if not len(score) or positive.all() or not positive.any():
+        return _figure(float("nan"), NOTHING, 0)
+    if not np.isfinite(score).all():
+        return _figure(float("nan"), NOTHING, len(score))
+    label = positive.astype(np.int8)
+    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {"positives": int(label.sum())}
+
+
+def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
+    """1 where the chosen image scores higher, 0 where the rejected one does, 0.5 where they tie; NaN scores never win."""
+    return np.asarray(pair_wins(predictions.score[:, 0], predictions.score[:, 1]), np.float64)
+
+
+def difference(ours: Predictions, theirs: Predictions, pairs: PairTable, *, seed: int) -> Figure:
+    """Global pair AUC of one scorer minus another's on the same pairs, with the paired bootstrap's interval."""
+    counted = ~pairs.control
+    mine, other = wins(ours)[counted], wins(theirs)[counted]
+    value = float((mine - other).mean()) if counted.any() else float("nan")
+    return _figure(value, difference_by_group(mine, other, pairs.group[counted], seed=seed), int(counted.sum()))
+
+
+def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+    won = wins(predictions)
+    scored = lambda rows: _mean(won[rows & ~pairs.control], pairs.group[rows & ~pairs.control], seed)
+    everyone = np.ones(len(won), bool)
+    return {
+        "global_pair_auc": scored(everyone),
+        "pair_auc_by_category": {name: scored(pairs.category[:, c] == 1) for c, name in enumerate(CATEGORIES)},
+        "pair_auc_by_difficulty": {name: scored(pairs.difficulty == name) for name in DIFFICULTIES},
+        "unseen_combination_pair_auc": scored(pairs.unseen),
+    }
+
+
+def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+    """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
+    if predictions.patch is None:
+        return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
+    group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
+
+    def over(known: Bool[np.ndarray, "b 2 k"]) -> Figure:
+        return _auc(predictions.patch[known], pairs.patch_label[known] == 1, group[known], seed)
+
+    known = pairs.patch_label >= 0
+    rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
+    return {"patch_pair_auc": over(known), "patch_pair_auc_within_rejected": over(rejected)}
+
+
+def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images."""
+    if predictions.reason is None:
+        return {"category_roc_auc": None}
+    known, broken, group = _reason_labels(pairs)
+    said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
+    return {
+        "category_roc_auc": {
+            name: _auc(said[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed) for c, name in enumerate(CATEGORIES)
+        }
+    }
+
+
+def _reason_labels(pairs: PairTable) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
+    """For chosen then rejected images: whether the category is known, whether it is broken, and the group."""
+    broken = np.concatenate([np.zeros(pairs.category.shape, bool), (pairs.category == 1) & ~pairs.control[:, None]])
+    known = np.concatenate([np.ones(pairs.category.shape, bool), (pairs.category >= 0) | pairs.control[:, None]])
+    return known, broken, np.concatenate([pairs.group, pairs.group])
+
+
+def _score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label (chosen 1, rejected 0) and group of every image that is not of a control pair."""
+    rows = ~pairs.control
+    logit = np.concatenate([predictions.score[rows, 0], predictions.score[rows, 1]]).astype(np.float64)
+    label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
+    return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
+
+
+def _ece(probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int) -> Figure:
+    """Expected calibration error over 15 bins of equal width, or of equal mass."""
+    if not len(label) or not np.isfinite(probability).all():
+        return _figure(float("nan"), NOTHING, len(label))
+    interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
+    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label))
+
+
+def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    probability = calibration.global_score(predictions.score)
+    flagged = probability < calibration.score_threshold
+    rows, others = pairs.control, ~pairs.control
+    return {
+        "control": {
+            "threshold": calibration.score_threshold,
+            "alarm_rate": _mean(flagged[rows, 1], pairs.group[rows], seed),
+            "score_gap": _mean(probability[rows, 0] - probability[rows, 1], pairs.group[rows], seed),
+            "alarm_rate_faithful": _mean(flagged[others, 0], pairs.group[others], seed),
+            "alarm_rate_broken": _mean(flagged[others, 1], pairs.group[others], seed),
+        }
+    }
+
+
+def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    if predictions.risk is None:
+        return {"heatmap": None}
+    rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
+    kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
+    return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
+
+
+def figures(
+    predictions: Predictions, pairs: PairTable, *, calibration: Calibration, uncalibrated: bool = True, seed: int
+) -> dict[str, Any]:
+    """Every figure of one scorer on some pairs.
+
+    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty and on
+    the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
+    outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
+    rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
+    against all others. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
+    rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame, at 224x224. `control`:
+    how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
+    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
+
+    Args:
+        predictions: what the scorer says of the pairs.
+        pairs: the truth.
+        calibration: fitted elsewhere, on validation.
+        uncalibrated: whether the raw logits claim to be logits of a probability, so that `ece_before` means something.
+        seed: of the bootstrap.
+
+    Returns:
+        Figures by name; None where the scorer has no opinion.
+    """
+    logit, label, group = _score_examples(predictions, pairs)
+    probability = calibration.global_score(logit)
+    return {
+        "n_pairs": len(pairs.pair_id),
+        **_pair_figures(predictions, pairs, seed),
+        **_patch_figures(predictions, pairs, seed),
+        **_category_figures(predictions, pairs, seed),
+        "ece": _ece(probability, label, group, kind="width", seed=seed),
+        "ece_equal_mass": _ece(probability, label, group, kind="mass", seed=seed),
+        "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
+        **_heatmap_figures(predictions, pairs, calibration, seed),
+        **_control_figures(predictions, pairs, calibration, seed),
+    }
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Logits, labels and groups of patches, thinned to a size that a fit can use."""
+
+    logit: Float[np.ndarray, " n"]
+    label: Shaped[np.ndarray, " n"]
+    group: Shaped[np.ndarray, " n"]
+
+    @classmethod
+    def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
+        known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
+        known = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))] if len(known) else known
+        label = pairs.patch_label.reshape(-1)[known]
+        group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
+        return cls(np.asarray(predictions.patch).reshape(-1)[known], label, group)
+
+
+def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: bool = True) -> Calibration:
+    """Fit all calibrators of a scorer on the validation split.
+
+    Args:
+        predictions: what the scorer says of the validation pairs.
+        pairs: the validation pairs.
+        everything: patches and reasons too; the score and the thresholds alone if False.
+
+    Returns:
+        The calibration, its record naming for each part the calibrator taken and the held-out log loss of all three.
+    """
+    logit, label, group = _score_examples(predictions, pairs)
+    chosen = {"global_score": choose_calibrator(logit, label, group=group)}
+    if everything and predictions.patch is not None:
+        sample = _Sample.of_patches(predictions, pairs)
+        chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
+    if everything and predictions.reason is not None:
+        known, broken, owner = _reason_labels(pairs)
+        said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
+        for c, name in enumerate(CATEGORIES):
+            rows = known[:, c]
+            chosen[f"reason.{name}"] = choose_calibrator(said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows])
+    nothing = Chosen(Platt(), {}, 0)
+    return Calibration(
+        global_score=chosen["global_score"].calibrator,
+        patch=chosen.get("patch", nothing).calibrator,
+        reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
+        risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
+        record={
+            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()
+        },
+    )

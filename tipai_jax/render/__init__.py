@@ -1,0 +1,28 @@
+"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy and Pillow only.
+
+This room owns how a risk grid becomes something to look at. It knows no prompt tables, no heads and no jax: whoever
+calls it hands over arrays, pictures and words.
+"""
+
+from tipai_jax.render.boxes import Mark, draw_marks, find_boxes
+from tipai_jax.render.colours import risk_colours
+from tipai_jax.render.heatmap import enlarge, heatmap
+from tipai_jax.render.overlay import overlay
+from tipai_jax.render.sheet import Panel, contact_sheet, legend, panel_sheet
+from tipai_jax.render.words import draw_lines, wrap
+
+__all__ = [
+    "Mark",
+    "Panel",
+    "contact_sheet",
+    "draw_lines",
+    "draw_marks",
+    "enlarge",
+    "find_boxes",
+    "heatmap",
+    "legend",
+    "overlay",
+    "panel_sheet",
+    "risk_colours",
+    "wrap",
+]

@@ -1,0 +1,155 @@
+"""Boxes: drawn where the truth is, and found where a heatmap is hot.
+
+It owns the look of a frame and the rule that turns a map into boxes. Places are fractions of the picture (0 to 1, x to
+the right, y downwards), so a frame fits a picture of any size.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+from PIL import Image, ImageDraw
+
+from tipai_jax.render.words import font
+
+__all__ = ["Mark", "draw_marks", "find_boxes"]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A frame to draw: corners as fractions of the picture, a word for its tab, dashed where no pixel is to blame."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    label: str = ""
+    dashed: bool = False
+    colour: tuple[int, int, int] = (20, 20, 20)
+
+
+def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int = 2) -> Image.Image:
+    """A copy of a picture with frames on it; each has a white rim, so that it shows on any ground.
+
+    Args:
+        picture: what to draw on.
+        marks: the frames; the part outside the picture is cut off.
+        width: thickness of a line in pixels.
+
+    Returns:
+        An RGB copy; the picture itself is left alone. A tab that would leave the picture is moved inside.
+    """
+    drawn = picture.convert("RGB").copy()
+    pen = ImageDraw.Draw(drawn)
+    for mark in marks:
+        corners = _corners(mark, drawn.size, width)
+        _frame(pen, corners, (255, 255, 255), width + 2, mark.dashed)
+        _frame(pen, corners, mark.colour, width, mark.dashed)
+    taken: list[tuple[float, float, float, float]] = []
+    for mark in marks:
+        if mark.label:
+            _tab(pen, _corners(mark, drawn.size, width), mark, drawn.size, taken)
+    return drawn
+
+
+def _corners(mark: Mark, size: tuple[int, int], width: int) -> tuple[int, int, int, int]:
+    """Pixels of a frame, kept inside the picture by its own thickness and never thinner than that."""
+    inset = width // 2 + 1
+    left, right = (min(max(round(x * size[0]), inset), size[0] - 1 - inset) for x in (mark.x1, mark.x2))
+    top, bottom = (min(max(round(y * size[1]), inset), size[1] - 1 - inset) for y in (mark.y1, mark.y2))
+    return left, top, max(right, left), max(bottom, top)
+
+
+def _frame(
+    pen: ImageDraw.ImageDraw, corners: tuple[int, int, int, int], colour: tuple[int, int, int], width: int, dashed: bool
+) -> None:
+    left, top, right, bottom = corners
+    sides = [((left, top), (right, top)), ((right, top), (right, bottom)), ((right, bottom), (left, bottom)), ((left, bottom), (left, top))]
+    for (ax, ay), (bx, by) in sides:
+        length = max(abs(bx - ax), abs(by - ay))
+        pieces = max(1, length // 7) if dashed else 1
+        for piece in range(0, pieces, 2):
+            start, end = piece / pieces, (piece + 1) / pieces
+            pen.line(
+                [(ax + (bx - ax) * start, ay + (by - ay) * start), (ax + (bx - ax) * end, ay + (by - ay) * end)],
+                fill=colour,
+                width=width,
+            )
+
+
+def _tab(
+    pen: ImageDraw.ImageDraw,
+    corners: tuple[int, int, int, int],
+    mark: Mark,
+    size: tuple[int, int],
+    taken: list[tuple[float, float, float, float]],
+) -> None:
+    """The word of a frame on a tab above it, or under its top edge where there is no room; left out where one lies."""
+    letters = font(11)
+    x1, y1, x2, y2 = letters.getbbox(mark.label)
+    wide, high = x2 - x1 + 6, y2 - y1 + 6
+    left = min(max(corners[0] - 1, 0), max(size[0] - wide, 0))
+    for top in (corners[1] - high, corners[3] + 1, corners[1] + 1):
+        place = (left, top, left + wide, top + high)
+        free = all(place[2] <= o[0] or place[0] >= o[2] or place[3] <= o[1] or place[1] >= o[3] for o in taken)
+        if top >= 0 and top + high <= size[1] and free:
+            taken.append(place)
+            pen.rectangle((place[0], place[1], place[2] - 1, place[3] - 1), fill=mark.colour, outline=(255, 255, 255))
+            pen.text((left + 3 - x1, top + 3 - y1), mark.label, font=letters, fill=(255, 255, 255))
+            return
+
+
+def find_boxes(
+    risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
+) -> list[tuple[float, float, float, float, float]]:
+    """The hot regions of a map: boxes round the connected pixels (four neighbours) at or above a threshold.
+
+    Args:
+        risk: a map, 0 to 1.
+        threshold: the least risk that belongs to a region.
+        min_share: regions below this share of the map are dropped.
+        most: how many boxes to give at most.
+
+    Returns:
+        `(x1, y1, x2, y2, peak)` with fractions of the map and the highest risk inside, worst first.
+    """
+    height, width = risk.shape
+    regions: dict[int, list[float]] = {}
+    for row, start, end, root in _runs(risk >= threshold):
+        region = regions.setdefault(root, [width, height, 0, 0, 0, -np.inf])
+        region[0], region[1] = min(region[0], start), min(region[1], row)
+        region[2], region[3] = max(region[2], end), max(region[3], row + 1)
+        region[4] += end - start
+        region[5] = max(region[5], float(risk[row, start:end].max()))
+    large = [r for r in regions.values() if r[4] >= min_share * risk.size]
+    boxes = [(r[0] / width, r[1] / height, r[2] / width, r[3] / height, r[5]) for r in large]
+    return sorted(boxes, key=lambda box: (-box[4], box[1], box[0]))[:most]
+
+
+def _runs(hot: np.ndarray) -> list[tuple[int, int, int, int]]:
+    """Runs of hot pixels `(row, start, end, region)`, joined into regions where runs of neighbouring rows overlap."""
+    parent: list[int] = []
+
+    def root(node: int) -> int:
+        while parent[node] != node:
+            parent[node] = parent[parent[node]]
+            node = parent[node]
+        return node
+
+    runs: list[tuple[int, int, int, int]] = []
+    above: list[int] = []
+    for row, line in enumerate(hot):
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
+        here = []
+        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
+            node = len(runs)
+            parent.append(node)
+            runs.append((row, start, end, node))
+            here.append(node)
+            for other in above:
+                if runs[other][1] < end and start < runs[other][2]:
+                    low, high = sorted((root(node), root(other)))
+                    parent[high] = low
+        above = here
+    return [(row, start, end, root(node)) for row, start, end, node in runs]

@@ -1,0 +1,126 @@
+"""Sheets: a title band, panels in a row with a line of words under each, the colour scale; and many sheets on one.
+
+It owns where things stand on a sheet. It knows nothing of what is in a panel or why.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from tipai_jax.render.colours import risk_colours
+from tipai_jax.render.words import draw_lines, font, line_height, wrap
+
+__all__ = ["Panel", "contact_sheet", "legend", "panel_sheet"]
+
+INK, FAINT, PAPER = (24, 24, 27), (95, 95, 102), (255, 255, 255)
+MARGIN, GAP, TITLE, SMALL = 14, 10, 19, 14
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A picture, its name and the words under it."""
+
+    picture: Image.Image
+    name: str
+    words: str = ""
+
+
+def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, side: int = 300) -> Image.Image:
+    """One sheet: the title and its lines above a row of panels of one height, the colour scale at the foot.
+
+    Args:
+        title: the prompt, say; broken into as many lines as it needs.
+        lines: smaller text under the title.
+        panels: left to right; each picture is scaled to fit a square, on a pale ground.
+        side: of that square, in pixels.
+
+    Returns:
+        An RGB picture, as high as its text needs.
+
+    Raises:
+        ValueError: there is no panel.
+    """
+    if not panels:
+        raise ValueError("panel_sheet: a sheet needs a panel")
+    width = 2 * MARGIN + len(panels) * side + (len(panels) - 1) * GAP
+    room = width - 2 * MARGIN
+    heads = wrap(title, size=TITLE, width=room)
+    notes = [piece for line in lines for piece in wrap(line, size=SMALL, width=room)]
+    names = [wrap(panel.name, size=SMALL, width=side) for panel in panels]
+    words = [wrap(panel.words, size=SMALL, width=side) if panel.words else [] for panel in panels]
+    band = MARGIN + len(heads) * line_height(TITLE) + len(notes) * line_height(SMALL) + 12
+    above, below = (max(len(entry) for entry in part) * line_height(SMALL) + 2 for part in (names, words))
+    scale = legend(room)
+    height = band + above + side + 4 + below + 8 + scale.height + MARGIN
+    sheet = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    top = draw_lines(pen, heads, at=(MARGIN, MARGIN), size=TITLE, fill=INK)
+    draw_lines(pen, notes, at=(MARGIN, top + 2), size=SMALL, fill=FAINT)
+    for place, panel in enumerate(panels):
+        left = MARGIN + place * (side + GAP)
+        draw_lines(pen, names[place], at=(left, band), size=SMALL, fill=FAINT)
+        sheet.paste(_fit(panel.picture, side), (left, band + above))
+        draw_lines(pen, words[place], at=(left, band + above + side + 4), size=SMALL, fill=INK)
+    sheet.paste(scale, (MARGIN, height - MARGIN - scale.height))
+    return sheet
+
+
+def _fit(picture: Image.Image, side: int) -> Image.Image:
+    """A picture in the middle of a square, its proportions kept."""
+    share = side / max(picture.size)
+    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    square = Image.new("RGB", (side, side), (238, 238, 240))
+    square.paste(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2))
+    return square
+
+
+def legend(width: int) -> Image.Image:
+    """The colour scale with its two ends named, `width` pixels wide."""
+    left, right = "keeps the prompt", "breaks the prompt"
+    letters = font(SMALL)
+    high = line_height(SMALL)
+    strip = Image.new("RGB", (width, high), PAPER)
+    bar = min(260, max(20, width - round(letters.getlength(left + right)) - 3 * GAP))
+    colours = risk_colours(np.linspace(0.0, 1.0, bar)[None, :])
+    pen = ImageDraw.Draw(strip)
+    draw_lines(pen, [left], at=(0, 0), size=SMALL, fill=FAINT)
+    start = round(letters.getlength(left)) + GAP
+    strip.paste(Image.fromarray(np.repeat(colours, high - 6, axis=0)), (start, 3))
+    draw_lines(pen, [right], at=(start + bar + GAP, 0), size=SMALL, fill=FAINT)
+    return strip
+
+
+def contact_sheet(sheets: Sequence[Image.Image], *, columns: int = 1, width: int | None = None) -> Image.Image:
+    """Many sheets on one, row by row.
+
+    Args:
+        sheets: the sheets, of any sizes.
+        columns: how many stand side by side.
+        width: of one column in pixels; wider sheets are scaled down to it. The widest sheet's if None.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: there is no sheet, or no column.
+    """
+    if not sheets or columns < 1:
+        raise ValueError("contact_sheet: needs at least one sheet and one column")
+    column = width or max(sheet.width for sheet in sheets)
+    scaled = []
+    for sheet in sheets:
+        share = min(1.0, column / sheet.width)
+        size = (max(1, round(sheet.width * share)), max(1, round(sheet.height * share)))
+        scaled.append(sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS) if share < 1.0 else sheet.convert("RGB"))
+    rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
+    heights = [max(sheet.height for sheet in row) for row in rows]
+    wide = min(columns, len(scaled))
+    page = Image.new("RGB", (wide * column + (wide - 1) * GAP, sum(heights) + GAP * (len(rows) - 1)), PAPER)
+    top = 0
+    for row, high in zip(rows, heights):
+        for place, sheet in enumerate(row):
+            page.paste(sheet, (place * (column + GAP), top))
+        top += high + GAP
+    return page

@@ -1,0 +1,78 @@
+"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off.
+
+It owns measuring and breaking text. It knows nothing of what the text says.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+
+from PIL import ImageDraw, ImageFont
+
+__all__ = ["draw_lines", "font", "line_height", "wrap"]
+
+#: What the built-in letters lack, and what is written in its place.
+_PLAIN = str.maketrans({"—": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\t": " "})
+
+
+@cache
+def font(size: int) -> ImageFont.FreeTypeFont:
+    """Pillow's built-in letters at a size in pixels."""
+    return ImageFont.load_default(size=size)
+
+
+def line_height(size: int) -> int:
+    """Pixels from one base line to the next at a size of letters."""
+    return round(size * 1.32)
+
+
+def wrap(text: str, *, size: int, width: int) -> list[str]:
+    """Break a text into lines that fit.
+
+    Args:
+        text: any text; a line break in it stays one.
+        size: of the letters, in pixels.
+        width: of the space, in pixels.
+
+    Returns:
+        The lines. A word wider than the space is broken inside; nothing is ever left out.
+    """
+    letters = font(size)
+    lines: list[str] = []
+    for paragraph in text.translate(_PLAIN).split("\n"):
+        line = ""
+        for word in paragraph.split():
+            longer = f"{line} {word}" if line else word
+            if letters.getlength(longer) <= width:
+                line = longer
+                continue
+            if line:
+                lines.append(line)
+            while letters.getlength(word) > width and len(word) > 1:
+                fits = next((n for n in range(len(word) - 1, 1, -1) if letters.getlength(word[:n]) <= width), 1)
+                lines.append(word[:fits])
+                word = word[fits:]
+            line = word
+        lines.append(line)
+    return lines
+
+
+def draw_lines(
+    pen: ImageDraw.ImageDraw, lines: Sequence[str], *, at: tuple[int, int], size: int, fill: tuple[int, int, int]
+) -> int:
+    """Write lines one below the other.
+
+    Args:
+        pen: where to write.
+        lines: each fits the space already.
+        at: left and top of the first line, in pixels.
+        size: of the letters, in pixels.
+        fill: their colour.
+
+    Returns:
+        The height below the last line, in pixels from the top.
+    """
+    left, top = at
+    for line in lines:
+        pen.text((left, top), line, font=font(size), fill=fill)
+        top += line_height(size)
+    return top
