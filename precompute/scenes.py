@@ -1,0 +1,236 @@
+"""The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 20000 --seed 0`.
+
+It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in `precompute.world`.
+The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn again; `pairs.jsonl` is
+written last, so an interrupted run is finished by the same command.
+"""
+
+import argparse
+import functools
+import io
+import json
+import multiprocessing
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from precompute.world.control import vary
+from precompute.world.draw import draw as draw_scene
+from precompute.world.pictograms import ATTRIBUTION
+from precompute.world.scene import Scene
+from precompute.world.square import CATEGORIES, CHOSEN_SCORE, DIFFICULTIES, DIFFICULTY_SHARES, Square, sample
+from precompute.world.vocabulary import held_out_combinations
+from tipai_jax.errors import UserError, run_main
+
+VERSION = 1
+"""Raised whenever the same seed would draw other scenes."""
+CONTROL_SHARE = 0.05
+SPLIT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+UNSEEN_SHARE = 0.3
+"""Share of the test squares that show a combination of object and colour that no other split shows."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """Two scenes and the rows of `pairs.jsonl` made of them."""
+
+    name: str
+    scenes: tuple[Scene, Scene]
+    rows: tuple[dict, ...]
+
+
+def split_of(index: int, total: int) -> str:
+    """The split of group `index` of `total`: the first eight tenths train, then validation, then test."""
+    edge, share = 0.0, (index + 0.5) / total
+    for name, part in SPLIT_SHARES.items():
+        edge += part
+        if share < edge:
+            return name
+    return "test"
+
+
+def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
+    rows = []
+    for chosen, rejected in ((0, 1), (1, 0)):
+        patches = [{"bbox": box.as_list(), "category": square.category} for box in square.wrong[rejected]]
+        if square.absent[rejected]:
+            patches = [{**patch, "absent": True} for patch in patches]
+        rows.append(
+            {
+                "pair_id": f"{name}-{'ab'[chosen]}",
+                "prompt": square.claims[chosen].text(),
+                "chosen_image": f"images/{name}-{'ab'[chosen]}.png",
+                "rejected_image": f"images/{name}-{'ab'[rejected]}.png",
+                "chosen_score": CHOSEN_SCORE,
+                "rejected_score": round(CHOSEN_SCORE - square.margin, 4),
+                "unfaithful_patches": patches,
+                "split": split,
+                "group": name,
+                "category": square.category,
+                "difficulty": square.difficulty,
+                "kind": ("missing object" if square.absent[rejected] else "extra object") if "missing" in square.kind else square.kind,
+                "control": False,
+                "unseen_combination": square.unseen,
+            }
+        )
+    return tuple(rows)
+
+
+def _control_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
+    return (
+        {
+            "pair_id": f"{name}-a",
+            "prompt": square.claims[0].text(),
+            "chosen_image": f"images/{name}-a.png",
+            "rejected_image": f"images/{name}-b.png",
+            "chosen_score": CHOSEN_SCORE,
+            "rejected_score": CHOSEN_SCORE,
+            "unfaithful_patches": [],
+            "split": split,
+            "group": name,
+            "difficulty": square.difficulty,
+            "kind": "control",
+            "control": True,
+            "unseen_combination": square.unseen,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What decides every group: the seed, the number of groups and which of them are controls."""
+
+    seed: int
+    controls: frozenset[int]
+    total: int
+
+
+def _plan(pairs: int, seed: int) -> _Plan:
+    controls = round(CONTROL_SHARE * pairs)
+    controls += (pairs - controls) % 2
+    total = (pairs - controls) // 2 + controls
+    order = np.random.default_rng([seed, 1]).permutation(total)
+    return _Plan(seed, frozenset(order[:controls].tolist()), total)
+
+
+def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
+    """Group `index` of a world; another `attempt` is another draw of it."""
+    split, name = split_of(index, plan.total), f"{index:06d}"
+    rng = np.random.default_rng([plan.seed, 2, index, attempt])
+    held_out = held_out_combinations()
+    unseen = split == "test" and rng.random() < UNSEEN_SHARE
+    difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_SHARES))
+    square = sample(
+        rng,
+        category=CATEGORIES[index % len(CATEGORIES)],
+        difficulty=difficulty,
+        banned=frozenset() if unseen else held_out,
+        wanted=held_out if unseen else frozenset(),
+    )
+    if index not in plan.controls:
+        return Group(name, square.scenes, _square_rows(square, name, split))
+    other = vary(rng, square.scenes[0], square.claims[0], banned=held_out)
+    return Group(name, (square.scenes[0], other), _control_rows(square, name, split))
+
+
+def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
+    """All groups of a world of `pairs` pairs: squares of two pairs and controls of one. No prompt occurs in two groups."""
+    plan = _plan(pairs, seed)
+    draft = functools.partial(_group, plan)
+    if processes > 1:
+        with multiprocessing.get_context("spawn").Pool(processes) as pool:
+            made = pool.map(draft, range(plan.total), chunksize=64)
+    else:
+        made = [draft(index) for index in range(plan.total)]
+    seen: set[str] = set()
+    for index in range(plan.total):
+        attempt = 0
+        while seen & (prompts := {row["prompt"] for row in made[index].rows}):
+            attempt += 1
+            made[index] = _group(plan, index, attempt)
+        seen |= prompts
+    return made
+
+
+def _write_atomically(path: Path, data: bytes) -> None:
+    part = path.with_name(path.name + ".part")
+    part.write_bytes(data)
+    os.replace(part, path)
+
+
+def _draw_group(folder: Path, group: Group) -> int:
+    """Draw what is missing of a group; returns the number of pictures drawn."""
+    from PIL import Image
+
+    drawn = 0
+    for letter, scene in zip("ab", group.scenes):
+        path = folder / f"{group.name}-{letter}.png"
+        if not path.exists():
+            buffer = io.BytesIO()
+            Image.fromarray(draw_scene(scene)).save(buffer, "png", compress_level=1)
+            _write_atomically(path, buffer.getvalue())
+            drawn += 1
+    return drawn
+
+
+def draw(out: Path, *, pairs: int = 20000, seed: int = 0, processes: int | None = None) -> Path:
+    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already there.
+
+    Raises:
+        UserError: `out` holds another world or something else, or `pairs` is too small for three splits.
+    """
+    from tqdm import tqdm
+
+    if pairs < 40:
+        raise UserError(f"--pairs {pairs}: a world with three splits needs at least 40")
+    world = {
+        "small_world_only": True,
+        "version": VERSION,
+        "pairs": pairs,
+        "seed": seed,
+        "size": 224,
+        "held_out_combinations": len(held_out_combinations()),
+    }
+    described, listed = out / "world.json", out / "pairs.jsonl"
+    if described.exists() and json.loads(described.read_text()) != world:
+        raise UserError(
+            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another --out or remove the folder"
+        )
+    if out.exists() and any(out.iterdir()) and not described.exists():
+        raise UserError(f"{out}: is not empty and not a drawn world (no world.json); choose another --out")
+    if listed.exists():
+        print(f"{out}: already drawn, {pairs} pairs")
+        return listed
+    (out / "images").mkdir(parents=True, exist_ok=True)
+    _write_atomically(described, (json.dumps(world, indent=1) + "\n").encode())
+    _write_atomically(out / "ATTRIBUTION.md", (ATTRIBUTION + "\n").encode())
+    processes = processes or os.cpu_count() or 1
+    every = groups(pairs, seed, processes=processes)
+    with (
+        multiprocessing.get_context("spawn").Pool(processes) as pool,
+        tqdm(total=2 * len(every), desc="drawing scenes", unit="picture", disable=None, file=sys.stderr) as bar,
+    ):
+        for _ in pool.imap_unordered(functools.partial(_draw_group, out / "images"), every, chunksize=32):
+            bar.update(2)
+    _write_atomically(listed, "".join(json.dumps(row) + "\n" for group in every for row in group.rows).encode())
+    return listed
+
+
+def main() -> int:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(description="Draw the small world: scenes with captions and the exact truth about what breaks them.")
+    parser.add_argument("--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)")
+    parser.add_argument("--pairs", type=int, default=20000, help="number of pairs (default: 20000)")
+    parser.add_argument("--seed", type=int, default=0, help="the only source of chance (default: 0)")
+    parser.add_argument("--processes", type=int, default=None, help="drawing processes (default: one a core)")
+    args = parser.parse_args()
+    listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)
+    print(f"{listed}: {sum(1 for _ in listed.open())} pairs")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,258 @@
+"""Squares: two scenes and two captions, each scene keeping its own caption and breaking the other in exactly one way.
+
+Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the picture alone, nor
+from the caption alone. The rules of the small world stand here and nowhere else.
+
+What is marked in the rejected scene (`wrong`):
+    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both objects;
+    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`: no pixel is to blame.
+
+Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near 0.2, other 0.8, swapped 0.6,
+near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite 0.9, on/next to 0.5, others 0.7.
+Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross failure of something large counts more.
+
+Difficulty decides sizes, company and distance:
+    easy    one or two noun phrases, 60-92 px, distance >= 0.5
+    medium  one to three noun phrases, 46-72 px, at most one thing that the caption does not name, any distance but the nearest
+    hard    two or three noun phrases, 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle distances mostly
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from precompute.world.compose import Mould, compose, pick_colour, pick_thing
+from precompute.world.scene import Box, Claim, Phrase, Scene
+from precompute.world.vocabulary import (
+    BACKGROUNDS,
+    BOARDS,
+    BY_NAME,
+    COLOURS,
+    EXCLUDED_BY,
+    OPPOSITE,
+    RELATIONS,
+    THINGS,
+    WORDS,
+    letters_apart,
+    look_alike,
+    near_colour,
+)
+
+CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
+DIFFICULTIES = ("easy", "medium", "hard")
+DIFFICULTY_SHARES = (0.35, 0.40, 0.25)
+CHOSEN_SCORE = 0.95
+
+
+@dataclass(frozen=True)
+class Square:
+    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the other scene."""
+
+    scenes: tuple[Scene, Scene]
+    claims: tuple[Claim, Claim]
+    category: str
+    kind: str
+    difficulty: str
+    distance: float
+    margin: float
+    wrong: tuple[tuple[Box, ...], tuple[Box, ...]]
+    absent: tuple[bool, bool]
+    unseen: bool
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A square before it is composed: two claims, the phrase they differ in, and how far they are apart."""
+
+    claims: tuple[Claim, Claim]
+    concerns: tuple[int, ...]
+    kind: str
+    distance: float
+    missing: bool = False
+
+
+def _count(rng: np.random.Generator, difficulty: str) -> int:
+    if difficulty == "hard":
+        return int(rng.integers(1, 4))
+    return int(rng.choice((1, 1, 1, 2, 3)))
+
+
+def _phrases(
+    rng: np.random.Generator, difficulty: str, *, at_least: int, single: int, banned: frozenset[tuple[str, str]], with_board: bool = False
+) -> list[Phrase]:
+    """Noun phrases of different objects; the first `single` ones are single things."""
+    low, high = {"easy": (1, 2), "medium": (1, 3), "hard": (2, 3)}[difficulty]
+    number = max(at_least, int(rng.integers(low, high + 1)))
+    phrases: list[Phrase] = []
+    for index in range(number):
+        thing = pick_thing(rng, without={p.name for p in phrases})
+        count = 1 if index < single else _count(rng, difficulty)
+        colour = pick_colour(rng, thing, banned=banned) if rng.random() < 0.85 else None
+        phrases.append(Phrase(thing, count, colour))
+    if with_board:
+        phrases[-1] = Phrase(BOARDS[rng.integers(2)], word=str(rng.choice(WORDS)))
+    return phrases
+
+
+def _object(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
+    if rng.random() < 0.3 and difficulty != "hard":
+        phrases = _phrases(rng, difficulty, at_least=2, single=0, banned=banned)
+        relation = _maybe_relation(rng, phrases)
+        full = Claim(tuple(phrases), relation=relation, only=bool(rng.random() < 0.3))
+        gone = int(rng.integers(len(phrases)))
+        rest = tuple(p for i, p in enumerate(phrases) if i != gone)
+        return _Draft((full, Claim(rest, only=True)), (gone,), "missing or extra object", 0.8, missing=True)
+    phrases = _phrases(rng, difficulty, at_least=1, single=0, banned=banned)
+    at = int(rng.integers(len(phrases)))
+    old = phrases[at]
+    taken = {p.name for p in phrases}
+    others = [t.name for t in THINGS if t.name not in taken and (t.name, old.colour) not in banned]
+    like = [name for name in others if look_alike(name, old.name)]
+    family = [name for name in others if BY_NAME[name].kind == BY_NAME[old.name].kind and name not in like]
+    strange = [name for name in others if BY_NAME[name].kind != BY_NAME[old.name].kind and name not in like]
+    if difficulty == "hard" and like and rng.random() < 0.8:
+        new, distance = str(rng.choice(like)), 0.2
+    elif rng.random() < (0.35 if difficulty == "easy" else 0.6):
+        new, distance = str(rng.choice(family)), 0.5
+    else:
+        new, distance = str(rng.choice(strange)), 0.9
+    return _Draft(_two(rng, phrases, at, replace(old, name=new)), (at,), "replaced object", distance)
+
+
+def _maybe_relation(rng: np.random.Generator, phrases: list[Phrase]) -> str:
+    single = len(phrases) >= 2 and phrases[0].count == phrases[1].count == 1
+    return str(rng.choice(RELATIONS)) if single and rng.random() < 0.4 else ""
+
+
+def _two(rng: np.random.Generator, phrases: list[Phrase], at: int, changed: Phrase) -> tuple[Claim, Claim]:
+    """Two claims that differ in one phrase."""
+    relation = _maybe_relation(rng, phrases) if changed.count == phrases[at].count else ""
+    return Claim(tuple(phrases), relation=relation), Claim(
+        tuple(changed if i == at else p for i, p in enumerate(phrases)), relation=relation
+    )
+
+
+def _attribute(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
+    swap = rng.random() < 0.45
+    phrases = _phrases(rng, difficulty, at_least=2 if swap else 1, single=0, banned=banned)
+    phrases = [replace(p, colour=p.colour or pick_colour(rng, p.name, banned=banned)) for p in phrases]
+    near = difficulty == "hard" and rng.random() < 0.8
+    at = int(rng.integers(len(phrases))) if not swap else 0
+    old = phrases[at]
+    other = {c for c in COLOURS if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near}
+    if swap:
+        other = {c for c in other if (phrases[1].name, c) not in banned and (phrases[1].name, old.colour) not in banned}
+    if not other:
+        return _attribute(rng, difficulty, banned)
+    new = str(rng.choice(sorted(other)))
+    if not swap:
+        return _Draft(_two(rng, phrases, at, replace(old, colour=new)), (at,), "other colour", 0.2 if near else 0.8)
+    phrases[1] = replace(phrases[1], colour=new)
+    swapped = [replace(phrases[0], colour=new), replace(phrases[1], colour=old.colour), *phrases[2:]]
+    relation = _maybe_relation(rng, phrases)
+    return _Draft(
+        (Claim(tuple(phrases), relation=relation), Claim(tuple(swapped), relation=relation)),
+        (0, 1),
+        "swapped colours",
+        0.2 if near else 0.6,
+    )
+
+
+def _counting(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
+    pairs = {
+        "easy": [(1, 3), (1, 4), (2, 4), (1, 2), (2, 5), (1, 5), (3, 6)],
+        "medium": [(1, 2), (2, 3), (2, 4), (3, 5), (1, 3), (4, 6)],
+        "hard": [(3, 4), (4, 5), (5, 6), (4, 6)],
+    }[difficulty]
+    n, m = pairs[rng.integers(len(pairs))]
+    phrases = _phrases(rng, "easy" if difficulty != "hard" else "medium", at_least=1, single=0, banned=banned)[:2]
+    at = int(rng.integers(len(phrases)))
+    phrases = [replace(p, count=n) if i == at else replace(p, count=min(p.count, 2)) for i, p in enumerate(phrases)]
+    return _Draft(_two(rng, phrases, at, replace(phrases[at], count=m)), (at,), "wrong count", abs(n - m) / max(n, m))
+
+
+def _spatial(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
+    phrases = _phrases(rng, difficulty, at_least=2, single=2, banned=banned)
+    relation = str(rng.choice(RELATIONS))
+    if difficulty == "easy" and relation in OPPOSITE:
+        new = OPPOSITE[relation]
+    else:
+        new = str(rng.choice(EXCLUDED_BY[relation]))
+    distance = 0.9 if OPPOSITE.get(relation) == new else 0.5 if {relation, new} == {"on", "next to"} else 0.7
+    return _Draft((Claim(tuple(phrases), relation=relation), Claim(tuple(phrases), relation=new)), (0, 1), "wrong relation", distance)
+
+
+def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
+    phrases = _phrases(rng, difficulty, at_least=1, single=0, banned=banned, with_board=True)
+    old = phrases[-1]
+    near = {"easy": 0.0, "medium": 0.1, "hard": 0.75}[difficulty]
+    letter = rng.random() < near
+    words = [w for w in WORDS if w != old.word and (len(w) == len(old.word) and letters_apart(w, old.word) == 1) == letter]
+    if not words:
+        return _text(rng, difficulty, banned)
+    new = str(rng.choice(words))
+    kind = "a letter changed" if letter else "another word"
+    return _Draft(
+        _two(rng, phrases, len(phrases) - 1, replace(old, word=new)),
+        (len(phrases) - 1,),
+        kind,
+        letters_apart(old.word, new) / max(len(old.word), len(new)),
+    )
+
+
+_DRAFTS = {"object": _object, "attribute": _attribute, "counting": _counting, "spatial": _spatial, "text": _text}
+
+
+def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str) -> _Draft:
+    """Adds what every draft may have: a board elsewhere in the scene, "and nothing else", a named background."""
+    a, b = draft.claims
+    if not draft.missing:
+        if len(a.phrases) < 3 and not any(p.word for p in a.phrases) and rng.random() < (0.12 if difficulty == "easy" else 0.25):
+            board = Phrase(BOARDS[rng.integers(2)], word=str(rng.choice(WORDS)))
+            a, b = replace(a, phrases=(*a.phrases, board)), replace(b, phrases=(*b.phrases, board))
+        if rng.random() < 0.12:
+            a, b = replace(a, only=True), replace(b, only=True)
+    if rng.random() < 0.5:
+        place = str(rng.choice(sorted(BACKGROUNDS)))
+        a, b = replace(a, background=place), replace(b, background=place)
+    return replace(draft, claims=(a, b))
+
+
+def sample(
+    rng: np.random.Generator,
+    *,
+    category: str,
+    difficulty: str,
+    banned: frozenset[tuple[str, str]],
+    wanted: frozenset[tuple[str, str]] = frozenset(),
+) -> Square:
+    """Draw a square.
+
+    Args:
+        rng: the only source of chance.
+        category: what the two captions differ in, one of CATEGORIES.
+        difficulty: one of DIFFICULTIES.
+        banned: (object, colour) combinations that must not be seen.
+        wanted: combinations of which at least one must be named by both captions; the square is then marked `unseen`.
+    """
+    while True:
+        draft = _finish(rng, _DRAFTS[category](rng, difficulty, banned), difficulty)
+        if wanted and not all(any((p.name, p.colour) in wanted for p in claim.phrases) for claim in draft.claims):
+            continue
+        mould = Mould(draft.claims, draft.concerns, difficulty, draft.missing)
+        made = compose(rng, mould, banned=banned)
+        if made is not None:
+            break
+    margin = 0.05 + 0.8 * draft.distance * (0.6 + 0.4 * min(1.0, made.size / 72))
+    return Square(
+        made.scenes,
+        draft.claims,
+        category,
+        draft.kind,
+        difficulty,
+        draft.distance,
+        round(margin, 4),
+        made.wrong,
+        made.absent,
+        unseen=bool(wanted),
+    )

@@ -1,0 +1,106 @@
+"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected once, clear refusals."""
+
+import collections
+import hashlib
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from precompute.scenes import _group, _plan, draw, groups
+from precompute.world.control import vary
+from precompute.world.square import sample
+from precompute.world.vocabulary import held_out_combinations
+from tipai_jax.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("world") / "scenes"
+    draw(out, pairs=120, seed=3, processes=1)
+    return out
+
+
+def rows_of(folder):
+    return [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
+
+
+def digest(folder):
+    names = sorted(path for path in folder.rglob("*") if path.is_file())
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in names)).hexdigest()
+
+
+def test_the_same_seed_gives_the_same_bytes_on_any_number_of_processes(folder, tmp_path):
+    draw(tmp_path / "again", pairs=120, seed=3, processes=2)
+    assert digest(tmp_path / "again") == digest(folder)
+    draw(tmp_path / "other", pairs=120, seed=4, processes=1)
+    assert digest(tmp_path / "other") != digest(folder)
+
+
+def test_an_interrupted_folder_is_finished_by_the_same_command(folder, tmp_path):
+    draw(tmp_path / "w", pairs=120, seed=3, processes=1)
+    (tmp_path / "w" / "pairs.jsonl").unlink()
+    lost = sorted((tmp_path / "w" / "images").iterdir())[::3]
+    for path in lost:
+        path.unlink()
+    draw(tmp_path / "w", pairs=120, seed=3, processes=1)
+    assert digest(tmp_path / "w") == digest(folder)
+
+
+def test_every_scene_is_chosen_once_and_rejected_once(folder):
+    rows = [row for row in rows_of(folder) if not row["control"]]
+    assert len(rows_of(folder)) == 120
+    chosen, rejected = (collections.Counter(row[key] for row in rows) for key in ("chosen_image", "rejected_image"))
+    assert chosen == rejected and set(chosen.values()) == {1}
+    for row in rows_of(folder):
+        with Image.open(folder / row["rejected_image"]) as picture:
+            assert picture.size == (224, 224)
+
+
+def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_rows():
+    every = [row for group in groups(1200, 0) for row in group.rows]
+    split_of = collections.defaultdict(set)
+    for row in every:
+        split_of[row["prompt"]].add(row["split"])
+    assert all(len(splits) == 1 for splits in split_of.values())
+    share = collections.Counter(row["split"] for row in every)
+    assert share["train"] / len(every) == pytest.approx(0.8, abs=0.02)
+    assert {row["split"] for row in every if row["unseen_combination"]} == {"test"}
+    assert sum(row["control"] for row in every) == 60
+    assert all(row["chosen_score"] == row["rejected_score"] and not row["unfaithful_patches"] for row in every if row["control"])
+    assert all(row["chosen_score"] > row["rejected_score"] and row["unfaithful_patches"] for row in every if not row["control"])
+
+
+def test_no_training_or_validation_scene_shows_a_held_out_combination():
+    plan = _plan(600, 0)
+    for index in range(0, plan.total, 3):
+        group = _group(plan, index)
+        shown = {(item.name, item.colour) for scene in group.scenes for item in scene.items}
+        assert group.rows[0]["split"] == "test" or not shown & held_out_combinations()
+
+
+def test_a_control_changes_something_but_nothing_that_the_caption_names():
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        square = sample(rng, category="attribute", difficulty="medium", banned=held_out_combinations())
+        scene, claim = square.scenes[0], square.claims[0]
+        other = vary(rng, scene, claim, banned=held_out_combinations())
+        assert other != scene
+        for old, new in zip(scene.items, other.items, strict=True):
+            assert (old.name, old.box, old.word, old.group) == (new.name, new.box, new.word, new.group)
+            if old.group >= 0 and claim.phrases[old.group].colour:
+                assert new.colour == old.colour
+        assert not claim.background or other.background == claim.background
+
+
+def test_refusals_are_one_line(folder, tmp_path):
+    with pytest.raises(UserError, match="another world than --pairs 200"):
+        draw(folder, pairs=200, seed=3)
+    with pytest.raises(UserError, match="at least 40"):
+        draw(tmp_path / "small", pairs=10, seed=0)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    with pytest.raises(UserError, match="not a drawn world"):
+        draw(tmp_path / "mine", pairs=40, seed=0)
+    assert (tmp_path / "mine" / "thesis.txt").exists()
