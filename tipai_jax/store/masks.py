@@ -8,13 +8,14 @@ boxes become pixels, and U^T m U. It knows nothing of risk, of losses or of file
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 __all__ = ["box_mask", "small_mask", "small_masks", "upsample_matrix"]
 
 
+@runtime_checkable
 class BoxLike(Protocol):
     """A box as fractions of the picture; `absent` boxes mark where something is missing and no pixel is to blame."""
 

@@ -1,0 +1,1 @@
+"""A frozen CLIP: found on disk, fingerprinted, loaded, and run over prompts, images and patches."""

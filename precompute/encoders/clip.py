@@ -1,0 +1,189 @@
+"""The frozen encoder in PyTorch: prompts and prepared images in, L2-normalised f16 rows out.
+
+Owns loading and the forward passes. Every pass runs on a batch of one fixed size, the last one padded, because the last
+bit of a row depends on the size of the batch it was computed in. Knows nothing of stores, files of images or pairs.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from precompute.encoders.folder import GRID, EncoderFolder
+from precompute.encoders.images import Preparation, Prepared
+from precompute.encoders.patch_recipes import cut_crops, dense_tokens, project_tokens, raw_tokens
+from precompute.encoders.prompts import PromptTokens, Tokens
+from tipai_jax.errors import UserError
+from tipai_jax.store import Fingerprint
+
+__all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class TextRows:
+    """Encoded prompts: text f16[n, d] with norm 1, and what the tokenizer said of them."""
+
+    text: np.ndarray
+    tokens: Tokens
+
+
+@dataclass(frozen=True)
+class ImageRows:
+    """Encoded images: image f16[n, d] and patches f16[n, k, d], all with norm 1."""
+
+    image: np.ndarray
+    patches: np.ndarray
+
+
+class ClipEncoder:
+    """A frozen CLIP in evaluation mode.
+
+    Attributes:
+        fingerprint: which encoder, patch mode and dtype.
+        preparation: how images are to be prepared for it.
+        device: where it runs.
+        batch_size: rows of every forward pass.
+    """
+
+    def __init__(self, model: Any, prompts: PromptTokens, *, fingerprint: Fingerprint, preparation: Preparation, device: str, batch_size: int):
+        self._model = model
+        self._prompts = prompts
+        self.fingerprint = fingerprint
+        self.preparation = preparation
+        self.device = torch.device(device)
+        self.batch_size = batch_size
+        scale = torch.tensor(preparation.std) / preparation.rescale
+        self._mean = (torch.tensor(preparation.mean) / preparation.rescale).view(1, 3, 1, 1).to(self.device)
+        self._std = scale.view(1, 3, 1, 1).to(self.device)
+        self._dtype = next(model.parameters()).dtype
+        self._last_block = model.vision_model.encoder.layers[-1]
+
+    @torch.inference_mode()
+    def encode_text(self, prompts: list[str]) -> TextRows:
+        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again."""
+        tokens = self._prompts(prompts)
+        order = sorted(range(len(tokens.sequences)), key=lambda i: len(tokens.sequences[i]))  # equal lengths together: less padding
+        embedded = torch.empty(len(order), self.fingerprint.d)
+        for start in range(0, len(order), self.batch_size):
+            part = order[start : start + self.batch_size]
+            ids = self._prompts.pad_batch([tokens.sequences[i] for i in part], self.batch_size)
+            features = self._model.get_text_features(torch.from_numpy(ids).to(self.device)).pooler_output
+            embedded[part] = _unit(features.float())[: len(part)].cpu()
+        pooled = torch.zeros(len(prompts), self.fingerprint.d).index_add_(0, torch.from_numpy(tokens.owner), embedded)
+        return TextRows(_to_f16(_unit(pooled)), tokens)
+
+    @torch.inference_mode()
+    def encode_images(self, prepared: list[Prepared]) -> ImageRows:
+        """Encode prepared images; batches of `batch_size`, the last one padded with its first image."""
+        images, patches = [], []
+        for start in range(0, len(prepared), self.batch_size):
+            part = prepared[start : start + self.batch_size]
+            filled = part + [part[0]] * (self.batch_size - len(part))
+            detail = None if self.fingerprint.patches != "crops" else np.stack([item.detail for item in filled])
+            rows = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
+            images.append(rows.image[: len(part)])
+            patches.append(rows.patches[: len(part)])
+        if not images:
+            encoder = self.fingerprint
+            return ImageRows(np.zeros((0, encoder.d), np.float16), np.zeros((0, encoder.k, encoder.d), np.float16))
+        return ImageRows(np.concatenate(images), np.concatenate(patches))
+
+    @torch.inference_mode()
+    def encode_pixels(self, pixels: np.ndarray, detail: np.ndarray | None) -> ImageRows:
+        """One forward pass (and, for crops, 49 more).
+
+        Args:
+            pixels: u8[batch_size, s, s, 3].
+            detail: u8[batch_size, c, c, 3], only for the patch mode `crops`.
+        """
+        vision = self._model.vision_model
+        if self.fingerprint.patches == "crops":
+            image = self._global(self._normalise(_channels_first(pixels, self.device)))
+            tokens = self._crops(detail)
+        else:
+            seen: list[Tensor] = []
+            hook = self._last_block.register_forward_pre_hook(
+                lambda _, args, kwargs: seen.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
+            )
+            try:
+                out = vision(pixel_values=self._normalise(_channels_first(pixels, self.device)))
+            finally:
+                hook.remove()
+            image = self._model.visual_projection(out.pooler_output)
+            plain = self.fingerprint.patches == "raw"
+            tokens = raw_tokens(out.last_hidden_state) if plain else dense_tokens(self._last_block, seen[0])
+            tokens = project_tokens(self._model, tokens, GRID)
+        return ImageRows(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
+
+    def _crops(self, detail: np.ndarray | None) -> Tensor:
+        if detail is None:
+            raise ValueError("the patch mode crops needs the finer view")
+        crops = cut_crops(_channels_first(detail, self.device), cells=GRID, size=self.preparation.image_size)
+        rows = [self._global(self._normalise(part)) for part in crops.split(self.batch_size)]
+        return torch.cat(rows).reshape(len(detail), GRID * GRID, -1)
+
+    def _global(self, pixel_values: Tensor) -> Tensor:
+        return self._model.visual_projection(self._model.vision_model(pixel_values=pixel_values).pooler_output)
+
+    def _normalise(self, pixels: Tensor) -> Tensor:
+        return ((pixels - self._mean) / self._std).to(self._dtype)
+
+
+def _channels_first(pixels: np.ndarray, device: torch.device) -> Tensor:
+    """u8[b, s, s, 3] to f32[b, 3, s, s] on 0..255."""
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().contiguous()
+
+
+def _unit(x: Tensor) -> Tensor:
+    return x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+
+
+def _to_f16(x: Tensor) -> np.ndarray:
+    return x.to(torch.float16).cpu().numpy()
+
+
+def load_clip(
+    folder: EncoderFolder, *, patches: str | None = None, dtype: str = "float32", device: str = "cpu", batch_size: int = 64
+) -> ClipEncoder:
+    """Load a frozen CLIP from local files only.
+
+    Args:
+        folder: from `find_encoder`.
+        patches: `dense`, `crops` or `raw`; None for the encoder's own default.
+        dtype: float32, float16 or bfloat16 (on a CPU the last two are very slow).
+        device: `cpu` or `cuda`.
+        batch_size: rows of every forward pass.
+
+    Raises:
+        UserError: the files do not make up a CLIP model.
+    """
+    from transformers import AutoTokenizer, CLIPModel
+    from transformers.utils import logging
+
+    patches = patches or folder.default_patches
+    fingerprint = folder.fingerprint(patches=patches, dtype=dtype)
+    crop_source = GRID * -(-2 * fingerprint.image_size // GRID) if patches == "crops" else 0
+    preparation = Preparation.from_config(folder.processor, image_size=fingerprint.image_size, crop_source=crop_source)
+    logging.disable_progress_bar()
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        model, report = CLIPModel.from_pretrained(
+            folder.path, local_files_only=True, use_safetensors=True, dtype=_DTYPES[dtype], output_loading_info=True
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{folder.path}: the encoder cannot be loaded ({str(error).splitlines()[0][:200]})") from None
+    finally:
+        logging.set_verbosity(before)
+    if missing := sorted(report["missing_keys"]):
+        raise UserError(f"{folder.path}: {len(missing)} weights are missing, such as {missing[0]}; expected a whole CLIP model")
+    length = int(folder.config.get("text_config", {}).get("max_position_embeddings", 77))
+    model = model.to(device).eval().requires_grad_(False)
+    return ClipEncoder(
+        model, PromptTokens(tokenizer, length), fingerprint=fingerprint, preparation=preparation, device=device, batch_size=batch_size
+    )

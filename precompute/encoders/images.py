@@ -1,0 +1,121 @@
+"""From the bytes of an image to the pixels that the encoder is shown: decode, resize, crop, in the PIL backend.
+
+Owns which files count as images (a whole JPEG, PNG or WEBP of a bearable size) and the geometry of the preparation. It
+gives uint8, so that a thread can run ahead of the encoder cheaply; scaling and normalising happen on the batch. Equal
+to `CLIPImageProcessorPil` up to float rounding. Knows nothing of torch, of stores or of where bytes come from.
+"""
+
+import io
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+__all__ = ["MAX_PIXELS", "BadImage", "Preparation", "Prepared"]
+
+MAX_PIXELS = 64_000_000
+_FORMATS = ("JPEG", "PNG", "WEBP")
+_ORIENTATION = 0x0112  # the EXIF tag; people and annotators see the turned image
+
+
+class BadImage(Exception):
+    """An image that cannot be used; the message says why."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """One image, ready to be batched.
+
+    Attributes:
+        pixels: u8[image_size, image_size, 3], what the encoder sees.
+        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops from; None without crops.
+        width: pixels of the file, after its orientation was applied.
+        height: likewise.
+    """
+
+    pixels: np.ndarray
+    detail: np.ndarray | None
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """The image preparation of an encoder.
+
+    Attributes:
+        image_size: pixels along a side of what the encoder sees.
+        edge: the shorter side is first resized to this, then the centre is cropped; None: squeezed into the square.
+        resample: filter of the resize, a number of `PIL.Image.Resampling`.
+        mean: of the three channels, on 0..1.
+        std: likewise.
+        rescale: factor from 0..255, or 1 where the encoder wants none.
+        crop_source: pixels of the finer view that crops are cut from; 0 for no crops.
+    """
+
+    image_size: int
+    edge: int | None
+    resample: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    rescale: float
+    crop_source: int = 0
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], *, image_size: int, crop_source: int) -> "Preparation":
+        """Read `preprocessor_config.json`, with the defaults of CLIP's processor for what it leaves out."""
+        size = config.get("size", {"shortest_edge": 224})
+        edge = size if isinstance(size, int) else size.get("shortest_edge")
+        normalise = config.get("do_normalize", True)
+        mean = config.get("image_mean", (0.48145466, 0.4578275, 0.40821073)) if normalise else (0.0, 0.0, 0.0)
+        std = config.get("image_std", (0.26862954, 0.26130258, 0.27577711)) if normalise else (1.0, 1.0, 1.0)
+        rescale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
+        return cls(image_size, edge, int(config.get("resample", 3)), tuple(mean), tuple(std), rescale, crop_source)
+
+    def prepare(self, data: bytes) -> Prepared:
+        """Decode and prepare one image.
+
+        Args:
+            data: the bytes of a JPEG, PNG or WEBP file.
+
+        Raises:
+            BadImage: not such a file, cut short, damaged, or of more than `MAX_PIXELS`.
+        """
+        from PIL import Image, ImageOps
+
+        try:
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+                image.load()  # only a full decode notices half a file
+                turned = image.getexif().get(_ORIENTATION, 1) != 1
+                rgb = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        except BadImage:
+            raise
+        except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
+            reason = "neither JPEG, PNG nor WEBP" if type(error).__name__ == "UnidentifiedImageError" else str(error)
+            raise BadImage(reason or type(error).__name__) from None
+        detail = self._view(rgb, self.crop_source) if self.crop_source else None
+        return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
+
+    def _view(self, rgb: Any, side: int) -> np.ndarray:
+        """The encoder's view of an RGB image at `side` x `side` pixels; at `image_size` exactly as the HF processor."""
+        if self.edge is None:
+            return np.asarray(rgb.resize((side, side), resample=self.resample))
+        edge = self.edge if side == self.image_size else round(self.edge * side / self.image_size)
+        short, long = sorted(rgb.size)
+        longer = int(edge * long / short)
+        size = (edge, longer) if rgb.width <= rgb.height else (longer, edge)
+        resized = rgb.resize(size, resample=self.resample) if size != rgb.size else rgb
+        top, left = (resized.height - side) // 2, (resized.width - side) // 2
+        return np.asarray(resized)[top : top + side, left : left + side]
+
+
+def _to_rgb(image: Any) -> Any:
+    """RGB with anything transparent over white, as transformers 5 does it."""
+    from PIL import Image
+
+    if "A" in image.getbands() or image.info.get("transparency") is not None:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
+    return image.convert("RGB")

@@ -1,0 +1,90 @@
+"""How 7x7 patch embeddings come out of a CLIP vision tower: dense, raw or crops.
+
+Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
+of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
+Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the paper.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+__all__ = ["area_matrix", "cut_crops", "dense_tokens", "project_tokens", "raw_tokens", "reduce_grid"]
+
+
+def area_matrix(source: int, target: int) -> Tensor:
+    """f32[target, source]: each target cell is the mean of the source cells it overlaps, weighted by the overlap.
+
+    Rows sum to 1; 16 to 7 gives the first row 7/16 * (1, 1, 2/7, 0, ...).
+    """
+    edges = torch.arange(target + 1, dtype=torch.float64) * source / target
+    cells = torch.arange(source, dtype=torch.float64)
+    shared = torch.minimum(edges[1:, None], cells + 1) - torch.maximum(edges[:-1, None], cells)
+    return (shared.clamp(min=0) * target / source).float()
+
+
+def reduce_grid(tokens: Tensor, target: int) -> Tensor:
+    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g = target."""
+    batch, count, width = tokens.shape
+    side = round(count**0.5)
+    if side * side != count:
+        raise ValueError(f"{count} patch tokens are no square grid")
+    if side == target:
+        return tokens
+    weight = area_matrix(side, target).to(tokens)
+    grid = tokens.reshape(batch, side, side, width)
+    return torch.einsum("iy,jx,byxd->bijd", weight, weight, grid).reshape(batch, target * target, width)
+
+
+def project_tokens(model: torch.nn.Module, tokens: Tensor, target: int) -> Tensor:
+    """Patch tokens of the last block into the joint space: `post_layernorm`, `visual_projection`, then the reduction."""
+    return reduce_grid(model.visual_projection(model.vision_model.post_layernorm(tokens)), target)
+
+
+def raw_tokens(last_hidden: Tensor) -> Tensor:
+    """The plain output of the last block without CLS: [b, 1 + g * g, w] to [b, g * g, w]."""
+    return last_hidden[:, 1:]
+
+
+def dense_tokens(block: torch.nn.Module, block_input: Tensor) -> Tensor:
+    """The changed last block: attention of q with q over the input of the block, no residual, no MLP.
+
+    Args:
+        block: the last `CLIPEncoderLayer`.
+        block_input: [b, 1 + g * g, w], what the block was given.
+
+    Returns:
+        [b, g * g, w], CLS attended to but left out.
+    """
+    attention = block.self_attn
+    hidden = block.layer_norm1(block_input)
+    batch, count, width = hidden.shape
+
+    def heads(x: Tensor) -> Tensor:
+        return x.reshape(batch, count, attention.num_heads, -1).transpose(1, 2)
+
+    queries, values = heads(attention.q_proj(hidden)), heads(attention.v_proj(hidden))
+    mixed = functional.scaled_dot_product_attention(queries, queries, values, scale=attention.scale)
+    return attention.out_proj(mixed.transpose(1, 2).reshape(batch, count, width))[:, 1:]
+
+
+def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
+    """Cut every image of a batch into cells x cells crops and resize all of them at once.
+
+    Args:
+        detail: f32[b, 3, s, s] on 0..255, s a multiple of `cells`.
+        cells: crops along an axis.
+        size: pixels of a resized crop.
+
+    Returns:
+        f32[b * cells * cells, 3, size, size] on 0..255, images in order, crops row-major.
+    """
+    batch, channels, side, _ = detail.shape
+    step = side // cells
+    if step * cells != side:
+        raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
+    crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5)
+    crops = crops.reshape(batch * cells * cells, channels, step, step)
+    if step != size:
+        crops = functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return crops.clamp(0, 255)

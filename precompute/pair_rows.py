@@ -1,0 +1,188 @@
+"""The last step of an embedding run: records and committed shards become the table of pairs and the rejects.
+
+Owns the checks that need an image's size or hash, the numbering of rows and groups, the patch labels, and the rule of
+how many rejects are too many. Knows nothing of encoders.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from precompute.readers.records import BadRow, PairRecord, PixelBox, Reject
+from tipai_jax.errors import UserError
+from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, pair_patch_labels, view_box
+from tipai_jax.store.columns import read_table
+from tipai_jax.store.patches import to_view
+
+__all__ = ["ImageRow", "build_pairs", "check_rejects", "image_rows", "prompt_rows", "reject_columns"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRow:
+    """An embedded image: its row number, its size in pixels and the hash of its file."""
+
+    row: int
+    width: int
+    height: int
+    sha256: str
+
+
+def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
+    """Every embedded image by its key, from the committed shards 0..shards-1."""
+    rows: dict[str, ImageRow] = {}
+    for index in range(shards):
+        table = read_table(store / f"images/{index:05d}.parquet")
+        columns = (table.column(name).to_pylist() for name in ("image_id", "width", "height", "sha256"))
+        for key, width, height, sha256 in zip(*columns):
+            rows[key] = ImageRow(len(rows), width, height, sha256)
+    return rows
+
+
+def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
+    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not know."""
+    rows: dict[str, int] = {}
+    chunked = unknown = 0
+    for index in range(shards):
+        table = read_table(store / f"prompts/{index:05d}.parquet")
+        for prompt in table.column("prompt").to_pylist():
+            rows[prompt] = len(rows)
+        chunked += int(table.column("truncated").to_numpy().sum())
+        unknown += int((table.column("unknown_words").to_numpy() > 0).sum())
+    return rows, chunked, unknown
+
+
+def build_pairs(
+    records: list[PairRecord], *, images: dict[str, ImageRow], prompts: dict[str, int], problems: dict[str, str], encoder: Fingerprint
+) -> tuple[PairTable, list[Reject]]:
+    """The table of pairs, and the rows whose images turned out not to fit.
+
+    Args:
+        records: usable rows as read.
+        images: embedded images by key.
+        prompts: row of each prompt.
+        problems: key of an image that could not be embedded, and why.
+        encoder: for the grid and for the part of an image it sees.
+    """
+    kept, boxes, labels, rejects = [], [], [], []
+    for record in records:
+        try:
+            _check_images(record, images, problems)
+            shown = _boxes_in_view(record, images[record.rejected], encoder)
+        except BadRow as bad:
+            rejects.append(Reject(row=record.row, pair_id=record.pair_id, reason=bad.reason, detail=str(bad)))
+            continue
+        xyxy, absent = shown if shown is not None else (None, None)
+        kept.append(record)
+        boxes.append((xyxy if xyxy is not None else np.zeros((0, 4)), absent if absent is not None else np.zeros(0, bool)))
+        labels.append(pair_patch_labels(xyxy, absent, control=record.control, cells=encoder.grid[0]))
+    groups: dict[str, int] = {}
+    for record in kept:
+        groups.setdefault(record.group, len(groups))
+    scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float64).reshape(-1, 2)
+    offsets = np.concatenate([[0], np.cumsum([len(xyxy) for xyxy, _ in boxes])]).astype(np.int64)
+    table = PairTable(
+        pair_id=_objects([record.pair_id for record in kept]),
+        prompt=np.array([prompts[record.prompt] for record in kept], dtype=np.int32),
+        chosen=np.array([images[record.chosen].row for record in kept], dtype=np.int32),
+        rejected=np.array([images[record.rejected].row for record in kept], dtype=np.int32),
+        chosen_score=scores[:, 0].astype(np.float32),
+        rejected_score=scores[:, 1].astype(np.float32),
+        margin=(scores[:, 0] - scores[:, 1]).astype(np.float32),
+        category=np.array([_category_row(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
+        patch_label=np.array(labels, dtype=np.int8).reshape(-1, 2, encoder.k),
+        split=np.array([record.split for record in kept], dtype=str),
+        group=np.array([groups[record.group] for record in kept], dtype=np.int32),
+        group_name=_objects([record.group for record in kept]),
+        difficulty=np.array([record.difficulty for record in kept], dtype=str),
+        kind=np.array([record.kind for record in kept], dtype=str),
+        control=np.array([record.control for record in kept], dtype=bool),
+        unseen=np.array([record.unseen for record in kept], dtype=bool),
+        annotated=np.array([record.control or record.boxes is not None for record in kept], dtype=bool),
+        boxes=Boxes(
+            xyxy=np.concatenate([np.zeros((0, 4)), *(xyxy for xyxy, _ in boxes)]),
+            category=np.array([box.category for record in kept for box in record.boxes or ()], dtype=np.int8),
+            absent=np.concatenate([np.zeros(0, bool), *(absent for _, absent in boxes)]),
+            offsets=offsets,
+        ),
+    )
+    return table, rejects
+
+
+def reject_columns(rejects: list[Reject]) -> pa.Table:
+    """The parquet columns of the rejects, by line."""
+    ordered = sorted(rejects, key=lambda reject: reject.row)
+    return pa.table(
+        {
+            "row": pa.array([reject.row for reject in ordered], pa.int64()),
+            "pair_id": pa.array([reject.pair_id for reject in ordered], pa.string()),
+            "reason": pa.array([reject.reason for reject in ordered], pa.string()),
+            "detail": pa.array([reject.detail for reject in ordered], pa.string()),
+        }
+    )
+
+
+def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: Path) -> dict[str, int]:
+    """Reasons and how often; too many rejects end the run.
+
+    Args:
+        rejects: all of them.
+        rows: rows of the input.
+        allowed: the largest share of rejects that is let pass.
+        listed: the file that lists them, for the message.
+
+    Raises:
+        UserError: more than the allowed share, or nothing is left.
+    """
+    reasons = dict(sorted(Counter(reject.reason for reject in rejects).items()))
+    if len(rejects) == rows or len(rejects) > allowed * rows:
+        first = min(rejects, key=lambda reject: reject.row)
+        counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
+        go_on = "mend the data" if len(rejects) == rows else f"mend the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
+        raise UserError(
+            f"{len(rejects)} of {rows} rows cannot be used, at most {allowed:.2%} may be left out ({counted}; "
+            f"first: row {first.row}, {first.detail}); all are listed in {listed}; {go_on}"
+        )
+    return reasons
+
+
+def _share_above(rejects: int, rows: int) -> float:
+    return min(1.0, -(-rejects * 1000 // rows) / 1000)
+
+
+def _check_images(record: PairRecord, images: dict[str, ImageRow], problems: dict[str, str]) -> None:
+    for i, key in enumerate((record.chosen, record.rejected)):
+        if key not in images:
+            raise BadRow("damaged_image", problems.get(key, f"{key!r} cannot be read"))
+        if record.sha256 is not None and record.sha256[i] != images[key].sha256:
+            raise BadRow("sha256_differs", f"{key!r} has the hash {images[key].sha256[:12]}..., the row says {record.sha256[i][:12]}...")
+
+
+def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
+    """Boxes as fractions of what the encoder sees, and which of them blame no pixel (absent, or outside the view)."""
+    if record.boxes is None:
+        return None
+    for box in record.boxes:
+        if box.x1 < 0 or box.y1 < 0 or box.x2 > image.width or box.y2 > image.height:
+            raise BadRow("box_outside", f"bbox {_corners(box)} leaves the image {record.rejected!r} of {image.width} x {image.height} pixels")
+    view = view_box(image.width, image.height, view=encoder.view, share=encoder.view_share)
+    xyxy, inside = to_view(np.array([box[:4] for box in record.boxes], dtype=np.float64), view)
+    return xyxy, np.array([box.absent for box in record.boxes], dtype=bool) | ~inside
+
+
+def _corners(box: PixelBox) -> str:
+    return "[" + ", ".join(f"{value:g}" for value in box[:4]) + "]"
+
+
+def _category_row(record: PairRecord) -> list[int]:
+    if record.categories is None:
+        return [-1] * len(CATEGORIES)
+    return [int(i in record.categories) for i in range(len(CATEGORIES))]
+
+
+def _objects(values: list[str]) -> np.ndarray:
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column

@@ -1,0 +1,269 @@
+"""The canonical records that every reader produces, and the rules a row must keep to become one.
+
+Owns `PairRecord`, `Reject`, `Source`, the checks of a single row (a failing row is rejected with a reason) and those of
+all rows together (a failing set is fatal: duplicate ids, a group in two splits). Knows nothing of file formats, images'
+contents or encoders.
+"""
+
+import hashlib
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from tipai_jax.errors import UserError
+from tipai_jax.store import CATEGORIES, category_index
+
+__all__ = ["SPLITS", "BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
+
+SPLITS = ("train", "validation", "test")
+DIFFICULTIES = ("", "easy", "medium", "hard")
+
+
+class PixelBox(NamedTuple):
+    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in CATEGORIES."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    category: int
+    absent: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairRecord:
+    """One usable row of a data set. Images are named by keys that the `Source` can open.
+
+    `boxes` is None where nobody annotated the pair. `categories` holds the positions in which the rejected image fails,
+    None where unknown. `split` is one of SPLITS. `sha256` are the hashes the images must have, None where not stated.
+    """
+
+    row: int
+    pair_id: str
+    prompt: str
+    chosen: str
+    rejected: str
+    chosen_score: float
+    rejected_score: float
+    boxes: tuple[PixelBox, ...] | None
+    categories: tuple[int, ...] | None
+    split: str
+    group: str
+    difficulty: str = ""
+    kind: str = ""
+    control: bool = False
+    unseen: bool = False
+    sha256: tuple[str, str] | None = None
+    has_split: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reject:
+    """A row that cannot be used: its line, its id if it has one, a code and a sentence."""
+
+    row: int
+    pair_id: str
+    reason: str
+    detail: str
+
+
+class BadRow(Exception):
+    """A row breaks a rule: `reason` is the code, the message the sentence."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFile:
+    """What is known of an image before it is opened: its bytes and when it last changed (0 where that means nothing)."""
+
+    size: int
+    changed_ns: int = 0
+    generator: str = ""
+    seed: int = -1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A data set, read but for its images.
+
+    Attributes:
+        records: usable rows in order.
+        rejects: the others.
+        rows: all rows.
+        identity: what tells this input from another (kind, sha256, rows, limit); no paths.
+        small_world_only: drawn scenes only.
+        images: every key of `records` to what is known of the file.
+        read_image: key to bytes; safe to call from several threads; raises OSError.
+        folder: where relative image paths start, None where there are no files.
+    """
+
+    records: list[PairRecord]
+    rejects: list[Reject]
+    rows: int
+    identity: dict[str, Any]
+    small_world_only: bool
+    images: dict[str, ImageFile]
+    read_image: Callable[[str], bytes] = field(repr=False)
+    folder: Any = None
+
+
+def hashed_split(name: str) -> str:
+    """The split of a group or prompt without one: 80 % train, 10 % validation, 10 % test, by its sha256."""
+    place = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") / 2**64
+    return "train" if place < 0.8 else "validation" if place < 0.9 else "test"
+
+
+def parse_row(value: Any, row: int) -> PairRecord:
+    """Check one row of pairs and make a record of it; the images' keys are still as the row names them.
+
+    Args:
+        value: a decoded JSON object of the pairs format.
+        row: its line, counted from 1.
+
+    Raises:
+        BadRow: with the reason.
+    """
+    if not isinstance(value, dict):
+        raise BadRow("not_an_object", f"expected a JSON object, found {type(value).__name__}")
+    prompt = _text(value, "prompt").strip()
+    if not prompt:
+        raise BadRow("empty_prompt", "the prompt is empty")
+    chosen_score, rejected_score = _score(value, "chosen_score"), _score(value, "rejected_score")
+    if rejected_score > chosen_score:
+        raise BadRow("scores_reversed", f"rejected_score {rejected_score:g} is above chosen_score {chosen_score:g}")
+    control = _flag(value, "control")
+    named = _categories(value.get("category"))
+    boxes = _boxes(value.get("unfaithful_patches"), named)
+    if control and boxes:
+        raise BadRow("control_with_boxes", "a control keeps the prompt in both images, yet has unfaithful_patches")
+    if named is None and boxes:
+        named = tuple(sorted({box.category for box in boxes}))
+    group = str(value.get("group") or "") or prompt
+    split = value.get("split") or ""
+    if split and split not in SPLITS:
+        raise BadRow("unknown_split", f"split {split!r}, expected one of {', '.join(SPLITS)}")
+    difficulty = value.get("difficulty") or ""
+    if difficulty not in DIFFICULTIES:
+        raise BadRow("unknown_difficulty", f"difficulty {difficulty!r}, expected one of easy, medium, hard")
+    return PairRecord(
+        row=row,
+        pair_id=_text(value, "pair_id"),
+        prompt=prompt,
+        chosen=_text(value, "chosen_image"),
+        rejected=_text(value, "rejected_image"),
+        chosen_score=chosen_score,
+        rejected_score=rejected_score,
+        boxes=boxes,
+        categories=() if control else named,
+        split=split or hashed_split(group),
+        group=group,
+        difficulty=difficulty,
+        kind=str(value.get("kind") or ""),
+        control=control,
+        unseen=_flag(value, "unseen_combination"),
+        sha256=_hashes(value.get("sha256")),
+        has_split=bool(split),
+    )
+
+
+def check_together(records: list[PairRecord], where: str) -> None:
+    """The rules that no single row can keep: ids are unique, a group stays in one split.
+
+    Raises:
+        UserError: with the first offender.
+    """
+    ids = Counter(record.pair_id for record in records)
+    if repeated := [pair_id for pair_id, count in ids.items() if count > 1]:
+        rows = [str(record.row) for record in records if record.pair_id == repeated[0]]
+        raise UserError(
+            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows {', '.join(rows[:4])}; every pair needs its own"
+        )
+    splits: dict[str, PairRecord] = {}
+    for record in records:
+        first = splits.setdefault(record.group, record)
+        if first.split != record.split:
+            raise UserError(
+                f"{where}: group {record.group[:80]!r} is in two splits, {first.split} (row {first.row}) and {record.split} (row {record.row}); "
+                "give all rows of a group (without one: of a prompt) the same split"
+            )
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    text = value.get(key)
+    if text is None:
+        raise BadRow("missing_field", f"field {key!r} is missing")
+    if not isinstance(text, str) or not text:
+        raise BadRow("bad_field", f"field {key!r} is {text!r}, expected a text that is not empty")
+    return text
+
+
+def _score(value: Mapping[str, Any], key: str) -> float:
+    score = value.get(key)
+    if score is None:
+        raise BadRow("missing_field", f"field {key!r} is missing")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
+        raise BadRow("bad_score", f"field {key!r} is {score!r}, expected a finite number")
+    return float(score)
+
+
+def _flag(value: Mapping[str, Any], key: str) -> bool:
+    flag = value.get(key, False)
+    if not isinstance(flag, bool):
+        raise BadRow("bad_field", f"field {key!r} is {flag!r}, expected true or false")
+    return flag
+
+
+def _categories(value: Any) -> tuple[int, ...] | None:
+    names = [value] if isinstance(value, str) else value
+    if not names:
+        return None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadRow("unknown_category", f"category {value!r}, expected one of {', '.join(CATEGORIES)} or a list of them")
+    return tuple(sorted({_category(name) for name in names}))
+
+
+def _category(name: str) -> int:
+    try:
+        return category_index(name)
+    except KeyError as error:
+        raise BadRow("unknown_category", error.args[0]) from None
+
+
+def _boxes(value: Any, named: tuple[int, ...] | None) -> tuple[PixelBox, ...] | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise BadRow("bad_box", f"unfaithful_patches is {type(value).__name__}, expected a list")
+    return tuple(_box(entry, named) for entry in value)
+
+
+def _box(entry: Any, named: tuple[int, ...] | None) -> PixelBox:
+    corners = entry.get("bbox") if isinstance(entry, dict) else None
+    numbers = isinstance(corners, list) and len(corners) == 4 and all(
+        isinstance(c, int | float) and not isinstance(c, bool) and math.isfinite(c) for c in corners
+    )
+    if not numbers:
+        raise BadRow("bad_box", f"bbox is {corners!r}, expected [x1, y1, x2, y2] in pixels")
+    x1, y1, x2, y2 = (float(c) for c in corners)
+    if x1 >= x2 or y1 >= y2:
+        raise BadRow("bad_box", f"bbox {corners} is empty, expected x1 < x2 and y1 < y2")
+    category = entry.get("category")
+    if category is None and named is not None and len(named) == 1:
+        return PixelBox(x1, y1, x2, y2, named[0], _flag(entry, "absent"))
+    if not isinstance(category, str):
+        raise BadRow("unknown_category", f"the category of a box is {category!r}, expected one of {', '.join(CATEGORIES)}")
+    return PixelBox(x1, y1, x2, y2, _category(category), _flag(entry, "absent"))
+
+
+def _hashes(value: Any) -> tuple[str, str] | None:
+    if value is None:
+        return None
+    pair = [value.get("chosen"), value.get("rejected")] if isinstance(value, dict) else value
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) and len(text) == 64 for text in pair):
+        raise BadRow("bad_field", 'sha256 is not understood, expected {"chosen": hex, "rejected": hex}')
+    return pair[0].lower(), pair[1].lower()

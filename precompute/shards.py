@@ -1,0 +1,70 @@
+"""Cutting a data set into shards of unique prompts and images, and telling which of them are still to be done.
+
+Owns the order of rows and the content digest of a shard, so that any worker, today or after a kill, sees the same
+shards. Knows nothing of encoders and never opens an image, except to see whether one has changed since.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from precompute.readers.records import Source
+from tipai_jax.store import Shard
+from tipai_jax.store.columns import read_table
+from tipai_jax.store.durable import canonical_json, sha256_bytes
+from tipai_jax.store.writer import StoreWriter
+
+__all__ = ["Work", "committed_shard", "cut_shards"]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One shard to be made.
+
+    Attributes:
+        table: `prompts` or `images`.
+        index: number of the shard.
+        keys: the prompts themselves, or the keys of the images, in order.
+        content: digest of the keys (for images with the sizes of the files).
+    """
+
+    table: str
+    index: int
+    keys: tuple[str, ...]
+    content: str
+
+
+def cut_shards(source: Source, shard_rows: dict[str, int]) -> list[Work]:
+    """The shards of a data set: every unique prompt and image once, in order of first appearance."""
+    prompts = list(dict.fromkeys(record.prompt for record in source.records))
+    images = list(dict.fromkeys(key for record in source.records for key in (record.chosen, record.rejected)))
+    works = []
+    for table, keys in (("prompts", prompts), ("images", images)):
+        rows = shard_rows[table]
+        for index, start in enumerate(range(0, len(keys), rows)):
+            part = tuple(keys[start : start + rows])
+            named = part if table == "prompts" else [[key, source.images[key].size] for key in part]
+            works.append(Work(table, index, part, sha256_bytes(canonical_json(list(named)))))
+    return works
+
+
+def committed_shard(writer: StoreWriter, work: Work, source: Source, *, rehash: bool) -> Shard | None:
+    """The committed shard of a work, or None where it has to be made.
+
+    An image that was written to after the shard is hashed and compared with what was embedded, so that another picture
+    of the same size under the same name is not taken for the old one.
+    """
+    shard = writer.committed(work.table, work.index, work.content, rehash=rehash)
+    if shard is None or work.table != "images" or source.folder is None:
+        return shard
+    table = writer.path / f"images/{work.index:05d}.parquet"
+    made = table.stat().st_mtime_ns
+    touched = [key for key in work.keys if source.images[key].changed_ns > made]
+    if touched and not _same(table, touched, source):
+        return None
+    return shard
+
+
+def _same(table: Path, keys: list[str], source: Source) -> bool:
+    columns = read_table(table)
+    known = dict(zip(columns.column("image_id").to_pylist(), columns.column("sha256").to_pylist()))
+    return all(known.get(key) == sha256_bytes(source.read_image(key)) for key in keys)
