@@ -1,0 +1,137 @@
+"""A small store of random embeddings for the tests of the loop: every kind of row, a weak signal, nothing to draw.
+
+Pairs with one box, with two, with an absent box only, controls, and pairs nobody annotated. The chosen image leans
+towards its prompt, and unfaithful patches lean away from it, so that a few steps of training show.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, open_store, pair_patch_labels
+from tipai_jax.store.pairs import to_arrow
+from tipai_jax.store.writer import StoreWriter
+
+CELLS = 7
+K = CELLS * CELLS
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    """L2-normalised f16, as a store holds them."""
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float16)
+
+
+def write_store(
+    folder: Path, *, train: int = 150, validation: int = 40, test: int = 10, d: int = 16, seed: int = 0, encoder: str = "e" * 64
+) -> Store:
+    """Write and open a store; its images lie in shards of 128 rows."""
+    rng = np.random.default_rng(seed)
+    n = train + validation + test
+    pairs = _pairs(rng, n, np.repeat(["train", "validation", "test"], [train, validation, test]))
+    text = rng.normal(size=(n, d))
+    image = 0.7 * rng.normal(size=(2 * n, d))
+    image[pairs.chosen] += 0.5 * text[pairs.prompt]
+    patches = np.repeat(image[:, None], K, axis=1) + 0.7 * rng.normal(size=(2 * n, K, d)).astype(np.float32)
+    faithful = (pairs.patch_label[:, 1] != 0)[..., None]
+    patches[pairs.rejected] += np.where(faithful, 0.5, -0.5) * text[pairs.prompt][:, None]
+    return _write(folder, encoder, unit(text), unit(image), unit(patches), pairs)
+
+
+def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
+    kinds = np.arange(n) % 10  # 0: control, 1: absent only, 2: nobody annotated it, 3: two boxes, others: one box
+    control, annotated = kinds == 0, kinds != 2
+    counts = np.where(control | ~annotated, 0, np.where(kinds == 3, 2, 1))
+    corner = rng.uniform(0, 0.6, size=(counts.sum(), 2))
+    xyxy = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, size=corner.shape)], axis=1)
+    absent = np.repeat(kinds == 1, counts)
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    labels = np.full((n, 2, K), -1, np.int8)
+    for i in np.flatnonzero(annotated):
+        own = slice(offsets[i], offsets[i + 1])
+        labels[i] = pair_patch_labels(xyxy[own], absent[own], control=bool(control[i]))
+    category = np.zeros((n, 5), np.int8)
+    category[np.arange(n), np.arange(n) % 5] = ~control
+    category[~annotated] = -1
+    margin = np.where(control, 0.0, rng.choice([0.2, 0.4, 0.6, 0.8], size=n)).astype(np.float32)
+    rows = np.arange(n, dtype=np.int32)
+    return PairTable(
+        pair_id=np.array([f"pair-{i}" for i in range(n)], object),
+        prompt=rows,
+        chosen=2 * rows,
+        rejected=2 * rows + 1,
+        chosen_score=np.full(n, 0.9, np.float32),
+        rejected_score=(0.9 - margin).astype(np.float32),
+        margin=margin,
+        category=category,
+        patch_label=labels,
+        split=split,
+        group=rows // 2,
+        group_name=np.array([f"group-{i // 2}" for i in range(n)], object),
+        difficulty=np.array(["easy", "medium", "hard"])[rows % 3],
+        kind=np.full(n, "random"),
+        control=control,
+        unseen=np.zeros(n, bool),
+        annotated=annotated,
+        boxes=Boxes(xyxy=xyxy, category=np.repeat(np.arange(n) % 5, counts).astype(np.int8), absent=absent, offsets=offsets),
+    )
+
+
+def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable) -> Store:
+    fingerprint = Fingerprint(
+        name="random",
+        digest=encoder,
+        d=text.shape[1],
+        k=K,
+        grid=(CELLS, CELLS),
+        image_size=224,
+        patches="raw",
+        dtype="float32",
+        normalised=True,
+        small_world_only=True,
+        logit_scale=10.0,
+        processor="pil",
+        view="centre",
+        view_share=1.0,
+    )
+    per_shard = {"prompts": len(text), "images": 128}
+    plan = Plan(encoder=fingerprint, data={"kind": "random"}, small_world_only=True, micro_batch=8, device="cpu", shard_rows=per_shard)
+    writer = StoreWriter(folder, plan)
+    shards = [writer.commit("prompts", 0, content="x", columns=_prompts(len(text)), arrays={"text": text})]
+    for index, start in enumerate(range(0, len(image), per_shard["images"])):
+        rows = slice(start, start + per_shard["images"])
+        arrays = {"image": image[rows], "patches": patches[rows]}
+        shards.append(writer.commit("images", index, content="x", columns=_images(start, len(image[rows])), arrays=arrays))
+    shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
+    nothing = {"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}}
+    shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
+    names, counts = np.unique(pairs.split, return_counts=True)
+    writer.finish(shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={})
+    return open_store(folder)
+
+
+def _prompts(n: int) -> pa.Table:
+    zeros = np.zeros(n, np.int32)
+    return pa.table(
+        {
+            "prompt_id": [f"p{i}" for i in range(n)],
+            "prompt": [f"prompt number {i}" for i in range(n)],
+            "n_tokens": pa.array(zeros + 5),
+            "truncated": pa.array(zeros > 0),
+            "unknown_words": pa.array(zeros),
+        }
+    )
+
+
+def _images(start: int, n: int) -> pa.Table:
+    return pa.table(
+        {
+            "image_id": [f"i{i}" for i in range(start, start + n)],
+            "path": [f"images/{i}.png" for i in range(start, start + n)],
+            "sha256": ["0" * 64] * n,
+            "width": pa.array(np.full(n, 224, np.int32)),
+            "height": pa.array(np.full(n, 224, np.int32)),
+            "generator": [""] * n,
+            "seed": pa.array(np.full(n, -1, np.int64)),
+        }
+    )

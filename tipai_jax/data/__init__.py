@@ -1,0 +1,1 @@
+"""From a store to batches: which rows, in which order, gathered where. Rooms above hand the batches to a task."""

@@ -1,0 +1,307 @@
+"""The training loop: the one place where store, order, step, log and checkpoints meet.
+
+Owns the order of things, an invariant: **evaluate, checkpoint, next batch, dispatch, log the previous chunk**. While the
+device runs a chunk of steps, the host prepares the next rows and reads the figures of the chunk before; it never waits
+for the chunk it has just sent. Before a validation or a checkpoint the chunk in flight is read and checked, so no state
+that came out of a NaN is ever measured or saved.
+
+A chunk never crosses the end of an epoch, and always starts at a multiple of `steps_per_dispatch` within one; so a run
+that was stopped between two chunks goes on with the very chunks it would have run.
+
+Knows nothing of what the task computes.
+"""
+
+import contextlib
+import fcntl
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from tipai_jax.checkpoint import Checkpoints, Seal
+from tipai_jax.config import Config, differences, from_json, to_json
+from tipai_jax.data.batches import host_columns
+from tipai_jax.data.curriculum import PairOrder
+from tipai_jax.data.pipeline import Chunk, Source, chunk_length, make_source, plan_in_order, plan_steps
+from tipai_jax.data.splits import split_pairs
+from tipai_jax.errors import UserError
+from tipai_jax.interrupt import Interrupt
+from tipai_jax.optim import make_optimizer, make_schedule
+from tipai_jax.run_log import RunLog
+from tipai_jax.sharding import local_placement
+from tipai_jax.store import Store, open_store
+from tipai_jax.tasks.auditor import AuditorTask, build_heads
+from tipai_jax.train_state import init_state
+from tipai_jax.train_step import NORMS, Steps, make_steps, split_heads
+
+__all__ = ["FitResult", "fit"]
+
+SCORE = "global_pair_auc"
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended.
+
+    Attributes:
+        status: "finished", "already finished" (nothing was done) or "interrupted" (saved; the same call goes on).
+        step: steps done.
+        total_steps: steps of the whole run.
+        best_step: step of the best checkpoint, None before the first validated one.
+        best_score: its global pair AUC on validation.
+        workdir: folder of the run.
+        exit_code: 0, or 128 + the signal's number.
+    """
+
+    status: Literal["finished", "already finished", "interrupted"]
+    step: int
+    total_steps: int
+    best_step: int | None
+    best_score: float | None
+    workdir: Path
+    exit_code: int
+
+
+class _Fit:
+    """One attempt at a run: everything that does not change from step to step."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config, self.workdir = config, Path(config.workdir)
+        train, validation = split_pairs(store, "train"), split_pairs(store, "validation")
+        self.placement = local_placement()
+        self.placement.check_batch(config.data.batch_size)
+        self.order = PairOrder(
+            train.margin,
+            train.control,
+            batch_size=config.data.batch_size,
+            seed=config.seed,
+            start_fraction=config.data.start_fraction,
+            full_at_epoch=config.data.full_at_epoch,
+        )
+        self.per_epoch = self.order.steps_per_epoch
+        self.total = self.per_epoch * config.data.epochs
+        self.lr = np.asarray(make_schedule(config.optim, total_steps=self.total)(np.arange(self.total)))
+        optimizer = make_optimizer(config.optim, total_steps=self.total)
+        encoder = store.manifest.encoder
+        model = build_heads(config.model, d=encoder.d, k=encoder.k, seed=config.seed)
+        self.task = AuditorTask(config.loss)
+        self.initial = self.placement.copy(init_state(split_heads(model)[2], optimizer))
+
+        columns = host_columns(store, train), host_columns(store, validation)
+        self.source: Source = make_source(columns[0], self.placement, kind=config.data.placement)
+        self.validation: Source = make_source(columns[1], self.placement, kind=self.source.name)
+        sizes = {"batch_size": config.data.batch_size, "steps_per_dispatch": config.data.steps_per_dispatch}
+        self.length = chunk_length(self.source, columns[0], **sizes)
+        self.validation_plans = plan_in_order(len(validation), batch_size=config.data.batch_size, length=self.length)
+        self.steps: Steps = make_steps(self.task, optimizer, model, self.source, seed=config.seed, dropout=config.model.dropout > 0)
+        self.record = {
+            "config": to_json(config),
+            "store": {
+                "path": str(store.path),
+                "digest": store.manifest.digest,
+                "encoder": asdict(encoder),
+                "small_world_only": store.manifest.small_world_only,
+            },
+        }
+        self.about = (
+            f"{len(train):,} pairs to train on, {len(validation):,} for validation; {self.per_epoch:,} steps an epoch, {self.total:,} in all; "
+            f"{self.source.name} on {self.placement.devices} {jax.default_backend()} device{'s' * (self.placement.devices > 1)}"
+        )
+
+    def steps_from(self, first: int) -> int:
+        """Steps of the chunk that starts at `first`."""
+        return min(self.length, self.per_epoch - first % self.per_epoch)
+
+    def firsts(self, first: int) -> list[int]:
+        """Where the chunks from `first` to the end of the run start."""
+        starts = []
+        while first < self.total:
+            starts.append(first)
+            first += self.steps_from(first)
+        return starts
+
+    def plan(self, first: int) -> Chunk:
+        """The chunk that starts at `first`."""
+        return plan_steps(self.order, first, steps=self.steps_from(first), length=self.length)
+
+    def stops_at(self, step: int) -> bool:
+        """Whether the run is measured and saved after `step` steps."""
+        return step == self.total or step % (self.per_epoch * self.config.checkpoint.every_epochs) == 0
+
+    def validate(self, params: Any, stop: Interrupt) -> dict[str, float] | None:
+        """The loss, its terms and the global pair AUC on the validation split; None if a signal came in between."""
+        merged: dict[str, Any] | None = None
+        for elements, live in self.validation.chunks(self.validation_plans.__getitem__, len(self.validation_plans)):
+            sums = self.steps.evaluate(params, self.validation.columns, elements, live)
+            merged = sums if merged is None else {name: each.merge(sums[name]) for name, each in merged.items()}
+            if stop:
+                return None
+        assert merged is not None, "an empty validation split was refused earlier"
+        figures = {name: float(each) for name, each in jax.device_get({name: sums.mean for name, sums in merged.items()}).items()}
+        return {"loss": sum(weight * figures[name] for name, weight in self.task.terms.items()), **figures}
+
+
+def fit(config: Config) -> FitResult:
+    """Train the heads of a config, or go on where an earlier call of the same config stopped.
+
+    Writes into `config.workdir`: `config.json`, `log.jsonl`, `checkpoints/` and, if asked for, `tensorboard/`.
+
+    Raises:
+        UserError: the store or the config cannot be used, the workdir holds another run, or a loss is not finite (the
+            line names step and term; the checkpoints before it are untouched).
+    """
+    store = open_store(Path(config.store))
+    workdir = Path(config.workdir)
+    with _alone_in(workdir):
+        checkpoints = Checkpoints(workdir)
+        last = checkpoints.last()
+        if last is not None:
+            _check_same_run(last, config, store)
+        run = _Fit(config, store)
+        if last is not None and last.step >= run.total:
+            print(f"{workdir}: finished, {last.step} steps are done; nothing to do", flush=True)
+            return _result(run, checkpoints, status="already finished", step=last.step, exit_code=0)
+        text = json.dumps({"config": run.record["config"], "store": run.record["store"]}, indent=1)
+        (workdir / "config.json").write_text(text + "\n")
+        with Interrupt() as stop:
+            step = _loop(run, checkpoints, last, stop)
+            status: Any = "finished" if step == run.total else "interrupted"
+            return _result(run, checkpoints, status=status, step=step, exit_code=stop.exit_code if status == "interrupted" else 0)
+
+
+def _loop(run: _Fit, checkpoints: Checkpoints, last: Seal | None, stop: Interrupt) -> int:
+    """Run to the end, or to a signal; returns the steps done. See the invariant at the top of the file."""
+    state = run.initial if last is None else checkpoints.restore(last, run.initial)
+    step = 0 if last is None else last.step
+    saved, measured = last is not None, last is not None and last.score is not None
+    log = RunLog(
+        run.workdir,
+        config=run.config.log,
+        step=step,
+        total_steps=run.total,
+        steps_per_epoch=run.per_epoch,
+        window=None if last is None else last.record["log"],
+    )
+    with contextlib.closing(log):
+        log.say(run.about + (f"; going on from step {step}" if step else ""))
+        starts = run.firsts(step)
+        stream = run.source.chunks(lambda i: run.plan(starts[i]), len(starts))
+        sent: _Sent | None = None
+        while True:
+            if stop or run.stops_at(step):
+                sent = _settle(sent, run, log)
+                figures = None
+                if run.stops_at(step) and not measured:
+                    figures = run.validate(state.params, stop)
+                if figures is not None:
+                    _check_finite({f"validation {name}": np.asarray([value]) for name, value in figures.items()}, step, run)
+                    log.validation(step, figures)
+                if step and (figures is not None or not saved):
+                    log.flush()
+                    checkpoints.save(state, score=figures[SCORE] if figures else None, record={**run.record, "log": log.state()})
+                log.restart_clock()
+            if stop or step == run.total:
+                break
+            with jax.transfer_guard("disallow"):
+                elements, live = next(stream)
+                state, record = run.steps.train(state, run.source.columns, elements, live)
+            _settle(sent, run, log)
+            if sent is None:
+                log.restart_clock()  # compiling is not training
+            sent = _Sent(step, run.steps_from(step), record)
+            step += sent.count
+            saved = measured = False
+        if step < run.total and stop.signal is not None:
+            log.say(
+                f"{stop.signal.name}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True
+            )
+    return step
+
+
+@dataclass(frozen=True)
+class _Sent:
+    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come."""
+
+    first: int
+    count: int
+    record: dict[str, jax.Array]
+
+
+def _settle(sent: _Sent | None, run: _Fit, log: RunLog) -> None:
+    """Read the figures of a chunk, refuse what is not finite, log the rest."""
+    if sent is None:
+        return
+    record = {name: values[: sent.count] for name, values in jax.device_get(sent.record).items()}
+    _check_finite(record, sent.first + 1, run)
+    steps = range(sent.first, sent.first + sent.count)
+    log.steps(sent.first, record, lr=run.lr[steps.start : steps.stop], pairs=np.array([run.order.size(step) for step in steps]))
+
+
+def _check_finite(record: dict[str, np.ndarray], first: int, run: _Fit) -> None:
+    """Stop at the first step, and in it at the first term, that is not a finite number.
+
+    The terms come before their sum, and the sum before the norms: that is the order in which a NaN spreads.
+    """
+    names = sorted(record, key=lambda name: (name in NORMS, name == "loss"))
+    finite = np.stack([np.isfinite(record[name]) for name in names], axis=1)
+    if finite.all():
+        return
+    step, term = (int(each) for each in np.argwhere(~finite)[0])
+    name = names[term]
+    what = "gradient" if name == "grad_norm" else name
+    raise UserError(
+        f"{run.workdir}: training stopped: at step {first + step} the {what} is {record[name][step]}, not a finite number; nothing of it was "
+        f"saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in {run.config.store}"
+    )
+
+
+def _check_same_run(last: Seal, config: Config, store: Store) -> None:
+    """Refuse to go on with another config or another store.
+
+    Raises:
+        UserError: with every field that differs.
+    """
+    changed = differences(from_json(last.record["config"]), config)
+    if last.record["store"]["digest"] != store.manifest.digest:
+        changed.append(f"store digest: {last.record['store']['digest'][:12]} -> {store.manifest.digest[:12]}")
+    if changed:
+        raise UserError(
+            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with it, or another --workdir"
+        )
+
+
+def _result(run: _Fit, checkpoints: Checkpoints, *, status: Any, step: int, exit_code: int) -> FitResult:
+    best = checkpoints.best()
+    return FitResult(
+        status=status,
+        step=step,
+        total_steps=run.total,
+        best_step=None if best is None else best.step,
+        best_score=None if best is None else best.score,
+        workdir=run.workdir,
+        exit_code=exit_code,
+    )
+
+
+@contextlib.contextmanager
+def _alone_in(workdir: Path) -> Iterator[None]:
+    """Hold a lock on the folder of the run, so that two processes cannot write one run.
+
+    Raises:
+        UserError: another process trains there, or the folder cannot be made.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot be used as the folder of a run ({error.strerror}); choose another --workdir") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{workdir}: another process is training here; wait for it, or choose another --workdir") from None
+        yield

@@ -1,0 +1,70 @@
+"""AdamW, its schedule, and the rule of which parameter decays.
+
+Owns how a config becomes an optax transformation. Knows nothing of losses or of the loop.
+"""
+
+from typing import Any, assert_never
+
+import jax
+import optax
+
+from tipai_jax.config import OptimConfig
+from tipai_jax.errors import UserError
+
+__all__ = ["decay_mask", "make_optimizer", "make_schedule"]
+
+DECAYS = ("kernel",)
+SPARED = ("bias", "offset_bias", "scale", "position", "query")
+"""Biases, scales of norms, tables of positions and learnt queries: pulling them to zero means nothing."""
+
+
+def decay_mask(params: Any) -> Any:
+    """True for each parameter that weight decay applies to, by the last part of its name.
+
+    A name that neither list knows is a defect of ours: the lists must cover every parameter.
+    """
+
+    def decays(path: tuple[Any, ...], leaf: Any) -> bool:
+        name = path[-1].key
+        assert name in DECAYS + SPARED, f"{jax.tree_util.keystr(path)}: say in optim.py whether {name!r} decays"
+        return name in DECAYS
+
+    return jax.tree_util.tree_map_with_path(decays, params)
+
+
+def make_schedule(config: OptimConfig, *, total_steps: int) -> optax.Schedule:
+    """The learning rate of a step, counted from 0.
+
+    In the warm-up of w steps it is peak * (step + 1) / w, so the first step already moves; then half a cosine from the
+    peak to 0 at `total_steps`, peak / 2 * (1 + cos(pi * (step - w) / (total - w))), or constant.
+
+    Raises:
+        UserError: the warm-up is not shorter than the run.
+    """
+    warmup = config.warmup_steps
+    if warmup >= total_steps:
+        raise UserError(
+            f"optim.warmup_steps is {warmup}, but the whole run has {total_steps} steps; "
+            f"set --optim.warmup-steps below that (say {total_steps // 10}) or train for more epochs"
+        )
+    match config.schedule:
+        case "cosine":
+            after = optax.cosine_decay_schedule(config.peak_lr, total_steps - warmup)
+        case "constant":
+            after = optax.constant_schedule(config.peak_lr)
+        case _:
+            assert_never(config.schedule)
+    if not warmup:
+        return after
+    return optax.join_schedules([lambda step: config.peak_lr * (step + 1) / warmup, after], [warmup])
+
+
+def make_optimizer(config: OptimConfig, *, total_steps: int) -> optax.GradientTransformation:
+    """AdamW (beta 0.9 and 0.999, epsilon 1e-8) with decoupled decay on kernels only, after clipping if asked for.
+
+    Raises:
+        UserError: the warm-up is not shorter than the run.
+    """
+    schedule = make_schedule(config, total_steps=total_steps)
+    adamw = optax.adamw(schedule, weight_decay=config.weight_decay, mask=decay_mask)
+    return adamw if config.clip_norm is None else optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw)

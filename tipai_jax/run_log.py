@@ -1,0 +1,145 @@
+"""What a run says: log.jsonl, TensorBoard files, a progress bar or plain lines.
+
+Owns the window of steps that one line of the log is the mean of (its sums go into the checkpoint, so that a resumed
+run writes the very lines the uninterrupted one would have), and the forms of output. Knows nothing of devices: it is
+given plain numbers.
+
+    {"step": 50, "epoch": 0.4, "loss": ..., "pair": ..., ..., "lr": ..., "grad_norm": ..., "pairs_per_s": ...}
+    {"step": 125, "epoch": 1.0, "validation": {"loss": ..., "global_pair_auc": ..., ...}}
+
+`pairs_per_s` and `seconds` measure the machine; everything else is reproducible.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tipai_jax.config import LogConfig
+
+__all__ = ["RunLog"]
+
+
+class RunLog:
+    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped.
+
+    Args:
+        workdir: folder of the run.
+        config: what is wanted.
+        step: steps done.
+        total_steps: steps of the whole run.
+        steps_per_epoch: to count epochs.
+        window: `state()` of the run that is continued.
+    """
+
+    def __init__(
+        self, workdir: Path, *, config: LogConfig, step: int, total_steps: int, steps_per_epoch: int, window: dict[str, Any] | None = None
+    ) -> None:
+        self.path, self._config, self._per_epoch, self._total = workdir / "log.jsonl", config, steps_per_epoch, total_steps
+        self._count: int = (window or {}).get("count", 0)
+        self._sums: dict[str, float] = dict((window or {}).get("sums", {}))
+        self._clock, self._pairs = time.perf_counter(), 0
+        self._began = time.perf_counter()
+        keep_lines(self.path, step)
+        self._file = self.path.open("a")
+        self._board = self._open_board(workdir, step) if config.tensorboard else None
+        self._bar = self._open_bar(step) if config.progress and sys.stderr.isatty() else None
+
+    def state(self) -> dict[str, Any]:
+        """The window that is still open, for the checkpoint."""
+        return {"count": self._count, "sums": self._sums}
+
+    def steps(self, first: int, record: dict[str, np.ndarray], *, lr: np.ndarray, pairs: np.ndarray) -> None:
+        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each."""
+        for i in range(len(lr)):
+            self._pairs += int(pairs[i])
+            self._count += 1
+            for name, values in record.items():
+                self._sums[name] = self._sums.get(name, 0.0) + float(values[i])
+            if (first + i + 1) % self._config.every_steps == 0 or first + i + 1 == self._total:
+                self._line(first + i + 1, float(lr[i]))
+        if self._bar is not None:
+            self._bar.update(len(lr))
+
+    def validation(self, step: int, figures: dict[str, float]) -> None:
+        """A validation after `step` steps."""
+        self._write({"step": step, "epoch": self._epoch(step), "validation": figures})
+        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if name in ("loss", "global_pair_auc"))
+        self.say(f"epoch {self._epoch(step):g}, step {step}/{self._total}: validation {shown}")
+        if self._board is not None:
+            for name, value in figures.items():
+                self._board.add_scalar(f"validation/{name}", value, step)
+
+    def say(self, text: str, *, always: bool = False) -> None:
+        """A line to the person who watches."""
+        if self._bar is not None:
+            self._bar.write(text, file=sys.stderr)
+        elif self._config.progress or always:
+            print(text, file=sys.stderr, flush=True)
+
+    def restart_clock(self) -> None:
+        """Begin the measure of speed anew, after work that was not training."""
+        self._clock, self._pairs = time.perf_counter(), 0
+
+    def flush(self) -> None:
+        """Everything said so far is on the disk; call it before a checkpoint."""
+        self._file.flush()
+
+    def close(self) -> None:
+        """End of the run or of this attempt."""
+        self._file.close()
+        for each in (self._board, self._bar):
+            if each is not None:
+                each.close()
+
+    def _line(self, step: int, lr: float) -> None:
+        now = time.perf_counter()
+        figures = {name: total / self._count for name, total in self._sums.items()}
+        speed = self._pairs / max(now - self._clock, 1e-9)
+        line = {"step": step, "epoch": self._epoch(step), **figures, "lr": lr}
+        self._write({**line, "pairs_per_s": round(speed, 1), "seconds": round(now - self._began, 3)})
+        if self._board is not None:
+            for name, value in {**figures, "lr": lr, "pairs_per_s": speed}.items():
+                self._board.add_scalar(f"train/{name}", value, step)
+        if self._bar is not None:
+            self._bar.set_postfix_str(f"loss {figures['loss']:.4f}, {speed:.0f} pairs/s")
+        self._count, self._sums = 0, {}
+        self.restart_clock()
+
+    def _epoch(self, step: int) -> float:
+        return round(step / self._per_epoch, 6)
+
+    def _write(self, line: dict[str, Any]) -> None:
+        self._file.write(json.dumps(line) + "\n")
+
+    def _open_bar(self, step: int) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(total=self._total, initial=step, unit="step", file=sys.stderr, dynamic_ncols=True)
+
+    def _open_board(self, workdir: Path, step: int) -> Any:
+        from tensorboardX import SummaryWriter
+
+        return SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1 if step else None)
+
+
+def keep_lines(path: Path, step: int) -> None:
+    """Drop the lines of a log that lie beyond a step, and a torn last line."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+    aside = path.with_suffix(".tmp")
+    with aside.open("w") as file:
+        file.writelines(line + "\n" for line in kept)
+    aside.replace(path)
+
+
+def _step_of(line: str) -> float:
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError, TypeError):
+        return float("inf")
