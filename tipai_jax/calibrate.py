@@ -1,201 +1,30 @@
-"""From a head's logit to a probability that can be believed: calibrators, how one is chosen, and where they are kept.
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, reported on another.
 
-Fitted on the validation split, reported on another. It owns the fits and `calibration.json`; it knows no heads, no
-stores and no targets, only logits and labels.
+It owns what a label means for each head, the fit of all parts, and the file. The calibrators themselves are
+`calibrators.py`'s, and whether they help is the evaluation's to say.
 """
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int, Num, Shaped
+from jaxtyping import Bool, Float, Shaped
 
+from tipai_jax import localise
+from tipai_jax.calibrators import Beta, Calibrator, Chosen, Isotonic, Platt, choose_calibrator
 from tipai_jax.errors import UserError
-from tipai_jax.metrics.calibration import nll
+from tipai_jax.predictions import Predictions
+from tipai_jax.store import CATEGORIES, PairTable
 
-__all__ = [
-    "Beta",
-    "Calibration",
-    "Calibrator",
-    "Chosen",
-    "Isotonic",
-    "Platt",
-    "choose_calibrator",
-    "fit_beta",
-    "fit_isotonic",
-    "fit_platt",
-    "load_calibration",
-    "save_calibration",
-    "sigmoid",
-]
+__all__ = ["Calibration", "fit_calibration", "load_calibration", "reason_examples", "save_calibration", "score_examples"]
 
 FILE = "calibration.json"
 SCHEMA = 1
-
-
-def sigmoid(logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-    """1 / (1 + exp(-logit)) without overflow, in f64."""
-    logit = np.asarray(logit, np.float64)
-    small = np.exp(-np.abs(logit))
-    return np.where(logit >= 0, 1.0, small) / (1.0 + small)
-
-
-@dataclass(frozen=True)
-class Platt:
-    """p = sigmoid(scale * logit + bias): a temperature and a bias (Platt 1999; Guo et al. 2017 with the bias)."""
-
-    scale: float = 1.0
-    bias: float = 0.0
-
-    def __call__(self, logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Probability of label 1 for each logit."""
-        return sigmoid(self.scale * np.asarray(logit, np.float64) + self.bias)
-
-
-@dataclass(frozen=True)
-class Beta:
-    """p = sigmoid(low * ln s - high * ln(1 - s) + bias), s = sigmoid(logit), low and high >= 0 (Kull et al. 2017)."""
-
-    low: float = 1.0
-    high: float = 1.0
-    bias: float = 0.0
-
-    def __call__(self, logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Probability of label 1 for each logit."""
-        logit = np.asarray(logit, np.float64)
-        return sigmoid(-self.low * np.logaddexp(0.0, -logit) + self.high * np.logaddexp(0.0, logit) + self.bias)
-
-
-@dataclass(frozen=True)
-class Isotonic:
-    """The rising step function of least squares, straight lines between the middles of its steps (Zadrozny, Elkan 2002)."""
-
-    logits: tuple[float, ...]
-    probabilities: tuple[float, ...]
-
-    def __call__(self, logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
-        """Probability of label 1 for each logit; flat beyond the ends."""
-        return np.interp(np.asarray(logit, np.float64), self.logits, self.probabilities)
-
-
-Calibrator = Platt | Beta | Isotonic
 _KINDS: Mapping[str, type] = {"platt": Platt, "beta": Beta, "isotonic": Isotonic}
-
-
-def _targets(label: np.ndarray) -> np.ndarray:
-    """Platt's smoothed targets, so that classes which a logit separates fully still have a finite best scale."""
-    positives, negatives = float(label.sum()), float(len(label) - label.sum())
-    return np.where(label == 1, (positives + 1.0) / (positives + 2.0), 1.0 / (negatives + 2.0))
-
-
-Bounds = Sequence[tuple[float | None, float | None]]
-
-
-def _fit(features: np.ndarray, label: np.ndarray, start: Sequence[float], bounds: Bounds) -> list[float]:
-    """Weights of a logistic regression on columns by L-BFGS-B; the columns are scaled to unit spread meanwhile."""
-    from scipy.optimize import minimize
-
-    target = _targets(label)
-    spread = np.where(features.std(axis=0) > 1e-12, features.std(axis=0), 1.0)
-    columns = features / spread
-
-    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        z = columns @ weights
-        value = float(np.mean(np.logaddexp(0.0, z) - target * z))
-        return value, columns.T @ (sigmoid(z) - target) / len(z)
-
-    options = {"maxiter": 500, "ftol": 1e-13, "gtol": 1e-9}
-    found = minimize(loss, np.asarray(start) * spread, jac=True, method="L-BFGS-B", bounds=bounds, options=options)
-    return [float(weight) for weight in found.x / spread]
-
-
-def fit_platt(logit: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> Platt:
-    """Scale (never below 0) and bias of the least log loss.
-
-    Args:
-        logit: one logit an example.
-        label: 1 or 0.
-
-    Returns:
-        The calibrator.
-    """
-    logit = np.asarray(logit, np.float64)
-    scale, bias = _fit(np.stack([logit, np.ones_like(logit)], axis=1), label, (1.0, 0.0), [(0.0, None), (None, None)])
-    return Platt(scale, bias)
-
-
-def fit_beta(logit: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> Beta:
-    """The three weights of beta calibration by least log loss; arguments as `fit_platt`."""
-    logit = np.asarray(logit, np.float64)
-    columns = np.stack([-np.logaddexp(0.0, -logit), np.logaddexp(0.0, logit), np.ones_like(logit)], axis=1)
-    low, high, bias = _fit(columns, label, (1.0, 1.0, 0.0), [(0.0, None), (0.0, None), (None, None)])
-    return Beta(low, high, bias)
-
-
-def fit_isotonic(logit: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> Isotonic:
-    """Isotonic regression; probabilities stay 1 / (n + 2) away from 0 and 1. Arguments as `fit_platt`."""
-    from scipy.optimize import isotonic_regression
-
-    logit = np.asarray(logit, np.float64)
-    order = np.argsort(logit, kind="stable")
-    places, back, counts = np.unique(logit[order], return_inverse=True, return_counts=True)
-    means = np.bincount(back, weights=label[order], minlength=len(places)) / counts
-    fitted = isotonic_regression(means, weights=counts)
-    edges = np.asarray(fitted.blocks)
-    weight = np.add.reduceat(counts, edges[:-1])
-    middle = np.add.reduceat(places * counts, edges[:-1]) / weight
-    margin = 1.0 / (len(logit) + 2)
-    level = np.asarray(fitted.x)[edges[:-1]].clip(margin, 1.0 - margin)
-    return Isotonic(tuple(middle.tolist()), tuple(level.tolist()))
-
-
-@dataclass(frozen=True)
-class Chosen:
-    """A calibrator, the held-out log loss of each candidate (nats an example), and the number of examples."""
-
-    calibrator: Calibrator
-    nll: dict[str, float]
-    n: int
-
-
-def choose_calibrator(
-    logit: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"], *, group: Shaped[np.ndarray, " n"], folds: int = 5
-) -> Chosen:
-    """The candidate of the least log loss on held-out groups, fitted again on everything.
-
-    The candidates are Platt, beta and isotonic. Their log loss is measured by cross-validation over groups: fitted on
-    itself, the isotonic one would always look best. Ties go to the simpler one.
-
-    Args:
-        logit: one logit an example.
-        label: 1 or 0.
-        group: examples of one group are never on both sides of a fold.
-        folds: how many; fewer where there are fewer groups.
-
-    Returns:
-        The calibrator with its record. With fewer than 20 examples or one class only, the identity (`Platt(1, 0)`).
-    """
-    logit, label = np.asarray(logit, np.float64), np.asarray(label)
-    if len(logit) < 20 or label.min() == label.max():
-        return Chosen(Platt(), {}, len(logit))
-    fits = {"platt": fit_platt, "beta": fit_beta, "isotonic": fit_isotonic}
-    _, member = np.unique(group, return_inverse=True)
-    fold = member % min(folds, int(member.max()) + 1)
-    losses = {}
-    for name, fit in fits.items():
-        held_out = np.full(len(logit), np.nan)
-        for part in np.unique(fold):
-            inside = fold != part
-            if inside.any() and label[inside].min() != label[inside].max():
-                held_out[~inside] = fit(logit[inside], label[inside])(logit[~inside])
-        measured = ~np.isnan(held_out)
-        losses[name] = nll(held_out[measured], label[measured]) if measured.any() else float("inf")
-    best = min(losses, key=lambda name: losses[name])
-    return Chosen(fits[best](logit, label), losses, len(logit))
 
 
 @dataclass(frozen=True)
@@ -284,3 +113,69 @@ def load_calibration(workdir: Path) -> Calibration:
             f"calibration at {path} cannot be read ({type(error).__name__}: {error}): "
             f"delete it and run `python -m tipai_jax.evaluate --workdir {workdir}` again"
         ) from None
+
+
+def reason_examples(pairs: PairTable) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
+    """For chosen then rejected images: whether the category is known, whether it is broken, and the group."""
+    broken = np.concatenate([np.zeros(pairs.category.shape, bool), (pairs.category == 1) & ~pairs.control[:, None]])
+    known = np.concatenate([np.ones(pairs.category.shape, bool), (pairs.category >= 0) | pairs.control[:, None]])
+    return known, broken, np.concatenate([pairs.group, pairs.group])
+
+
+def score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label (chosen 1, rejected 0) and group of every image that is not of a control pair."""
+    rows = ~pairs.control
+    logit = np.concatenate([predictions.score[rows, 0], predictions.score[rows, 1]]).astype(np.float64)
+    label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
+    return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Logits, labels and groups of patches, thinned to a size that a fit can use."""
+
+    logit: Float[np.ndarray, " n"]
+    label: Shaped[np.ndarray, " n"]
+    group: Shaped[np.ndarray, " n"]
+
+    @classmethod
+    def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
+        known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
+        known = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))] if len(known) else known
+        label = pairs.patch_label.reshape(-1)[known]
+        group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
+        return cls(np.asarray(predictions.patch).reshape(-1)[known], label, group)
+
+
+def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: bool = True) -> Calibration:
+    """Fit all calibrators of a scorer on the validation split.
+
+    Args:
+        predictions: what the scorer says of the validation pairs.
+        pairs: the validation pairs.
+        everything: patches and reasons too; the score and the thresholds alone if False.
+
+    Returns:
+        The calibration, its record naming for each part the calibrator taken and the held-out log loss of all three.
+    """
+    logit, label, group = score_examples(predictions, pairs)
+    chosen = {"global_score": choose_calibrator(logit, label, group=group)}
+    if everything and predictions.patch is not None:
+        sample = _Sample.of_patches(predictions, pairs)
+        chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
+    if everything and predictions.reason is not None:
+        known, broken, owner = reason_examples(pairs)
+        said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
+        for c, name in enumerate(CATEGORIES):
+            rows = known[:, c]
+            chosen[f"reason.{name}"] = choose_calibrator(said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows])
+    nothing = Chosen(Platt(), {}, 0)
+    return Calibration(
+        global_score=chosen["global_score"].calibrator,
+        patch=chosen.get("patch", nothing).calibrator,
+        reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
+        risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
+        record={
+            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()
+        },
+    )

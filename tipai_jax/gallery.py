@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tipai_jax.errors import UserError
 from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet
-from tipai_jax.store import CATEGORIES, PairTable
+from tipai_jax.store import CATEGORIES, PairTable, Store
 
 __all__ = ["Opinion", "draw_gallery", "pick_pairs"]
 
@@ -66,15 +66,16 @@ def _hash(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
-def _open(folder: Path, path: str) -> Image.Image:
+def _picture(store: Store, row: int, data: Path) -> Image.Image:
+    """What the encoder saw of an image: turned as its file says, cut to the encoder's view."""
+    path = data / str(store.images.path[row])
     try:
-        with Image.open(folder / path) as picture:
-            return picture.convert("RGB")
+        with Image.open(path) as picture:
+            return ImageOps.exif_transpose(picture).convert("RGB").crop(tuple(round(edge) for edge in store.view_box(row)))
     except FileNotFoundError:
-        where = folder / path
-        raise UserError(f"heatmaps: no picture at {where}: name the folder of the pictures with --data, or ask for none") from None
+        raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
     except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"heatmaps: {folder / path} cannot be read as a picture ({error})") from None
+        raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
 
 
 def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
@@ -94,8 +95,9 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
     grid = round(opinion.risk.shape[1] ** 0.5)
     risks = opinion.risk.reshape(2, grid, grid)
     large = [picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for picture in pictures]
-    bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in pairs.boxes[row]]
-    names = ["missing here" if box.absent else CATEGORIES[box.category] for box in pairs.boxes[row]]
+    boxes = pairs.boxes[int(row)]
+    bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in boxes]
+    names = ["missing here" if box.absent else CATEGORIES[box.category] for box in boxes]
     truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
     found = [
         Mark(x1, y1, x2, y2, label=f"{peak:.2f}", colour=FOUND)
@@ -119,28 +121,17 @@ def _truth_line(pairs: PairTable, row: int) -> str:
 
 
 def draw_gallery(
-    pairs: PairTable,
-    rows: Sequence[int],
-    *,
-    opinion: Callable[[int], Opinion],
-    prompts: Sequence[str],
-    paths: Sequence[str],
-    data: Path,
-    view: Callable[[Image.Image], Image.Image],
-    out: Path,
-    stamp: str,
+    store: Store, pairs: PairTable, rows: Sequence[int], *, opinion: Callable[[int], Opinion], data: Path, out: Path, stamp: str
 ) -> list[Path]:
     """Draw and write the sheets of some pairs, and one contact sheet of the first dozen.
 
     Args:
+        store: names the prompts and the pictures.
         pairs: the evaluated pairs.
         rows: which of them.
         opinion: what is said of a row.
-        prompts: of each row of the store's prompt table.
-        paths: of each row of the store's image table, relative to `data`.
         data: the folder of the pictures.
-        view: cuts out of a picture what the encoder saw of it.
-        out: the folder to write into; heatmaps of an earlier evaluation in it are replaced.
+        out: the folder to write into; sheets of an earlier evaluation in it are replaced.
         stamp: a remark for each sheet ("" for none).
 
     Returns:
@@ -149,17 +140,18 @@ def draw_gallery(
     Raises:
         UserError: a picture is missing or cannot be read.
     """
-    pictures = [tuple(view(_open(data, paths[image])) for image in (pairs.chosen[row], pairs.rejected[row])) for row in rows]
+    pictures = [[_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])] for row in rows]
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
         old.unlink()
     written, sheets = [], []
     for place, (row, both) in enumerate(zip(rows, pictures)):
-        sheet = draw_pair(pairs, row, opinion(row), prompt=prompts[pairs.prompt[row]], pictures=both, stamp=stamp)
+        prompt = str(store.prompts.prompt[pairs.prompt[row]])
+        sheets.append(draw_pair(pairs, row, opinion(row), prompt=prompt, pictures=both, stamp=stamp))
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(pairs.pair_id[row]))[:60]
         written.append(out / f"pair-{place:03d}-{name}.png")
-        sheet.save(written[-1])
-        sheets.append(sheet)
-    written.append(out / "contact.png")
-    contact_sheet(sheets[:12], columns=2, width=900).save(written[-1])
+        sheets[-1].save(written[-1])
+    if sheets:
+        written.append(out / "contact.png")
+        contact_sheet(sheets[:12], columns=2, width=900).save(written[-1])
     return written

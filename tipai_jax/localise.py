@@ -34,7 +34,7 @@ def _maps(
     """The enlarged risk and the true mask of each row."""
     grid = round(risk.shape[1] ** 0.5)
     matrix = upsample_matrix(SIZE, grid)
-    for row in rows:
+    for row in rows.tolist():
         yield matrix @ risk[row].reshape(grid, grid).astype(np.float32) @ matrix.T, box_mask(pairs.boxes[row], SIZE)
 
 

@@ -7,20 +7,20 @@ value None and n 0; one that came out as NaN has value None and n above 0, and m
 """
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float
 
 from tipai_jax import localise
-from tipai_jax.calibrate import Calibration, Chosen, Platt, choose_calibrator, sigmoid
+from tipai_jax.calibrate import Calibration, reason_examples, score_examples
+from tipai_jax.calibrators import sigmoid
 from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
 from tipai_jax.metrics.ece_bootstrap import ece_by_group
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import CATEGORIES, PairTable
 
-__all__ = ["ECE_BINS", "Figure", "difference", "figures", "fit_calibration", "wins"]
+__all__ = ["ECE_BINS", "Figure", "difference", "figures", "wins"]
 
 ECE_BINS = 15
 DIFFICULTIES = ("easy", "medium", "hard")
@@ -98,28 +98,13 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
     """ROC-AUC of each category's reason: images that break the prompt in it, against all other images."""
     if predictions.reason is None:
         return {"category_roc_auc": None}
-    known, broken, group = _reason_labels(pairs)
+    known, broken, group = reason_examples(pairs)
     said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
     return {
         "category_roc_auc": {
             name: _auc(said[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed) for c, name in enumerate(CATEGORIES)
         }
     }
-
-
-def _reason_labels(pairs: PairTable) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
-    """For chosen then rejected images: whether the category is known, whether it is broken, and the group."""
-    broken = np.concatenate([np.zeros(pairs.category.shape, bool), (pairs.category == 1) & ~pairs.control[:, None]])
-    known = np.concatenate([np.ones(pairs.category.shape, bool), (pairs.category >= 0) | pairs.control[:, None]])
-    return known, broken, np.concatenate([pairs.group, pairs.group])
-
-
-def _score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Logit, label (chosen 1, rejected 0) and group of every image that is not of a control pair."""
-    rows = ~pairs.control
-    logit = np.concatenate([predictions.score[rows, 0], predictions.score[rows, 1]]).astype(np.float64)
-    label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
-    return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
 
 
 def _ece(probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int) -> Figure:
@@ -178,7 +163,7 @@ def figures(
     Returns:
         Figures by name; None where the scorer has no opinion.
     """
-    logit, label, group = _score_examples(predictions, pairs)
+    logit, label, group = score_examples(predictions, pairs)
     probability = calibration.global_score(logit)
     return {
         "n_pairs": len(pairs.pair_id),
@@ -191,54 +176,3 @@ def figures(
         **_heatmap_figures(predictions, pairs, calibration, seed),
         **_control_figures(predictions, pairs, calibration, seed),
     }
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """Logits, labels and groups of patches, thinned to a size that a fit can use."""
-
-    logit: Float[np.ndarray, " n"]
-    label: Shaped[np.ndarray, " n"]
-    group: Shaped[np.ndarray, " n"]
-
-    @classmethod
-    def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
-        known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
-        known = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))] if len(known) else known
-        label = pairs.patch_label.reshape(-1)[known]
-        group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
-        return cls(np.asarray(predictions.patch).reshape(-1)[known], label, group)
-
-
-def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: bool = True) -> Calibration:
-    """Fit all calibrators of a scorer on the validation split.
-
-    Args:
-        predictions: what the scorer says of the validation pairs.
-        pairs: the validation pairs.
-        everything: patches and reasons too; the score and the thresholds alone if False.
-
-    Returns:
-        The calibration, its record naming for each part the calibrator taken and the held-out log loss of all three.
-    """
-    logit, label, group = _score_examples(predictions, pairs)
-    chosen = {"global_score": choose_calibrator(logit, label, group=group)}
-    if everything and predictions.patch is not None:
-        sample = _Sample.of_patches(predictions, pairs)
-        chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
-    if everything and predictions.reason is not None:
-        known, broken, owner = _reason_labels(pairs)
-        said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
-        for c, name in enumerate(CATEGORIES):
-            rows = known[:, c]
-            chosen[f"reason.{name}"] = choose_calibrator(said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows])
-    nothing = Chosen(Platt(), {}, 0)
-    return Calibration(
-        global_score=chosen["global_score"].calibrator,
-        patch=chosen.get("patch", nothing).calibrator,
-        reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
-        risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
-        record={
-            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()
-        },
-    )

@@ -4,7 +4,8 @@ It owns the rows of the table and the two questions put to `log.jsonl`. It compu
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
             low = gap["ci95"][0] if gap.get("ci95") else None
             rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0))
     fall, epoch = loss_fall(log), converged_at(log)
-    rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs (share of the first epoch's)", fall, "<", 1.0, measured=bool(log)))
+    rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
     rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1, measured=bool(log)))
     return rows
 
@@ -104,19 +105,25 @@ def read_log(workdir: Path) -> list[dict[str, Any]]:
 def loss_fall(log: Sequence[Mapping[str, Any]]) -> float | None:
     """How far the loss fell within five epochs: below 1 it fell.
 
-    The loss is the one on validation, because the curriculum makes the training pairs harder from epoch to epoch; where
-    the log has none, the mean training loss of an epoch. The value is the lowest of epochs 2 to 5 divided by that of
-    epoch 1. None with fewer than two epochs, or where a loss is not a finite number.
+    The loss is the one on validation, because the curriculum makes the training pairs harder from epoch to epoch. The
+    value is the lowest of epochs 1 to 5, divided by that before the first step (or, in a log without it, the lowest of
+    epochs 2 to 5 by that of epoch 1). A run that was not validated twice within them is judged by the mean training
+    loss of its epochs, and a run of one epoch by the lines of its log. None where even they are fewer than two, or
+    where a loss is not a finite number.
 
     Args:
-        log: lines with `epoch` and either `loss`, or `validation` with `loss` in it.
+        log: lines with `step`, `epoch` and either `loss`, or `validation` with `loss` in it.
     """
-    epochs = _by_epoch(log, lambda line: (line.get("validation") or {}).get("loss"))
-    if len(epochs) < 2:
-        epochs = _by_epoch(log, lambda line: None if "validation" in line else line.get("loss"))
-    if len(epochs) < 2:
+    training = [line for line in log if "validation" not in line and line.get("epoch", 0) <= EARLY_EPOCHS]
+    measured = [line for line in log if "validation" in line and line.get("epoch", 0) <= EARLY_EPOCHS]
+    losses = _means(measured, lambda line: line["validation"].get("loss"))
+    if len(losses) < 2:
+        losses = _means(training, lambda line: line.get("loss"))
+    if len(losses) < 2:
+        losses = _means(training, lambda line: line.get("loss"), by="step")
+    if len(losses) < 2:
         return None
-    first, *later = list(epochs.values())[:EARLY_EPOCHS]
+    first, *later = losses.values()
     return float(min(later) / first) if np.isfinite([first, *later]).all() and first > 0 else None
 
 
@@ -127,9 +134,9 @@ def converged_at(log: Sequence[Mapping[str, Any]]) -> float | None:
     or where an AUC is not a finite number.
 
     Args:
-        log: lines with `epoch` and `validation` with `global_pair_auc` in it.
+        log: lines with `step`, `epoch` and `validation` with `global_pair_auc` in it.
     """
-    epochs = _by_epoch(log, lambda line: (line.get("validation") or {}).get("global_pair_auc"))
+    epochs = _means(log, lambda line: (line.get("validation") or {}).get("global_pair_auc"))
     values = np.array(list(epochs.values()))
     if len(values) < 2 or not np.isfinite(values).all():
         return None
@@ -138,10 +145,13 @@ def converged_at(log: Sequence[Mapping[str, Any]]) -> float | None:
     return float(list(epochs)[first]) if first < len(values) - 1 else None
 
 
-def _by_epoch(log: Sequence[Mapping[str, Any]], pick: Any) -> dict[float, float]:
-    """Mean of what is picked in each epoch, in order of the epochs. A step logged twice, after a resume, counts once."""
-    last = {(line.get("epoch"), line.get("step")): pick(line) for line in log if pick(line) is not None}
+def _means(log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]], float | None], by: str = "epoch") -> dict[float, float]:
+    """Mean of what is picked in each epoch (that has ended or is going on), or at each step, in order.
+
+    A step that was logged twice, before and after a resume, counts once.
+    """
+    last = {line["step"]: (ceil(line[by] - 1e-6), float(value)) for line in log if (value := pick(line)) is not None}
     found: dict[float, list[float]] = {}
-    for (epoch, _), value in last.items():
-        found.setdefault(float(epoch), []).append(float(value))
-    return {epoch: float(np.mean(found[epoch])) for epoch in sorted(found)}
+    for when, value in last.values():
+        found.setdefault(when, []).append(value)
+    return {when: float(np.mean(found[when])) for when in sorted(found)}

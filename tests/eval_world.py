@@ -1,0 +1,138 @@
+"""A store of made-up embeddings with a planted truth, for the tests of the evaluation.
+
+A group is two prompts that differ in one category, and the two pictures that keep them: each picture is chosen once and
+rejected once. Of the 16 dimensions the first five say what is asked for, and shown, in each category (+ or -); the rest
+is what the two have in common. The patches inside the box carry the sign as well.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, Plan, Store, open_store, pair_patch_labels
+from tipai_jax.store.pairs import to_arrow
+from tipai_jax.store.writer import StoreWriter
+
+D, CELLS = 16, 7
+SPLITS = {"train": 120, "validation": 40, "test": 50}
+
+
+def unit(vectors: np.ndarray) -> np.ndarray:
+    return (vectors / np.linalg.norm(vectors, axis=-1, keepdims=True)).astype(np.float16)
+
+
+def write_store(
+    folder: Path, *, splits: dict[str, int] = SPLITS, seed: int = 0, encoder: str = "a" * 64, noise: float = 0.25, pictures: Path | None = None
+) -> Store:
+    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere."""
+    rng = np.random.default_rng(seed)
+    texts, images, patches, rows = [], [], [], []
+    for split, groups in splits.items():
+        for group in range(groups):
+            category, control = group % 5, group % 10 == 9
+            base = np.concatenate([np.zeros(5), rng.normal(size=D - 5)])
+            base /= np.linalg.norm(base)
+            cell = rng.integers(0, CELLS - 2, size=2)
+            box = np.concatenate([cell, cell + 2])[[1, 0, 3, 2]] / CELLS
+            inside = np.zeros((CELLS, CELLS), bool)
+            inside[cell[0] : cell[0] + 2, cell[1] : cell[1] + 2] = True
+            first = len(texts)
+            for sign in (1.0, -1.0):
+                mark = sign * np.eye(D)[category] * (0.0 if control else 0.7)
+                texts.append(base + mark)
+                images.append(base + mark + noise * rng.normal(size=D) / 2)
+                patches.append(base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D)))
+            for side in (0, 1):
+                rows.append(
+                    {
+                        "pair_id": f"{split}-{group}-{side}", "prompt": first + side, "chosen": first + side, "rejected": first + 1 - side,
+                        "category": category, "control": control, "split": split, "group": len(texts) // 2, "box": box,
+                        "difficulty": ("easy", "medium", "hard")[group % 3], "unseen": split == "test" and group % 4 == 0,
+                        "absent": category == 0 and group % 2 == 0,
+                    }
+                )  # fmt: skip
+    pairs = _table(rows)
+    return _write(folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures)
+
+
+def _table(rows: list[dict]) -> PairTable:
+    column = lambda name, dtype: np.array([row[name] for row in rows], dtype)
+    control = column("control", bool)
+    category = np.zeros((len(rows), 5), np.int8)
+    category[np.arange(len(rows)), column("category", int)] = ~control
+    boxed = [row for row in rows if not row["control"]]
+    labels = [
+        pair_patch_labels(row["box"][None], np.array([row["absent"]]), control=row["control"]) for row in rows
+    ]
+    return PairTable(
+        pair_id=column("pair_id", object), prompt=column("prompt", np.int32), chosen=column("chosen", np.int32),
+        rejected=column("rejected", np.int32), chosen_score=np.ones(len(rows), np.float32),
+        rejected_score=np.where(control, 1.0, 0.3).astype(np.float32), margin=np.where(control, 0.0, 0.7).astype(np.float32),
+        category=category, patch_label=np.stack(labels), split=column("split", str), group=column("group", np.int32),
+        group_name=np.array([str(row["group"]) for row in rows], object), difficulty=column("difficulty", str),
+        kind=np.array(["planted"] * len(rows)), control=control, unseen=column("unseen", bool), annotated=np.ones(len(rows), bool),
+        boxes=Boxes(
+            xyxy=np.array([row["box"] for row in boxed]), category=np.array([row["category"] for row in boxed], np.int8),
+            absent=np.array([row["absent"] for row in boxed], bool), offsets=np.concatenate([[0], np.cumsum(~control)]).astype(np.int64),
+        ),
+    )  # fmt: skip
+
+
+def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable, pictures: Path | None) -> Store:
+    import pyarrow as pa
+
+    fingerprint = Fingerprint(
+        name="planted", digest=encoder, d=D, k=CELLS**2, grid=(CELLS, CELLS), image_size=224, patches="dense", dtype="float32",
+        normalised=True, small_world_only=True, logit_scale=10.0, processor="pil", view="centre", view_share=1.0,
+    )  # fmt: skip
+    plan = Plan(
+        encoder=fingerprint, data={"kind": "planted"}, small_world_only=True, micro_batch=8, device="cpu", shard_rows={"prompts": len(text)}
+    )
+    writer = StoreWriter(folder, plan)
+    n, m = len(text), len(image)
+    prompts = pa.table(
+        {
+            "prompt_id": [f"p{i}" for i in range(n)],
+            "prompt": [f"a planted prompt number {i} of some words, so that the title is a sentence" for i in range(n)],
+            "n_tokens": pa.array(np.full(n, 9, np.int32)),
+            "truncated": pa.array(np.zeros(n, bool)),
+            "unknown_words": pa.array(np.zeros(n, np.int32)),
+        }
+    )
+    table = pa.table(
+        {
+            "image_id": [f"i{i}" for i in range(m)],
+            "path": [f"images/{i:05d}.png" for i in range(m)],
+            "sha256": ["0" * 64] * m,
+            "width": pa.array(np.full(m, 64, np.int32)),
+            "height": pa.array(np.full(m, 64, np.int32)),
+            "generator": [""] * m,
+            "seed": pa.array(np.full(m, -1, np.int64)),
+        }
+    )
+    empty = pa.table({"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}})
+    shards = [
+        writer.commit("prompts", 0, content="c", columns=prompts, arrays={"text": text}),
+        writer.commit("images", 0, content="c", columns=table, arrays={"image": image, "patches": patches}),
+        writer.commit("pairs", 0, content="c", columns=to_arrow(pairs)),
+        writer.commit("rejects", 0, content="c", columns=empty),
+    ]
+    names, counts = np.unique(pairs.split, return_counts=True)
+    writer.finish(shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={})
+    if pictures is not None:
+        _draw(pictures, m)
+        (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))
+    return open_store(folder)
+
+
+def _draw(folder: Path, count: int) -> None:
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    for i in range(count):
+        Image.new("RGB", (64, 64), (40 + i % 200, 90, 200 - i % 200)).save(folder / "images" / f"{i:05d}.png")
+
+
+def names() -> tuple[str, ...]:
+    """The categories, for tests that only need their names."""
+    return CATEGORIES

@@ -1,0 +1,290 @@
+"""The command that measures a run: `eval.json`, the calibration, heatmap sheets, and a table of targets.
+
+    python -m tipai_jax.evaluate --workdir runs/base [--store OTHER] [--split test] [--out FILE] [--heatmaps N] [--data FOLDER]
+
+It owns the command line, the order of things and the exit codes: 0 every target that could be measured is met, 1 one is
+missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `targets.py`'s. Imports late, so that
+`--help` answers at once.
+"""
+
+import argparse
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from tipai_jax.errors import UserError, run_main
+
+if TYPE_CHECKING:
+    from tipai_jax.calibrate import Calibration
+    from tipai_jax.predict import Run
+    from tipai_jax.predictions import Predictions
+    from tipai_jax.store import PairTable, Store
+
+__all__ = ["Request", "evaluate", "main"]
+
+PROG = "python -m tipai_jax.evaluate"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be evaluated.
+
+    Attributes:
+        workdir: folder of a trained run; `calibration.json`, `baselines/` and `heatmaps/` are written into it.
+        store: embeddings to evaluate on; those the run was trained from if None.
+        split: train, validation or test.
+        out: where the record goes; WORKDIR/eval.json if None.
+        heatmaps: how many pairs to draw.
+        data: folder of the pictures; where they lay when they were embedded if None.
+        seed: of the bootstrap and of the ridge probe's sample.
+        command: for the record.
+    """
+
+    workdir: Path
+    store: Path | None = None
+    split: str = "test"
+    out: Path | None = None
+    heatmaps: int = 0
+    data: Path | None = None
+    seed: int = 0
+    command: str = f"{PROG} ..."
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise UserError(f"{message} (see {self.prog} --help)")
+
+
+def parse(argv: Sequence[str]) -> Request:
+    """The request of a command line.
+
+    Raises:
+        UserError: an unknown option, or a value that does not fit.
+        SystemExit: with code 0, after `--help`.
+    """
+    parser = _Parser(prog=PROG, description="Measure a trained run against its targets and the baselines.", allow_abbrev=False)
+    parser.add_argument("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.train")
+    parser.add_argument("--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)")
+    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which pairs (default: test)")
+    parser.add_argument("--out", type=Path, help="the record (default: WORKDIR/eval.json)")
+    parser.add_argument("--heatmaps", type=int, default=0, metavar="N", help="draw N pairs into WORKDIR/heatmaps (default: 0)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the ridge probe's sample (default: 0)")
+    asked = vars(parser.parse_args(list(argv)))
+    if asked["heatmaps"] < 0 or asked["seed"] < 0:
+        raise UserError("--heatmaps and --seed are whole numbers from 0")
+    return Request(**asked, command=shlex.join([*PROG.split(), *argv]))
+
+
+class _Clock:
+    """Says on stderr what is being done, and how long the last thing took."""
+
+    def __init__(self) -> None:
+        self.began = self.last = time.perf_counter()
+
+    def done(self, what: str) -> None:
+        now = time.perf_counter()
+        print(f"  {what}: {now - self.last:.1f} s", file=sys.stderr, flush=True)
+        self.last = now
+
+
+def evaluate(request: Request) -> dict[str, Any]:
+    """Measure a run, and write the record, the calibration and the sheets.
+
+    Args:
+        request: what is to be evaluated.
+
+    Returns:
+        The record as written: the figures of `measure.figures`, `baselines` by name, `targets`, and what it was made
+        with. The same request on the same files gives the same bytes.
+
+    Raises:
+        UserError: no run, no store, a store of another encoder, an empty split, or heads that give NaN.
+    """
+    from tipai_jax.data.splits import split_pairs
+    from tipai_jax.eval_record import provenance, reliability, write_record
+    from tipai_jax.measure import figures
+    from tipai_jax.store import open_store
+    from tipai_jax.targets import check, read_log
+    from tipai_jax.train import load_run
+
+    clock = _Clock()
+    run = load_run(request.workdir)
+    home, home_missing = _training_store(run, named=request.store is None)
+    store = home if request.store is None else open_store(request.store)
+    assert store is not None, "without a store that was named, a missing one is refused"
+    run.check_encoder(store)
+    pairs = split_pairs(store, request.split)
+    if request.heatmaps:
+        data_folder(store, request.data)  # a wrong folder is to be known before the work, not after it
+    ours = _opinions(run, store, pairs)
+    clock.done(f"opinions on {len(pairs)} pairs")
+    calibration = _calibration(run, home, request.workdir)
+    clock.done("calibration")
+    record = {
+        **provenance(run, store, split=request.split, seed=request.seed, command=request.command),
+        **figures(ours, pairs, calibration=calibration, seed=request.seed),
+        "reliability": reliability(ours, pairs, calibration),
+    }
+    clock.done("figures")
+    if home is None:
+        record |= {"baselines": {}, "not_measured": [f"baselines: {home_missing}"]}
+    else:
+        record |= {"baselines": _baselines(run, home, store, pairs, ours, request, clock), "not_measured": []}
+    record["targets"] = check(record, targets=run.config.targets, log=read_log(request.workdir))
+    if request.heatmaps:
+        _gallery(store, pairs, ours, calibration, request)
+        clock.done("heatmaps")
+    write_record(request.out or request.workdir / "eval.json", record)
+    return record
+
+
+def _training_store(run: "Run", *, named: bool) -> tuple["Store | None", str]:
+    """The store that the run was trained from, for calibration and baselines; None and why, where it can be done without.
+
+    Raises:
+        UserError: it is not there any more or has changed, and the evaluation is to run on it (`named`).
+    """
+    from tipai_jax.store import open_store
+
+    try:
+        store = open_store(run.store["path"])
+    except UserError as error:
+        if named:
+            raise
+        return None, f"the store the run was trained from cannot be opened ({error})"
+    if store.manifest.digest == run.store["digest"]:
+        return store, ""
+    changed = f"{store.path}: digest {store.manifest.digest[:12]}, but {run.workdir} was trained from digest {run.store['digest'][:12]}"
+    if named:
+        run.check_encoder(store)
+        raise UserError(f"{changed}; train again, or name a store to evaluate on with --store")
+    return None, changed
+
+
+def _opinions(run: "Run", store: "Store", pairs: "PairTable") -> "Predictions":
+    """What the heads say of pairs.
+
+    Raises:
+        UserError: something that is not a finite number.
+    """
+    import numpy as np
+
+    from tipai_jax.predict import predict
+    from tipai_jax.predictions import Predictions
+
+    said = Predictions.from_mapping(predict(run.model, store, pairs))
+    bad = ~np.isfinite(said.score).all(axis=1)
+    for part in (said.patch, said.risk, said.reason):
+        bad |= ~np.isfinite(part).reshape(len(bad), -1).all(axis=1)
+    if bad.any():
+        first = pairs.pair_id[int(np.flatnonzero(bad)[0])]
+        raise UserError(f"{run.workdir}: the heads give no finite number for {int(bad.sum())} pairs (first: {first}); verify {store.path}")
+    return said
+
+
+def _calibration(run: "Run", home: "Store | None", workdir: Path) -> "Calibration":
+    """Fitted on the validation split of the training store and saved; or the one saved before, where that store is gone."""
+    from dataclasses import replace
+
+    from tipai_jax.calibrate import fit_calibration, load_calibration, save_calibration
+    from tipai_jax.data.splits import split_pairs
+    from tipai_jax.eval_record import config_digest
+
+    made_for = {"store_digest": run.store["digest"], "config_digest": config_digest(run), "step": run.step}
+    if home is None:
+        calibration = load_calibration(workdir)
+        if calibration.record.get("made_for") != made_for:
+            raise UserError(f"{workdir}/calibration.json belongs to another checkpoint; bring back {run.store['path']} and evaluate again")
+        return calibration
+    pairs = split_pairs(home, "validation")
+    calibration = fit_calibration(_opinions(run, home, pairs), pairs)
+    calibration = replace(calibration, record={"made_for": made_for, "split": "validation", "n_pairs": len(pairs), **calibration.record})
+    save_calibration(calibration, workdir)
+    return calibration
+
+
+def _baselines(
+    run: "Run", home: "Store", store: "Store", pairs: "PairTable", ours: "Predictions", request: Request, clock: _Clock
+) -> dict[str, Any]:
+    """The figures of each baseline, fitted and calibrated on the training store, and how far ours are above it."""
+    from tipai_jax.baselines import BLIND, fit_blind, ridge_probe, zero_shot_cosine
+    from tipai_jax.calibrate import fit_calibration
+    from tipai_jax.data.splits import split_pairs
+    from tipai_jax.measure import difference, figures
+
+    train, validation = split_pairs(home, "train"), split_pairs(home, "validation")
+    folder = request.workdir / "baselines"
+    makers = {
+        "zero_shot_cosine": lambda: zero_shot_cosine,
+        "ridge_probe": lambda: ridge_probe(home, train=train, validation=validation, seed=request.seed),
+        **{which: lambda which=which: fit_blind(run.config, home, which=which, pairs=len(train), folder=folder) for which in BLIND},
+    }
+    measured = {}
+    for name, make in makers.items():
+        scorer = make()
+        calibration = fit_calibration(scorer(home, validation), validation, everything=False)
+        theirs = scorer(store, pairs)
+        measured[name] = {
+            **figures(theirs, pairs, calibration=calibration, uncalibrated=name in BLIND, seed=request.seed),
+            "global_pair_auc_difference": difference(ours, theirs, pairs, seed=request.seed),
+        }
+        clock.done(f"baseline {name}")
+    return measured
+
+
+def data_folder(store: "Store", named: Path | None) -> Path:
+    """Where the pictures lie.
+
+    Raises:
+        UserError: the named folder is none, or no folder was named and the one of old is gone.
+    """
+    if named is not None and not named.is_dir():
+        raise UserError(f"--data {named}: no such folder; it is to hold the pictures that {store.path} was embedded from")
+    folder = named or store.data_folder
+    if folder is None:
+        raise UserError(f"{store.path}: the folder of its pictures is not there any more; name it with --data, or leave --heatmaps out")
+    return folder
+
+
+def _gallery(store: "Store", pairs: "PairTable", ours: "Predictions", calibration: "Calibration", request: Request) -> None:
+    import numpy as np
+
+    from tipai_jax.gallery import Opinion, draw_gallery, pick_pairs
+    from tipai_jax.store import CATEGORIES
+
+    def opinion(row: int) -> Opinion:
+        reason = np.stack([calibration.reason[name](ours.reason[row][:, c]) for c, name in enumerate(CATEGORIES)], axis=-1)
+        return Opinion(calibration.global_score(ours.score[row]), ours.risk[row], reason, calibration.risk_threshold)
+
+    stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
+    draw_gallery(
+        store,
+        pairs,
+        pick_pairs(pairs, request.heatmaps),
+        opinion=opinion,
+        data=data_folder(store, request.data),
+        out=request.workdir / "heatmaps",
+        stamp=stamp,
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Evaluate as the command line says; 0 where all targets are met, 1 where one is missed."""
+    from tipai_jax.table import show
+
+    request = parse(sys.argv[1:] if argv is None else argv)
+    record = evaluate(request)
+    print(show(record))
+    print(f"\nwritten: {request.out or request.workdir / 'eval.json'}, {request.workdir / 'calibration.json'}")
+    if request.heatmaps:
+        print(f"heatmaps: {request.workdir / 'heatmaps'}/*.png")
+    return 1 if any(row["pass"] is False for row in record["targets"]) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,86 @@
+"""The record of an evaluation as lines that a person reads: targets first, then what else was measured.
+
+It owns the layout. It computes nothing; it is given `eval.json`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+__all__ = ["show"]
+
+VERDICT = {True: "pass", False: "FAIL", None: "not measured"}
+
+
+def show(record: Mapping[str, Any]) -> str:
+    """The table of an evaluation.
+
+    Args:
+        record: as in `eval.json`.
+
+    Returns:
+        Lines for a terminal: targets with what was measured, figures by category and difficulty, heatmaps, controls,
+        and the baselines.
+    """
+    stamp = ", small world only (drawn scenes)" if record["small_world_only"] else ""
+    head = f"{record['n_pairs']} pairs of the {record['split']} split, encoder {record['encoder']['name']}{stamp}"
+    targets = [
+        (row["name"], _number(row["value"]), f"{row['direction']} {row['threshold']:.4g}", VERDICT[row["pass"]]) for row in record["targets"]
+    ]
+    figures = [
+        (name, _number(figure["value"]), _interval(figure), str(figure["n"])) for name, figure in _figures(record) if figure and figure["n"]
+    ]
+    baselines = [
+        (name, *(_number((entry.get(key) or {}).get("value")) for key in ("global_pair_auc", "patch_pair_auc")), _gap(entry))
+        for name, entry in record["baselines"].items()
+    ]
+    parts = [
+        head,
+        _rows(("target", "measured", "asked", ""), targets),
+        _rows(("also measured", "value", "95 % interval", "n"), figures),
+    ]
+    if baselines:
+        parts.append(_rows(("baseline", "pair AUC", "patch AUC", "ours above it by"), baselines))
+    parts += [f"not measured: {reason}" for reason in record["not_measured"]]
+    missed = sum(row["pass"] is False for row in record["targets"])
+    parts.append(f"{missed} of {len(targets)} targets missed" if missed else f"all {len(targets)} targets met or not measurable here")
+    return "\n\n".join(parts)
+
+
+def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """The figures that stand below the targets, by the name shown."""
+    rows: list[tuple[str, Mapping[str, Any] | None]] = [
+        ("global pair AUC", record["global_pair_auc"]),
+        *((f"pair AUC, {name}", figure) for name, figure in record["pair_auc_by_category"].items()),
+        *((f"pair AUC, {name}", figure) for name, figure in record["pair_auc_by_difficulty"].items()),
+        ("pair AUC, unseen combinations", record["unseen_combination_pair_auc"]),
+        ("patch pair AUC", record["patch_pair_auc"]),
+        ("patch pair AUC within rejected images", record["patch_pair_auc_within_rejected"]),
+        *((f"heatmap {name}", figure) for name, figure in (record["heatmap"] or {}).items()),
+        ("ECE before calibration", record["ece_before"]),
+        ("ECE", record["ece"]),
+        ("ECE, bins of equal mass", record["ece_equal_mass"]),
+    ]
+    words = {"alarm_rate": "control images flagged", "alarm_rate_faithful": "chosen images flagged", "alarm_rate_broken": "rejected images flagged"}
+    return [*rows, *((text, record["control"][name]) for name, text in words.items())]
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}".rstrip("0").rstrip(".") if float(value).is_integer() else f"{value:.4f}"
+
+
+def _interval(figure: Mapping[str, Any]) -> str:
+    return f"{figure['ci95'][0]:.4f} to {figure['ci95'][1]:.4f}" if figure.get("ci95") else "-"
+
+
+def _gap(entry: Mapping[str, Any]) -> str:
+    gap = entry["global_pair_auc_difference"]
+    return f"{_number(gap['value'])} ({_interval(gap)})"
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as their widest cell; the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    line = lambda row: "  ".join(
+        cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
+    ).rstrip()
+    return "\n".join([line(head), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
