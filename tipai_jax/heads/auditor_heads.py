@@ -4,7 +4,7 @@ Owns the composition and its output. Takes plain values, knows no config, no los
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, assert_never
 
 import jax
 import jax.numpy as jnp
@@ -56,7 +56,7 @@ class AuditorHeads(nnx.Module):
         rngs: source of the initial values.
 
     Raises:
-        UserError: if two heads ask for different evidence, or `saliency` is unknown.
+        UserError: if two heads ask for different evidence.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class AuditorHeads(nnx.Module):
             case "decoder":
                 self.saliency_head = DecoderSaliency(d, rngs=rngs)
             case _:
-                raise UserError(f"saliency={saliency!r} is unknown; allowed: interpolate, decoder")
+                assert_never(saliency)
 
     def __call__(
         self,

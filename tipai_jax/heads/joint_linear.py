@@ -46,21 +46,19 @@ class JointLinear(nnx.Module):
             return rows
         return rows * (float(self.d) if "*" in block else math.sqrt(self.d))
 
-    def whole(self, text: Float[Array, "b d"], image: Float[Array, "b n d"]) -> Float[Array, "b n features"]:
-        """Everything that is the same for all patches of an image, bias included."""
-        out = self.bias[...]
+    def whole(self, text: Float[Array, "b d"], image: Float[Array, "b n d"]) -> Float[Array, "b m features"]:
+        """What is the same for all patches of an image, bias included; m is n, or 1 if no image is seen."""
+        out = jnp.broadcast_to(self.bias[...], (len(text), 1, self.bias.shape[0]))
         if "text" in self.blocks:
             out = out + (text @ self.part("text"))[:, None]
         if "image" in self.blocks:
             out = out + image @ self.part("image")
         if "text*image" in self.blocks:
             out = out + (text[:, None] * image) @ self.part("text*image")
-        return jnp.broadcast_to(out, (*image.shape[:2], self.bias.shape[0]))
+        return out
 
     def local(self, text: Float[Array, "b d"], patches: Float[Array, "b n k d"]) -> Float[Array, "b n k features"]:
-        """What differs from patch to patch, without bias. Zeros if no patch block is seen."""
-        if "patch" not in self.blocks:
-            return jnp.zeros((*patches.shape[:3], self.bias.shape[0]))
+        """What differs from patch to patch, without bias."""
         out = patches @ self.part("patch")
         if "text*patch" in self.blocks:
             out = out + (text[:, None, None] * patches) @ self.part("text*patch")
@@ -68,6 +66,7 @@ class JointLinear(nnx.Module):
 
     def __call__(
         self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"]
-    ) -> Float[Array, "b n k features"]:
-        """The affine map for every patch: the whole image's part is added to all of its patches."""
-        return self.whole(text, image)[:, :, None] + self.local(text, patches)
+    ) -> Float[Array, "b m l features"]:
+        """The affine map for every patch: `[b n k features]`, or `[b 1 1 features]` if no patch is seen."""
+        out = self.whole(text, image)[:, :, None]
+        return out + self.local(text, patches) if "patch" in self.blocks else out

@@ -74,4 +74,5 @@ class PatchHead(nnx.Module):
             hidden = self.joint(text, image, patches)
             if self.position is not None:
                 hidden = hidden + self.position[...]
-        return self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))[..., 0]
+        scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))[..., 0]
+        return jnp.broadcast_to(scores, patches.shape[:3])

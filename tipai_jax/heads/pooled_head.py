@@ -75,4 +75,5 @@ class PooledHead(nnx.Module):
                 assert self.evidence is not None, "a head that shares its evidence must be given it"
                 evidence = self.evidence(text, image, patches.astype(jnp.float32))
             hidden = hidden + self.from_evidence(self.pool(text, evidence))
-        return self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
+        scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
+        return jnp.broadcast_to(scores, (*image.shape[:2], scores.shape[-1]))

@@ -1,0 +1,93 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from twins.build import EVERYTHING, HIDDEN, WIDTH, D, K, auditor_twin
+from twins.parity import assert_module_parity, embeddings, shaken
+
+from tipai_jax.errors import UserError
+from tipai_jax.heads import AuditorHeads, AuditorOutput, GlobalHead, Sees
+
+CONTEXT = Sees(products=True, global_image=True, position=True)
+CHOICES = {
+    "plan": {"global_sees": Sees(), "patch_sees": Sees(), "reason_sees": Sees()},
+    "context": {"global_sees": Sees(products=True), "patch_sees": CONTEXT, "reason_sees": Sees()},
+    "attention": {"global_sees": EVERYTHING, "patch_sees": EVERYTHING, "reason_sees": EVERYTHING},
+    "attention for the patches only": {"global_sees": Sees(), "patch_sees": EVERYTHING, "reason_sees": Sees()},
+}
+
+
+@pytest.mark.parametrize(
+    ("choice", "saliency"),
+    [("plan", "interpolate"), ("context", "decoder"), ("attention", "decoder"), ("attention for the patches only", "interpolate")],
+)
+def test_agrees_with_the_twin(choice, saliency):
+    sees = CHOICES[choice]
+    heads = shaken(AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, saliency=saliency, rngs=nnx.Rngs(0), **sees), size=0.5)
+    if saliency == "decoder":
+        heads.saliency_head.correct.kernel[...] = jnp.linspace(-1.0, 1.0, 32)[:, None]
+    assert_module_parity(heads, auditor_twin(**sees, decoder=saliency == "decoder"), embeddings(k=K))
+
+
+def test_output_goes_through_jit_under_its_names():
+    graph, params = nnx.split(AuditorHeads(D, k=K, rngs=nnx.Rngs(0)))
+    out = jax.jit(lambda params, *inputs: nnx.merge(graph, params)(*inputs))(params, *map(jnp.asarray, embeddings(k=K)))
+    assert isinstance(out, AuditorOutput)
+    assert (out.global_logit.shape, out.patch_logit.shape, out.risk.shape, out.reason_logit.shape) == (
+        (3, 2),
+        (3, 2, K),
+        (3, 2, K),
+        (3, 2, 5),
+    )
+    assert bool(((out.risk > 0) & (out.risk < 1)).all())
+
+
+def test_the_trunk_exists_once_and_learns_from_every_head():
+    heads = AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, rngs=nnx.Rngs(0), **CHOICES["attention"])
+    graph, params = nnx.split(heads)
+    assert set(nnx.to_pure_dict(params)) == {"evidence", "global_head", "patch_head", "reason_head"}
+    assert not any("evidence" in path for path, _ in nnx.to_flat_state(params) if path[0] != "evidence")
+    inputs = [jnp.asarray(x) for x in embeddings(k=K)]
+
+    def weighed(params, weights):
+        out = nnx.merge(graph, params)(*inputs)
+        squares = [jnp.sum(x**2) for x in (out.global_logit, out.patch_logit, out.reason_logit)]
+        return jnp.dot(jnp.stack(squares), weights)
+
+    gradient_of = jax.jit(jax.grad(weighed))
+    for only in np.eye(3, dtype=np.float32):
+        assert float(jnp.abs(gradient_of(params, only)["evidence"]["qkv"]["kernel"][...]).max()) > 0, only
+
+
+def test_nothing_is_computed_once_a_patch_that_could_be_once_a_prompt():
+    """The compiled plan costs about one product of the patches with W_v: far less than one with the concatenation."""
+    b, k, d = 4, 49, 64
+    graph, params = nnx.split(AuditorHeads(d, k=k, rngs=nnx.Rngs(0)))
+    run = jax.jit(lambda params, *inputs: nnx.merge(graph, params)(*inputs))
+    cost = run.lower(params, *map(jnp.asarray, embeddings(b=b, k=k, d=d))).compile().cost_analysis()
+    patches = 2 * b * 2 * k * d * 256
+    assert patches < cost["flops"] < 1.4 * patches
+    concatenated = 2 * patches
+    assert cost["flops"] < concatenated
+
+
+def test_changing_what_another_head_sees_leaves_the_plan_alone():
+    """The heads draw their values in a fixed order, so the global head of a seed is that of the lone head."""
+    lone = nnx.state(GlobalHead(D, rngs=nnx.Rngs(5)))
+    for sees in (Sees(), CONTEXT, EVERYTHING):
+        composed = nnx.state(AuditorHeads(D, k=K, patch_sees=sees, rngs=nnx.Rngs(5)).global_head)
+        jax.tree.map(np.testing.assert_array_equal, composed, lone)
+
+
+@pytest.mark.parametrize(
+    ("choice", "word"),
+    [
+        ({"global_sees": Sees(attention=True), "patch_sees": EVERYTHING}, "one trunk"),
+        ({"reason_sees": CONTEXT}, "attention"),
+    ],
+)
+def test_mistakes_get_one_line(choice, word):
+    with pytest.raises(UserError, match=word) as caught:
+        AuditorHeads(D, k=K, rngs=nnx.Rngs(0), **choice)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,72 @@
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+from twins.build import EVERYTHING, HIDDEN, WIDTH, D, K, pooled_twin
+from twins.parity import assert_module_parity, embeddings, shaken
+
+from tipai_jax.errors import UserError
+from tipai_jax.heads import GlobalHead, Sees
+
+SEES = [
+    Sees(),
+    Sees(image=False),
+    Sees(text=False),
+    Sees(products=True),
+    Sees(products=True, scale_inputs=True),
+    Sees(attention=True),
+    Sees(text=False, attention=True, position=True),
+    EVERYTHING,
+]
+
+
+@pytest.mark.parametrize("sees", SEES)
+def test_agrees_with_the_twin(sees):
+    head = shaken(GlobalHead(D, hidden=HIDDEN, sees=sees, k=K, width=WIDTH, rngs=nnx.Rngs(1)))
+    assert_module_parity(head, pooled_twin(sees, 1), embeddings(k=K))
+
+
+def test_the_plan_has_the_parameters_of_the_plan():
+    head = GlobalHead(768, rngs=nnx.Rngs(0))
+    shapes = {path: value.shape for path, value in nnx.to_flat_state(nnx.state(head, nnx.Param))}
+    assert shapes == {
+        ("joint", "kernel"): (1536, 256),
+        ("joint", "bias"): (256,),
+        ("score", "kernel"): (256, 1),
+        ("score", "bias"): (1,),
+    }
+
+
+def test_baselines_are_blind():
+    text, image, patches = (jnp.asarray(x) for x in embeddings())
+    text_only = GlobalHead(D, sees=Sees(image=False), rngs=nnx.Rngs(0))
+    scores = text_only(text, image, patches)
+    np.testing.assert_array_equal(scores[:, 0], scores[:, 1])
+    np.testing.assert_array_equal(scores, text_only(text, image[::-1] * 2, patches * 3))
+    assert len(np.unique(scores[:, 0])) == len(text)
+    image_only = GlobalHead(D, sees=Sees(text=False, attention=True), rngs=nnx.Rngs(0))
+    np.testing.assert_array_equal(image_only(text, image, patches), image_only(text[::-1] * 2, image, patches))
+
+
+def test_half_precision_inputs_are_computed_in_f32():
+    text, image, patches = (jnp.asarray(x).astype(jnp.float16) for x in embeddings())
+    head = GlobalHead(D, rngs=nnx.Rngs(0))
+    scores = head(text, image, patches)
+    assert scores.dtype == jnp.float32
+    np.testing.assert_array_equal(scores, head(*(x.astype(jnp.float32) for x in (text, image, patches))))
+
+
+def test_dropout_drops_in_training_only_and_repeats_with_its_key():
+    inputs = [jnp.asarray(x) for x in embeddings()]
+    head = GlobalHead(D, dropout=0.5, rngs=nnx.Rngs(0))
+    assert not nnx.to_flat_state(nnx.state(head, nnx.RngState)), "the step must stay a pure function of its key"
+    first, again, other = (head(*inputs, rngs=nnx.Rngs(dropout=seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    head.eval()
+    np.testing.assert_array_equal(head(*inputs), GlobalHead(D, rngs=nnx.Rngs(0))(*inputs))
+
+
+def test_position_without_attention_is_refused():
+    with pytest.raises(UserError, match="attention"):
+        GlobalHead(D, sees=Sees(position=True), rngs=nnx.Rngs(0))
