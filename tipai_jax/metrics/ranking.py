@@ -50,6 +50,6 @@ def roc_auc_per_row(score: Float[np.ndarray, "n k"], label: Shaped[np.ndarray, "
     """ROC-AUC within each row (image), as `roc_auc`; NaN for a row without both kinds. Costs k*k for each row."""
     positive, negative = (label == 1), (label == 0)
     both = positive[:, :, None] & negative[:, None, :]
-    wins = pair_wins(score[:, :, None], score[:, None, :])
+    wins = pair_wins(*np.broadcast_arrays(score[:, :, None], score[:, None, :]))
     count = both.sum((1, 2))
     return np.where(count > 0, (wins * both).sum((1, 2)) / np.maximum(count, 1), np.nan)
