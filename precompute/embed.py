@@ -6,9 +6,7 @@ that --help answers at once. Run again after a kill, it goes on where it stopped
 
 import argparse
 import os
-import shutil
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,6 @@ if __package__ in (None, ""):  # run as a file: the repository, not this folder,
 from tipai_jax.errors import UserError, run_main
 
 if TYPE_CHECKING:
-    from precompute.encoders.clip import ClipEncoder
     from precompute.encoders.folder import EncoderFolder
     from precompute.readers.records import Source
     from precompute.shards import Work
@@ -59,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         args.data = str(SCENES)
         if not SCENES.exists():
             _draw_scenes(dry_run=args.dry_run)
+    args.threads = args.threads or min(16, os.cpu_count() or 1)
     args.out = args.out or Path("store") / _name_of(args.data)
 
     from precompute.encoders.folder import PHOTO_ENCODER, TINY, find_encoder
@@ -71,7 +69,10 @@ def main(arguments: list[str] | None = None) -> int:
     plan = _plan(args, source, folder)
     works = cut_shards(source, plan.shard_rows)
     if args.dry_run:
-        return _dry_run(args, source, folder, plan, works)
+        from precompute.forecast import print_forecast
+
+        print_forecast(source, folder, plan, works, out=args.out, threads=args.threads)
+        return 0
     if manifest := _finished(args.out, plan, works, source):
         print(f"{args.out}: complete already, nothing to do (digest {manifest.digest})")
         return 0
@@ -81,10 +82,11 @@ def main(arguments: list[str] | None = None) -> int:
     writer = StoreWriter(args.out, plan)
     _note_source(writer, source)
     made = _embed(args, source, folder, writer, works)
-    manifest = _finish(args, source, writer, works, made, folder)
-    if manifest is None:
-        return 0
-    _print_summary(args.out, manifest)
+    from precompute.finish import finish
+
+    manifest = finish(source, folder, writer, works, made=made, allowed=args.allow_rejects)
+    if manifest is not None:
+        _print_summary(args.out, manifest)
     return 0
 
 
@@ -106,7 +108,7 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     dtype = args.dtype or (begun.encoder.dtype if begun else DTYPE[device])
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
-    rows = {"prompts": 8192, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
+    rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
     return Plan(
         encoder=encoder,
         data=source.identity,
@@ -138,18 +140,6 @@ def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") ->
     return manifest
 
 
-def _load(args: argparse.Namespace, folder: "EncoderFolder", plan: "Plan") -> "ClipEncoder":
-    import torch
-
-    from precompute.encoders.clip import load_clip
-
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: this machine has none that torch can use; take --device cpu (and another --out, if the store was begun on cuda)")
-    if plan.device == "cpu" and plan.encoder.dtype != "float32":
-        print(f"note: {plan.encoder.dtype} on a CPU is very slow; --dtype float32 is the fast one", file=sys.stderr)
-    return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)
-
-
 def _embed(
     args: argparse.Namespace, source: "Source", folder: "EncoderFolder", writer: "StoreWriter", works: "list[Work]"
 ) -> "dict[tuple[str, int], Shard]":
@@ -171,63 +161,18 @@ def _embed(
         return known
     from tqdm import tqdm
 
-    from precompute.pipeline import embed_images, embed_prompts
+    from precompute.forecast import check_disk
+    from precompute.pipeline import embed_images, embed_prompts, load_encoder
 
-    _check_disk(args.out, writer.plan, todo)
-    encoder = _load(args, folder, writer.plan)
+    check_disk(args.out, writer.plan, todo)
+    encoder = load_encoder(folder, writer.plan)
     prompts, images = ([work for work in todo if work.table == table] for table in ("prompts", "images"))
     rows = sum(len(work.keys) for work in todo)
     slow = 0.5 if sys.stderr.isatty() else 10.0
     with tqdm(total=rows, unit="row", mininterval=slow, desc="embedding", smoothing=0.1) as bar:
-        made = embed_prompts(prompts, encoder, writer, done=bar.update, report=bar.write)
-        made += embed_images(images, source, encoder, writer, threads=_threads(args), done=bar.update, report=bar.write)
+        made = embed_prompts(prompts, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
+        made += embed_images(images, source, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
     return known | {(shard.table, shard.index): shard for shard in made}
-
-
-def _finish(
-    args: argparse.Namespace,
-    source: "Source",
-    writer: "StoreWriter",
-    works: "list[Work]",
-    made: "dict[tuple[str, int], Shard]",
-    folder: "EncoderFolder",
-) -> "Manifest | None":
-    """Pairs, rejects and the manifest, once all shards of all workers are there; None before that."""
-    from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
-    from precompute.shards import committed_shard
-
-    open_works = [work for work in works if writer.committed(work.table, work.index, work.content) is None]
-    shards = [made.get((work.table, work.index)) or committed_shard(writer, work, source, rehash=True) for work in works if work not in open_works]
-    if open_works or None in shards:
-        there = len(works) - len(open_works) - shards.count(None)
-        print(f"{args.out}: {there} of {len(works)} shards are there; the last worker to finish (or the same command again) writes the manifest")
-        return None
-    encoder = writer.plan.encoder
-    images = image_rows(args.out, sum(work.table == "images" for work in works))
-    prompts, chunked, unknown = prompt_rows(args.out, sum(work.table == "prompts" for work in works))
-    problems = _problems([key for work in works if work.table == "images" for key in work.keys if key not in images], source, folder, encoder.patches)
-    pairs, late = build_pairs(source.records, images=images, prompts=prompts, problems=problems, encoder=encoder)
-    rejects = source.rejects + late
-    shards.append(writer.commit("rejects", 0, content="", columns=reject_columns(rejects)))
-    reasons = check_rejects(rejects, rows=source.rows, allowed=args.allow_rejects, listed=args.out / "rejects/00000.parquet")
-    from tipai_jax.store.pairs import to_arrow
-
-    shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
-    counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
-    counts |= {"prompts_in_chunks": chunked, "prompts_with_unknown_words": unknown}
-    splits = {name: int((pairs.split == name).sum()) for name in ("train", "validation", "test")}
-    return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)
-
-
-def _problems(keys: list[str], source: "Source", folder: "EncoderFolder", patches: str) -> dict[str, str]:
-    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about them."""
-    if not keys:
-        return {}
-    from precompute.encoders.images import Preparation
-    from precompute.pipeline import open_image
-
-    preparation = Preparation.from_config(folder.processor, image_size=folder.vision("image_size", 224), crop_source=0)
-    return {key: open_image(key, source, preparation).problem or f"{key!r} could not be read" for key in keys}
 
 
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
@@ -244,53 +189,6 @@ def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list)
         if not (args.out / MANIFEST).exists() and not args.out.is_file():  # a finished store keeps its own list
             write_file(listed, table_bytes(reject_columns(rejects)))
         raise
-
-
-def _store_bytes(plan: "Plan", works: "list[Work]") -> int:
-    encoder = plan.encoder
-    row = {"prompts": 2 * encoder.d + 200, "images": 2 * encoder.d * (1 + encoder.k) + 200}
-    return sum(len(work.keys) * row[work.table] for work in works)
-
-
-def _check_disk(out: Path, plan: "Plan", works: "list[Work]") -> None:
-    needed, free = _store_bytes(plan, works), _free_bytes(out)
-    if needed > free:
-        raise UserError(f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger disk")
-
-
-def _free_bytes(out: Path) -> int:
-    there = next(parent for parent in (out.absolute(), *out.absolute().parents) if parent.exists())
-    return shutil.disk_usage(there).free
-
-
-def _dry_run(args: argparse.Namespace, source: "Source", folder: "EncoderFolder", plan: "Plan", works: "list[Work]") -> int:
-    """Print what a run would take; nothing is written."""
-    from precompute.pipeline import prepared_batches
-    from tipai_jax.store.writer import check_plan
-
-    check_plan(args.out, plan)
-    rows = {table: sum(len(work.keys) for work in works if work.table == table) for table in ("prompts", "images")}
-    print(f"rows      {source.rows} in {args.data}: {len(source.records)} pairs, {len(source.rejects)} rejects so far")
-    print(f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name} ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})")
-    print(f"bytes     {_store_bytes(plan, works) / 1e6:.1f} MB into {args.out}, {_free_bytes(args.out) / 1e6:.1f} MB free")
-    encoder = _load(args, folder, plan)
-    threads, size = _threads(args), encoder.batch_size
-    images = [work for work in works if work.table == "images"]
-    encode = read = 0.0
-    count = 0
-    for i, batch in zip(range(2), prepared_batches(images, source, encoder.preparation, batch_size=size, threads=1)):
-        good = [item.prepared for item in batch.opened if item.prepared is not None]
-        began = time.perf_counter()
-        encoder.encode_images(good)
-        if i == 1 or encode == 0.0:  # the first one also warms up, so the second one counts where there is one
-            encode, read, count = time.perf_counter() - began, batch.seconds, len(batch.opened)
-    began = time.perf_counter()
-    some = [key for work in works if work.table == "prompts" for key in work.keys][: 2 * size]
-    encoder.encode_text(some)
-    text = (time.perf_counter() - began) / max(1, len(some))
-    each = max(encode / size, read / max(1, count) / threads) if plan.device == "cuda" else encode / size + read / max(1, count) / threads
-    print(f"estimate  {rows['images'] * each + rows['prompts'] * text:.0f} s from two real batches ({1 / max(each, 1e-9):.0f} images/s)")
-    return 0
 
 
 def _print_summary(out: Path, manifest: "Manifest") -> None:
@@ -316,10 +214,6 @@ def _note_source(writer: "StoreWriter", source: "Source") -> None:
 
 def _name_of(data: str) -> str:
     return data.split(":")[1] if data.startswith("tfds:") else Path(data).resolve().name
-
-
-def _threads(args: argparse.Namespace) -> int:
-    return args.threads or min(16, os.cpu_count() or 1)
 
 
 def _best_device() -> str:

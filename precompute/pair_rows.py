@@ -81,16 +81,16 @@ def build_pairs(
     groups: dict[str, int] = {}
     for record in kept:
         groups.setdefault(record.group, len(groups))
-    scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float64).reshape(-1, 2)
+    scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float32).reshape(-1, 2)
     offsets = np.concatenate([[0], np.cumsum([len(xyxy) for xyxy, _ in boxes])]).astype(np.int64)
     table = PairTable(
         pair_id=_objects([record.pair_id for record in kept]),
         prompt=np.array([prompts[record.prompt] for record in kept], dtype=np.int32),
         chosen=np.array([images[record.chosen].row for record in kept], dtype=np.int32),
         rejected=np.array([images[record.rejected].row for record in kept], dtype=np.int32),
-        chosen_score=scores[:, 0].astype(np.float32),
-        rejected_score=scores[:, 1].astype(np.float32),
-        margin=(scores[:, 0] - scores[:, 1]).astype(np.float32),
+        chosen_score=scores[:, 0],
+        rejected_score=scores[:, 1],
+        margin=scores[:, 0] - scores[:, 1],
         category=np.array([_category_row(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
         patch_label=np.array(labels, dtype=np.int8).reshape(-1, 2, encoder.k),
         split=np.array([record.split for record in kept], dtype=str),

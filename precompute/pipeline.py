@@ -1,10 +1,13 @@
-"""The work on one shard after another: images prepared by threads ahead of the encoder, rows committed behind it.
+"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind them.
 
 Owns the order of work, the fixed micro-batches and the clock. A micro-batch never spans two shards and keeps its place
-for an image that turns out to be damaged, so what a row is computed with depends on the plan alone. Knows nothing of
-pairs or of the command line.
+for an image that turns out to be damaged, so what a row is computed with depends on the plan alone. On a CPU a thread
+takes a micro-batch from the file to the rows and torch computes it on that one core: no core waits for another, and the
+bits do not depend on how many there are. On a GPU the threads only prepare, ahead of the one that feeds the device.
+Knows nothing of pairs or of the command line.
 """
 
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -13,66 +16,52 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+import torch
 
-from precompute.encoders.clip import ClipEncoder
-from precompute.encoders.images import BadImage, Preparation, Prepared
+from precompute.encoders.clip import ClipEncoder, ImageRows, TextRows, load_clip
+from precompute.encoders.folder import EncoderFolder
+from precompute.encoders.images import Preparation, Prepared
+from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
 from precompute.shards import Work
-from tipai_jax.store import Shard
+from tipai_jax.errors import UserError
+from tipai_jax.store import Plan, Shard
 from tipai_jax.store.durable import sha256_bytes
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["Batch", "embed_images", "embed_prompts", "open_image", "prepared_batches"]
+__all__ = ["Batch", "embed_images", "embed_prompts", "image_batches", "load_encoder"]
 
 _AHEAD = 2  # micro-batches a thread may be ahead of the encoder; bounds the memory
 
 
 @dataclass(frozen=True)
-class Opened:
-    """An image after its preparation: `prepared` is None and `problem` says why where it cannot be used."""
-
-    prepared: Prepared | None
-    sha256: str
-    problem: str
-
-
-@dataclass(frozen=True)
 class Batch:
-    """A micro-batch of a shard: where it starts, its images, and the seconds of its thread."""
+    """A micro-batch of a shard: its images, its rows if the thread encoded it too, and the seconds of either."""
 
-    work: Work
-    start: int
     opened: list[Opened]
-    seconds: float
+    rows: ImageRows | None
+    read: float
+    encoded: float
 
 
-def open_image(key: str, source: Source, preparation: Preparation) -> Opened:
-    """Read, hash, decode and prepare one image; a problem is returned, not raised."""
-    try:
-        data = source.read_image(key)
-    except OSError as error:
-        return Opened(None, "", f"{key!r} cannot be read ({error.strerror or error})")
-    sha256 = sha256_bytes(data)
-    try:
-        return Opened(preparation.prepare(data), sha256, "")
-    except BadImage as error:
-        return Opened(None, sha256, f"{key!r} is not a whole image ({error})")
+def image_batches(works: list[Work], source: Source, encoder: ClipEncoder, *, threads: int) -> Iterator[Batch]:
+    """The micro-batches of all shards in order, worked on by threads ahead of the one who takes them."""
+    encodes = encoder.device.type == "cpu"
+    blank = _blank(encoder.preparation)
 
-
-def prepared_batches(works: list[Work], source: Source, preparation: Preparation, *, batch_size: int, threads: int) -> Iterator[Batch]:
-    """The micro-batches of all shards in order, prepared by threads ahead of the one who takes them."""
-
-    def prepare(work: Work, start: int) -> Batch:
+    def work_on(keys: tuple[str, ...]) -> Batch:
         began = time.perf_counter()
-        opened = [open_image(key, source, preparation) for key in work.keys[start : start + batch_size]]
-        return Batch(work, start, opened, time.perf_counter() - began)
+        opened = [open_image(key, source, encoder.preparation) for key in keys]
+        read = time.perf_counter()
+        rows = encoder.encode_images([item.prepared or blank for item in opened]) if encodes else None
+        return Batch(opened, rows, read - began, time.perf_counter() - read)
 
     waiting: deque[Future[Batch]] = deque()
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="prepare")
+    pool = _pool(threads, encodes=encodes)
     try:
         for work in works:
-            for start in range(0, len(work.keys), batch_size):
-                waiting.append(pool.submit(prepare, work, start))
+            for start in range(0, len(work.keys), encoder.batch_size):
+                waiting.append(pool.submit(work_on, work.keys[start : start + encoder.batch_size]))
                 if len(waiting) > threads * _AHEAD:
                     yield waiting.popleft().result()
         while waiting:
@@ -98,12 +87,12 @@ def embed_images(
         source: where the images come from.
         encoder: turns prepared images into rows.
         writer: commits them.
-        threads: preparing threads.
+        threads: preparing (and on a CPU encoding) threads.
         done: told the number of images after every micro-batch.
         report: given a line for every shard.
     """
     blank = _blank(encoder.preparation)
-    batches = prepared_batches(works, source, encoder.preparation, batch_size=encoder.batch_size, threads=threads)
+    batches = image_batches(works, source, encoder, threads=threads)
     shards = []
     for work in works:
         opened: list[Opened] = []
@@ -113,14 +102,14 @@ def embed_images(
             began = time.perf_counter()
             batch = next(batches)
             arrived = time.perf_counter()
-            rows = encoder.encode_images([item.prepared or blank for item in batch.opened])
+            rows = batch.rows or encoder.encode_images([item.prepared or blank for item in batch.opened])
             good = [i for i, item in enumerate(batch.opened) if item.prepared is not None]
             image.append(rows.image[good])
             patches.append(rows.patches[good])
             opened += batch.opened
-            seconds["read"] += batch.seconds
+            seconds["read"] += batch.read
             seconds["waited"] += arrived - began
-            seconds["encoded"] += time.perf_counter() - arrived
+            seconds["encoded"] += batch.encoded if batch.rows else time.perf_counter() - arrived
             done(len(batch.opened))
         arrays = {"image": np.concatenate(image), "patches": np.concatenate(patches)}
         began = time.perf_counter()
@@ -131,28 +120,62 @@ def embed_images(
 
 
 def embed_prompts(
-    works: list[Work], encoder: ClipEncoder, writer: StoreWriter, *, done: Callable[[int], None], report: Callable[[str], None]
+    works: list[Work],
+    encoder: ClipEncoder,
+    writer: StoreWriter,
+    *,
+    threads: int,
+    done: Callable[[int], None],
+    report: Callable[[str], None],
 ) -> list[Shard]:
-    """Make the prompt shards; arguments as in `embed_images`."""
-    shards = []
-    for work in works:
+    """Make the prompt shards, one a thread; arguments as in `embed_images`."""
+
+    def encode(work: Work) -> tuple[TextRows, float]:
         began = time.perf_counter()
         rows = encoder.encode_text(list(work.keys))
-        encoded = time.perf_counter() - began
-        columns = pa.table(
-            {
-                "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys]),
-                "prompt": pa.array(list(work.keys)),
-                "n_tokens": pa.array(rows.tokens.n_tokens),
-                "truncated": pa.array(rows.tokens.chunked),
-                "unknown_words": pa.array(rows.tokens.unknown),
-            }
-        )
-        began = time.perf_counter()
-        shards.append(writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text}))
-        _log(writer, work, {"read": 0.0, "waited": 0.0, "encoded": encoded, "written": time.perf_counter() - began}, report)
-        done(len(work.keys))
+        return rows, time.perf_counter() - began
+
+    shards = []
+    encodes = encoder.device.type == "cpu"
+    with _pool(threads if encodes else 1, encodes=encodes) as pool:
+        for work, (rows, encoded) in zip(works, pool.map(encode, works)):
+            columns = _prompt_columns(work, rows)
+            began = time.perf_counter()
+            shards.append(writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text}))
+            _log(writer, work, {"read": 0.0, "waited": 0.0, "encoded": encoded, "written": time.perf_counter() - began}, report)
+            done(len(work.keys))
     return shards
+
+
+def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
+    """The encoder of a plan.
+
+    Raises:
+        UserError: the plan needs a GPU and there is none, or the encoder's files are not whole.
+    """
+    if plan.device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device cuda: this machine has none that torch can use; take --device cpu (and another --out, if the store was begun on cuda)")
+    if plan.device == "cpu" and plan.encoder.dtype != "float32":
+        print(f"note: {plan.encoder.dtype} on a CPU is very slow; --dtype float32 is the fast one", file=sys.stderr)
+    return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)
+
+
+def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
+    """Threads for preparing, and where they encode too, torch on one core in each."""
+    one_core = (torch.set_num_threads, (1,)) if encodes else (None, ())
+    return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core[0], initargs=one_core[1])
+
+
+def _prompt_columns(work: Work, rows: TextRows) -> pa.Table:
+    return pa.table(
+        {
+            "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys], pa.string()),
+            "prompt": pa.array(list(work.keys), pa.string()),
+            "n_tokens": pa.array(rows.tokens.n_tokens),
+            "truncated": pa.array(rows.tokens.chunked),
+            "unknown_words": pa.array(rows.tokens.unknown),
+        }
+    )
 
 
 def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WORDS = "a red blue green cat dog boat left right of the on two three five sign says stop go and is very long".split()
+WORDS = ["a", "red", "blue", "green", "cat", "dog", "boat", "left", "right", "of", "the", "on", "two", "three", "five", "sign", "says", "stop", "go", "and", "is", "very", "long"]
 
 
 def write_clip(folder: Path, *, image_size: int = 56, patch_size: int = 8, width: int = 32, d: int = 24, extra: dict | None = None) -> Path:

@@ -1,7 +1,8 @@
 """The frozen encoder in PyTorch: prompts and prepared images in, L2-normalised f16 rows out.
 
 Owns loading and the forward passes. Every pass runs on a batch of one fixed size, the last one padded, because the last
-bit of a row depends on the size of the batch it was computed in. Knows nothing of stores, files of images or pairs.
+bit of a row depends on the size of the batch it was computed in. Passes may run in several threads at once. Knows
+nothing of stores, files of images or pairs.
 """
 
 from dataclasses import dataclass
@@ -60,7 +61,6 @@ class ClipEncoder:
         self._mean = (torch.tensor(preparation.mean) / preparation.rescale).view(1, 3, 1, 1).to(self.device)
         self._std = scale.view(1, 3, 1, 1).to(self.device)
         self._dtype = next(model.parameters()).dtype
-        self._last_block = model.vision_model.encoder.layers[-1]
 
     @torch.inference_mode()
     def encode_text(self, prompts: list[str]) -> TextRows:
@@ -100,22 +100,18 @@ class ClipEncoder:
             pixels: u8[batch_size, s, s, 3].
             detail: u8[batch_size, c, c, 3], only for the patch mode `crops`.
         """
-        vision = self._model.vision_model
+        pixel_values = self._normalise(_channels_first(pixels, self.device))
         if self.fingerprint.patches == "crops":
-            image = self._global(self._normalise(_channels_first(pixels, self.device)))
-            tokens = self._crops(detail)
+            image, tokens = self._global(pixel_values), self._crops(detail)
         else:
-            seen: list[Tensor] = []
-            hook = self._last_block.register_forward_pre_hook(
-                lambda _, args, kwargs: seen.append(args[0] if args else kwargs["hidden_states"]), with_kwargs=True
-            )
-            try:
-                out = vision(pixel_values=self._normalise(_channels_first(pixels, self.device)))
-            finally:
-                hook.remove()
-            image = self._model.visual_projection(out.pooler_output)
-            plain = self.fingerprint.patches == "raw"
-            tokens = raw_tokens(out.last_hidden_state) if plain else dense_tokens(self._last_block, seen[0])
+            vision = self._model.vision_model
+            *blocks, last = vision.encoder.layers
+            hidden = vision.pre_layrnorm(vision.embeddings(pixel_values))
+            for block in blocks:
+                hidden = block(hidden, attention_mask=None)
+            out = last(hidden, attention_mask=None)
+            image = self._model.visual_projection(vision.post_layernorm(out[:, 0]))
+            tokens = raw_tokens(out) if self.fingerprint.patches == "raw" else dense_tokens(last, hidden)
             tokens = project_tokens(self._model, tokens, GRID)
         return ImageRows(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
 

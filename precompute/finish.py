@@ -1,0 +1,72 @@
+"""The end of an embedding run: once every shard is there, the pairs, the rejects and the manifest.
+
+Owns who writes the manifest and when. Whoever comes last does, and everybody would write the same bytes. Knows nothing
+of how shards are made.
+"""
+
+from precompute.encoders.folder import EncoderFolder
+from precompute.encoders.images import Preparation
+from precompute.opened import open_image
+from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
+from precompute.readers.records import Source
+from precompute.shards import Work, committed_shard
+from tipai_jax.store import Manifest, Shard
+from tipai_jax.store.pairs import to_arrow
+from tipai_jax.store.writer import StoreWriter
+
+__all__ = ["finish"]
+
+
+def finish(
+    source: Source,
+    folder: EncoderFolder,
+    writer: StoreWriter,
+    works: list[Work],
+    *,
+    made: dict[tuple[str, int], Shard],
+    allowed: float,
+) -> Manifest | None:
+    """Write the pairs, the rejects and the manifest, if the shards of all workers are there.
+
+    Args:
+        source: the data.
+        folder: the encoder's files.
+        writer: of the store.
+        works: all shards of prompts and images.
+        made: those that this run wrote or checked by hash; the others are hashed here.
+        allowed: the largest share of rejects that is let pass.
+
+    Returns:
+        The manifest, or None while shards are missing.
+
+    Raises:
+        UserError: too many rejects; what was embedded is kept.
+    """
+    open_works = [work for work in works if writer.committed(work.table, work.index, work.content) is None]
+    shards = [made.get((work.table, work.index)) or committed_shard(writer, work, source, rehash=True) for work in works if work not in open_works]
+    if open_works or None in shards:
+        there = len(works) - len(open_works) - shards.count(None)
+        print(f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command again) writes the manifest")
+        return None
+    encoder = writer.plan.encoder
+    images = image_rows(writer.path, sum(work.table == "images" for work in works))
+    prompts, chunked, unknown = prompt_rows(writer.path, sum(work.table == "prompts" for work in works))
+    missing = [key for work in works if work.table == "images" for key in work.keys if key not in images]
+    problems = _problems(missing, source, folder)
+    pairs, late = build_pairs(source.records, images=images, prompts=prompts, problems=problems, encoder=encoder)
+    rejects = source.rejects + late
+    shards.append(writer.commit("rejects", 0, content="", columns=reject_columns(rejects)))
+    reasons = check_rejects(rejects, rows=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
+    shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
+    counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
+    counts |= {"prompts_in_chunks": chunked, "prompts_with_unknown_words": unknown}
+    splits = {name: int((pairs.split == name).sum()) for name in ("train", "validation", "test")}
+    return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)
+
+
+def _problems(keys: list[str], source: Source, folder: EncoderFolder) -> dict[str, str]:
+    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about them."""
+    if not keys:
+        return {}
+    preparation = Preparation.from_config(folder.processor, image_size=folder.vision("image_size", 224), crop_source=0)
+    return {key: open_image(key, source, preparation).problem or f"{key!r} could not be read" for key in keys}

@@ -1,0 +1,120 @@
+"""A TFDS data set of pairs in array_record form, as `scripts/export_tfds.py` writes it; read without TensorFlow.
+
+Owns the way from its features to the canonical records. Each record carries the bytes of its two images; the images'
+names tell which are the same. Knows nothing of how such a data set is made. Terms of use are those of the data set.
+"""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+from precompute.readers.records import BadRow, ImageFile, PairRecord, Reject, Source, check_together, parse_row
+from tipai_jax.errors import UserError
+from tipai_jax.store import CATEGORIES
+from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
+
+__all__ = ["FEATURES", "read_tfds"]
+
+FEATURES = (
+    "pair_id", "prompt", "chosen_image", "rejected_image", "chosen_image_id", "rejected_image_id", "chosen_score", "rejected_score",
+    "annotated", "unfaithful_patches", "category_known", "category", "group", "difficulty", "kind", "control", "unseen_combination",
+    "small_world_only",
+)  # fmt: skip
+
+
+def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = None) -> Source:
+    """Read a prepared TFDS data set.
+
+    Args:
+        name: as TFDS takes it, `NAME` or `NAME:VERSION`, or the folder of one version.
+        limit: read no more than so many rows.
+        data_dir: where data sets lie; None for TFDS's default.
+
+    Raises:
+        UserError: it is not there, not array_record, has other features, or is damaged as a whole.
+    """
+    builder = _builder(name, data_dir)
+    sources = {split: builder.as_data_source(split) for split in sorted(builder.info.splits) if builder.info.splits[split].num_examples}
+    records: list[PairRecord] = []
+    rejects: list[Reject] = []
+    images: dict[str, ImageFile] = {}
+    places: dict[str, tuple[str, int, str]] = {}
+    rows, small = 0, False
+    for split, source in sources.items():
+        for index in range(len(source)):
+            if limit is not None and rows >= limit:
+                break
+            rows += 1
+            example = source[index]
+            small = small or bool(example["small_world_only"])
+            value = _row(example, split)
+            try:
+                records.append(parse_row(value, rows))
+            except BadRow as bad:
+                rejects.append(Reject(row=rows, pair_id=value["pair_id"], reason=bad.reason, detail=str(bad)))
+                continue
+            for role in ("chosen_image", "rejected_image"):
+                images.setdefault(value[role], ImageFile(size=len(example[role])))
+                places.setdefault(value[role], (split, index, role))
+    if not rows:
+        raise UserError(f"tfds:{name}: the data set is empty")
+    check_together(records, f"tfds:{name}")
+    lock = threading.Lock()  # one reader behind a data source
+
+    def read_image(key: str) -> bytes:
+        split, index, role = places[key]
+        with lock:
+            return sources[split][index][role]
+
+    return Source(
+        records=records,
+        rejects=rejects,
+        rows=rows,
+        identity={"kind": "tfds", "sha256": _hash(Path(builder.data_dir)), "rows": rows, "limit": limit},
+        small_world_only=small,
+        images=images,
+        read_image=read_image,
+    )
+
+
+def _builder(name: str, data_dir: str | None) -> Any:
+    import tensorflow_datasets as tfds
+
+    try:
+        folder = Path(name)
+        builder = tfds.builder_from_directory(folder) if (folder / "features.json").is_file() else tfds.builder(name, data_dir=data_dir)
+        if builder.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
+            raise UserError(f"tfds:{name}: file format {builder.info.file_format}, expected array_record, which is read without TensorFlow")
+    except (OSError, ValueError, tfds.core.DatasetNotFoundError) as error:
+        reason = str(error).splitlines()[0][:160]
+        raise UserError(f"tfds:{name}: not found ({reason}); name the folder that holds it with --data-dir, or give tfds:FOLDER") from None
+    if missing := [feature for feature in FEATURES if feature not in builder.info.features]:
+        raise UserError(f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as scripts/export_tfds.py writes it")
+    return builder
+
+
+def _row(example: dict[str, Any], split: str) -> dict[str, Any]:
+    """The JSON form of an example, which `parse_row` checks like any other."""
+    text = {key: bytes(example[key]).decode() for key in ("pair_id", "prompt", "group", "difficulty", "kind")}
+    boxes = example["unfaithful_patches"]
+    patches = [
+        {"bbox": [float(value) for value in bbox], "category": CATEGORIES[int(category)], "absent": bool(absent)}
+        for bbox, category, absent in zip(boxes["bbox"], boxes["category"], boxes["absent"])
+    ]
+    return {
+        **text,
+        "chosen_image": bytes(example["chosen_image_id"]).decode(),
+        "rejected_image": bytes(example["rejected_image_id"]).decode(),
+        "chosen_score": float(example["chosen_score"]),
+        "rejected_score": float(example["rejected_score"]),
+        "unfaithful_patches": patches if bool(example["annotated"]) else None,
+        "category": [CATEGORIES[int(category)] for category in example["category"]] if bool(example["category_known"]) else None,
+        "control": bool(example["control"]),
+        "unseen_combination": bool(example["unseen_combination"]),
+        "split": split,
+    }
+
+
+def _hash(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.name == "features.json" or ".array_record" in path.name)
+    return sha256_bytes(canonical_json([[path.name, sha256_file(path)] for path in files]))

@@ -1,0 +1,158 @@
+"""The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR] [--name NAME].
+
+Owns the features of that data set: what `pairs.jsonl` says of a pair, the bytes of both images, and on request the
+embeddings. The file format is array_record, so `tfds.data_source` reads it without TensorFlow and
+`precompute/embed.py --data tfds:NAME` takes it as input. Knows nothing of encoders.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+import numpy as np
+
+from tipai_jax.errors import UserError, run_main
+
+if TYPE_CHECKING:
+    from tipai_jax.store import Store
+
+SPLITS = ("train", "validation", "test")
+
+
+def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) -> Path:
+    """Write the data set.
+
+    Args:
+        store: whose images are still where they were embedded from.
+        out: the data folder of TFDS.
+        name: of the data set, lower case with underscores.
+        embeddings: also write `text` f16[d], `image` f16[2, d] and `patches` f16[2, k, d], chosen first.
+
+    Returns:
+        The folder of the version written.
+
+    Raises:
+        UserError: the images are gone, or a data set of that name is there.
+    """
+    import tensorflow_datasets as tfds
+
+    if not name.isidentifier() or name != name.lower():
+        raise UserError(f"--name {name}: expected lower case letters, digits and underscores")
+    if (out / name).exists():
+        raise UserError(f"{out / name}: a data set of that name is there; choose another --name or --out, or delete it")
+    if len(store.pairs):
+        store.image_path(0)  # says in one line when the images are gone
+    features = _features(store, embeddings=embeddings)
+
+    class Pairs(tfds.core.GeneratorBasedBuilder):
+        """The pairs of one store."""
+
+        VERSION = tfds.core.Version("1.0.0")
+        pkg_dir_path = None
+
+        def _info(self) -> tfds.core.DatasetInfo:
+            return tfds.core.DatasetInfo(builder=self, description=_description(store), features=features, disable_shuffling=True)
+
+        def _split_generators(self, download_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
+            present = [split for split in SPLITS if (store.pairs.split == split).any()]
+            return {split: self._generate_examples(split) for split in present}
+
+        def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+            for row in np.flatnonzero(store.pairs.split == split).tolist():
+                yield row, _example(store, row, embeddings=embeddings)
+
+    Pairs.name = name
+    builder = Pairs(data_dir=out, file_format="array_record")
+    builder.download_and_prepare()
+    return Path(builder.data_dir)
+
+
+def _features(store: "Store", *, embeddings: bool) -> Any:
+    from tensorflow_datasets import features as kinds
+
+    from tipai_jax.store import CATEGORIES
+
+    label = kinds.ClassLabel(names=CATEGORIES)
+    encoded = kinds.Tensor(shape=(), dtype=np.object_)  # the bytes of the file: kinds.Image would need TensorFlow
+    features = {key: kinds.Text() for key in ("pair_id", "prompt", "chosen_image_id", "rejected_image_id", "group", "difficulty", "kind")}
+    features |= {key: encoded for key in ("chosen_image", "rejected_image")}
+    features |= {key: kinds.Scalar(np.float32) for key in ("chosen_score", "rejected_score")}
+    features |= {key: kinds.Scalar(np.bool_) for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")}
+    features["unfaithful_patches"] = kinds.Sequence(
+        {"bbox": kinds.Tensor(shape=(4,), dtype=np.float32), "category": label, "absent": kinds.Scalar(np.bool_)}
+    )
+    features["category"] = kinds.Sequence(label)
+    if embeddings:
+        encoder = store.manifest.encoder
+        shapes = {"text": (encoder.d,), "image": (2, encoder.d), "patches": (2, encoder.k, encoder.d)}
+        features |= {key: kinds.Tensor(shape=shape, dtype=np.float16, encoding="bytes") for key, shape in shapes.items()}
+    return kinds.FeaturesDict(features)
+
+
+def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
+    pairs, images = store.pairs, store.images
+    both = [int(pairs.chosen[row]), int(pairs.rejected[row])]
+    left, top, right, bottom = store.view_box(both[1])
+    patches = [
+        {
+            "bbox": [round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4) for i, x in enumerate(box[:4])],
+            "category": box.category,
+            "absent": box.absent,
+        }
+        for box in pairs.boxes[row]
+        if box.x1 < box.x2 and box.y1 < box.y2  # what lies outside the encoder's view is not kept in a store
+    ]
+    example = {
+        "pair_id": pairs.pair_id[row],
+        "prompt": store.prompts.prompt[pairs.prompt[row]],
+        "group": pairs.group_name[row],
+        "difficulty": str(pairs.difficulty[row]),
+        "kind": str(pairs.kind[row]),
+        "chosen_score": pairs.chosen_score[row],
+        "rejected_score": pairs.rejected_score[row],
+        "annotated": bool(pairs.annotated[row]),
+        "unfaithful_patches": patches,
+        "category_known": bool((pairs.category[row] >= 0).all()),
+        "category": np.flatnonzero(pairs.category[row] == 1).tolist(),
+        "control": bool(pairs.control[row]),
+        "unseen_combination": bool(pairs.unseen[row]),
+        "small_world_only": store.manifest.small_world_only,
+    }
+    for role, image in zip(("chosen", "rejected"), both):
+        example[f"{role}_image_id"] = images.image_id[image]
+        example[f"{role}_image"] = store.image_path(image).read_bytes()
+    if embeddings:
+        example |= {"text": store.text.take(pairs.prompt[row]), "image": store.image.take(both), "patches": store.patches.take(both)}
+    return example
+
+
+def _description(store: "Store") -> str:
+    small = " Small world only: drawn scenes, nothing of photographs." if store.manifest.small_world_only else ""
+    return f"Prompts with a chosen and a rejected image, from the store {store.manifest.digest}.{small}"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Export; returns 0."""
+    parser = argparse.ArgumentParser(prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record).")
+    parser.add_argument("store", type=Path, help="folder of a finished store")
+    parser.add_argument("--out", type=Path, default=Path("data/tfds"), help="data folder of TFDS (default: data/tfds)")
+    parser.add_argument("--name", help="name of the data set (default: the store's folder name and _pairs)")
+    parser.add_argument("--embeddings", action="store_true", help="write the embeddings too")
+    args = parser.parse_args(arguments)
+    from tipai_jax.store import open_store
+
+    store = open_store(args.store)
+    name = args.name or f"{''.join(c if c.isalnum() else '_' for c in args.store.resolve().name.lower())}_pairs"
+    folder = export(store, out=args.out, name=name, embeddings=args.embeddings)
+    print(f"{folder}: {len(store.pairs)} pairs; read with tfds.data_source({name!r}, split='train', data_dir={str(args.out)!r})")
+    print(f"embed it with: python precompute/embed.py --data tfds:{name} --data-dir {args.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
