@@ -1,0 +1,60 @@
+"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and difficulty, on scenes it has not seen.
+
+It owns the trials and their score; it knows nothing of training.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from transformers import CLIPModel, PreTrainedTokenizerFast
+
+from precompute.tiny_clip.shape import embed_pictures, embed_text, shrink, to_pixels
+from precompute.world.draw import draw
+from precompute.world.square import CATEGORIES, DIFFICULTIES, Square, sample
+from precompute.world.vocabulary import held_out_combinations
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Squares of one category and difficulty, drawn from chance that training never uses."""
+
+    category: str
+    difficulty: str
+    squares: list[Square]
+
+
+def trials(number: int) -> list[Trial]:
+    """`number` unseen squares for every category and difficulty."""
+    rng = np.random.default_rng([2**31, 7])
+    draw_one = lambda c, d: sample(rng, category=c, difficulty=d, banned=held_out_combinations())
+    return [Trial(c, d, [draw_one(c, d) for _ in range(number)]) for c in CATEGORIES for d in DIFFICULTIES]
+
+
+@torch.no_grad()
+def examine(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]) -> list[dict[str, float | str | int]]:
+    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption prefers its own picture)."""
+    device, rows = next(model.parameters()).device, []
+    for trial in every:
+        pictures = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
+        tokens = tokenizer([claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt").to(
+            device
+        )
+        image, _ = embed_pictures(model, to_pixels(torch.from_numpy(pictures).to(device)))
+        text = embed_text(model, tokens.input_ids, tokens.attention_mask)
+        own = (image * text).sum(-1).reshape(-1, 2)
+        cross = (image * text.reshape(-1, 2, text.shape[-1]).flip(1).reshape_as(text)).sum(-1).reshape(-1, 2)
+        rows.append(
+            {
+                "category": trial.category, "difficulty": trial.difficulty, "n": own.numel(),
+                "caption_accuracy": round((own > cross).float().mean().item(), 4), "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
+            }
+        )  # fmt: skip
+    return rows
+
+
+def table(rows: list[dict[str, float | str | int]], key: str) -> str:
+    """A Markdown table, categories down, difficulties across."""
+    cell = {(r["category"], r["difficulty"]): r[key] for r in rows}
+    lines = ["| category | " + " | ".join(DIFFICULTIES) + " |", "|---|" + "---|" * len(DIFFICULTIES)]
+    return "\n".join(lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES])

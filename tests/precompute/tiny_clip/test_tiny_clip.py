@@ -1,0 +1,77 @@
+"""The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses' meaning."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from precompute.tiny_clip.batches import cells_of, make_batch, phrase_of
+from precompute.tiny_clip.exam import examine, trials
+from precompute.tiny_clip.losses import losses
+from precompute.tiny_clip.shape import build_model, build_tokenizer, shrink
+from precompute.world.scene import Box, Item, Scene
+from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return build_tokenizer()
+
+
+def test_every_caption_of_the_world_is_one_token_a_word(tokenizer):
+    rng = np.random.default_rng(0)
+    for category in CATEGORIES:
+        for difficulty in DIFFICULTIES:
+            for claim in sample(rng, category=category, difficulty=difficulty, banned=frozenset()).claims:
+                tokens = tokenizer.tokenize(claim.text())
+                assert not any(token.startswith("##") or token == "[UNK]" for token in tokens), (claim.text(), tokens)
+                assert len(tokens) + 2 <= tokenizer.model_max_length
+
+
+def test_a_word_outside_the_world_is_spelled_and_the_end_has_the_highest_id(tokenizer):
+    assert tokenizer.tokenize("zebra") == ["z", "##e", "##b", "##r", "##a"]
+    ids = tokenizer("a red dog").input_ids
+    assert ids[-1] == tokenizer.eos_token_id == len(tokenizer) - 1 and tokenizer.eos_token_id != 2
+
+
+def test_shrinking_is_pillows_box_resampling_to_one_grey_level():
+    picture = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    pillow = np.stack([np.asarray(Image.fromarray(p).resize((112, 112), Image.Resampling.BOX)) for p in picture])
+    assert np.abs(shrink(picture).astype(int) - pillow).max() <= 1
+
+
+def test_a_patch_belongs_to_the_thing_in_front():
+    far = Item("dog", "red", Box(0, 0, 64, 64), 0)
+    near = Item("cat", "blue", Box(32, 0, 64, 32), 1)
+    cells = cells_of(Scene("room", 0, (far, near))).reshape(7, 7)
+    assert cells[:2, :2].tolist() == [[0, 1], [0, 0]] and (cells[2:] == -1).all() and (cells[:, 2:] == -1).all()
+    assert phrase_of(near) == "a blue cat"
+
+
+def test_a_thing_smaller_than_half_a_cell_still_has_its_cell():
+    cells = cells_of(Scene("room", 0, (Item("dog", "red", Box(34, 34, 46, 46), 0),)))
+    assert (cells >= 0).nonzero()[0].tolist() == [8]
+
+
+def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
+    torch.manual_seed(0)
+    batch = make_batch(np.random.default_rng(0), tokenizer, number=4, gentle=True)
+    model = build_model(tokenizer)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    first = None
+    for _ in range(12):
+        terms = losses(model, batch)
+        first = first or {name: value.item() for name, value in terms.items()}
+        optimizer.zero_grad()
+        sum(terms.values()).backward()
+        optimizer.step()
+    assert terms.keys() == {"contrastive", "square", "region", "crop"}
+    assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "region")), (first, terms)
+    assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
+
+
+def test_an_untrained_model_is_at_chance(tokenizer):
+    torch.manual_seed(0)
+    rows = examine(build_model(tokenizer).eval(), tokenizer, trials(6))
+    assert len(rows) == 15 and all(row["n"] == 12 for row in rows)
+    assert 0.3 < np.mean([row["caption_accuracy"] for row in rows]) < 0.7

@@ -1,0 +1,27 @@
+"""The training script from the outside: it trains, resumes, and writes a folder that transformers reads."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_tiny_clip.py"
+
+
+@pytest.mark.slow
+def test_trains_resumes_and_exports(tmp_path):
+    def run(steps):
+        sizes = ["--steps", str(steps), "--squares", "2", "--examine", "2", "--loaders", "0"]
+        command = [sys.executable, SCRIPT, "--workdir", tmp_path / "w", "--out", tmp_path / "out", *sizes]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    assert "resumed" not in run(1)
+    assert "resumed at step 1" in run(2)
+    config = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert config["tipai_small_world_only"] is True and config["tipai_patches"] in ("raw", "dense", "crops")
+    assert "Small world only" in (tmp_path / "out" / "README.md").read_text()
+    with safe_open(tmp_path / "out" / "model.safetensors", "np") as weights:
+        assert {str(weights.get_tensor(name).dtype) for name in weights.keys()} == {"float16"}  # noqa: SIM118
