@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from precompute.readers.records import BadRow, PairRecord, PixelBox, Reject
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, pair_patch_labels, view_box
+from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, label_cells, view_box
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.patches import to_view
 
@@ -66,7 +66,8 @@ def build_pairs(
         problems: key of an image that could not be embedded, and why.
         encoder: for the grid and for the part of an image it sees.
     """
-    kept, boxes, labels, rejects = [], [], [], []
+    kept: list[PairRecord] = []
+    boxes, rejects = [], []
     for record in records:
         try:
             _check_images(record, images, problems)
@@ -74,15 +75,19 @@ def build_pairs(
         except BadRow as bad:
             rejects.append(Reject(row=record.row, pair_id=record.pair_id, reason=bad.reason, detail=str(bad)))
             continue
-        xyxy, absent = shown if shown is not None else (None, None)
         kept.append(record)
-        boxes.append((xyxy if xyxy is not None else np.zeros((0, 4)), absent if absent is not None else np.zeros(0, bool)))
-        labels.append(pair_patch_labels(xyxy, absent, control=record.control, cells=encoder.grid[0]))
+        boxes.append(shown)
     groups: dict[str, int] = {}
     for record in kept:
         groups.setdefault(record.group, len(groups))
     scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float32).reshape(-1, 2)
-    offsets = np.concatenate([[0], np.cumsum([len(xyxy) for xyxy, _ in boxes])]).astype(np.int64)
+    annotated = np.array([record.control or record.boxes is not None for record in kept], dtype=bool)
+    table_boxes = Boxes(
+        xyxy=np.concatenate([np.zeros((0, 4)), *(xyxy for xyxy, _ in boxes)]),
+        category=np.array([box.category for record in kept for box in record.boxes or ()], dtype=np.int8),
+        absent=np.concatenate([np.zeros(0, bool), *(absent for _, absent in boxes)]),
+        offsets=np.concatenate([[0], np.cumsum([len(xyxy) for xyxy, _ in boxes])]).astype(np.int64),
+    )
     table = PairTable(
         pair_id=_objects([record.pair_id for record in kept]),
         prompt=np.array([prompts[record.prompt] for record in kept], dtype=np.int32),
@@ -92,7 +97,7 @@ def build_pairs(
         rejected_score=scores[:, 1],
         margin=scores[:, 0] - scores[:, 1],
         category=np.array([_category_row(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
-        patch_label=np.array(labels, dtype=np.int8).reshape(-1, 2, encoder.k),
+        patch_label=_patch_labels(table_boxes, annotated, cells=encoder.grid[0]),
         split=np.array([record.split for record in kept], dtype=str),
         group=np.array([groups[record.group] for record in kept], dtype=np.int32),
         group_name=_objects([record.group for record in kept]),
@@ -100,13 +105,8 @@ def build_pairs(
         kind=np.array([record.kind for record in kept], dtype=str),
         control=np.array([record.control for record in kept], dtype=bool),
         unseen=np.array([record.unseen for record in kept], dtype=bool),
-        annotated=np.array([record.control or record.boxes is not None for record in kept], dtype=bool),
-        boxes=Boxes(
-            xyxy=np.concatenate([np.zeros((0, 4)), *(xyxy for xyxy, _ in boxes)]),
-            category=np.array([box.category for record in kept for box in record.boxes or ()], dtype=np.int8),
-            absent=np.concatenate([np.zeros(0, bool), *(absent for _, absent in boxes)]),
-            offsets=offsets,
-        ),
+        annotated=annotated,
+        boxes=table_boxes,
     )
     return table, rejects
 
@@ -160,16 +160,24 @@ def _check_images(record: PairRecord, images: dict[str, ImageRow], problems: dic
             raise BadRow("sha256_differs", f"{key!r} has the hash {images[key].sha256[:12]}..., the row says {record.sha256[i][:12]}...")
 
 
-def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) -> tuple[np.ndarray, np.ndarray] | None:
+def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) -> tuple[np.ndarray, np.ndarray]:
     """Boxes as fractions of what the encoder sees, and which of them blame no pixel (absent, or outside the view)."""
-    if record.boxes is None:
-        return None
+    if not record.boxes:
+        return np.zeros((0, 4)), np.zeros(0, dtype=bool)
     for box in record.boxes:
         if box.x1 < 0 or box.y1 < 0 or box.x2 > image.width or box.y2 > image.height:
             raise BadRow("box_outside", f"bbox {_corners(box)} leaves the image {record.rejected!r} of {image.width} x {image.height} pixels")
     view = view_box(image.width, image.height, view=encoder.view, share=encoder.view_share)
     xyxy, inside = to_view(np.array([box[:4] for box in record.boxes], dtype=np.float64), view)
     return xyxy, np.array([box.absent for box in record.boxes], dtype=bool) | ~inside
+
+
+def _patch_labels(boxes: Boxes, annotated: np.ndarray, *, cells: int) -> np.ndarray:
+    """i8[n, 2, k]: all 1 for the chosen image, by the boxes for the rejected one, all -1 where nobody looked."""
+    rejected = label_cells(boxes.xyxy, boxes.absent, offsets=boxes.offsets, cells=cells)
+    labels = np.stack([np.ones_like(rejected), rejected], axis=1)
+    labels[~annotated] = -1
+    return labels
 
 
 def _corners(box: PixelBox) -> str:

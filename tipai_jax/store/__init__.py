@@ -8,7 +8,7 @@ from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
 from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks, upsample_matrix
 from tipai_jax.store.pairs import Box, Boxes, PairTable
-from tipai_jax.store.patches import label_cells, pair_patch_labels, view_box
+from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
 from tipai_jax.store.rows import Rows
 from tipai_jax.store.verify import verify
@@ -32,7 +32,6 @@ __all__ = [
     "category_index",
     "label_cells",
     "open_store",
-    "pair_patch_labels",
     "small_mask",
     "small_masks",
     "upsample_matrix",

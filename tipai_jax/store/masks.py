@@ -12,6 +12,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from tipai_jax.store.patches import overlapping
+
 __all__ = ["box_mask", "small_mask", "small_masks", "upsample_matrix"]
 
 
@@ -81,7 +83,7 @@ def _union(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -
 def small_masks(
     *, xyxy: np.ndarray, absent: np.ndarray, offsets: np.ndarray, size: int = 224, cells: int = 7
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`small_mask` of many pictures at once; the same numbers, pictures with one box without a Python step.
+    """`small_mask` of many pictures at once; the same numbers, without a Python step where no boxes overlap.
 
     Args:
         xyxy: f64[m, 4], the boxes of all pictures, one picture after the other, as fractions.
@@ -99,18 +101,13 @@ def small_masks(
     x_start, x_stop = _pixels(kept[:, 0], kept[:, 2], size)
     y_start, y_stop = _pixels(kept[:, 1], kept[:, 3], size)
     running = _running_sum(size, cells)
-    starts = np.searchsorted(owner, np.arange(count + 1))
-    boxes = np.diff(starts)
     mask = np.zeros((count, cells, cells))
     area = np.zeros(count)
-    single = np.flatnonzero(boxes == 1)
-    if single.size:
-        at = starts[single]
-        rows = running[y_stop[at]] - running[y_start[at]]
-        columns = running[x_stop[at]] - running[x_start[at]]
-        mask[single] = rows[:, :, None] * columns[:, None, :]
-        area[single] = (y_stop[at] - y_start[at]) * (x_stop[at] - x_start[at])
-    for i in np.flatnonzero(boxes > 1):
+    rows, columns = running[y_stop] - running[y_start], running[x_stop] - running[x_start]
+    np.add.at(mask, owner, rows[:, :, None] * columns[:, None, :])
+    np.add.at(area, owner, ((y_stop - y_start) * (x_stop - x_start)).astype(np.float64))
+    starts = np.searchsorted(owner, np.arange(count + 1))
+    for i in overlapping(np.stack([x_start, y_start, x_stop, y_stop], axis=1), owner):  # a pixel under two boxes counts once
         part = slice(starts[i], starts[i + 1])
         xs, ys, inside = _union((x_start[part], x_stop[part]), (y_start[part], y_stop[part]))
         mask[i] = np.diff(running[ys], axis=0).T @ inside @ np.diff(running[xs], axis=0)

@@ -193,7 +193,8 @@ def from_arrow(table: "pyarrow.Table") -> PairTable:
 
     columns = {name: plain(name) for name in (*_TEXT, *_PLAIN)}
     columns |= {name: columns[name].astype(str) if len(table) else np.zeros(0, "<U1") for name in _FIXED}
-    labels = [flat(name).reshape(len(table), -1) for name in ("patch_label_chosen", "patch_label_rejected")]
+    k = table.schema.field("patch_label_chosen").type.list_size
+    labels = [flat(name).reshape(len(table), k) for name in ("patch_label_chosen", "patch_label_rejected")]
     sizes = np.asarray(table.column("box_x1").combine_chunks().value_lengths())
     boxes = Boxes(
         xyxy=np.stack([flat(f"box_{name}") for name in ("x1", "y1", "x2", "y2")], axis=1),

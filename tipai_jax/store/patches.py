@@ -8,14 +8,32 @@ nothing of files, of categories or of models.
 
 import numpy as np
 
-__all__ = ["COVERED", "HELD", "label_cells", "pair_patch_labels", "to_view", "view_box"]
+__all__ = ["COVERED", "HELD", "label_cells", "overlapping", "to_view", "view_box"]
 
 COVERED = 0.25
 HELD = 0.5
 _SLACK = 1e-9  # on areas in units of a cell or of a box: a share of exactly a quarter must count as one
 
 
-def _overlap(low: np.ndarray, high: np.ndarray, edges: np.ndarray) -> np.ndarray:
+def overlapping(boxes: np.ndarray, owner: np.ndarray) -> np.ndarray:
+    """The pictures in which two boxes share an area.
+
+    Args:
+        boxes: [m, 4], x1 y1 x2 y2 in any unit, the boxes of a picture being neighbours.
+        owner: i[m], the picture of each box, ascending.
+
+    Returns:
+        i[...], sorted, each picture once.
+    """
+    found = []
+    for lag in range(1, int(np.bincount(owner).max()) if len(owner) else 1):
+        first, second = boxes[:-lag], boxes[lag:]
+        shared = (np.maximum(first[:, :2], second[:, :2]) < np.minimum(first[:, 2:], second[:, 2:])).all(axis=1)
+        found.append(owner[:-lag][shared & (owner[:-lag] == owner[lag:])])
+    return np.unique(np.concatenate(found)) if found else np.zeros(0, np.int64)
+
+
+def _lengths(low: np.ndarray, high: np.ndarray, edges: np.ndarray) -> np.ndarray:
     """f64[n, cells]: the length that interval i shares with each cell of an axis."""
     return np.clip(np.minimum(high[:, None], edges[1:]) - np.maximum(low[:, None], edges[:-1]), 0.0, None)
 
@@ -28,62 +46,46 @@ def _union_share(boxes: np.ndarray, edges: np.ndarray) -> np.ndarray:
     inside_y = (boxes[:, 1, None] <= ys[:-1]) & (ys[:-1] < boxes[:, 3, None])
     inside = (inside_y[:, :, None] & inside_x[:, None, :]).any(axis=0)
     area = inside * np.diff(ys)[:, None] * np.diff(xs)[None, :]
-    to_row = np.searchsorted(edges, ys[:-1], side="right") - 1
-    to_column = np.searchsorted(edges, xs[:-1], side="right") - 1
     cells = len(edges) - 1
-    share = np.zeros((cells, cells))
-    np.add.at(share, (to_row[:, None], to_column[None, :]), area)
-    return share * cells * cells
+    rows = (np.searchsorted(edges, ys[:-1], side="right") - 1)[:, None] == np.arange(cells)
+    columns = (np.searchsorted(edges, xs[:-1], side="right") - 1)[:, None] == np.arange(cells)
+    return rows.T @ area @ columns * cells * cells
 
 
-def label_cells(boxes: np.ndarray, absent: np.ndarray, cells: int = 7) -> np.ndarray:
-    """Label the cells of one picture by its boxes.
+def label_cells(boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | None = None, cells: int = 7) -> np.ndarray:
+    """Label the cells of pictures by their boxes.
 
     Args:
-        boxes: f64[n, 4], x1 y1 x2 y2 as fractions of the view, inside 0..1.
-        absent: bool[n]; the place a missing object should have had: it makes nothing unfaithful, only unknown.
+        boxes: f64[m, 4], x1 y1 x2 y2 as fractions of the view, inside 0..1, picture after picture.
+        absent: bool[m]; the place a missing object should have had: it makes nothing unfaithful, only unknown.
+        offsets: i[n + 1], picture i owns boxes offsets[i]:offsets[i + 1]; None for one picture.
         cells: cells along an axis.
 
     Returns:
-        i8[cells * cells], row-major from the top left: 1 faithful, 0 unfaithful, -1 unknown.
+        i8[n, cells * cells], or i8[cells * cells] for one picture, row-major from the top left: 1 faithful, 0 unfaithful,
+        -1 unknown.
     """
-    labels = np.ones((cells, cells), dtype=np.int8)
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
     absent = np.asarray(absent, dtype=bool).reshape(-1)
-    if not len(boxes):
-        return labels.reshape(-1)
+    bounds = np.array([0, len(boxes)]) if offsets is None else np.asarray(offsets)
+    owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     edges = np.arange(cells + 1) / cells
-    shared = _overlap(boxes[:, 1], boxes[:, 3], edges)[:, :, None] * _overlap(boxes[:, 0], boxes[:, 2], edges)[:, None, :]
-    labels[(shared * cells * cells > _SLACK).any(axis=0)] = -1
-    present = ~absent
-    if present.any():
-        area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-        held = shared[present] >= (HELD - _SLACK) * area[present, None, None]
-        held &= shared[present] > 0
-        covered = _union_share(boxes[present], edges) >= COVERED - _SLACK
-        labels[held.any(axis=0) | covered] = 0
-    return labels.reshape(-1)
+    shared = _lengths(boxes[:, 1], boxes[:, 3], edges)[:, :, None] * _lengths(boxes[:, 0], boxes[:, 2], edges)[:, None, :]
+    touched = np.zeros((len(bounds) - 1, cells, cells), dtype=bool)
+    np.logical_or.at(touched, owner, shared * cells * cells > _SLACK)
 
+    boxes, shared, owner = boxes[~absent], shared[~absent], owner[~absent]
+    area = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    held = np.zeros_like(touched)
+    np.logical_or.at(held, owner, (shared > 0) & (shared >= (HELD - _SLACK) * area[:, None, None]))
+    share = np.zeros(touched.shape)
+    np.add.at(share, owner, shared * cells * cells)
+    starts = np.searchsorted(owner, np.arange(len(bounds)))
+    for i in overlapping(boxes, owner):  # the sum is the union only where no boxes overlap
+        share[i] = _union_share(boxes[starts[i] : starts[i + 1]], edges)
 
-def pair_patch_labels(boxes: np.ndarray | None, absent: np.ndarray | None, *, control: bool, cells: int = 7) -> np.ndarray:
-    """Patch labels of a pair: row 0 the chosen image, row 1 the rejected one.
-
-    Args:
-        boxes: f64[n, 4] in the rejected image's view, or None where nobody annotated the pair.
-        absent: bool[n], or None.
-        control: both images keep the prompt, so every patch of both is faithful.
-        cells: cells along an axis.
-
-    Returns:
-        i8[2, cells * cells]; all -1 without annotation.
-    """
-    labels = np.ones((2, cells * cells), dtype=np.int8)
-    if control:
-        return labels
-    if boxes is None or absent is None:
-        return np.full_like(labels, -1)
-    labels[1] = label_cells(boxes, absent, cells)
-    return labels
+    labels = np.where(held | (share >= COVERED - _SLACK), 0, np.where(touched, -1, 1)).astype(np.int8)
+    return labels.reshape(-1) if offsets is None else labels.reshape(len(labels), cells * cells)
 
 
 def view_box(width: int, height: int, *, view: str, share: float) -> tuple[float, float, float, float]:

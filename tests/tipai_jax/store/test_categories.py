@@ -1,0 +1,19 @@
+import pytest
+
+from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
+
+
+def test_order_and_aliases():
+    assert CATEGORIES == ("object", "attribute", "counting", "spatial", "text")
+    assert [category_index(name) for name in CATEGORIES] == [0, 1, 2, 3, 4]
+    assert category_index("wrong_attribute") == 1
+    assert category_index("missing_object") == category_index("extra_object") == 0
+    assert category_index("wrong_count") == 2
+    assert category_index("wrong_relation") == 3
+    assert category_index("wrong_text") == 4
+    assert set(ALIASES.values()) == set(CATEGORIES)
+
+
+def test_unknown_category_says_what_is_allowed():
+    with pytest.raises(KeyError, match=r"colour.*object, attribute"):
+        category_index("colour")
