@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, Plan, Store, open_store, pair_patch_labels
+from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 
@@ -63,14 +63,15 @@ def _table(rows: list[dict]) -> PairTable:
     category = np.zeros((len(rows), 5), np.int8)
     category[np.arange(len(rows)), column("category", int)] = ~control
     boxed = [row for row in rows if not row["control"]]
-    labels = [
-        pair_patch_labels(row["box"][None], np.array([row["absent"]]), control=row["control"]) for row in rows
-    ]
+    labels = np.ones((len(rows), 2, CELLS**2), np.int8)
+    for row, label in zip(rows, labels):
+        if not row["control"]:
+            label[1] = label_cells(row["box"][None], np.array([row["absent"]]), cells=CELLS).reshape(-1)
     return PairTable(
         pair_id=column("pair_id", object), prompt=column("prompt", np.int32), chosen=column("chosen", np.int32),
         rejected=column("rejected", np.int32), chosen_score=np.ones(len(rows), np.float32),
         rejected_score=np.where(control, 1.0, 0.3).astype(np.float32), margin=np.where(control, 0.0, 0.7).astype(np.float32),
-        category=category, patch_label=np.stack(labels), split=column("split", str), group=column("group", np.int32),
+        category=category, patch_label=labels, split=column("split", str), group=column("group", np.int32),
         group_name=np.array([str(row["group"]) for row in rows], object), difficulty=column("difficulty", str),
         kind=np.array(["planted"] * len(rows)), control=control, unseen=column("unseen", bool), annotated=np.ones(len(rows), bool),
         boxes=Boxes(
@@ -131,8 +132,3 @@ def _draw(folder: Path, count: int) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for i in range(count):
         Image.new("RGB", (64, 64), (40 + i % 200, 90, 200 - i % 200)).save(folder / "images" / f"{i:05d}.png")
-
-
-def names() -> tuple[str, ...]:
-    """The categories, for tests that only need their names."""
-    return CATEGORIES

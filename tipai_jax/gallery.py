@@ -17,7 +17,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
-__all__ = ["Opinion", "draw_gallery", "pick_pairs"]
+__all__ = ["Opinion", "draw_gallery", "draw_pair", "pick_pairs", "shown_risk"]
 
 SIDE = 300
 TRUE, FOUND = (20, 20, 24), (150, 0, 130)
@@ -78,6 +78,20 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
         raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
 
 
+def shown_risk(risk: Float[np.ndarray, "*shape"], threshold: float) -> Float[np.ndarray, "*shape"]:
+    """Risk as it is coloured: the threshold is yellow, no risk green, twice the threshold (or certainty) red.
+
+    A head whose risks are small everywhere still shows what stands out by its own measure, and the same measure holds
+    for all sheets of a run.
+
+    Args:
+        risk: 0 to 1.
+        threshold: the risk from which a pixel counts as unfaithful.
+    """
+    top = min(1.0, 2.0 * threshold)
+    return np.interp(risk, [0.0, threshold, max(top, threshold + 1e-6)], [0.0, 0.5, 1.0])
+
+
 def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
     """The sheet of one pair: both pictures plain and under their heatmap, truth framed in black, findings in violet.
 
@@ -94,6 +108,7 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
     """
     grid = round(opinion.risk.shape[1] ** 0.5)
     risks = opinion.risk.reshape(2, grid, grid)
+    shown = shown_risk(risks, opinion.risk_threshold)
     large = [picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for picture in pictures]
     boxes = pairs.boxes[int(row)]
     bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in boxes]
@@ -106,9 +121,9 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
     said = [" + ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
     panels = [
         Panel(large[0], "chosen", f"keeps the prompt: {opinion.score[0]:.3f}"),
-        Panel(overlay(large[0], risks[0]), "chosen, heatmap", f"reasons: {said[0]}"),
+        Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {said[0]}"),
         Panel(draw_marks(large[1], truth), "rejected, what is wrong", f"keeps the prompt: {opinion.score[1]:.3f}"),
-        Panel(draw_marks(overlay(large[1], risks[1]), bare + found), "rejected, heatmap (found in violet)", f"reasons: {said[1]}"),
+        Panel(draw_marks(overlay(large[1], shown[1]), bare + found), "rejected, heatmap (found in violet)", f"reasons: {said[1]}"),
     ]
     return panel_sheet(prompt, [_truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
 

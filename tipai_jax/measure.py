@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float
 from tipai_jax import localise
 from tipai_jax.calibrate import Calibration, reason_examples, score_examples
 from tipai_jax.calibrators import sigmoid
-from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
-from tipai_jax.metrics.ece_bootstrap import ece_by_group
+from tipai_jax.metrics import Interval, difference_by_group, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
+from tipai_jax.metrics.ece_bootstrap import binned_ece, ece_by_group
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import CATEGORIES, PairTable
 
@@ -112,7 +112,7 @@ def _ece(probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind:
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label))
     interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label))
+    return _figure(binned_ece(probability, label, bins=ECE_BINS, kind=kind), interval, len(label))
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:

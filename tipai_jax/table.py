@@ -65,7 +65,10 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}".rstrip("0").rstrip(".") if float(value).is_integer() else f"{value:.4f}"
+    """Four digits; an epoch, which is a whole number above 1, without."""
+    if value is None:
+        return "-"
+    return str(int(value)) if value > 1 and float(value).is_integer() else f"{value:.4f}"
 
 
 def _interval(figure: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ Target = dict[str, Any]
 def _row(name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True) -> Target:
     """One row. `pass` is None where nothing could be measured, and False where what was measured is not a number."""
     met = None if not measured else value is not None and (value > threshold if direction == ">" else value < threshold)
+    value = None if value is None else float(value)
     return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met}
 
 
@@ -67,7 +68,7 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
             rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0))
     fall, epoch = loss_fall(log), converged_at(log)
     rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
-    rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1, measured=bool(log)))
+    rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1.0, measured=bool(log)))
     return rows
 
 
@@ -150,7 +151,7 @@ def _means(log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]],
 
     A step that was logged twice, before and after a resume, counts once.
     """
-    last = {line["step"]: (ceil(line[by] - 1e-6), float(value)) for line in log if (value := pick(line)) is not None}
+    last = {line["step"]: (float(ceil(line[by] - 1e-6)), float(value)) for line in log if (value := pick(line)) is not None}
     found: dict[float, list[float]] = {}
     for when, value in last.values():
         found.setdefault(when, []).append(value)

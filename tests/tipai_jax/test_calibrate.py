@@ -73,7 +73,7 @@ def test_each_kind_survives_the_file(calibrator, tmp_path):
 
 
 def test_a_missing_or_broken_file_has_one_line(tmp_path):
-    with pytest.raises(UserError, match="no calibration at .*tipai_jax.evaluate"):
+    with pytest.raises(UserError, match=r"no calibration at .*tipai_jax\.evaluate"):
         calibrate.load_calibration(tmp_path)
     (tmp_path / "calibration.json").write_text('{"schema": 1, "global_score"')
     with pytest.raises(UserError, match="cannot be read"):

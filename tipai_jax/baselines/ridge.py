@@ -91,7 +91,7 @@ def fit_probe(
     return Probe(pick("text"), pick("image"), pick("product"), pick("bias")), [PENALTIES[b] for b in best]
 
 
-def ridge_probe(store: Store, *, train: PairTable, validation: PairTable, seed: int, patch_rows: int = 40_000) -> "RidgeProbe":
+def ridge_probe(store: Store, *, train: PairTable, validation: PairTable, seed: int, patch_rows: int = 24_000) -> "RidgeProbe":
     """Fit both probes: one on whole images (faithful, and the five categories), one on patches.
 
     Args:

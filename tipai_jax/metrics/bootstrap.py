@@ -124,9 +124,11 @@ def roc_auc_draws(
     positive, index = label[known] == 1, index[known]
     bin_of = equal_mass_bins(score[known])
 
+    bins = int(bin_of.max(initial=0)) + 1
+
     def histogram(rows: Shaped[np.ndarray, " m"]) -> sparse.csr_matrix:
         ones = np.ones(int(rows.sum()))
-        return sparse.csr_matrix((ones, (bin_of[rows], index[rows])), shape=(BINS, count))
+        return sparse.csr_matrix((ones, (bin_of[rows], index[rows])), shape=(bins, count))
 
     hits, misses = histogram(positive), histogram(~positive)
     areas = []

@@ -46,7 +46,7 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int = 2) -
         corners = _corners(mark, drawn.size, width)
         _frame(pen, corners, (255, 255, 255), width + 2, mark.dashed)
         _frame(pen, corners, mark.colour, width, mark.dashed)
-    taken: list[tuple[float, float, float, float]] = []
+    taken: list[tuple[int, int, int, int]] = []
     for mark in marks:
         if mark.label:
             _tab(pen, _corners(mark, drawn.size, width), mark, drawn.size, taken)
@@ -83,7 +83,7 @@ def _tab(
     corners: tuple[int, int, int, int],
     mark: Mark,
     size: tuple[int, int],
-    taken: list[tuple[float, float, float, float]],
+    taken: list[tuple[int, int, int, int]],
 ) -> None:
     """The word of a frame on a tab above it, or under its top edge where there is no room; left out where one lies."""
     letters = font(11)

@@ -3,6 +3,7 @@
 It owns measuring and breaking text. It knows nothing of what the text says.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cache
 
@@ -48,7 +49,7 @@ def wrap(text: str, *, size: int, width: int) -> list[str]:
             if line:
                 lines.append(line)
             while letters.getlength(word) > width and len(word) > 1:
-                fits = next((n for n in range(len(word) - 1, 1, -1) if letters.getlength(word[:n]) <= width), 1)
+                fits = max(1, bisect_right(range(1, len(word)), width, key=lambda n: letters.getlength(word[:n])))
                 lines.append(word[:fits])
                 word = word[fits:]
             line = word

@@ -1,0 +1,26 @@
+"""Green is kept, red is broken, yellow is between."""
+
+import numpy as np
+
+from tipai_jax.render.colours import STOPS, risk_colours
+
+
+def test_the_ends_and_the_middle():
+    green, yellow, red = risk_colours(np.array([0.0, 0.5, 1.0])).astype(int)
+    assert green[1] > green[0] + 80, "no risk is green"
+    assert red[0] > red[1] + 150, "full risk is red"
+    assert min(yellow[0], yellow[1]) > 200 > yellow[2], "half a risk is yellow"
+    assert green.tolist() == list(STOPS[0][1]) and red.tolist() == list(STOPS[-1][1])
+
+
+def test_redder_with_every_step():
+    colours = risk_colours(np.linspace(0, 1, 21)).astype(int)
+    assert (np.diff(colours[:, 0] - colours[:, 1]) > 0).all()
+
+
+def test_outside_is_clipped_and_nan_is_grey():
+    colours = risk_colours(np.array([[-3.0, 0.0], [7.0, np.nan]]))
+    assert colours.shape == (2, 2, 3) and colours.dtype == np.uint8
+    assert (colours[0, 0] == colours[0, 1]).all()
+    assert colours[1, 0].tolist() == list(STOPS[-1][1])
+    assert colours[1, 1].tolist() == [128, 128, 128]

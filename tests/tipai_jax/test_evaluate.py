@@ -1,0 +1,198 @@
+"""The command, end to end on a planted store: its record, its files, its exit codes, its refusals."""
+
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from eval_world import write_store
+from PIL import Image
+
+from tipai_jax import evaluate as command
+from tipai_jax.config import CheckpointConfig, Config, DataConfig, LogConfig, ModelConfig, OptimConfig, SeesConfig, TargetsConfig
+from tipai_jax.errors import UserError, run_main
+
+ROOT = Path(__file__).resolve().parents[2]
+FIGURES = (
+    "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
+)  # fmt: skip
+SEES = SeesConfig(products=True)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A store with pictures, and a run trained from it."""
+    from tipai_jax.train import fit
+
+    folder = tmp_path_factory.mktemp("world")
+    write_store(folder / "store", splits={"train": 80, "validation": 40, "test": 40}, pictures=folder / "data")
+    config = Config(
+        store=str(folder / "store"),
+        workdir=str(folder / "run"),
+        model=ModelConfig(hidden=32, global_sees=SEES, patch_sees=SEES, reason_sees=SEES),
+        optim=OptimConfig(peak_lr=1e-2, warmup_steps=5),
+        data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
+        checkpoint=CheckpointConfig(every_epochs=2),
+        log=LogConfig(progress=False),
+        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7),
+    )
+    fit(config)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def record(world):
+    return command.evaluate(command.Request(workdir=world / "run", heatmaps=3, command="as typed"))
+
+
+def test_the_record_has_every_figure(record):
+    for scorer in (record, *record["baselines"].values()):
+        for name in FIGURES:
+            assert name in scorer
+        assert set(scorer["pair_auc_by_difficulty"]) == {"easy", "medium", "hard"}
+        assert set(scorer["pair_auc_by_category"]) == {"object", "attribute", "counting", "spatial", "text"}
+    for name in FIGURES:
+        figure = record[name]
+        low, high = figure["ci95"]
+        assert low <= figure["value"] <= high and figure["n"] > 0, name
+    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd"}
+    assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
+    assert {"alarm_rate", "score_gap"} <= set(record["control"])
+    assert record["n_pairs"] == 80 and record["split"] == "test"
+    assert record["small_world_only"] is True and record["encoder"]["name"] == "planted"
+    assert record["command"] == "as typed" and record["seeds"] == {"training": 0, "bootstrap": 0}
+    assert record["store_digest"] == record["training_store_digest"]
+
+
+def test_the_heads_learned_and_the_blind_ones_did_not(record):
+    assert record["global_pair_auc"]["value"] > 0.9
+    assert record["patch_pair_auc"]["value"] > 0.8
+    assert record["heatmap"]["auc_judd"]["value"] > 0.8
+    assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
+    for blind in ("text_only", "image_only"):
+        figure = record["baselines"][blind]["global_pair_auc"]
+        assert figure["ci95"][0] <= 0.5 <= figure["ci95"][1]
+        gap = record["baselines"][blind]["global_pair_auc_difference"]
+        assert gap["value"] == pytest.approx(record["global_pair_auc"]["value"] - figure["value"])
+    assert record["baselines"]["text_only"]["patch_pair_auc"] is None
+
+
+def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
+    """It is trained on images: given another prompt for the same image it says the same."""
+    from tipai_jax.baselines.blind import BlindHead
+    from tipai_jax.store import open_store
+
+    (folder,) = (world / "run" / "baselines").glob("image_only-*")
+    store = open_store(world / "store")
+    pairs = store.pairs.select(store.pairs.split == "test")
+    head = BlindHead(folder)
+    said = head(store, pairs).score
+    other = head(store, dataclasses.replace(pairs, prompt=pairs.prompt[::-1].copy())).score
+    np.testing.assert_array_equal(said, other)
+    assert np.ptp(said) > 1e-3, "it does see the image"
+
+
+def test_files(world, record):
+    from tipai_jax.calibrate import load_calibration
+
+    run = world / "run"
+    assert json.loads((run / "eval.json").read_text()) == record
+    fitted = load_calibration(run)
+    assert fitted.record["split"] == "validation" and fitted.record["made_for"]["step"] == record["checkpoint"]["step"]
+    sheets = sorted((run / "heatmaps").glob("pair-*.png"))
+    assert len(sheets) == 3 and (run / "heatmaps" / "contact.png").exists()
+    assert all(Image.open(path).width > 1000 for path in sheets)
+
+
+def test_again_it_writes_the_same_bytes(world, record):
+    before = (world / "run" / "eval.json").read_bytes()
+    command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", command="as typed"))
+    assert (world / "again.json").read_bytes() == before
+
+
+def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
+    assert all(row["pass"] for row in record["targets"]), record["targets"]
+    monkeypatch.setattr(command, "evaluate", lambda request: record)
+    assert command.main(["--workdir", str(world / "run")]) == 0
+    shown = capsys.readouterr().out
+    assert "all 14 targets met" in shown and "eval.json" in shown and "small world only" in shown
+    missed = record | {"targets": [*record["targets"][1:], record["targets"][0] | {"pass": False}]}
+    monkeypatch.setattr(command, "evaluate", lambda request: missed)
+    assert command.main(["--workdir", str(world / "run")]) == 1
+    assert "FAIL" in capsys.readouterr().out
+
+
+def test_another_store_of_the_same_encoder(world, record, tmp_path):
+    other = write_store(tmp_path / "other", splits={"test": 20}, seed=5)
+    found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+    assert found["store_digest"] == other.manifest.digest != found["training_store_digest"]
+    assert found["n_pairs"] == 40 and set(found["baselines"]) == set(record["baselines"])
+    assert found["global_pair_auc"]["value"] > 0.8
+
+
+def test_another_store_while_the_training_store_is_gone(world, record, tmp_path, monkeypatch):
+    write_store(tmp_path / "other", splits={"test": 20}, seed=5)
+    hidden = world / "hidden"
+    (world / "store").rename(hidden)
+    try:
+        found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+        with pytest.raises(UserError, match="no finished store here"):
+            command.evaluate(command.Request(workdir=world / "run"))
+    finally:
+        hidden.rename(world / "store")
+    assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found["not_measured"][0]
+    assert found["ece"]["value"] is not None
+
+
+def refused(argv, capsys):
+    assert run_main(lambda: command.main([str(argument) for argument in argv])) == 2
+    captured = capsys.readouterr()
+    (line,) = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    return line
+
+
+def test_a_store_of_another_encoder_is_refused_with_both_digests(world, record, tmp_path, capsys):
+    write_store(tmp_path / "foreign", splits={"test": 10}, encoder="b" * 64)
+    before = (world / "run" / "eval.json").read_bytes()
+    line = refused(["--workdir", world / "run", "--store", tmp_path / "foreign"], capsys)
+    assert "a" * 12 in line and "b" * 12 in line
+    assert (world / "run" / "eval.json").read_bytes() == before
+
+
+def test_bad_input_has_one_line(world, record, tmp_path, capsys):
+    run = world / "run"
+    assert "no finished checkpoint" in refused(["--workdir", tmp_path / "none"], capsys)
+    assert "--workdir" in refused([], capsys)
+    assert "--heatmap" in refused(["--workdir", run, "--heatmap", "3"], capsys)
+    assert "--heatmaps" in refused(["--workdir", run, "--heatmaps", "-1"], capsys)
+    assert "no such folder" in refused(["--workdir", run, "--heatmaps", "1", "--data", tmp_path / "nowhere"], capsys)
+    assert "no finished store" in refused(["--workdir", run, "--store", tmp_path / "nowhere"], capsys)
+    write_store(tmp_path / "small", splits={"test": 10})
+    assert "validation" in refused(["--workdir", run, "--store", tmp_path / "small", "--split", "validation"], capsys)
+
+
+def test_a_training_store_that_changed_is_refused(world, record, tmp_path, capsys):
+    hidden = world / "hidden"
+    (world / "store").rename(hidden)
+    try:
+        write_store(world / "store", splits={"train": 20, "validation": 10, "test": 10}, seed=9)
+        line = refused(["--workdir", world / "run"], capsys)
+    finally:
+        shutil.rmtree(world / "store")
+        hidden.rename(world / "store")
+    assert "was trained from digest" in line and "--store" in line
+
+
+def test_help_is_quick():
+    """Half a second on an idle machine; the processor's time is what can be tested on a busy one."""
+    code = "import resource, subprocess, sys; subprocess.run([sys.executable, '-m', 'tipai_jax.evaluate', '--help'], check=True);"
+    code += "usage = resource.getrusage(resource.RUSAGE_CHILDREN); print('SECONDS', usage.ru_utime + usage.ru_stime)"
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "--heatmaps" in done.stdout and time.perf_counter() - began < 20
+    assert float(done.stdout.rsplit("SECONDS", 1)[1]) < 0.5

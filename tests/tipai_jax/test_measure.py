@@ -1,0 +1,146 @@
+"""Figures against numbers worked out by hand and against scikit-learn, on a table small enough to look at."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from eval_world import write_store
+from sklearn.metrics import roc_auc_score
+
+from tipai_jax.calibrate import Calibration
+from tipai_jax.calibrators import Platt, sigmoid
+from tipai_jax.measure import difference, figures, wins
+from tipai_jax.predictions import Predictions
+
+IDENTITY = Calibration(global_score=Platt(), patch=Platt(), reason={}, risk_threshold=0.5)
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    store = write_store(tmp_path_factory.mktemp("store"), splits={"test": 30})
+    return store.pairs
+
+
+@pytest.fixture(scope="module")
+def noise(pairs):
+    rng = np.random.default_rng(1)
+    b = len(pairs)
+    patch = rng.normal(size=(b, 2, 49)) + (pairs.patch_label == 1)
+    return Predictions(
+        score=(rng.normal(size=(b, 2)) + np.array([0.7, 0.0])).astype(np.float32),
+        patch=patch.astype(np.float32),
+        risk=sigmoid(-patch).astype(np.float32),
+        reason=rng.normal(size=(b, 2, 5)).astype(np.float32),
+    )
+
+
+@pytest.fixture(scope="module")
+def found(pairs, noise):
+    return figures(noise, pairs, calibration=IDENTITY, seed=3)
+
+
+def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
+    real = np.flatnonzero(~pairs.control)
+    score = np.zeros((len(pairs), 2), np.float32)  # all tie
+    score[real[:10], 0] = 1.0
+    score[real[10:15], 1] = 1.0
+    score[pairs.control, 1] = 9.0
+    found = figures(Predictions(score=score), pairs, calibration=IDENTITY, seed=0)
+    assert found["n_pairs"] == len(pairs) > len(real)
+    wanted = (10 + 0.5 * (len(real) - 15)) / len(real)
+    assert found["global_pair_auc"]["value"] == pytest.approx(wanted)
+    assert found["global_pair_auc"]["n"] == len(real)
+    low, high = found["global_pair_auc"]["ci95"]
+    assert low < wanted < high
+    assert found["patch_pair_auc"] is None and found["category_roc_auc"] is None and found["heatmap"] is None
+
+
+def test_the_parts_add_up(pairs, noise, found):
+    for part in ("pair_auc_by_category", "pair_auc_by_difficulty"):
+        entries = found[part].values()
+        total = sum(entry["n"] for entry in entries)
+        assert total == found["global_pair_auc"]["n"]
+        assert sum(entry["n"] * entry["value"] for entry in entries) / total == pytest.approx(found["global_pair_auc"]["value"])
+    unseen = pairs.unseen & ~pairs.control
+    assert found["unseen_combination_pair_auc"]["n"] == unseen.sum()
+    assert found["unseen_combination_pair_auc"]["value"] == pytest.approx(wins(noise)[unseen].mean())
+
+
+def test_patch_auc_is_sklearn_s_over_known_labels(pairs, noise):
+    label = pairs.patch_label.copy()
+    label[3, 0, :20] = -1
+    changed = dataclasses.replace(pairs, patch_label=label)
+    found = figures(Predictions(score=noise.score, patch=noise.patch), changed, calibration=IDENTITY, seed=0)
+    known = label >= 0
+    assert found["patch_pair_auc"]["value"] == pytest.approx(roc_auc_score(label[known], noise.patch[known]), abs=1e-9)
+    assert found["patch_pair_auc"]["n"] == known.sum() < label.size
+    rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
+    within = found["patch_pair_auc_within_rejected"]
+    assert within["value"] == pytest.approx(roc_auc_score(label[rejected], noise.patch[rejected]), abs=1e-9)
+
+
+def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, found):
+    found = found["category_roc_auc"]
+    for c, name in enumerate(("object", "attribute", "counting", "spatial", "text")):
+        truth = np.zeros((len(pairs), 2), int)
+        truth[:, 1] = pairs.category[:, c] == 1
+        assert found[name]["value"] == pytest.approx(roc_auc_score(truth.ravel(), noise.reason[..., c].ravel()), abs=1e-9)
+        assert found[name]["n"] == 2 * len(pairs) and found[name]["positives"] == truth.sum()
+
+
+def test_ece_by_hand(pairs):
+    """All chosen images at 0.8, all rejected ones at 0.4: two bins, each wrong by its distance from 1 and from 0."""
+    logit = lambda p: np.log(p / (1 - p))
+    score = np.tile(np.array([[logit(0.8), logit(0.4)]], np.float32), (len(pairs), 1))
+    found = figures(Predictions(score=score), pairs, calibration=IDENTITY, seed=0)
+    wanted = 0.5 * 0.2 + 0.5 * 0.4
+    assert found["ece"]["value"] == pytest.approx(wanted, abs=1e-6)
+    assert found["ece"]["n"] == 2 * (~pairs.control).sum()
+    assert found["ece_equal_mass"]["value"] == pytest.approx(wanted, abs=1e-6)
+    perfect = dataclasses.replace(IDENTITY, global_score=Platt(100.0, 0.0))
+    calibrated = figures(Predictions(score=score), pairs, calibration=perfect, seed=0)
+    assert calibrated["ece"]["value"] < 1e-6 and calibrated["ece_before"]["value"] == pytest.approx(wanted, abs=1e-6)
+    assert figures(Predictions(score=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"] is None
+
+
+def test_a_control_that_is_flagged_is_an_alarm(pairs):
+    score = np.tile(np.array([[2.0, -2.0]], np.float32), (len(pairs), 1))
+    controls = np.flatnonzero(pairs.control)
+    score[controls] = 2.0
+    score[controls[:2], 1] = -1.0
+    control = figures(Predictions(score=score), pairs, calibration=IDENTITY, seed=0)["control"]
+    assert control["alarm_rate"]["value"] == pytest.approx(2 / len(controls)) and control["alarm_rate"]["n"] == len(controls)
+    assert control["alarm_rate_faithful"]["value"] == 0.0 and control["alarm_rate_broken"]["value"] == 1.0
+    gap = 2 / len(controls) * (1 / (1 + np.exp(-2.0)) - 1 / (1 + np.exp(1.0)))
+    assert control["score_gap"]["value"] == pytest.approx(float(gap))
+
+
+def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pairs, noise):
+    risk = (pairs.patch_label == 0).astype(np.float32)
+    found = figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
+    absent = np.array([any(box.absent for box in boxes) for boxes in pairs.boxes])
+    assert absent.any()
+    assert {entry["n"] for entry in found.values()} == {int((~pairs.control & ~absent).sum())}
+    assert found["auc_judd"]["value"] > 0.97 and found["cc"]["value"] > 0.8 and found["dice"]["value"] > 0.85
+    only = lambda risk: figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
+    constant = only(np.full_like(risk, 0.5))
+    assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(0.5)
+    turned = only(1 - risk)  # what was right must come out wrong
+    assert turned["auc_judd"]["value"] < 0.1 and turned["cc"]["value"] < -0.8
+
+
+def test_the_difference_is_paired(pairs, noise, found):
+    again = difference(noise, noise, pairs, seed=3)
+    assert again["value"] == 0.0 and again["ci95"] == [0.0, 0.0]
+    chance = Predictions(score=np.zeros((len(pairs), 2), np.float32))
+    gap = difference(noise, chance, pairs, seed=3)
+    whole = found["global_pair_auc"]
+    assert gap["value"] == pytest.approx(whole["value"] - 0.5)
+    np.testing.assert_allclose(gap["ci95"], np.array(whole["ci95"]) - 0.5, atol=1e-9)
+
+
+def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
+    assert figures(noise, pairs, calibration=IDENTITY, seed=3) == found
+    other = figures(Predictions(score=noise.score), pairs, calibration=IDENTITY, seed=4)["global_pair_auc"]
+    assert other["value"] == found["global_pair_auc"]["value"]
+    assert other["ci95"] != found["global_pair_auc"]["ci95"]
