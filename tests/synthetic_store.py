@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, open_store, pair_patch_labels
+from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 
@@ -46,10 +46,8 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
     xyxy = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, size=corner.shape)], axis=1)
     absent = np.repeat(kinds == 1, counts)
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
-    labels = np.full((n, 2, K), -1, np.int8)
-    for i in np.flatnonzero(annotated):
-        own = slice(offsets[i], offsets[i + 1])
-        labels[i] = pair_patch_labels(xyxy[own], absent[own], control=bool(control[i]))
+    labels = np.stack([np.ones((n, K), np.int8), label_cells(xyxy, absent, offsets=offsets)], axis=1)
+    labels[~annotated] = -1
     category = np.zeros((n, 5), np.int8)
     category[np.arange(n), np.arange(n) % 5] = ~control
     category[~annotated] = -1

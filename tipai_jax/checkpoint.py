@@ -114,10 +114,10 @@ class Checkpoints:
         loaded = ocp.load_checkpointables(target, items)
         return TrainState(step=loaded["step"]["step"], params=loaded["params"], opt_state=loaded["opt_state"])
 
-    def restore_params(self, seal: Seal, like: Any) -> Any:
-        """Only the parameters of a checkpoint, shaped like `like`; see `restore`."""
+    def restore_params(self, seal: Seal, like: Any, sharding: jax.sharding.Sharding) -> Any:
+        """Only the parameters of a checkpoint, with the shapes and types of `like`, placed by `sharding`; see `restore`."""
         target = self._verified(seal)
-        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
+        shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         return ocp.load_checkpointables(target, {"params": shapes})["params"]
 
     def _verified(self, seal: Seal) -> Path:

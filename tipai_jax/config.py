@@ -7,7 +7,6 @@ costs nothing.
 
 import dataclasses
 import math
-import types
 import typing
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -41,17 +40,18 @@ def _require(fine: bool, name: str, value: Any, allowed: str) -> None:
         raise UserError(f"config: {name} is {value!r}; allowed is {allowed}")
 
 
-def _number(value: Any, *, low: float, high: float = math.inf, open_low: bool = False) -> bool:
+def _number(value: Any, *, high: float = math.inf, open_low: bool = False) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
-    return (low < value if open_low else low <= value) and value <= high
+    return (0 < value if open_low else 0 <= value) and value <= high
 
 
 def _whole(value: Any, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
-def _check_choices(config: Any, room: str) -> None:
+def _check_kinds(config: Any, room: str) -> None:
+    """Choices and booleans are what they must be; a whole number where a float belongs becomes one."""
     for name, hint in typing.get_type_hints(type(config)).items():
         value = getattr(config, name)
         if typing.get_origin(hint) is Literal:
@@ -59,6 +59,8 @@ def _check_choices(config: Any, room: str) -> None:
             _require(value in choices, f"{room}{name}", value, " or ".join(map(repr, choices)))
         elif hint is bool:
             _require(isinstance(value, bool), f"{room}{name}", value, "true or false")
+        elif (hint is float or float in typing.get_args(hint)) and type(value) is int:
+            object.__setattr__(config, name, float(value))
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class SeesConfig:
     """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "model.*_sees.")
+        _check_kinds(self, "model.*_sees.")
         _require(self.text or self.image, "model.*_sees.text and .image", False, "at least one of the two true")
 
 
@@ -103,9 +105,9 @@ class ModelConfig:
     """Risk map: 1 - patch score (the plan), or a small trained decoder."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "model.")
+        _check_kinds(self, "model.")
         _require(_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
-        _require(_number(self.dropout, low=0) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
+        _require(_number(self.dropout) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
 
 
 @dataclass(frozen=True)
@@ -130,9 +132,9 @@ class LossConfig:
     """The classification runs over the patches of the rejected image (the plan) or of both."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "loss.")
+        _check_kinds(self, "loss.")
         for name in ("pair", "patch", "faithfulness", "saliency", "reason"):
-            _require(_number(getattr(self, name), low=0), f"loss.{name}", getattr(self, name), "a finite number from 0")
+            _require(_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
 
 
 @dataclass(frozen=True)
@@ -151,12 +153,12 @@ class OptimConfig:
     """Largest norm of the whole gradient; none leaves it alone (the plan)."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "optim.")
-        _require(_number(self.peak_lr, low=0, open_low=True), "optim.peak_lr", self.peak_lr, "a finite number above 0")
-        _require(_number(self.weight_decay, low=0), "optim.weight_decay", self.weight_decay, "a finite number from 0")
+        _check_kinds(self, "optim.")
+        _require(_number(self.peak_lr, open_low=True), "optim.peak_lr", self.peak_lr, "a finite number above 0")
+        _require(_number(self.weight_decay), "optim.weight_decay", self.weight_decay, "a finite number from 0")
         _require(_whole(self.warmup_steps, 0), "optim.warmup_steps", self.warmup_steps, "a whole number from 0")
         clip = self.clip_norm
-        _require(clip is None or _number(clip, low=0, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0")
+        _require(clip is None or _number(clip, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0")
 
 
 @dataclass(frozen=True)
@@ -177,10 +179,10 @@ class DataConfig:
     """Steps that the device runs on its own between two looks of the host."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "data.")
+        _check_kinds(self, "data.")
         for name in ("batch_size", "epochs", "steps_per_dispatch"):
             _require(_whole(getattr(self, name), 1), f"data.{name}", getattr(self, name), "a whole number from 1")
-        fine = _number(self.start_fraction, low=0, high=1, open_low=True)
+        fine = _number(self.start_fraction, high=1.0, open_low=True)
         _require(fine, "data.start_fraction", self.start_fraction, "0 < start_fraction <= 1")
         _require(_whole(self.full_at_epoch, 0), "data.full_at_epoch", self.full_at_epoch, "a whole number from 0")
 
@@ -208,7 +210,7 @@ class LogConfig:
     """A progress bar on a terminal, plain lines elsewhere; false for silence."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "log.")
+        _check_kinds(self, "log.")
         _require(_whole(self.every_steps, 1), "log.every_steps", self.every_steps, "a whole number from 1")
 
 
@@ -230,10 +232,10 @@ class TargetsConfig:
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
 
     def __post_init__(self) -> None:
-        _check_choices(self, "targets.")
+        _check_kinds(self, "targets.")
         for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd"):
             value = getattr(self, name)
-            fine = (value is None and name == "auc_judd") or _number(value, low=0, high=1)
+            fine = (value is None and name == "auc_judd") or _number(value, high=1.0)
             _require(fine, f"targets.{name}", value, "a number from 0 to 1")
 
 
@@ -282,8 +284,7 @@ def _build(kind: type, record: Any, room: str) -> Any:
         if dataclasses.is_dataclass(hint):
             values[name] = _build(hint, record[name], f"{room}{name}.")
         else:
-            wants_float = hint is float or (isinstance(hint, types.UnionType) and float in typing.get_args(hint))
-            values[name] = float(record[name]) if wants_float and isinstance(record[name], int) else record[name]
+            values[name] = record[name]
     return kind(**values)
 
 

@@ -6,7 +6,7 @@ Owns the handlers while a run lasts. The second signal is no longer caught, for 
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any
 
 __all__ = ["Interrupt"]
 
@@ -20,7 +20,7 @@ class Interrupt:
         self.signal: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
-    def __enter__(self) -> Self:
+    def __enter__(self) -> "Interrupt":
         if threading.current_thread() is threading.main_thread():
             self._before = {each: signal.signal(each, self._catch) for each in CAUGHT}
         return self

@@ -15,7 +15,7 @@ import contextlib
 import fcntl
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,20 +23,13 @@ import jax
 import numpy as np
 
 from tipai_jax.checkpoint import Checkpoints, Seal
-from tipai_jax.config import Config, differences, from_json, to_json
-from tipai_jax.data.batches import host_columns
-from tipai_jax.data.curriculum import PairOrder
-from tipai_jax.data.pipeline import Chunk, Source, chunk_length, make_source, plan_in_order, plan_steps
-from tipai_jax.data.splits import split_pairs
+from tipai_jax.config import Config, differences, from_json
 from tipai_jax.errors import UserError
 from tipai_jax.interrupt import Interrupt
-from tipai_jax.optim import make_optimizer, make_schedule
 from tipai_jax.run_log import RunLog
-from tipai_jax.sharding import local_placement
+from tipai_jax.run_setup import Setup
 from tipai_jax.store import Store, open_store
-from tipai_jax.tasks.auditor import AuditorTask, build_heads
-from tipai_jax.train_state import init_state
-from tipai_jax.train_step import NORMS, Steps, make_steps, split_heads
+from tipai_jax.train_step import NORMS
 
 __all__ = ["FitResult", "fit"]
 
@@ -66,85 +59,6 @@ class FitResult:
     exit_code: int
 
 
-class _Fit:
-    """One attempt at a run: everything that does not change from step to step."""
-
-    def __init__(self, config: Config, store: Store) -> None:
-        self.config, self.workdir = config, Path(config.workdir)
-        train, validation = split_pairs(store, "train"), split_pairs(store, "validation")
-        self.placement = local_placement()
-        self.placement.check_batch(config.data.batch_size)
-        self.order = PairOrder(
-            train.margin,
-            train.control,
-            batch_size=config.data.batch_size,
-            seed=config.seed,
-            start_fraction=config.data.start_fraction,
-            full_at_epoch=config.data.full_at_epoch,
-        )
-        self.per_epoch = self.order.steps_per_epoch
-        self.total = self.per_epoch * config.data.epochs
-        self.lr = np.asarray(make_schedule(config.optim, total_steps=self.total)(np.arange(self.total)))
-        optimizer = make_optimizer(config.optim, total_steps=self.total)
-        encoder = store.manifest.encoder
-        model = build_heads(config.model, d=encoder.d, k=encoder.k, seed=config.seed)
-        self.task = AuditorTask(config.loss)
-        self.initial = self.placement.copy(init_state(split_heads(model)[2], optimizer))
-
-        columns = host_columns(store, train), host_columns(store, validation)
-        self.source: Source = make_source(columns[0], self.placement, kind=config.data.placement)
-        self.validation: Source = make_source(columns[1], self.placement, kind=self.source.name)
-        sizes = {"batch_size": config.data.batch_size, "steps_per_dispatch": config.data.steps_per_dispatch}
-        self.length = chunk_length(self.source, columns[0], **sizes)
-        self.validation_plans = plan_in_order(len(validation), batch_size=config.data.batch_size, length=self.length)
-        self.steps: Steps = make_steps(self.task, optimizer, model, self.source, seed=config.seed, dropout=config.model.dropout > 0)
-        self.record = {
-            "config": to_json(config),
-            "store": {
-                "path": str(store.path),
-                "digest": store.manifest.digest,
-                "encoder": asdict(encoder),
-                "small_world_only": store.manifest.small_world_only,
-            },
-        }
-        self.about = (
-            f"{len(train):,} pairs to train on, {len(validation):,} for validation; {self.per_epoch:,} steps an epoch, {self.total:,} in all; "
-            f"{self.source.name} on {self.placement.devices} {jax.default_backend()} device{'s' * (self.placement.devices > 1)}"
-        )
-
-    def steps_from(self, first: int) -> int:
-        """Steps of the chunk that starts at `first`."""
-        return min(self.length, self.per_epoch - first % self.per_epoch)
-
-    def firsts(self, first: int) -> list[int]:
-        """Where the chunks from `first` to the end of the run start."""
-        starts = []
-        while first < self.total:
-            starts.append(first)
-            first += self.steps_from(first)
-        return starts
-
-    def plan(self, first: int) -> Chunk:
-        """The chunk that starts at `first`."""
-        return plan_steps(self.order, first, steps=self.steps_from(first), length=self.length)
-
-    def stops_at(self, step: int) -> bool:
-        """Whether the run is measured and saved after `step` steps."""
-        return step == self.total or step % (self.per_epoch * self.config.checkpoint.every_epochs) == 0
-
-    def validate(self, params: Any, stop: Interrupt) -> dict[str, float] | None:
-        """The loss, its terms and the global pair AUC on the validation split; None if a signal came in between."""
-        merged: dict[str, Any] | None = None
-        for elements, live in self.validation.chunks(self.validation_plans.__getitem__, len(self.validation_plans)):
-            sums = self.steps.evaluate(params, self.validation.columns, elements, live)
-            merged = sums if merged is None else {name: each.merge(sums[name]) for name, each in merged.items()}
-            if stop:
-                return None
-        assert merged is not None, "an empty validation split was refused earlier"
-        figures = {name: float(each) for name, each in jax.device_get({name: sums.mean for name, sums in merged.items()}).items()}
-        return {"loss": sum(weight * figures[name] for name, weight in self.task.terms.items()), **figures}
-
-
 def fit(config: Config) -> FitResult:
     """Train the heads of a config, or go on where an earlier call of the same config stopped.
 
@@ -161,7 +75,7 @@ def fit(config: Config) -> FitResult:
         last = checkpoints.last()
         if last is not None:
             _check_same_run(last, config, store)
-        run = _Fit(config, store)
+        run = Setup(config, store)
         if last is not None and last.step >= run.total:
             print(f"{workdir}: finished, {last.step} steps are done; nothing to do", flush=True)
             return _result(run, checkpoints, status="already finished", step=last.step, exit_code=0)
@@ -173,7 +87,7 @@ def fit(config: Config) -> FitResult:
             return _result(run, checkpoints, status=status, step=step, exit_code=stop.exit_code if status == "interrupted" else 0)
 
 
-def _loop(run: _Fit, checkpoints: Checkpoints, last: Seal | None, stop: Interrupt) -> int:
+def _loop(run: Setup, checkpoints: Checkpoints, last: Seal | None, stop: Interrupt) -> int:
     """Run to the end, or to a signal; returns the steps done. See the invariant at the top of the file."""
     state = run.initial if last is None else checkpoints.restore(last, run.initial)
     step = 0 if last is None else last.step
@@ -231,7 +145,7 @@ class _Sent:
     record: dict[str, jax.Array]
 
 
-def _settle(sent: _Sent | None, run: _Fit, log: RunLog) -> None:
+def _settle(sent: _Sent | None, run: Setup, log: RunLog) -> None:
     """Read the figures of a chunk, refuse what is not finite, log the rest."""
     if sent is None:
         return
@@ -241,7 +155,7 @@ def _settle(sent: _Sent | None, run: _Fit, log: RunLog) -> None:
     log.steps(sent.first, record, lr=run.lr[steps.start : steps.stop], pairs=np.array([run.order.size(step) for step in steps]))
 
 
-def _check_finite(record: dict[str, np.ndarray], first: int, run: _Fit) -> None:
+def _check_finite(record: dict[str, np.ndarray], first: int, run: Setup) -> None:
     """Stop at the first step, and in it at the first term, that is not a finite number.
 
     The terms come before their sum, and the sum before the norms: that is the order in which a NaN spreads.
@@ -274,7 +188,7 @@ def _check_same_run(last: Seal, config: Config, store: Store) -> None:
         )
 
 
-def _result(run: _Fit, checkpoints: Checkpoints, *, status: Any, step: int, exit_code: int) -> FitResult:
+def _result(run: Setup, checkpoints: Checkpoints, *, status: Any, step: int, exit_code: int) -> FitResult:
     best = checkpoints.best()
     return FitResult(
         status=status,

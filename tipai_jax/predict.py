@@ -79,9 +79,9 @@ def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Ru
         begun = " (one was begun; the same train command goes on)" if checkpoints.last() else ""
         raise UserError(f"{workdir}: no finished checkpoint here{begun}; train first: python -m tipai_jax.train --workdir {workdir}")
     config, encoder = from_json(seal.record["config"]), seal.record["store"]["encoder"]
-    model = build_heads(config.model, d=encoder["d"], k=encoder["k"], seed=config.seed)
-    _, evaluation, like = split_heads(model)
-    params = checkpoints.restore_params(seal, local_placement(jax.local_devices()[:1]).copy(like))
+    shapes = nnx.eval_shape(lambda: build_heads(config.model, d=encoder["d"], k=encoder["k"], seed=config.seed))
+    _, evaluation, like = split_heads(shapes)
+    params = checkpoints.restore_params(seal, like, local_placement(jax.local_devices()[:1]).copied)
     return Run(config, nnx.merge(evaluation, params), seal.step, seal.score, seal.record["store"], workdir)
 
 

@@ -57,7 +57,7 @@ def make_update(
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         record = {"loss": total, **{name: each.mean for name, each in sums.items()}}
-        record |= {name: optax.global_norm(tree) for name, tree in zip(NORMS, (grads, updates, params))}
+        record |= {name: optax.tree.norm(tree) for name, tree in zip(NORMS, (grads, updates, params))}
         return TrainState(state.step + 1, params, opt_state), record
 
     return update

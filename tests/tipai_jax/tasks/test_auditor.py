@@ -1,0 +1,113 @@
+"""The terms of the auditor's loss on a batch, against the same terms written out pair by pair in numpy."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from loop_world import small_store
+
+from tipai_jax.config import LossConfig
+from tipai_jax.data.batches import gather, host_columns
+from tipai_jax.heads.auditor_heads import AuditorOutput
+from tipai_jax.store import box_mask, upsample_matrix
+from tipai_jax.tasks.auditor import AuditorTask
+
+ROWS = np.array([0, 1, 2, 3, 4, 5, 10, 13])  # control, absent only, not annotated, two boxes, ...; the last one is padding
+VALID = np.arange(8) < 7
+
+
+@pytest.fixture(scope="module")
+def batch():
+    store = small_store()
+    return jax.tree.map(jnp.asarray, gather(host_columns(store, store.pairs), ROWS, VALID))
+
+
+@pytest.fixture(scope="module")
+def output():
+    draw = np.random.default_rng(0)
+    logits = {"global_logit": (8, 2), "patch_logit": (8, 2, 49), "reason_logit": (8, 2, 5)}
+    arrays = {name: jnp.asarray(draw.normal(size=shape).astype(np.float32)) for name, shape in logits.items()}
+    return AuditorOutput(**arrays, risk=jnp.asarray(draw.uniform(size=(8, 2, 49)).astype(np.float32)))
+
+
+def sigmoid(logit):
+    return 1 / (1 + np.exp(-np.asarray(logit, np.float64)))
+
+
+def terms(output, batch, **changes):
+    sums = AuditorTask(LossConfig(**changes)).losses(output, batch)
+    return {name: (float(each.mean), float(each.weight)) for name, each in sums.items()}
+
+
+def test_pair_counts_real_pairs_with_a_better_image(output, batch):
+    score = sigmoid(output.global_logit)
+    expected = [np.log1p(np.exp(-(score[i, 0] - score[i, 1]))) for i in (1, 2, 3, 4, 5)]  # 0 and 10 are controls
+    assert terms(output, batch)["pair"] == (pytest.approx(np.mean(expected), rel=1e-5), 5)
+    logit = np.asarray(output.global_logit, np.float64)
+    expected = [np.log1p(np.exp(-(logit[i, 0] - logit[i, 1]))) for i in (1, 2, 3, 4, 5)]
+    assert terms(output, batch, score_space="logit")["pair"][0] == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("over", ["all", "unfaithful"])
+def test_patch_counts_known_places(output, batch, over):
+    score, expected = sigmoid(output.patch_logit), []
+    for i in (1, 3, 4, 5):  # 2 is not annotated
+        label = batch.patch_label[i, 1]
+        places = label >= 0 if over == "all" else label == 0
+        if places.any():
+            expected.append(np.log1p(np.exp(-(score[i, 0] - score[i, 1])))[places].mean())
+    assert terms(output, batch, patch_over=over)["patch"] == (pytest.approx(np.mean(expected), rel=1e-5), len(expected))
+
+
+@pytest.mark.parametrize(("over", "images"), [("rejected", [1]), ("both", [0, 1])])
+def test_faithfulness_counts_every_known_label_of_controls_too(output, batch, over, images):
+    score, expected = sigmoid(output.patch_logit), []
+    for i in (0, 1, 3, 4, 5, 6):
+        for image in images:
+            for place in range(49):
+                label = batch.patch_label[i, image, place]
+                if label >= 0:
+                    expected.append(-np.log(score[i, image, place] if label else 1 - score[i, image, place]))
+    assert terms(output, batch, faithfulness_over=over)["faithfulness"] == (pytest.approx(np.mean(expected), rel=1e-5), len(expected))
+    assert (batch.patch_label[0] == 1).all()
+
+
+def test_saliency_is_dice_at_full_size_where_pixels_are_to_blame(output, batch):
+    enlarge, expected, boxes = upsample_matrix(224).astype(np.float64), [], small_store().pairs.boxes
+    for i in (3, 4, 5):
+        heat = enlarge @ np.asarray(output.risk[i, 1], np.float64).reshape(7, 7) @ enlarge.T
+        truth = box_mask(boxes[int(ROWS[i])])
+        expected.append(1 - 2 * heat[truth].sum() / (heat.sum() + truth.sum()))
+    assert terms(output, batch)["saliency"] == (pytest.approx(np.mean(expected), rel=1e-5), 3)
+
+
+def test_reason_expects_no_fault_in_the_chosen_image(output, batch):
+    score = sigmoid(output.reason_logit)
+    labels = {0: None, 1: 1, 3: 3, 4: 4, 5: 0, 6: None}  # row -> failing category; controls (rows 0 and 10) none
+    expected = [-np.log(1 - score[i, 0]).sum() for i in range(7)]
+    for i, category in labels.items():
+        target = np.arange(5) == category
+        expected.append(-np.log(np.where(target, score[i, 1], 1 - score[i, 1])).sum())
+    assert terms(output, batch)["reason"] == (pytest.approx(np.sum(expected) / 65, rel=1e-5), 65)
+
+
+def test_total_is_the_weighted_sum_of_the_means(output, batch):
+    task = AuditorTask(LossConfig(pair=2.0, patch=0.0, reason=0.3))
+    sums = task.losses(output, batch)
+    assert list(sums) == ["pair", "faithfulness", "saliency", "reason"]  # a term of weight 0 is not computed
+    by_hand = 2 * sums["pair"].mean + 0.5 * sums["faithfulness"].mean + 0.1 * sums["saliency"].mean + 0.3 * sums["reason"].mean
+    assert float(task.total(sums)) == pytest.approx(float(by_hand), rel=1e-6)
+
+
+def test_padding_counts_nowhere_even_when_it_is_not_a_number(output, batch):
+    clean = terms(output, batch)
+    broken = dataclasses.replace(output, **{name: value.at[7].set(jnp.nan) for name, value in output.__dict__.items()})
+    assert terms(broken, batch) == clean
+
+
+def test_validation_counts_wins_of_real_pairs(output, batch):
+    sums = AuditorTask(LossConfig()).validation(output, batch)
+    wins = [float(output.global_logit[i, 0] > output.global_logit[i, 1]) for i in (1, 2, 3, 4, 5)]
+    assert (float(sums.total), float(sums.weight)) == (sum(wins), 5)

@@ -1,0 +1,79 @@
+import resource
+import subprocess
+import sys
+
+import pytest
+
+from tipai_jax.cli import load_config, parse_config
+from tipai_jax.errors import UserError
+
+
+def parse(*arguments):
+    return parse_config(arguments, prog="train", description="Train.")
+
+
+def test_overrides_on_top_of_a_config_file():
+    config = parse(
+        "--config=base.py", "--optim.peak-lr=3e-4", "--workdir", "w", "--data.batch_size", "8", "--log.progress", "False", "--optim.clip-norm=2"
+    )
+    assert (config.optim.peak_lr, config.workdir, config.data.batch_size, config.log.progress) == (3e-4, "w", 8, False)
+    assert config.optim.clip_norm == 2.0 and config.optim.weight_decay == load_config("base").optim.weight_decay
+
+
+@pytest.mark.parametrize(
+    ("argument", "meant"),
+    [
+        ("--optim.peek-lr=1", "--optim.peak-lr"),
+        ("--lr", "--optim.peak-lr"),
+        ("--batch-size=3", "--data.batch-size"),
+        ("--optm.warmup-steps", "--optim.warmup-steps"),
+    ],
+)
+def test_a_misspelt_option_is_answered_with_what_was_meant(argument, meant):
+    with pytest.raises(UserError, match=f"did you mean {meant}") as caught:
+        parse(argument)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--optim.peak-lr=fast"], "--optim.peak-lr: could not convert string to float: 'fast'"),
+        (["--model.saliency", "none"], "Expected one of ('interpolate', 'decoder')"),
+        (["--data.epochs", "0"], "data.epochs is 0; allowed is a whole number from 1"),
+        (["stray"], "stray"),
+        (["--config"], "--config needs the name"),
+        (["--config", "bsae.py"], "did you mean base.py"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, says):
+    with pytest.raises(UserError) as caught:
+        parse(*arguments)
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("x = 1", "this one does not"),
+        ("def get_config(): return 3", "returned a int"),
+        ("def get_config(:", "cannot be read as a config"),
+        ("import no_such_module", "cannot be read as a config"),
+    ],
+)
+def test_a_file_that_is_no_config_is_named(tmp_path, text, says):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    with pytest.raises(UserError, match=says) as caught:
+        load_config(str(path))
+    assert str(path) in str(caught.value)
+
+
+def test_help_answers_at_once_without_jax():
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "tipai_jax.train", "--help"], capture_output=True, text=True, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert "--optim.peak-lr FLOAT (0.0001)\n        Learning rate at the end of the warm-up." in done.stdout
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert not imported & {"jax", "numpy", "flax", "tyro", "torch"}
+    assert after.ru_utime - before.ru_utime < 0.5  # seconds of the processor, so that a busy machine does not fail it
