@@ -22,6 +22,7 @@ FIGURES = (
     "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
 )  # fmt: skip
 SEES = SeesConfig(products=True)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +107,9 @@ def test_files(world, record):
     assert fitted.record["split"] == "validation" and fitted.record["made_for"]["step"] == record["checkpoint"]["step"]
     sheets = sorted((run / "heatmaps").glob("pair-*.png"))
     assert len(sheets) == 3 and (run / "heatmaps" / "contact.png").exists()
-    assert all(Image.open(path).width > 1000 for path in sheets)
+    for path in sheets:
+        with Image.open(path) as sheet:
+            assert sheet.width > 1000
 
 
 def test_again_it_writes_the_same_bytes(world, record):
@@ -120,7 +123,7 @@ def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
     monkeypatch.setattr(command, "evaluate", lambda request: record)
     assert command.main(["--workdir", str(world / "run")]) == 0
     shown = capsys.readouterr().out
-    assert "all 14 targets met" in shown and "eval.json" in shown and "small world only" in shown
+    assert "all 13 targets met" in shown and "eval.json" in shown and "small world only" in shown
     missed = record | {"targets": [*record["targets"][1:], record["targets"][0] | {"pass": False}]}
     monkeypatch.setattr(command, "evaluate", lambda request: missed)
     assert command.main(["--workdir", str(world / "run")]) == 1

@@ -57,7 +57,8 @@ def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
     assert [path.name for path in written[:-1]] == [f"pair-{i:03d}-{pairs.pair_id[row]}.png" for i, row in enumerate(rows)]
     assert sorted(tmp_path.iterdir()) == sorted(written)
     for row, path in zip(rows, written):
-        sheet = np.asarray(Image.open(path).convert("RGB")).astype(int)
+        with Image.open(path) as opened:
+            sheet = np.asarray(opened.convert("RGB")).astype(int)
         right = sheet[:, -314:-14]  # the last panel: the rejected image under its heatmap
         red = np.argwhere((right[..., 0] - right[..., 1] > 60) & (right[..., 0] - right[..., 2] > 60))
         box = pairs.boxes[row][0]
