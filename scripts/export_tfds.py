@@ -82,7 +82,9 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
     features = {key: kinds.Text() for key in ("pair_id", "prompt", "chosen_image_id", "rejected_image_id", "group", "difficulty", "kind")}
     features |= {key: encoded for key in ("chosen_image", "rejected_image")}
     features |= {key: kinds.Scalar(np.float32) for key in ("chosen_score", "rejected_score")}
-    features |= {key: kinds.Scalar(np.bool_) for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")}
+    features |= {
+        key: kinds.Scalar(np.bool_) for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")
+    }
     features["unfaithful_patches"] = kinds.Sequence(
         {"bbox": kinds.Tensor(shape=(4,), dtype=np.float32), "category": label, "absent": kinds.Scalar(np.bool_)}
     )
@@ -100,7 +102,9 @@ def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
     left, top, right, bottom = store.view_box(both[1])
     patches = [
         {
-            "bbox": [round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4) for i, x in enumerate(box[:4])],
+            "bbox": [
+                round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4) for i, x in enumerate(box[:4])
+            ],
             "category": box.category,
             "absent": box.absent,
         }
@@ -138,7 +142,9 @@ def _description(store: "Store") -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Export; returns 0."""
-    parser = argparse.ArgumentParser(prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record).")
+    parser = argparse.ArgumentParser(
+        prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record)."
+    )
     parser.add_argument("store", type=Path, help="folder of a finished store")
     parser.add_argument("--out", type=Path, default=Path("data/tfds"), help="data folder of TFDS (default: data/tfds)")
     parser.add_argument("--name", help="name of the data set (default: the store's folder name and _pairs)")

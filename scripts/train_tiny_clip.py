@@ -19,6 +19,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFa
 from precompute.tiny_clip.batches import Stream
 from precompute.tiny_clip.exam import examine, table, trials
 from precompute.tiny_clip.losses import losses
+from precompute.tiny_clip.muon import optimizers
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer
 from tipai_jax.errors import run_main
 
@@ -91,17 +92,14 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
     device = torch.device(args.device)
     tokenizer = build_tokenizer()
     model = build_model(tokenizer).to(device)
-    decay = [p for p in model.parameters() if p.ndim >= 2]
-    other = [p for p in model.parameters() if p.ndim < 2]
-    optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": 0.05}, {"params": other, "weight_decay": 0.0}], lr=args.rate, betas=(0.9, 0.98), fused=True
-    )
+    every_optimizer = optimizers(model, rate=args.rate)
     args.workdir.mkdir(parents=True, exist_ok=True)
     last, step = args.workdir / "last.pt", 0
     if last.exists():
         state = torch.load(last, map_location=device, weights_only=True)
         model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(every_optimizer, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         step = state["step"]
         print(f"resumed at step {step}")
     if args.export_only or step >= args.steps:
@@ -116,13 +114,14 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
     every, log, start, first = trials(min(40, args.examine)), (args.workdir / "log.jsonl").open("a"), time.monotonic(), step
     for batch in loader:
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        for group in optimizer.param_groups:
+        for group in [group for optimizer in every_optimizer for group in optimizer.param_groups]:
             group["lr"] = rate(step, args.steps, args.rate)
         terms = losses(model, batch)
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        for optimizer in every_optimizer:
+            optimizer.step()
         step += 1
         if step % 50 == 0:
             line = {"step": step, "lr": rate(step, args.steps, args.rate), **{k: round(v.item(), 4) for k, v in terms.items()}}
@@ -130,7 +129,7 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
             print(json.dumps(line), file=log, flush=True)
         if step % 250 == 0 or step == args.steps:
             part = last.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, part)
+            torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in every_optimizer], "step": step}, part)
             part.replace(last)
             rows = examine(model.eval(), tokenizer, every)
             model.train()

@@ -4,12 +4,14 @@ It owns what a batch holds; batch `i` is a function of (seed, i) alone. It knows
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
+from precompute.tiny_clip.negatives import negatives
 from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
 from precompute.world.draw import draw
 from precompute.world.scene import SIZE, Item, Phrase, Scene
@@ -18,6 +20,8 @@ from precompute.world.vocabulary import held_out_combinations
 
 CATEGORY_WEIGHTS = (0.17, 0.17, 0.2, 0.24, 0.22)
 DIFFICULTY_WEIGHTS = (0.35, 0.35, 0.3)
+NEGATIVES = 2
+"""Hard-negative captions a picture, besides the caption of the other scene of its square."""
 GENTLE_STEPS = 500
 """The first steps see easy scenes only."""
 
@@ -62,7 +66,13 @@ class Stream(torch.utils.data.IterableDataset):
 
 
 def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, gentle: bool) -> dict[str, torch.Tensor]:
-    """Pictures of `number` squares, an eighth as many crops, captions, phrases and their indices. `gentle`: easy scenes only."""
+    """Pictures of `number` squares, then an eighth as many crops; their captions, then NEGATIVES wrong ones for each.
+
+    `phrases` holds "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it; `targets` and `crop_targets` number the former,
+    `kind_of` leads from these to the latter.
+
+    `gentle`: easy scenes only.
+    """
     squares = []
     for _ in range(number):
         difficulty = "easy" if gentle else str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
@@ -70,23 +80,31 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
             sample(rng, category=CATEGORIES[rng.choice(5, p=CATEGORY_WEIGHTS)], difficulty=difficulty, banned=held_out_combinations())
         )
     scenes = [scene for square in squares for scene in square.scenes]
-    captions = [claim.text() for square in squares for claim in square.claims]
+    claims = [claim for square in squares for claim in square.claims]
+    wrong = [[claim.text() for claim in negatives(rng, claims[i], scenes[i], number=NEGATIVES)] for i in range(len(scenes))]
+    captions = [claim.text() for claim in claims] + [caption for row in wrong for caption in row]
     pictures = np.stack([draw(scene) for scene in scenes])
     phrases: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    kind_of: list[int] = []
     targets = np.full((len(scenes), GRID * GRID), -1)
     for row, scene in enumerate(scenes):
-        names = np.array([phrases.setdefault(phrase_of(item), len(phrases)) for item in scene.items] + [-1])
-        targets[row] = names[cells_of(scene)]
+        for item in scene.items:
+            if phrase_of(item) not in phrases:
+                phrases[phrase_of(item)] = len(phrases)
+                kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
+        named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
+        targets[row] = named[cells_of(scene)]
     crops, crop_targets = [], []
     for row in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
         item = scenes[row].items[rng.integers(len(scenes[row].items))]
         crops.append(cut(rng, pictures[row], item))
         crop_targets.append(phrases[phrase_of(item)])
     caption_tokens = tokenizer(captions, padding=True, return_tensors="pt")
-    phrase_tokens = tokenizer(list(phrases), padding=True, return_tensors="pt")
+    phrase_tokens = tokenizer(list(phrases) + list(kinds), padding=True, return_tensors="pt")
     return {
         "pictures": torch.from_numpy(np.concatenate([shrink(pictures), np.stack(crops)])),
         "captions": caption_tokens.input_ids, "captions_mask": caption_tokens.attention_mask,
         "phrases": phrase_tokens.input_ids, "phrases_mask": phrase_tokens.attention_mask,
-        "targets": torch.from_numpy(targets), "crop_targets": torch.tensor(crop_targets),
+        "targets": torch.from_numpy(targets), "crop_targets": torch.tensor(crop_targets), "kind_of": torch.tensor(kind_of),
     }  # fmt: skip

@@ -8,6 +8,7 @@ from PIL import Image
 from precompute.tiny_clip.batches import cells_of, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import losses
+from precompute.tiny_clip.muon import optimizers, orthogonalise
 from precompute.tiny_clip.shape import build_model, build_tokenizer, shrink
 from precompute.world.scene import Box, Item, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
@@ -65,8 +66,8 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "region", "crop"}
-    assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "region")), (first, terms)
+    assert terms.keys() == {"contrastive", "square", "negative", "phrase", "kind"}
+    assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
 
 
@@ -75,3 +76,14 @@ def test_an_untrained_model_is_at_chance(tokenizer):
     rows = examine(build_model(tokenizer).eval(), tokenizer, trials(6))
     assert len(rows) == 15 and all(row["n"] == 12 for row in rows)
     assert 0.3 < np.mean([row["caption_accuracy"] for row in rows]) < 0.7
+
+
+def test_muon_orthogonalises_and_takes_only_the_matrices_of_the_layers(tokenizer):
+    values = torch.linalg.svdvals(orthogonalise(torch.randn(24, 60, generator=torch.Generator().manual_seed(0))))
+    assert values.min() > 0.6 and values.max() < 1.3
+    model = build_model(tokenizer)
+    muon, adamw = optimizers(model, rate=1e-3)
+    inner = {id(p) for p in muon.param_groups[0]["params"]}
+    outer = {id(p) for group in adamw.param_groups for p in group["params"]}
+    assert not inner & outer and inner | outer == {id(p) for p in model.parameters()}
+    assert id(model.visual_projection.weight) in outer and id(model.vision_model.encoder.layers[0].mlp.fc1.weight) in inner

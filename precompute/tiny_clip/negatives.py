@@ -1,0 +1,95 @@
+"""Hard-negative captions: claims that a scene breaks in exactly one way, made from the claim that it keeps without drawing anything.
+
+It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a picture.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from precompute.world.scene import Claim, Phrase, Scene
+from precompute.world.vocabulary import COLOURS, EXCLUDED_BY, THINGS, WORDS, letters_apart, look_alike, near_colour
+
+MOST_COUNTED = 6
+
+
+def _with(claim: Claim, index: int, phrase: Phrase) -> Claim:
+    return replace(claim, phrases=tuple(phrase if i == index else p for i, p in enumerate(claim.phrases)))
+
+
+def _pick(rng: np.random.Generator, every: list[str], near: list[str]) -> str:
+    """One of the near choices half of the time, if there are any."""
+    return str(rng.choice(near if near and rng.random() < 0.5 else every))
+
+
+def _relation(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
+    return replace(claim, relation=str(rng.choice(EXCLUDED_BY[claim.relation])))
+
+
+def _roles(_: np.random.Generator, claim: Claim, __: Scene) -> Claim:
+    """The two things of a one-way relation change places."""
+    return replace(claim, phrases=(claim.phrases[1], claim.phrases[0], *claim.phrases[2:]))
+
+
+def _swap(_: np.random.Generator, claim: Claim, __: Scene) -> Claim:
+    a, b, *rest = claim.phrases
+    return replace(claim, phrases=(replace(a, colour=b.colour), replace(b, colour=a.colour), *rest))
+
+
+def _count(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
+    index = int(rng.choice([i for i, p in enumerate(claim.phrases) if not p.word]))
+    old = claim.phrases[index]
+    near = [n for n in (old.count - 1, old.count + 1) if 1 <= n <= MOST_COUNTED]
+    return _with(
+        claim, index, replace(old, count=int(rng.choice(near if rng.random() < 0.6 else [n for n in range(1, 7) if n != old.count])))
+    )
+
+
+def _word(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
+    index = next(i for i, p in enumerate(claim.phrases) if p.word)
+    old = claim.phrases[index].word
+    others = [word for word in WORDS if word != old]
+    return _with(claim, index, replace(claim.phrases[index], word=_pick(rng, others, [w for w in others if letters_apart(w, old) == 1])))
+
+
+def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
+    index = int(rng.choice([i for i, p in enumerate(claim.phrases) if not p.word]))
+    old, shown = claim.phrases[index].name, {item.name for item in scene.items}
+    others = [thing.name for thing in THINGS if thing.name not in shown]
+    return _with(claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)])))
+
+
+def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
+    index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
+    old = claim.phrases[index].colour or ""
+    others = [colour for colour in COLOURS if colour != old]
+    return _with(claim, index, replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])))
+
+
+def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scene], Claim], float]]:
+    """The changes that make this claim false, with their weights: what is hard to learn comes more often."""
+    phrases = claim.phrases
+    ways: list[tuple[Callable[[np.random.Generator, Claim, Scene], Claim], float]] = []
+    if any(not p.word for p in phrases):
+        ways += [(_object, 1.0), (_count, 2.0)]
+    if any(p.colour for p in phrases):
+        ways.append((_colour, 1.0))
+    if len(phrases) > 1 and phrases[0].colour and phrases[1].colour and phrases[0].colour != phrases[1].colour:
+        ways.append((_swap, 2.0))
+    if any(p.word for p in phrases):
+        ways.append((_word, 3.0))
+    if claim.relation:
+        ways.append((_relation, 4.0))
+        if claim.relation != "next to":
+            ways.append((_roles, 2.0))
+    return ways
+
+
+def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: int) -> list[Claim]:
+    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are enough."""
+    ways = _ways(claim)
+    weights = np.array([weight for _, weight in ways])
+    distinct = min(number, len(ways))
+    order = rng.choice(len(ways), distinct, replace=False, p=weights / weights.sum()).tolist()
+    return [ways[order[i % distinct]][0](rng, claim, scene) for i in range(number)]

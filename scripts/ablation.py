@@ -1,0 +1,116 @@
+"""From the plan to the quickstart, one change at a time: what each is worth.
+
+    python scripts/ablation.py --store store/scenes --workdir runs/ablation --split validation
+
+Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other run; rows that are there are not
+trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals. It owns the list of changes and nothing else.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from tipai_jax.cli import load_config
+from tipai_jax.config import Config
+from tipai_jax.errors import run_main
+
+Change = Callable[[Config], Config]
+
+
+def see(**what: bool) -> Change:
+    """All three heads see more; what only the patches have (global image, position) is left out for the others until attention joins them."""
+
+    def change(config: Config) -> Config:
+        model = config.model
+        patch = replace(model.patch_sees, **what)
+        others = {name: on for name, on in what.items() if patch.attention or name in ("products", "scale_inputs")}
+        rest = patch if patch.attention else replace(model.global_sees, **others)
+        return replace(config, model=replace(model, patch_sees=patch, global_sees=rest, reason_sees=rest))
+
+    return change
+
+
+CHANGES: tuple[tuple[str, Change], ...] = (
+    ("the plan (`base.py`)", lambda config: config),
+    (
+        "learning rate 1e-3, batches of 128",
+        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128)),
+    ),
+    (
+        "L_patch over unfaithful places, faithfulness over both images",
+        lambda c: replace(c, loss=replace(c.loss, patch_over="unfaithful", faithfulness_over="both")),
+    ),
+    ("ranking losses on logits", lambda c: replace(c, loss=replace(c.loss, score_space="logit"))),
+    ("products, inputs scaled to size one", see(products=True, scale_inputs=True)),
+    ("the patch head sees the whole image and its place", see(global_image=True, position=True)),
+    ("one attention layer across the patches, read by all heads", see(attention=True)),
+)
+
+
+def rows() -> list[tuple[str, Config]]:
+    """The configs of the table: each change on top of those before it, then the quickstart's own."""
+    config, made = load_config("base.py"), []
+    for name, change in CHANGES:
+        config = change(config)
+        made.append((name, config))
+    return [*made, ("the quickstart (`scenes.py`)", load_config("scenes.py"))]
+
+
+def measure(config: Config, split: str) -> dict[str, dict]:
+    """Train (or find) a run and measure it on a split, calibrated on validation."""
+    from tipai_jax.calibrate import fit_calibration
+    from tipai_jax.data.splits import split_pairs
+    from tipai_jax.measure import figures
+    from tipai_jax.predict import predict
+    from tipai_jax.predictions import Predictions
+    from tipai_jax.store import open_store
+    from tipai_jax.train import fit, load_run
+
+    began = time.monotonic()
+    fit(config)
+    seconds = time.monotonic() - began
+    run, store = load_run(config.workdir), open_store(config.store)
+    say = lambda pairs: Predictions.from_mapping(predict(run.model, store, pairs))
+    validation, pairs = split_pairs(store, "validation"), split_pairs(store, split)
+    found = figures(say(pairs), pairs, calibration=fit_calibration(say(validation), validation), seed=0)
+    flat = {name: found[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")}
+    flat["hard"] = found["pair_auc_by_difficulty"]["hard"]
+    flat["worst_category"] = min(found["category_roc_auc"].values(), key=lambda figure: figure["value"])
+    return {**flat, "auc_judd": found["heatmap"]["auc_judd"], "seconds": {"value": round(seconds, 1)}}
+
+
+def main() -> int:
+    """Run the table."""
+    parser = argparse.ArgumentParser(description="What each step from the plan's config to the quickstart's is worth.")
+    parser.add_argument("--store", default="store/scenes")
+    parser.add_argument("--workdir", type=Path, default=Path("runs/ablation"))
+    parser.add_argument("--split", default="validation", choices=("validation", "test"))
+    parser.add_argument("--rows", type=int, nargs="*", help="only these rows, counted from 0")
+    args = parser.parse_args()
+    columns = {
+        "global_pair_auc": "pair AUC", "hard": "hard", "patch_pair_auc": "patch AUC", "worst_category": "worst category", "auc_judd": "AUC-Judd", "ece": "ECE", "seconds": "s",
+    }  # fmt: skip
+    print("| config, each row on top of the one before | " + " | ".join(columns.values()) + " |\n|---|" + "---|" * len(columns), flush=True)
+    record = {}
+    for number, (name, config) in enumerate(rows()):
+        if args.rows and number not in args.rows:
+            continue
+        found = measure(
+            replace(config, store=args.store, workdir=str(args.workdir / f"{number}"), log=replace(config.log, progress=False)), args.split
+        )
+        record[name] = found
+        print(
+            f"| {name} | "
+            + " | ".join(f"{found[key]['value']:.0f}" if key == "seconds" else f"{found[key]['value']:.3f}" for key in columns)
+            + " |",
+            flush=True,
+        )
+        (args.workdir / "ablation.json").write_text(json.dumps(record, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
