@@ -34,7 +34,9 @@ class Opinion:
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
-    """Rows to show: one of each kind in turn, where a kind is a category at a difficulty, and controls come last.
+    """Rows to show: one of each kind in turn, where a kind is a category (or a control) at a difficulty.
+
+    The kinds are walked diagonally, so that the first six already hold every category and every difficulty.
 
     Args:
         pairs: the evaluated pairs.
@@ -51,7 +53,8 @@ def pick_pairs(pairs: PairTable, count: int) -> list[int]:
         first = len(CATEGORIES) if pairs.control[row] or not len(broken) else int(broken[0])
         kinds.setdefault((levels.get(str(pairs.difficulty[row]), 3), first), []).append(row)
     names = [str(name) for name in pairs.pair_id]
-    queues = [sorted(kinds[kind], key=lambda row: (_hash(names[row]), names[row])) for kind in sorted(kinds)]
+    diagonal = sorted(kinds, key=lambda kind: ((kind[0] - kind[1]) % len(levels), kind[1], kind[0]))
+    queues = [sorted(kinds[kind], key=lambda row: (_hash(names[row]), names[row])) for kind in diagonal]
     picked: list[int] = []
     depth = 0
     while len(picked) < min(count, len(names)):
@@ -119,11 +122,12 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
         for x1, y1, x2, y2, peak in find_boxes(enlarge(risks[1], (SIDE, SIDE)), opinion.risk_threshold)
     ]
     said = [" + ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
+    other = "the other picture" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", f"keeps the prompt: {opinion.score[0]:.3f}"),
         Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {said[0]}"),
-        Panel(draw_marks(large[1], truth), "rejected, what is wrong", f"keeps the prompt: {opinion.score[1]:.3f}"),
-        Panel(draw_marks(overlay(large[1], shown[1]), bare + found), "rejected, heatmap (found in violet)", f"reasons: {said[1]}"),
+        Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", f"keeps the prompt: {opinion.score[1]:.3f}"),
+        Panel(draw_marks(overlay(large[1], shown[1]), bare + found), f"{other}, heatmap (found in violet)", f"reasons: {said[1]}"),
     ]
     return panel_sheet(prompt, [_truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
 
@@ -131,7 +135,9 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
 def _truth_line(pairs: PairTable, row: int) -> str:
     broken = [CATEGORIES[c] for c in np.flatnonzero(pairs.category[row] == 1)]
     what = "control: both keep the prompt" if pairs.control[row] else f"broken: {', '.join(broken) or 'not said'}"
-    parts = [f"pair {pairs.pair_id[row]}", what, str(pairs.difficulty[row]), str(pairs.kind[row]).replace("_", " ")]
+    parts = [f"pair {pairs.pair_id[row]}", what, str(pairs.difficulty[row])]
+    if not pairs.control[row]:
+        parts.append(str(pairs.kind[row]).replace("_", " "))
     return " | ".join(part for part in parts if part)
 
 

@@ -34,6 +34,9 @@ def test_picks_spread_over_categories_and_difficulties(world):
     assert kinds(picked) == everything
     assert len(pick_pairs(pairs, 10_000)) == len(pairs) == len(set(pick_pairs(pairs, 10_000)))
     assert pick_pairs(pairs, 4) == picked[:4] and pick_pairs(pairs, 0) == []
+    first = picked[:6]
+    assert len({str(pairs.difficulty[row]) for row in first}) == 3
+    assert len({tuple(pairs.category[row].tolist()) for row in first}) >= 5, "five categories, or four and the controls' row of zeros"
 
 
 def test_the_order_of_the_table_has_no_say(world):

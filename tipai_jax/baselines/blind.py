@@ -22,7 +22,10 @@ from tipai_jax.store import PairTable, Store
 __all__ = ["BLIND", "BlindHead", "blind_config", "fit_blind"]
 
 Blind = Literal["text_only", "image_only"]
-BLIND: Mapping[Blind, SeesConfig] = {"text_only": SeesConfig(image=False), "image_only": SeesConfig(text=False)}
+BLIND: Mapping[Blind, SeesConfig] = {
+    "text_only": SeesConfig(image=False, scale_inputs=True),
+    "image_only": SeesConfig(text=False, scale_inputs=True),
+}
 
 EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
 
@@ -39,7 +42,7 @@ def blind_config(config: Config, *, which: Blind, store: Path, workdir: Path, pa
 
     Returns:
         Three epochs over all pairs (from the first, no curriculum) of a global and a reason head of width 64 with the
-        losses L_pair and L_reason in equal parts, plain concatenation, 1e-3 after a tenth of the steps, cosine. The
+        losses L_pair and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of the steps, cosine. The
         patch head has no loss; it is given the prompt alone, which costs next to nothing.
     """
     steps = EPOCHS * max(1, pairs // BATCH)
