@@ -42,7 +42,7 @@ class Rows:
         """Bytes of all rows."""
         return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
 
-    def take(self, rows: np.ndarray) -> np.ndarray:
+    def take(self, rows: np.ndarray | np.integer | int | Sequence[int]) -> np.ndarray:
         """Copy rows out of the maps, reading each shard once and front to back.
 
         Args:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SOURCE", "TIMINGS", "StoreWriter"]
 
 TIMINGS = "timings.jsonl"  # seconds a shard; outside the digest
+REJECTS = "rejects"  # may be there before the store: a run that stopped at too many rejects leaves the list
 SOURCE = "source.json"  # where the images lay when they were embedded; outside the digest
 
 
@@ -139,5 +140,5 @@ def check_plan(path: Path, plan: Plan) -> None:
     if there is not None and (differing := there.differences(plan)):
         shown = "; ".join(differing[:8])
         raise UserError(f"{path}: a store of something else is there ({shown} - there, asked for); choose another --out or delete it")
-    if there is None and path.exists() and any(not entry.name.startswith(".") for entry in path.iterdir()):
+    if there is None and path.exists() and any(not entry.name.startswith(".") and entry.name != REJECTS for entry in path.iterdir()):
         raise UserError(f"{path}: the folder is not empty and not a store; choose another --out")

@@ -1,0 +1,90 @@
+import math
+
+import pytest
+
+from precompute.readers.records import BadRow, check_together, hashed_split, parse_row
+from tipai_jax.errors import UserError
+
+ROW = {
+    "pair_id": "p1", "prompt": "a red cat", "chosen_image": "a.png", "rejected_image": "b.png", "chosen_score": 0.9, "rejected_score": 0.4,
+    "unfaithful_patches": [{"bbox": [1, 2, 30, 40], "category": "wrong_attribute"}],
+}  # fmt: skip
+
+
+def parse(**changes):
+    return parse_row({key: value for key, value in (ROW | changes).items() if value is not ...}, 3)
+
+
+def test_a_plain_row():
+    record = parse()
+    assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (3, "p1", "a red cat", "a.png", "b.png")
+    assert record.boxes == ((1.0, 2.0, 30.0, 40.0, 1, False),) and record.categories == (1,)
+    assert record.group == "a red cat" and record.split == hashed_split("a red cat") and not record.has_split
+    assert not record.control and record.difficulty == ""
+
+
+def test_what_is_unknown_and_what_is_none():
+    unknown = parse(unfaithful_patches=...)
+    assert unknown.boxes is None and unknown.categories is None
+    none = parse(unfaithful_patches=[])
+    assert none.boxes == () and none.categories is None
+    control = parse(unfaithful_patches=[], control=True, rejected_score=0.9)
+    assert control.control and control.categories == ()
+    assert parse(unfaithful_patches=..., category=["wrong_count", "text"]).categories == (2, 4)
+    own = parse(unfaithful_patches=[{"bbox": [0, 0, 1, 1], "absent": True}], category="object")
+    assert own.boxes[0].category == 0 and own.boxes[0].absent
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"prompt": "  "}, "empty_prompt"),
+        ({"prompt": ...}, "missing_field"),
+        ({"pair_id": 7}, "bad_field"),
+        ({"chosen_image": ""}, "bad_field"),
+        ({"chosen_score": math.nan}, "bad_score"),
+        ({"rejected_score": math.inf}, "bad_score"),
+        ({"rejected_score": "0.3"}, "bad_score"),
+        ({"chosen_score": True}, "bad_score"),
+        ({"rejected_score": 0.95}, "scores_reversed"),
+        ({"category": "colour"}, "unknown_category"),
+        ({"unfaithful_patches": [{"bbox": [0, 0, 1, 1], "category": "colour"}]}, "unknown_category"),
+        ({"unfaithful_patches": [{"bbox": [0, 0, 1, 1]}]}, "unknown_category"),
+        ({"unfaithful_patches": [{"bbox": [5, 0, 5, 1], "category": "text"}]}, "bad_box"),
+        ({"unfaithful_patches": [{"bbox": [0, 0, 1], "category": "text"}]}, "bad_box"),
+        ({"unfaithful_patches": [{"bbox": [0, 0, 1, math.nan], "category": "text"}]}, "bad_box"),
+        ({"unfaithful_patches": {"bbox": [0, 0, 1, 1]}}, "bad_box"),
+        ({"unfaithful_patches": ["x"]}, "bad_box"),
+        ({"control": True}, "control_with_boxes"),
+        ({"control": "yes"}, "bad_field"),
+        ({"split": "dev"}, "unknown_split"),
+        ({"difficulty": "brutal"}, "unknown_difficulty"),
+        ({"sha256": "abc"}, "bad_field"),
+    ],
+)
+def test_a_bad_row_has_a_reason(changes, reason):
+    with pytest.raises(BadRow) as caught:
+        parse(**changes)
+    assert caught.value.reason == reason and str(caught.value)
+
+
+def test_a_row_that_is_no_object():
+    with pytest.raises(BadRow, match="found list"):
+        parse_row([1], 1)
+
+
+def test_hashed_splits_are_about_eight_to_one_to_one_and_stay():
+    splits = [hashed_split(f"prompt {i}") for i in range(4000)]
+    assert abs(splits.count("train") / 4000 - 0.8) < 0.03 and abs(splits.count("test") / 4000 - 0.1) < 0.02
+    assert hashed_split("a red cat") == hashed_split("a red cat")
+
+
+def test_rows_that_do_not_fit_together():
+    check_together([parse(), parse(pair_id="p2")], "here")
+    with pytest.raises(UserError, match=r"here: 1 pair_id occur more than once, such as 'p1' in rows 3, 3"):
+        check_together([parse(), parse()], "here")
+    spanning = [parse(split="train", group="g"), parse(pair_id="p2", split="test", group="g")]
+    with pytest.raises(UserError, match=r"group 'g' is in two splits, train \(row 3\) and test"):
+        check_together(spanning, "here")
+    with pytest.raises(UserError, match="group 'a red cat' is in two splits"):
+        check_together([parse(split="train"), parse(pair_id="p2", split="test")], "here")

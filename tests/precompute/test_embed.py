@@ -1,0 +1,211 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from random_clip import write_pairs
+
+from precompute.embed import main
+from tipai_jax.errors import UserError
+from tipai_jax.store import open_store, verify
+
+COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/embed.py")]
+
+
+def test_help_answers_at_once():
+    times = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
+        times.append(time.perf_counter() - began)
+    assert "--allow-rejects" in done.stdout
+    assert min(times) < 0.5
+
+
+def test_from_folder_to_store(embed, pairs, tmp_path):
+    printed = embed(pairs, tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    assert verify(tmp_path / "s").digest in printed
+    assert store.manifest.counts == {"pairs": 12, "prompts": 12, "images": 12, "rejects": 0, "prompts_in_chunks": 0, "prompts_with_unknown_words": 0}
+    assert store.manifest.splits == {"train": 4, "validation": 4, "test": 4}
+    assert store.manifest.encoder.patches == "dense" and not store.manifest.small_world_only
+    assert store.image.shape == (12, 24) and store.patches.shape == (12, 49, 24) and store.text.shape == (12, 24)
+    assert store.prompts.prompt[store.pairs.prompt[3]] == json.loads((pairs / "pairs.jsonl").read_text().splitlines()[3])["prompt"]
+    assert store.images.path[store.pairs.chosen[3]] == "images/0001b.png"
+    assert store.image_path(0) == (pairs / "images/0000a.png").resolve()
+    assert str(tmp_path) not in (tmp_path / "s/manifest.json").read_text()
+    assert "nothing to do" in embed(pairs, tmp_path / "s")
+
+
+def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
+    embed(pairs, tmp_path / "one")
+    assert "2 of 4 shards are there" in embed(pairs, tmp_path / "two", "--worker", "2/2")
+    embed(pairs, tmp_path / "two", "--worker", "1/2")
+    assert open_store(tmp_path / "one").manifest.digest == open_store(tmp_path / "two").manifest.digest
+
+
+def test_kill_in_the_middle_and_run_again(clip, tmp_path, capsys):
+    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left alone."""
+    data = write_pairs(tmp_path / "d", pairs=160)
+    options = ["--data", str(data), "--encoder", str(clip), "--device", "cpu", "--batch-size", "2", "--images-per-shard", "8", "--threads", "1"]
+    killed, alone = tmp_path / "killed", tmp_path / "alone"
+    process = subprocess.Popen([*COMMAND, *options, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while len(list((killed / "commit").glob("images-*"))) < 3 and time.monotonic() < deadline:
+        assert process.poll() is None, "it was over before it could be killed"
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    there = len(list((killed / "commit").glob("images-*")))
+    assert 3 <= there < 20 and not (killed / "manifest.json").exists()
+    # as if the kill had hit between the files of a shard and its sidecar, and inside a file
+    (killed / f"images/{there:05d}.safetensors").write_bytes(b"half a shard")
+    (killed / "images/.00019.parquet.part-1").write_bytes(b"half a file")
+    with pytest.raises(UserError, match="run the same embed command again to finish it"):
+        open_store(killed)
+    assert main([*options, "--out", str(killed)]) == 0
+    assert "going on: " in capsys.readouterr().out
+    assert main([*options, "--out", str(alone)]) == 0
+    assert verify(killed).digest == verify(alone).digest
+    assert not list(killed.glob("images/.*"))
+
+
+def test_a_bit_that_flipped_meanwhile_is_mended(embed, pairs, tmp_path):
+    embed(pairs, tmp_path / "s")
+    digest = open_store(tmp_path / "s").manifest.digest
+    (tmp_path / "s/manifest.json").unlink()
+    block = tmp_path / "s/images/00001.safetensors"
+    data = bytearray(block.read_bytes())
+    data[-9] ^= 1
+    block.write_bytes(data)
+    assert "going on: 3 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
+    assert verify(tmp_path / "s").digest == digest
+
+
+def test_another_encoder_or_other_data_are_refused(embed, pairs, tmp_path):
+    embed(pairs, tmp_path / "s")
+    with pytest.raises(UserError, match=r"a store of something else is there .*encoder\.patches: 'dense', 'raw'"):
+        embed(pairs, tmp_path / "s", "--patches", "raw")
+    with pytest.raises(UserError, match=r"data\.sha256: "):
+        embed(write_pairs(tmp_path / "other", pairs=12, seed=1), tmp_path / "s")
+    with pytest.raises(UserError, match="micro_batch: 4, 8"):
+        embed(pairs, tmp_path / "s", "--batch-size", "8")
+    assert verify(tmp_path / "s")
+
+
+def test_what_the_first_run_chose_is_kept(clip, embed, pairs, tmp_path):
+    embed(pairs, tmp_path / "s")
+    assert main(["--data", str(pairs), "--encoder", str(clip), "--out", str(tmp_path / "s")]) == 0
+
+
+def test_an_image_changed_since_is_refused(embed, tmp_path):
+    data = write_pairs(tmp_path / "d", pairs=12)
+    embed(data, tmp_path / "s")
+    (data / "images/0000a.png").write_bytes((data / "images/0001a.png").read_bytes())
+    with pytest.raises(UserError, match="images have changed since"):
+        embed(data, tmp_path / "s")
+
+
+def spoiled(folder: Path) -> Path:
+    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an image."""
+    rows = [
+        {"rejected_image": "images/none.png"},
+        {"chosen_score": float("nan")},
+        {"unfaithful_patches": [{"bbox": [0, 0, 999, 5], "category": "text"}]},
+        {"unfaithful_patches": [{"bbox": [0, 0, 5, 5], "category": "colour"}]},
+        {"chosen_image": "../d/../../x.png"},
+    ]
+    write_pairs(folder, pairs=200, rows=rows)
+    half = folder / "images/0099a.png"
+    half.write_bytes(half.read_bytes()[:-70])  # in rows 199 and 200
+    return folder
+
+
+def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
+    data = spoiled(tmp_path / "d")
+    with pytest.raises(UserError, match=r"4 of 200 rows cannot be used, at most 1\.00% .*missing_image 1.*--allow-rejects 0\.02"):
+        embed(data, tmp_path / "s")
+    assert not (tmp_path / "s/commit").exists()  # nothing was embedded in vain
+    with pytest.raises(UserError, match=r"7 of 200 rows cannot be used, at most 2\.00%.*damaged_image 2"):
+        embed(data, tmp_path / "s", "--allow-rejects", "0.02")
+    began = embed(data, tmp_path / "s", "--allow-rejects", "0.04")
+    assert "0 to do" in began and "left out  7 rows" in began
+    store = open_store(tmp_path / "s")
+    assert store.manifest.rejects == 7 and len(store.pairs) == 193
+    assert dict(zip(store.rejects.row.tolist(), store.rejects.reason.tolist())) == {
+        1: "missing_image", 2: "bad_score", 3: "box_outside", 4: "unknown_category", 5: "path_outside", 199: "damaged_image", 200: "damaged_image",
+    }  # fmt: skip
+    assert "images/0099a.png" not in store.images.path.tolist()
+
+
+def test_one_line_and_exit_code_two(tmp_path):
+    done = subprocess.run([*COMMAND, "--data", str(tmp_path / "none")], capture_output=True, text=True)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_dry_run_writes_nothing(embed, pairs, tmp_path):
+    printed = embed(pairs, tmp_path / "s", "--dry-run")
+    assert "to encode 12 images, 12 prompts" in printed and "MB free" in printed and "images/s" in printed
+    assert not (tmp_path / "s").exists()
+
+
+def test_too_full_a_disk_is_said_before_the_work(embed, pairs, tmp_path, monkeypatch):
+    import shutil
+
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
+    with pytest.raises(UserError, match="GB are free"):
+        embed(pairs, tmp_path / "s")
+
+
+def test_long_prompts_and_unknown_words_are_reported(embed, tmp_path):
+    data = write_pairs(tmp_path / "d", pairs=4, rows=[{"prompt": "a red cat left of the blue dog a sign says stop"}, {"prompt": "a zebra"}])
+    printed = embed(data, tmp_path / "s")
+    assert "1 prompts are longer than the encoder reads" in printed and "1 prompts hold words" in printed
+    store = open_store(tmp_path / "s")
+    assert store.prompts.truncated.tolist() == [True, False, False, False]
+    np.testing.assert_allclose(np.linalg.norm(store.text.whole().astype(np.float32), axis=1), 1, atol=2e-3)
+
+
+def test_without_arguments_the_scenes_are_drawn_and_embedded(monkeypatch, tmp_path, clip, capsys):
+    import shutil
+
+    from precompute import scenes
+    from precompute.encoders import folder
+
+    asked = {}
+
+    def draw(out, *, pairs, seed):
+        asked.update(out=out, pairs=pairs, seed=seed)
+        write_pairs(out, pairs=4)
+        (out / "world.json").write_text('{"small_world_only": true}')
+
+    shutil.copytree(clip, tmp_path / "tiny")
+    config = tmp_path / "tiny/config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"tipai_small_world_only": True, "tipai_patches": "raw"}))
+    monkeypatch.setattr(scenes, "draw", draw)
+    monkeypatch.setattr(folder, "TINY_FOLDER", tmp_path / "tiny")
+    monkeypatch.chdir(tmp_path)
+    assert main([]) == 0
+    assert asked == {"out": Path("data/scenes"), "pairs": 20000, "seed": 0}
+    assert "small world only" in capsys.readouterr().out
+    store = open_store(tmp_path / "store/scenes")
+    assert store.manifest.small_world_only and store.manifest.encoder.name == "tiny" and store.manifest.encoder.patches == "raw"
+    assert main([]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_photographs_default_to_the_large_encoder(monkeypatch, pairs, tmp_path):
+    from precompute.encoders import folder
+
+    asked = []
+    monkeypatch.setattr(folder, "find_encoder", lambda name: asked.append(name) or (_ for _ in ()).throw(UserError("enough")))
+    with pytest.raises(UserError, match="enough"):
+        main(["--data", str(pairs), "--out", str(tmp_path / "s")])
+    assert asked == ["openai/clip-vit-large-patch14"]
