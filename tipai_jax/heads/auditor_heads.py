@@ -4,6 +4,7 @@ Owns the composition and its output. Takes plain values, knows no config, no los
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, assert_never
 
 import jax
@@ -49,7 +50,7 @@ class AuditorHeads(nnx.Module):
         d: width of the embeddings.
         k: patches of an image.
         hidden: width of the hidden layers.
-        dropout: share of hidden units dropped while training.
+        dropout: share of hidden units dropped while training, in the trunk and in every head.
         global_sees, patch_sees, reason_sees: what each head sees; those with attention must be equal.
         saliency: "interpolate" (risk = 1 - score) or "decoder" (small and trainable).
         attention_width: width of the evidence tokens.
@@ -81,7 +82,8 @@ class AuditorHeads(nnx.Module):
         self.patch_head = PatchHead(d, sees=patch_sees, **shared)
         self.reason_head = ReasonHead(d, sees=reason_sees, **shared)
         trunk_sees = wanted.pop() if wanted else None
-        self.evidence = Evidence(d, k=k, width=attention_width, sees=trunk_sees, rngs=rngs) if trunk_sees else None
+        build = partial(Evidence, d, k=k, width=attention_width, dropout=dropout, rngs=rngs)
+        self.evidence = build(sees=trunk_sees) if trunk_sees else None
         match saliency:
             case "interpolate":
                 self.saliency_head = InterpolateSaliency()
@@ -107,7 +109,7 @@ class AuditorHeads(nnx.Module):
             rngs: source of the dropout masks (stream "dropout"); needed only with dropout > 0 and after `.train()`.
         """
         text, image, patches = text.astype(jnp.float32), image.astype(jnp.float32), patches.astype(jnp.float32)
-        tokens = None if self.evidence is None else self.evidence(text, image, patches)
+        tokens = None if self.evidence is None else self.evidence(text, image, patches, rngs=rngs)
         patch_logit = self.patch_head(text, image, patches, evidence=tokens, rngs=rngs)
         return AuditorOutput(
             global_logit=self.global_head(text, image, patches, evidence=tokens, rngs=rngs),

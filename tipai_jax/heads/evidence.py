@@ -55,10 +55,11 @@ class Evidence(nnx.Module):
         width: width of the tokens, a multiple of `heads`.
         heads: attention heads.
         sees: what a token holds.
+        dropout: share of the hidden units dropped while training, the same ones in all patches of an image.
         rngs: source of the initial values.
     """
 
-    def __init__(self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, sees: Sees, rngs: nnx.Rngs) -> None:
+    def __init__(self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, sees: Sees, dropout: float = 0.0, rngs: nnx.Rngs) -> None:
         if width % heads:
             raise UserError(f"attention width {width} must be a multiple of its {heads} heads")
         self.heads = heads
@@ -73,6 +74,7 @@ class Evidence(nnx.Module):
         self.mlp_in = nnx.Linear(width, width, rngs=rngs)
         self.mlp_out = nnx.Linear(width, width, rngs=rngs)
         self.norm_out = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
+        self.dropout = nnx.Dropout(dropout, broadcast_dims=(2,))
 
     def attend(self, tokens: Float[Array, "b n k w"]) -> Float[Array, "b n k w"]:
         """Multi-head self-attention across k, softmax(q.k / sqrt(width/heads) + offset bias)."""
@@ -86,15 +88,21 @@ class Evidence(nnx.Module):
         return self.out(mixed.reshape(b, n, k, w))
 
     def __call__(
-        self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"]
+        self,
+        text: Float[Array, "b d"],
+        image: Float[Array, "b n d"],
+        patches: Float[Array, "b n k d"],
+        *,
+        rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n k width"]:
-        """The tokens of every image."""
+        """The tokens of every image; `rngs` is needed only while dropout is at work."""
         hidden = self.joint(text, image, patches)
         if self.position is not None:
             hidden = hidden + self.position[...]
-        tokens = jax.nn.relu(hidden)
+        tokens = self.dropout(jax.nn.relu(hidden), rngs=rngs)
         tokens = tokens + self.attend(self.norm_attention(tokens))
-        tokens = tokens + self.mlp_out(jax.nn.relu(self.mlp_in(self.norm_mlp(tokens))))
+        inner = jax.nn.relu(self.mlp_in(self.norm_mlp(tokens)))
+        tokens = tokens + self.mlp_out(self.dropout(inner, rngs=rngs))
         return self.norm_out(tokens)
 
 

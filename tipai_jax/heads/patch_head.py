@@ -24,7 +24,8 @@ class PatchHead(nnx.Module):
         d: width of the embeddings.
         hidden: width of the hidden layer.
         sees: what the head sees.
-        dropout: share of the hidden units dropped while training; needs `rngs` in the call then.
+        dropout: share of the hidden units dropped while training, the same ones in all patches of an image (49 times
+            fewer random numbers); needs `rngs` in the call then.
         k: patches of an image.
         width: width of the evidence tokens.
         shares_evidence: the tokens are handed in at the call (`evidence=`), so the head builds no trunk of its own.
@@ -45,12 +46,12 @@ class PatchHead(nnx.Module):
     ) -> None:
         own_trunk = sees.attention and not shares_evidence
         plain = not sees.attention
-        self.evidence = Evidence(d, k=k, width=width, sees=sees, rngs=rngs) if own_trunk else None
+        self.evidence = Evidence(d, k=k, width=width, sees=sees, dropout=dropout, rngs=rngs) if own_trunk else None
         self.from_evidence = nnx.Linear(width, hidden, rngs=rngs) if sees.attention else None
         blocks = patch_blocks(sees)
         self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=sees.scale_inputs, rngs=rngs) if plain else None
         self.position = nnx.Param(jnp.zeros((k, hidden))) if plain and sees.position else None
-        self.dropout = nnx.Dropout(dropout)
+        self.dropout = nnx.Dropout(dropout, broadcast_dims=(2,))
         self.score = nnx.Linear(hidden, 1, rngs=rngs)
 
     def __call__(
@@ -67,7 +68,7 @@ class PatchHead(nnx.Module):
         if self.from_evidence is not None:
             if evidence is None:
                 assert self.evidence is not None, "a head that shares its evidence must be given it"
-                evidence = self.evidence(text, image, patches)
+                evidence = self.evidence(text, image, patches, rngs=rngs)
             hidden = self.from_evidence(evidence)
         else:
             assert self.joint is not None

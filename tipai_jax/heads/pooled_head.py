@@ -52,7 +52,7 @@ class PooledHead(nnx.Module):
         blocks = tuple(block for block, on in wanted.items() if on)
         self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=sees.scale_inputs, rngs=rngs)
         own_trunk = sees.attention and not shares_evidence
-        self.evidence = Evidence(d, k=k, width=width, sees=sees, rngs=rngs) if own_trunk else None
+        self.evidence = Evidence(d, k=k, width=width, sees=sees, dropout=dropout, rngs=rngs) if own_trunk else None
         self.pool = EvidencePool(d, width=width, sees=sees, rngs=rngs) if sees.attention else None
         self.from_evidence = None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
@@ -73,7 +73,7 @@ class PooledHead(nnx.Module):
         if self.pool is not None and self.from_evidence is not None:
             if evidence is None:
                 assert self.evidence is not None, "a head that shares its evidence must be given it"
-                evidence = self.evidence(text, image, patches.astype(jnp.float32))
+                evidence = self.evidence(text, image, patches.astype(jnp.float32), rngs=rngs)
             hidden = hidden + self.from_evidence(self.pool(text, evidence))
         scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
         return jnp.broadcast_to(scores, (*image.shape[:2], scores.shape[-1]))

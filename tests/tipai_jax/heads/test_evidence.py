@@ -11,7 +11,7 @@ from tipai_jax.heads import Evidence, EvidencePool, Sees
 from tipai_jax.heads.evidence import grid_offsets
 
 
-@pytest.mark.parametrize("sees", [Sees(attention=True), Sees(attention=True, text=False), EVERYTHING])
+@pytest.mark.parametrize("sees", [Sees(attention=True), EVERYTHING])
 def test_trunk_agrees_with_the_twin(sees):
     trunk = shaken(Evidence(D, k=K, width=WIDTH, heads=HEADS, sees=sees, rngs=nnx.Rngs(1)))
     assert_module_parity(trunk, evidence_twin(sees), embeddings(k=K))
@@ -45,3 +45,16 @@ def test_impossible_shapes_are_refused():
         Evidence(D, k=10, sees=Sees(attention=True, position=True), rngs=nnx.Rngs(0))
     with pytest.raises(UserError, match="multiple"):
         Evidence(D, width=30, heads=4, sees=Sees(attention=True), rngs=nnx.Rngs(0))
+
+
+def test_dropout_is_shared_by_the_patches_of_an_image_and_repeats_with_its_key():
+    trunk = Evidence(D, k=K, width=WIDTH, sees=Sees(attention=True), dropout=0.5, rngs=nnx.Rngs(0))
+    inputs = [jnp.asarray(x) for x in embeddings(k=K)]
+    first, again, other = (trunk(*inputs, rngs=nnx.Rngs(dropout=seed)) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, other)
+    same = [jnp.broadcast_to(x[:, :, :1], x.shape) if x.ndim == 4 else x for x in inputs]
+    tokens = trunk(*same, rngs=nnx.Rngs(dropout=1))
+    np.testing.assert_allclose(tokens, jnp.broadcast_to(tokens[:, :, :1], tokens.shape), atol=1e-5)
+    trunk.eval()
+    np.testing.assert_array_equal(trunk(*inputs), Evidence(D, k=K, width=WIDTH, sees=Sees(attention=True), rngs=nnx.Rngs(0))(*inputs))

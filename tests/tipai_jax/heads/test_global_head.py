@@ -14,8 +14,7 @@ SEES = [
     Sees(text=False),
     Sees(products=True),
     Sees(products=True, scale_inputs=True),
-    Sees(attention=True),
-    Sees(text=False, attention=True, position=True),
+    Sees(text=False, attention=True),
     EVERYTHING,
 ]
 

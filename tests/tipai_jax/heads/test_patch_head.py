@@ -14,9 +14,7 @@ SEES = [
     Sees(text=False),
     Sees(products=True),
     Sees(global_image=True),
-    Sees(products=True, global_image=True, position=True),
     Sees(products=True, global_image=True, position=True, scale_inputs=True),
-    Sees(attention=True),
     EVERYTHING,
 ]
 
