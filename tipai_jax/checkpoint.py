@@ -141,6 +141,8 @@ class Checkpoints:
             if seal.step not in keep:
                 (self.folder / f"{seal.step:08d}.json").unlink()
                 shutil.rmtree(self.folder / f"{seal.step:08d}", ignore_errors=True)
+        for left in self.folder.glob("*orbax-checkpoint-tmp*"):  # what a killed save left behind
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _read_seal(path: Path) -> Seal:

@@ -43,7 +43,7 @@ def _require(fine: bool, name: str, value: Any, allowed: str) -> None:
 def _number(value: Any, *, high: float = math.inf, open_low: bool = False) -> bool:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return False
-    return (0 < value if open_low else 0 <= value) and value <= high
+    return (value > 0 if open_low else value >= 0) and value <= high
 
 
 def _whole(value: Any, low: int) -> bool:

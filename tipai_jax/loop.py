@@ -112,7 +112,7 @@ def _loop(run: Setup, checkpoints: Checkpoints, last: Seal | None, stop: Interru
                 if run.stops_at(step) and not measured:
                     figures = run.validate(state.params, stop)
                 if figures is not None:
-                    _check_finite({f"validation {name}": np.asarray([value]) for name, value in figures.items()}, step, run)
+                    _check_finite({name: np.asarray([value]) for name, value in figures.items()}, step, run, where="validation ")
                     log.validation(step, figures)
                 if step and (figures is not None or not saved):
                     log.flush()
@@ -155,21 +155,20 @@ def _settle(sent: _Sent | None, run: Setup, log: RunLog) -> None:
     log.steps(sent.first, record, lr=run.lr[steps.start : steps.stop], pairs=np.array([run.order.size(step) for step in steps]))
 
 
-def _check_finite(record: dict[str, np.ndarray], first: int, run: Setup) -> None:
-    """Stop at the first step, and in it at the first term, that is not a finite number.
-
-    The terms come before their sum, and the sum before the norms: that is the order in which a NaN spreads.
-    """
-    names = sorted(record, key=lambda name: (name in NORMS, name == "loss"))
-    finite = np.stack([np.isfinite(record[name]) for name in names], axis=1)
+def _check_finite(record: dict[str, np.ndarray], first: int, run: Setup, *, where: str = "") -> None:
+    """Stop at the first step that is not finite, naming what it began with: terms, else their sum, else gradient or update."""
+    finite = np.stack([np.isfinite(values) for values in record.values()]).all(axis=0)
     if finite.all():
         return
-    step, term = (int(each) for each in np.argwhere(~finite)[0])
-    name = names[term]
-    what = "gradient" if name == "grad_norm" else name
+    at = int(np.argmin(finite))
+    bad = {name: values[at] for name, values in record.items() if not np.isfinite(values[at])}
+    terms = [name for name in run.task.terms if name in bad] or [name for name in ("loss", *NORMS) if name in bad][:1]
+    terms = terms or list(bad)[:1]
+    what = " and ".join(name.replace("grad_norm", "gradient") for name in terms)
     raise UserError(
-        f"{run.workdir}: training stopped: at step {first + step} the {what} is {record[name][step]}, not a finite number; nothing of it was "
-        f"saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in {run.config.store}"
+        f"{run.workdir}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite number; "
+        "nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in "
+        f"{run.config.store}"
     )
 
 

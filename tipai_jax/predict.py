@@ -106,9 +106,9 @@ def predict(model: AuditorHeads, store: Store, pairs: PairTable, *, batch_size: 
         pending.append(_judge(graph, nnx.to_pure_dict(params), *inputs))  # not waited for: the next is gathered meanwhile
     k = store.manifest.encoder.k
     shapes = {"global_logit": (2,), "patch_logit": (2, k), "risk": (2, k), "reason_logit": (2, 5)}
-    done = jax.device_get(pending)
+    done = [jax.device_get({name: getattr(each, name) for name in shapes}) for each in pending]
     return {
-        name: np.concatenate([np.zeros((0, *shape), np.float32), *(getattr(each, name) for each in done)])[:n]
+        name: np.concatenate([np.zeros((0, *shape), np.float32), *(each[name] for each in done)])[:n]
         for name, shape in shapes.items()
     }
 

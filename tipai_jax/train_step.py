@@ -89,13 +89,11 @@ def make_steps(
 
     def train(state: TrainState, columns: Any, elements: Any, live: Bool[Array, " s"]) -> tuple[TrainState, Record]:
         traces["train"] += 1
+        idle = {name: jnp.zeros(()) for name in ("loss", *task.terms, *NORMS)}
 
         def one(state: TrainState, each: tuple[Any, Array]) -> tuple[TrainState, Record]:
             element, alive = each
-            batch = source.batch(columns, element)
-            _, like = jax.eval_shape(update, state, batch)
-            idle = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), like)
-            return jax.lax.cond(alive, update, lambda state, batch: (state, idle), state, batch)
+            return jax.lax.cond(alive, update, lambda state, batch: (state, idle), state, source.batch(columns, element))
 
         return jax.lax.scan(one, state, (elements, live))
 

@@ -14,7 +14,15 @@ def parse(*arguments):
 
 def test_overrides_on_top_of_a_config_file():
     config = parse(
-        "--config=base.py", "--optim.peak-lr=3e-4", "--workdir", "w", "--data.batch_size", "8", "--log.progress", "False", "--optim.clip-norm=2"
+        "--config=base.py",
+        "--optim.peak-lr=3e-4",
+        "--workdir",
+        "w",
+        "--data.batch_size",
+        "8",
+        "--log.progress",
+        "False",
+        "--optim.clip-norm=2",
     )
     assert (config.optim.peak_lr, config.workdir, config.data.batch_size, config.log.progress) == (3e-4, "w", 8, False)
     assert config.optim.clip_norm == 2.0 and config.optim.weight_decay == load_config("base").optim.weight_decay
@@ -71,7 +79,9 @@ def test_a_file_that_is_no_config_is_named(tmp_path, text, says):
 
 def test_help_answers_at_once_without_jax():
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-X", "importtime", "-m", "tipai_jax.train", "--help"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "tipai_jax.train", "--help"], capture_output=True, text=True, check=True
+    )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "--optim.peak-lr FLOAT (0.0001)\n        Learning rate at the end of the warm-up." in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}

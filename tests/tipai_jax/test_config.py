@@ -43,7 +43,7 @@ def as_users_run_it(monkeypatch):
 
 
 def test_a_choice_that_does_not_exist(as_users_run_it):
-    with pytest.raises(UserError, match="data.placement is 'disk'; allowed is 'auto' or 'resident' or 'streaming'"):
+    with pytest.raises(UserError, match=r"data.placement is 'disk'; allowed is 'auto' or 'resident' or 'streaming'"):
         DataConfig(placement="disk")
 
 

@@ -50,5 +50,5 @@ def test_every_parameter_of_the_richest_heads_has_a_rule():
 
 
 def test_a_parameter_without_a_rule_is_a_defect():
-    with pytest.raises(AssertionError, match="say in optim.py whether 'gain' decays"):
+    with pytest.raises(AssertionError, match=r"say in optim.py whether 'gain' decays"):
         decay_mask({"layer": {"gain": jnp.ones(1)}})

@@ -8,7 +8,14 @@ from tipai_jax.run_log import RunLog
 
 
 def open_log(folder, *, step=0, window=None, **config):
-    return RunLog(folder, config=LogConfig(**{"every_steps": 4, "progress": False, **config}), step=step, total_steps=10, steps_per_epoch=5, window=window)
+    return RunLog(
+        folder,
+        config=LogConfig(**{"every_steps": 4, "progress": False, **config}),
+        step=step,
+        total_steps=10,
+        steps_per_epoch=5,
+        window=window,
+    )
 
 
 def feed(log, first, count):

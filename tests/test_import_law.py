@@ -1,0 +1,83 @@
+"""The import law: which room may import what. Each room is imported whole in a process where the rest does not exist."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+JAX = ("jax", "jaxlib", "flax", "optax", "orbax", "grain")
+TORCH = ("torch", "transformers", "diffusers")
+ABOVE = ("train_step", "train", "loop", "run_setup", "predict", "checkpoint", "evaluate", "cli")
+
+PROGRAM = """
+import importlib, sys
+room, blocked = sys.argv[1], tuple(sys.argv[2:])
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if any(name == each or name.startswith(each + ".") for each in blocked):
+            raise ImportError(f"the import law: {room} must not import {name}")
+
+sys.meta_path.insert(0, Blocker())
+for name in sys.stdin.read().split():
+    importlib.import_module(name)
+"""
+
+
+def modules(room: str) -> list[str]:
+    """The modules of a room: a package with all below it, or a single file."""
+    base = ROOT / room.replace(".", "/")
+    paths = sorted(base.rglob("*.py")) if base.is_dir() else [base.with_suffix(".py")]
+    names = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in paths]
+    return [name.removesuffix(".__init__") for name in names if not name.endswith("__main__")]
+
+
+def tipai(*rooms: str) -> tuple[str, ...]:
+    return tuple(f"tipai_jax.{room}" for room in rooms)
+
+
+LAW = {
+    "tipai_jax.errors": (*JAX, *TORCH, "numpy", "precompute"),
+    "tipai_jax.config": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
+    "tipai_jax.cli": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks")),
+    "tipai_jax.store": (
+        *JAX,
+        *TORCH,
+        "PIL",
+        "precompute",
+        *tipai("config", "data", "heads", "losses", "metrics", "tasks", "render", *ABOVE),
+    ),
+    "tipai_jax.render": (*JAX, *TORCH, "pyarrow", "precompute", *tipai("config", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
+    "tipai_jax.heads": (*TORCH, "precompute", *tipai("config", "store", "data", "tasks", "metrics", *ABOVE)),
+    "tipai_jax.metrics": (*TORCH, "precompute", *tipai("config", "store", "data", "heads", "tasks", *ABOVE)),
+    "tipai_jax.losses": (*TORCH, "precompute", *tipai("config", "store", "data", "tasks", *ABOVE)),
+    "tipai_jax.data": (*TORCH, "precompute", *tipai("heads", "losses", "metrics", "tasks", *ABOVE)),
+    "tipai_jax.tasks": (*TORCH, "precompute", *tipai(*ABOVE)),
+    "tipai_jax": (*TORCH, "precompute"),
+    "precompute": (*JAX, *tipai("config", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
+}
+
+
+def import_all(room: str, blocked: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    names = "\n".join(modules(room))
+    return subprocess.run([sys.executable, "-c", PROGRAM, room, *blocked], input=names, cwd=ROOT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("room", LAW)
+def test_a_room_imports_nothing_it_must_not(room):
+    done = import_all(room, LAW[room])
+    assert done.returncode == 0, done.stderr.splitlines()[-1]
+
+
+def test_the_blocker_blocks():
+    done = import_all("tipai_jax.heads", ("flax",))
+    assert done.returncode == 1 and "the import law: tipai_jax.heads must not import flax" in done.stderr
+
+
+def test_the_package_itself_costs_nothing():
+    blocked = ("numpy", "pyarrow", "PIL", "tyro", *JAX, *TORCH)
+    program = PROGRAM.replace("sys.stdin.read().split()", "['tipai_jax']")
+    done = subprocess.run([sys.executable, "-c", program, "tipai_jax", *blocked], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,243 @@
+"""The loop as a user meets it: resume, signals, refusals, NaN. Small runs of 15 steps, three epochs of five."""
+
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from loop_world import log_lines, small_config, small_store
+from synthetic_store import write_store
+
+from tipai_jax import checkpoint, loop, run_setup
+from tipai_jax.checkpoint import Checkpoints
+from tipai_jax.errors import UserError
+from tipai_jax.predict import load_run, predict
+from tipai_jax.store import open_store
+from tipai_jax.train import fit
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing interrupted."""
+    config = small_config(tmp_path_factory.mktemp("runs") / "whole")
+    return config, fit(config)
+
+
+def parameters(workdir, which="last"):
+    return nnx.to_pure_dict(nnx.state(load_run(workdir, which).model, nnx.Param))
+
+
+def assert_same_run(here, there):
+    """Bit for bit: parameters, and every line of the log but for the clock."""
+    for mine, theirs in zip(jax.tree.leaves(parameters(here)), jax.tree.leaves(parameters(there)), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert log_lines(Path(here)) == log_lines(Path(there))
+
+
+def test_a_run_leaves_what_it_promises(whole):
+    config, result = whole
+    workdir = Path(config.workdir)
+    assert (result.status, result.step, result.total_steps, result.exit_code) == ("finished", 15, 15, 0)
+    lines = log_lines(workdir)
+    assert [(line["step"], "validation" in line) for line in lines] == [
+        (0, True), (4, False), (5, True), (8, False), (10, True), (12, False), (15, False), (15, True),
+    ]  # fmt: skip
+    assert set(lines[1]) == {
+        "step", "epoch", "loss", "pair", "patch", "faithfulness", "saliency", "reason", "grad_norm", "update_norm", "param_norm", "lr",
+    }  # fmt: skip
+    scores = {line["step"]: line["validation"]["global_pair_auc"] for line in lines if "validation" in line and line["step"]}
+    assert result.best_score == max(scores.values()) and scores[result.best_step] == result.best_score
+    assert lines[-1]["validation"]["loss"] < lines[0]["validation"]["loss"]
+    assert json.loads((workdir / "config.json").read_text())["store"]["digest"] == small_store().manifest.digest
+
+
+def test_a_finished_run_says_so_and_repeats_nothing(whole, capsys, monkeypatch):
+    config, _ = whole
+    before = {path: path.stat().st_mtime_ns for path in Path(config.workdir).rglob("*") if path.name != ".lock"}
+    monkeypatch.setattr(loop, "_loop", None)
+    result = fit(config)
+    assert (result.status, result.exit_code, result.step) == ("already finished", 0, 15)
+    assert "finished, 15 steps are done" in capsys.readouterr().out
+    assert before == {path: path.stat().st_mtime_ns for path in Path(config.workdir).rglob("*") if path.name != ".lock"}
+
+
+@pytest.mark.parametrize("chunks", [2, 4, 6])
+def test_interrupted_and_resumed_is_uninterrupted(whole, tmp_path, monkeypatch, chunks):
+    """A signal after some chunks: in the middle of an epoch, at its last chunk, in the second epoch."""
+    config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
+    settle, seen = loop._settle, []
+
+    def stop_after(sent, run, log):
+        seen.append(sent)
+        if len(seen) == chunks:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return settle(sent, run, log)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "_settle", stop_after)
+        first = fit(config)
+    assert (first.status, first.exit_code) == ("interrupted", 143) and 0 < first.step < 15
+    assert fit(config).status == "finished"
+    assert_same_run(config.workdir, whole[0].workdir)
+
+
+def test_killed_after_a_checkpoint_goes_on_from_it(whole, tmp_path, monkeypatch):
+    """What a kill -9 leaves: log lines beyond the last checkpoint, and a checkpoint without a seal."""
+    config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
+    seal = checkpoint._write_durably
+
+    def killed(path, text):
+        if path.name == "00000010.json":
+            raise KeyboardInterrupt
+        seal(path, text)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "_write_durably", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(config)
+    assert log_lines(tmp_path / "run")[-1]["step"] == 10 and Checkpoints(tmp_path / "run").last().step == 5
+    assert fit(config).status == "finished"
+    assert_same_run(config.workdir, whole[0].workdir)
+
+
+def test_a_signal_during_validation_loses_nothing(whole, tmp_path, monkeypatch):
+    config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
+    validate, calls = loop.Setup.validate, []
+
+    def interrupted(self, params, stop):
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return validate(self, params, stop)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.Setup, "validate", interrupted)
+        first = fit(config)
+    assert (first.step, first.exit_code) == (5, 130)
+    assert Checkpoints(tmp_path / "run").last().score is None
+    assert fit(config).status == "finished"
+    assert_same_run(config.workdir, whole[0].workdir)
+
+
+def test_another_config_or_store_is_refused_with_what_differs(whole, tmp_path):
+    config = whole[0]
+    other = dataclasses.replace(config, seed=5, optim=dataclasses.replace(config.optim, peak_lr=1e-5))
+    with pytest.raises(UserError, match=r"holds a run of another config \(seed: 0 -> 5; optim.peak_lr: 0.003 -> 1e-05\)"):
+        fit(other)
+    write_store(tmp_path / "store", seed=9)
+    with pytest.raises(UserError, match="store digest"):
+        fit(dataclasses.replace(config, store=str(tmp_path / "store")))
+    quieter = dataclasses.replace(config, log=dataclasses.replace(config.log, every_steps=3))
+    assert fit(quieter).status == "already finished"
+
+
+def test_a_flipped_bit_stops_the_resume_and_names_the_file(whole, tmp_path):
+    shutil.copytree(whole[0].workdir, tmp_path / "run")
+    path = max((tmp_path / "run" / "checkpoints" / "00000015" / "params").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match="sha256 differs") as caught:
+        load_run(tmp_path / "run", "last")
+    assert path.name in str(caught.value)
+
+
+@pytest.mark.parametrize(("column", "term"), [("image", "pair and reason"), ("patches", "patch and faithfulness and saliency")])
+def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypatch, column, term):
+    """A bad embedding that the second epoch meets: the checkpoint of the first is kept, nothing later is written."""
+    host_columns = run_setup.host_columns
+    config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
+    order = loop.Setup(config, small_store()).order
+    early = {int(row) for step in range(5) for row in order.batch(step)[0]}
+    step, bad = next((step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4)
+
+    class Poisoned:
+        def __init__(self, rows, picture):
+            self.rows, self.picture, self.shape = rows, picture, rows.shape
+
+        def take(self, rows):
+            taken = self.rows.take(rows)
+            taken[rows == self.picture] = np.nan
+            return taken
+
+    def poisoned(store, pairs):
+        columns = host_columns(store, pairs)
+        if len(pairs) != 150:
+            return columns
+        return dataclasses.replace(columns, **{column: Poisoned(getattr(columns, column), pairs.rejected[bad])})
+
+    monkeypatch.setattr(run_setup, "host_columns", poisoned)
+    with pytest.raises(UserError, match=rf"at step {step + 1} {term} is nan, not a finite number"):
+        fit(config)
+    assert [seal.step for seal in Checkpoints(tmp_path / "run").seals()] == [5]
+    assert log_lines(tmp_path / "run")[-1]["step"] <= step
+
+
+def test_two_processes_cannot_write_one_run(whole):
+    with loop._alone_in(Path(whole[0].workdir)), pytest.raises(UserError, match="another process is training here"):
+        fit(whole[0])
+
+
+def test_a_workdir_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot be used as the folder of a run"):
+        fit(small_config(tmp_path / "file" / "run"))
+
+
+def test_predictions_of_the_best_run(whole):
+    run, store = load_run(whole[0].workdir), open_store(small_store().path)
+    pairs = store.pairs.select(store.pairs.split == "validation")
+    found = predict(run.model, store, pairs, batch_size=16)  # 40 = 16 + 16 + 8
+    assert {name: values.shape for name, values in found.items()} == {
+        "global_logit": (40, 2), "patch_logit": (40, 2, 49), "risk": (40, 2, 49), "reason_logit": (40, 2, 5),
+    }  # fmt: skip
+    real = ~pairs.control
+    wins = found["global_logit"][real, 0] > found["global_logit"][real, 1]
+    assert wins.mean() == pytest.approx(run.score, abs=1e-6)
+    np.testing.assert_allclose(found["risk"], 1 / (1 + np.exp(found["patch_logit"])), rtol=1e-4)
+    none = predict(run.model, store, pairs.select(np.zeros(0, int)))
+    assert none["patch_logit"].shape == (0, 2, 49)
+
+
+def test_a_store_of_another_encoder_is_refused(whole, tmp_path):
+    run = load_run(whole[0].workdir)
+    run.check_encoder(small_store())
+    with pytest.raises(UserError, match="embed with that encoder, or train on this store"):
+        run.check_encoder(write_store(tmp_path / "store", train=20, validation=10, test=0, encoder="f" * 64))
+
+
+def test_a_folder_without_a_run(tmp_path):
+    with pytest.raises(UserError, match="no finished checkpoint here; train first"):
+        load_run(tmp_path)
+
+
+@pytest.mark.slow
+def test_the_command_is_stopped_by_sigterm_and_goes_on(whole, tmp_path):
+    config = tmp_path / "mine.py"
+    config.write_text(
+        "import dataclasses\nfrom loop_world import small_config\n"
+        f"def get_config():\n    return dataclasses.replace(small_config({str(tmp_path / 'run')!r}), store={whole[0].store!r})\n"
+    )
+    command = [sys.executable, "-m", "tipai_jax.train", "--config", str(config), "--data.epochs", "40000", "--log.progress=True"]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 300
+    while not list((tmp_path / "run" / "checkpoints").glob("*.json")):
+        assert running.poll() is None, running.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    running.terminate()
+    said = running.communicate(timeout=120)[1]
+    assert running.returncode == 143, said
+    assert "SIGTERM: stopped and saved at step" in said and "Traceback" not in said
+    bad = subprocess.run([*command, "--seed=3"], env=environment, capture_output=True, text=True)
+    assert bad.returncode == 2 and bad.stderr.startswith("error: ") and bad.stderr.count("\n") == 1

@@ -1,0 +1,88 @@
+import jax
+import numpy as np
+import pytest
+from flax import nnx
+from loop_world import dense_plan, run_steps, small_config, small_store
+
+from tipai_jax.optim import make_optimizer
+from tipai_jax.run_setup import Setup
+from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.train_step import make_update, split_heads
+
+GOLDEN = {
+    "loss": [1.9037367, 1.8975134],
+    "grad_norm": [0.29726556, 0.27125949],
+    "update_norm": [0.03135196, 0.06728701],
+    "param_norm": [5.6410847, 5.6351657],
+}
+LEGITIMATE = (
+    "the golden step moved. That is legitimate only if this change means to alter the default heads' initial values, a loss, the order of "
+    "the pairs, the optimiser or the synthetic store: say so in the commit and paste the new numbers. It is not for a refactoring or a speed-up"
+)
+
+
+@pytest.fixture(scope="module")
+def run():
+    return Setup(small_config(), small_store())
+
+
+@pytest.fixture(scope="module")
+def epochs(run):
+    """Two epochs, which is ten steps in six dispatches (2, 2, 1 | 2, 2, 1)."""
+    return run_steps(run, 10)
+
+
+def test_golden_step(epochs):
+    _, figures = epochs
+    for name, (first, third) in GOLDEN.items():
+        np.testing.assert_allclose([figures[name][0], figures[name][2]], [first, third], rtol=2e-4, err_msg=f"{name}: {LEGITIMATE}")
+
+
+def test_chunks_are_the_plain_loop(run, epochs):
+    """Scan and cond and gathering on the device against one jitted step after the other, dropout included."""
+    config = run.config
+    graph = split_heads(build_heads(config.model, d=16, k=49, seed=config.seed))[0]
+    update = jax.jit(make_update(run.task, make_optimizer(config.optim, total_steps=run.total), graph, seed=config.seed, dropout=True))
+    state = run.initial
+    for step in range(10):
+        elements, _ = run.source.load(dense_plan(run, step))
+        state, record = update(state, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements)))
+        for name, values in epochs[1].items():
+            np.testing.assert_allclose(values[step], record[name], rtol=1e-5, atol=1e-7, err_msg=f"{name} at step {step}")
+    assert int(epochs[0].step) == int(state.step) == 10
+    for here, there in zip(jax.tree.leaves(epochs[0].params), jax.tree.leaves(state.params)):
+        np.testing.assert_allclose(here, there, atol=2e-6)
+
+
+def test_traced_once_over_uneven_chunks_and_a_padded_batch(run, epochs):
+    assert run.steps.traces["train"] == 1
+
+
+def test_streaming_is_resident(run, epochs):
+    state, figures = run_steps(Setup(small_config(data={"placement": "streaming"}), small_store()), 10)
+    assert run.source.name == "resident"
+    for name, values in figures.items():
+        np.testing.assert_allclose(values, epochs[1][name], rtol=1e-6, err_msg=name)
+    for here, there in zip(jax.tree.leaves(state.params), jax.tree.leaves(epochs[0].params)):
+        np.testing.assert_allclose(here, there, atol=1e-6)
+
+
+def test_the_state_is_donated(run):
+    state = jax.tree.map(lambda leaf: leaf.copy(), run.initial)
+    run.steps.train(state, run.source.columns, *run.source.load(run.plan(0)))
+    assert state.params["patch_head"]["score"]["kernel"].is_deleted()
+    assert not run.initial.params["patch_head"]["score"]["kernel"].is_deleted()
+
+
+def test_the_reason_head_of_the_plan_shares_nothing(run):
+    """So the plan's losses are the plan's, whatever weight the reason head has."""
+    params, heads = run.initial.params, build_heads(run.config.model, d=16, k=49, seed=0)
+    assert set(params) == {"global_head", "patch_head", "reason_head"}
+    elements, _ = run.source.load(dense_plan(run, 0))
+    batch = run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements))
+    _, graph, _ = split_heads(heads)
+    other = {**params, "reason_head": jax.tree.map(lambda leaf: leaf + 1, params["reason_head"])}
+    here, there = (run.task.forward(nnx.merge(graph, each), batch) for each in (params, other))
+    for name in ("global_logit", "patch_logit", "risk"):
+        np.testing.assert_array_equal(getattr(here, name), getattr(there, name))
+    assert not np.allclose(here.reason_logit, there.reason_logit)
