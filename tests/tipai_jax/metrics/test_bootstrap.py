@@ -33,7 +33,10 @@ def test_the_group_is_the_unit():
     lo_rows, hi_rows = mean_by_group(values, np.arange(len(values)))
     assert hi - lo > 1.7 * (hi_rows - lo_rows)
     standard_error = values.reshape(60, 4).mean(1).std() / np.sqrt(60)
-    assert hi - lo == pytest.approx(2 * 1.96 * standard_error, rel=0.15)
+    lo, hi = mean_by_group(values, group, n=8000)
+    assert hi - lo == pytest.approx(2 * 1.96 * standard_error, rel=0.05)
+    lo, hi = mean_by_group(values, group, n=8000, level=0.9)
+    assert hi - lo == pytest.approx(2 * 1.645 * standard_error, rel=0.05)
 
 
 def test_it_covers_the_truth_about_as_often_as_it_says():

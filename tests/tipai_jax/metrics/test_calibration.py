@@ -45,6 +45,10 @@ def test_zero_and_one_fall_into_the_outer_bins():
     assert (found.count[0], found.count[-1], found.ece) == (1, 1, 0.0)
 
 
+def test_a_probability_on_an_edge_belongs_to_the_bin_below():
+    np.testing.assert_array_equal(ece(np.array([0.25, 0.5, 0.75, 0.8]), np.array([0, 1, 0, 1]), bins=4).count, [1, 1, 1, 1])
+
+
 @pytest.mark.parametrize("kind", ["width", "mass"])
 def test_a_calibrated_probability_has_a_small_error_and_a_shifted_one_its_shift(kind):
     rng = np.random.default_rng(0)

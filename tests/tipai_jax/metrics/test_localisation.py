@@ -16,6 +16,7 @@ def test_by_hand():
     assert dice(HEAT, MASK, threshold=0.5) == pytest.approx(2 * 1 / (2 + 2))
     assert dice(HEAT, MASK) == pytest.approx(2 * 1.3 / (2.0 + 2.0))
     assert iou(HEAT, MASK, threshold=0.0) == pytest.approx(0.5)
+    assert iou(HEAT, MASK, threshold=0.4) == pytest.approx(2 / 3)  # a cell at the threshold is hot
 
 
 def test_auc_judd_by_hand():
