@@ -12,22 +12,23 @@ import math
 import time
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
-from precompute.tiny_clip.batches import Stream
+from precompute.tiny_clip.batches import Stream, make_batch
 from precompute.tiny_clip.exam import examine, table, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers
-from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer
+from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from tipai_jax.errors import run_main
 
 
-def rate(step: int, total: int, peak: float) -> float:
-    """Learning rate: 300 steps of warm-up, constant, then to zero as a half cosine over the last 30 per cent."""
+def pace(step: int, total: int) -> float:
+    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last 30 per cent."""
     tail = max(0.0, (step - 0.7 * total) / (0.3 * total))
-    return peak * min(1.0, (step + 1) / 300) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, tail)))
+    return min(1.0, (step + 1) / 150) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, tail)))
 
 
 CARD = """# tiny_clip: the default encoder
@@ -91,8 +92,13 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
     torch.manual_seed(args.seed)
     device = torch.device(args.device)
     tokenizer = build_tokenizer()
-    model = build_model(tokenizer).to(device)
+    model = build_model(tokenizer)
+    whiten_patches(
+        model, to_pixels(make_batch(np.random.default_rng([args.seed, 2**32]), tokenizer, number=128, crowded=False)["pictures"])
+    )
+    model.to(device)
     every_optimizer = optimizers(model, rate=args.rate)
+    peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in every_optimizer]
     args.workdir.mkdir(parents=True, exist_ok=True)
     last, step = args.workdir / "last.pt", 0
     if last.exists():
@@ -111,11 +117,12 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
         prefetch_factor=4 if args.loaders else None,
         multiprocessing_context="spawn" if args.loaders else None,
     )
+    peaks = [(group, peak) for optimizer, kept in zip(every_optimizer, peak_rates) for group, peak in zip(optimizer.param_groups, kept)]
     every, log, start, first = trials(min(40, args.examine)), (args.workdir / "log.jsonl").open("a"), time.monotonic(), step
     for batch in loader:
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        for group in [group for optimizer in every_optimizer for group in optimizer.param_groups]:
-            group["lr"] = rate(step, args.steps, args.rate)
+        for group, peak in peaks:
+            group["lr"] = peak * pace(step, args.steps)
         terms = losses(model, batch)
         model.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
@@ -124,7 +131,7 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
             optimizer.step()
         step += 1
         if step % 50 == 0:
-            line = {"step": step, "lr": rate(step, args.steps, args.rate), **{k: round(v.item(), 4) for k, v in terms.items()}}
+            line = {"step": step, "lr": args.rate * pace(step, args.steps), **{k: round(v.item(), 4) for k, v in terms.items()}}
             line["scenes_per_s"] = round((step - first) * 2 * args.squares / (time.monotonic() - start), 1)
             print(json.dumps(line), file=log, flush=True)
         if step % 250 == 0 or step == args.steps:
@@ -146,8 +153,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--workdir", type=Path, default=Path("runs/tiny_clip"))
     parser.add_argument("--out", type=Path, default=Path("precompute/assets/tiny_clip"))
-    parser.add_argument("--steps", type=int, default=4000)
-    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--squares", type=int, default=64, help="squares a step: twice as many scenes")
     parser.add_argument("--examine", type=int, default=400, help="squares a cell of the card's tables")

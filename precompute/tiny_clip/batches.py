@@ -13,17 +13,21 @@ from transformers import PreTrainedTokenizerFast
 
 from precompute.tiny_clip.negatives import negatives
 from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
+from precompute.world.backgrounds import VARIANTS
+from precompute.world.compose import pick_colour, pick_thing
 from precompute.world.draw import draw
-from precompute.world.scene import SIZE, Item, Phrase, Scene
+from precompute.world.layout import Crowded, place
+from precompute.world.pictograms import extent
+from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
-from precompute.world.vocabulary import held_out_combinations
+from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_combinations
 
 CATEGORY_WEIGHTS = (0.17, 0.17, 0.2, 0.24, 0.22)
 DIFFICULTY_WEIGHTS = (0.35, 0.35, 0.3)
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
-GENTLE_STEPS = 500
-"""The first steps see easy scenes only."""
+CROWDED_SHARE = 0.2
+"""Share of the steps, the first ones, that learn only what things are called, from scenes full of them."""
 
 
 def phrase_of(item: Item) -> str:
@@ -52,7 +56,7 @@ def cut(rng: np.random.Generator, picture: np.ndarray, item: Item) -> np.ndarray
 
 
 class Stream(torch.utils.data.IterableDataset):
-    """Batches of freshly drawn squares; batch `i` is a function of (seed, i) alone."""
+    """Batches of freshly drawn scenes; batch `i` is a function of (seed, i) alone."""
 
     def __init__(self, *, seed: int, first: int, last: int, squares: int) -> None:
         self.seed, self.first, self.last, self.squares = seed, first, last, squares
@@ -62,27 +66,47 @@ class Stream(torch.utils.data.IterableDataset):
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         tokenizer = build_tokenizer()
         for step in range(self.first + start, self.last, stride):
-            yield make_batch(np.random.default_rng([self.seed, step]), tokenizer, number=self.squares, gentle=step < GENTLE_STEPS)
+            yield make_batch(
+                np.random.default_rng([self.seed, step]), tokenizer, number=self.squares, crowded=step < CROWDED_SHARE * self.last
+            )
 
 
-def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, gentle: bool) -> dict[str, torch.Tensor]:
-    """Pictures of `number` squares, then an eighth as many crops; their captions, then NEGATIVES wrong ones for each.
+def crowd(rng: np.random.Generator) -> Scene:
+    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs to one."""
+    boxes: list[Box] = []
+    items: list[Item] = []
+    for _ in range(16):
+        board = rng.random() < 0.15
+        name = str(rng.choice(BOARDS)) if board else pick_thing(rng, without=set())
+        size = int(rng.integers(14, 30)) * 4 if board else int(rng.integers(6, 24)) * 4
+        try:
+            (box,) = place(rng, [(size, round(size * 0.72)) if board else extent(name, size)], taken=boxes, gap=2)
+        except Crowded:
+            continue
+        boxes.append(box)
+        colour = "" if board else pick_colour(rng, name, banned=held_out_combinations())
+        items.append(Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else ""))
+    return Scene(str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)), tuple(items))
 
-    `phrases` holds "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it; `targets` and `crop_targets` number the former,
-    `kind_of` leads from these to the latter.
 
-    `gentle`: easy scenes only.
+def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool) -> dict[str, torch.Tensor]:
+    """Everything that one step learns from.
+
+    Args:
+        rng: the only source of chance.
+        tokenizer: of the encoder.
+        number: squares; the batch has twice as many scenes.
+        crowded: scenes of things in no relation, without captions.
+
+    Returns:
+        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
+        of the scenes, then NEGATIVES wrong ones for each scene.
     """
-    squares = []
-    for _ in range(number):
-        difficulty = "easy" if gentle else str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
-        squares.append(
-            sample(rng, category=CATEGORIES[rng.choice(5, p=CATEGORY_WEIGHTS)], difficulty=difficulty, banned=held_out_combinations())
-        )
-    scenes = [scene for square in squares for scene in square.scenes]
-    claims = [claim for square in squares for claim in square.claims]
-    wrong = [[claim.text() for claim in negatives(rng, claims[i], scenes[i], number=NEGATIVES)] for i in range(len(scenes))]
-    captions = [claim.text() for claim in claims] + [caption for row in wrong for caption in row]
+    if crowded:
+        scenes, captions = [crowd(rng) for _ in range(2 * number)], []
+    else:
+        scenes, captions = _captioned(rng, number)
     pictures = np.stack([draw(scene) for scene in scenes])
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
@@ -100,11 +124,27 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         item = scenes[row].items[rng.integers(len(scenes[row].items))]
         crops.append(cut(rng, pictures[row], item))
         crop_targets.append(phrases[phrase_of(item)])
-    caption_tokens = tokenizer(captions, padding=True, return_tensors="pt")
-    phrase_tokens = tokenizer(list(phrases) + list(kinds), padding=True, return_tensors="pt")
-    return {
+    batch = {
         "pictures": torch.from_numpy(np.concatenate([shrink(pictures), np.stack(crops)])),
-        "captions": caption_tokens.input_ids, "captions_mask": caption_tokens.attention_mask,
-        "phrases": phrase_tokens.input_ids, "phrases_mask": phrase_tokens.attention_mask,
-        "targets": torch.from_numpy(targets), "crop_targets": torch.tensor(crop_targets), "kind_of": torch.tensor(kind_of),
-    }  # fmt: skip
+        "targets": torch.from_numpy(targets),
+        "crop_targets": torch.tensor(crop_targets),
+        "kind_of": torch.tensor(kind_of),
+    }
+    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions)):
+        if texts:
+            tokens = tokenizer(texts, padding=True, return_tensors="pt")
+            batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}
+    return batch
+
+
+def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str]]:
+    """The scenes of some squares, and their captions followed by the wrong ones."""
+    squares = []
+    for _ in range(number):
+        difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
+        category = CATEGORIES[rng.choice(len(CATEGORIES), p=CATEGORY_WEIGHTS)]
+        squares.append(sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations()))
+    scenes = [scene for square in squares for scene in square.scenes]
+    claims = [claim for square in squares for claim in square.claims]
+    wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]
+    return scenes, [claim.text() for claim in (*claims, *wrong)]

@@ -19,27 +19,32 @@ CROP_WEIGHT = 30.0
 
 
 def losses(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The five losses of the file's docstring."""
+    """The losses of the file's docstring: the last two, and the first three where the batch has captions."""
     n = len(batch["targets"])
     image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
-    text = embed_text(model, batch["captions"], batch["captions_mask"])
-    phrase = embed_text(model, batch["phrases"], batch["phrases_mask"])
     scale = model.logit_scale.exp().clamp(max=100.0)
-    every = scale * image[:n] @ text.T
+    named = _names(model, batch, scale * patches, scale * image[n:])
+    if "captions" not in batch:
+        return named
+    every = scale * image[:n] @ embed_text(model, batch["captions"], batch["captions_mask"]).T
     right, wrong = every[:, :n], every[:, n:].reshape(n, n, -1).diagonal(dim1=0, dim2=1).T
     own = torch.arange(n, device=every.device)
-    four = torch.stack([right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1)])
-    aa, ab, ba, bb = four
-    wanted = batch["targets"] >= 0
-    things = torch.cat([patches[:n][wanted], image[n:]])
-    target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])
-    coloured = len(batch["kind_of"])
-    weight = torch.cat([wanted.new_ones(int(wanted.sum()), dtype=scale.dtype), things.new_full((len(image) - n,), CROP_WEIGHT)])
-    against = lambda phrases, goal: (F.cross_entropy(scale * things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    aa, ab, ba, bb = (right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1))
     return {
         "contrastive": (F.cross_entropy(every, own) + F.cross_entropy(right.T, own)) / 2,
         "square": sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
-        "phrase": against(phrase[:coloured], target),
-        "kind": against(phrase[coloured:], batch["kind_of"][target]),
+        **named,
     }
+
+
+def _names(model: CLIPModel, batch: dict[str, torch.Tensor], patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Patches [n, 49, d] and crops [m, d], scaled, against the names of the things they show."""
+    phrase = embed_text(model, batch["phrases"], batch["phrases_mask"])
+    wanted, coloured = batch["targets"] >= 0, len(batch["kind_of"])
+    seen = patches[: len(wanted)][wanted]
+    target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])
+    weight = torch.cat([seen.new_ones(len(seen)), seen.new_full((len(crops),), CROP_WEIGHT)])
+    things = torch.cat([seen, crops])
+    against = lambda phrases, goal: (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    return {"phrase": against(phrase[:coloured], target), "kind": against(phrase[coloured:], batch["kind_of"][target])}

@@ -44,6 +44,10 @@ class Muon(torch.optim.Optimizer):
                 p.add_(update, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
 
 
+MUON_RATE = 4.0
+"""Muon's learning rate over AdamW's: the best of 1, 4, 6 and 10 over 150 steps of 32 crowded scenes."""
+
+
 def optimizers(model: CLIPModel, *, rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for the rest, no decay on biases, norms and the logit scale."""
     inner = {name: p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2}
@@ -52,4 +56,4 @@ def optimizers(model: CLIPModel, *, rate: float) -> list[torch.optim.Optimizer]:
         {"params": [p for p in outer if p.ndim >= 2], "weight_decay": 0.05},
         {"params": [p for p in outer if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return [Muon(inner.values(), lr=rate), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
+    return [Muon(inner.values(), lr=MUON_RATE * rate), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]

@@ -62,6 +62,24 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     return CLIPModel(config)
 
 
+@torch.no_grad()
+def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
+    """Start the patch embedding as the whitened principal components of the patches of some pictures, f32[n, 3, side, side].
+
+    Flat pictures differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its shape. Whitened, every component
+    starts at unit variance. Positions start at the same size, less the projection of the mean patch.
+    """
+    patches = F.unfold(pixels, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
+    patches = patches[patches.std(1) > 1e-3]
+    mean = patches.mean(0)
+    values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
+    kernel = vectors[:, -WIDTH:].T / (values[-WIDTH:, None] + 1e-3 * values[-WIDTH:].mean()).sqrt()
+    embeddings = model.vision_model.embeddings
+    embeddings.patch_embedding.weight.copy_(kernel.reshape(WIDTH, 3, PATCH, PATCH))
+    embeddings.position_embedding.weight.normal_(0.0, 0.5)
+    embeddings.position_embedding.weight[1:] -= kernel @ mean
+
+
 def shrink(pictures: np.ndarray) -> np.ndarray:
     """u8[n, 224, 224, 3] to u8[n, 112, 112, 3] by the mean of two by two pixels: what Pillow's BOX resampling does."""
     top, bottom = pictures[:, 0::2].astype(np.uint16), pictures[:, 1::2]
