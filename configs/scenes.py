@@ -24,6 +24,7 @@ def get_config() -> Config:
         model=dataclasses.replace(
             base.model,
             dropout=0.1,
+            attention_width=64,
             global_sees=sees,
             patch_sees=sees,
             reason_sees=sees,

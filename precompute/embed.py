@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
     args = parse_arguments(arguments)
     if args.data is None:
         args.data = str(SCENES)
-        if not SCENES.exists():
+        if not (SCENES / "pairs.jsonl").exists():
             _draw_scenes(dry_run=args.dry_run)
     args.threads = args.threads or min(16, os.cpu_count() or 1)
     args.out = args.out or Path("store") / _name_of(args.data)

@@ -27,7 +27,7 @@ def job(tmp_path_factory):
     steps = {
         "scenes": [str(ROOT / "precompute" / "scenes.py"), "--out", "data/scenes", "--pairs", "400", "--seed", "0"],
         "embed": [str(ROOT / "precompute" / "embed.py")],
-        "train": [*train, "--data.epochs", "2", "--optim.warmup-steps", "4"],
+        "train": [*train, "--data.epochs", "2", "--optim.warmup-steps", "4", "--model.attention-width", "64"],
         "evaluate": ["-m", "tipai_jax.evaluate", "--workdir", "runs/base", "--heatmaps", "2"],
     }
     said = {name: run(folder, *command) for name, command in steps.items() if name != "evaluate"}
@@ -55,10 +55,12 @@ def test_the_record_holds_every_figure(job):
 
 def test_nothing_is_repeated(job):
     folder, steps, _ = job
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and "data" in path.parts or "store" in path.parts}
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and {"data", "store", "runs"} & set(path.parts)}
     assert "already drawn" in run(folder, *steps["scenes"])
     assert "complete already" in run(folder, *steps["embed"])
     run(folder, *steps["train"])
+    again = subprocess.run([sys.executable, *steps["evaluate"]], cwd=folder, capture_output=True, text=True, check=False)
+    assert "measured already" in again.stderr and again.returncode in (0, 1)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 

@@ -101,6 +101,8 @@ class ModelConfig:
     """Input of the patch head."""
     reason_sees: SeesConfig = field(default_factory=SeesConfig)
     """Input of the reason head."""
+    attention_width: int = 128
+    """Width of the tokens of the attention layer, a multiple of its four heads. Only used where a head asks for attention."""
     saliency: Literal["interpolate", "decoder"] = "interpolate"
     """Risk map: 1 - patch score (the plan), or a small trained decoder."""
 

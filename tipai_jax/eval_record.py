@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from tipai_jax import __version__
 from tipai_jax.calibrate import Calibration, score_examples
 from tipai_jax.calibrators import sigmoid
 from tipai_jax.config import FREE_FIELDS, to_json
@@ -20,7 +21,7 @@ from tipai_jax.predict import Run
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import PairTable, Store
 
-__all__ = ["config_digest", "provenance", "reliability", "write_record"]
+__all__ = ["config_digest", "known_record", "provenance", "reliability", "write_record"]
 
 
 def config_digest(run: Run) -> str:
@@ -29,12 +30,14 @@ def config_digest(run: Run) -> str:
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 
-def provenance(run: Run, store: Store, *, split: str, seed: int, command: str) -> dict[str, Any]:
-    """What the figures were made with."""
+def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, command: str) -> dict[str, Any]:
+    """What the figures were made with, and by what."""
     encoder = store.manifest.encoder
     return {
         "command": command,
+        "version": __version__,
         "split": split,
+        "heatmaps_drawn": heatmaps,
         "encoder": {"name": encoder.name, "digest": encoder.digest, "patches": encoder.patches},
         "store_digest": store.manifest.digest,
         "training_store_digest": run.store["digest"],
@@ -44,6 +47,16 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, command: str) -
         "small_world_only": bool(store.manifest.small_world_only or run.store["small_world_only"]),
         "intervals": "95 %, percentiles of 1000 bootstrap resamples of whole prompt groups (pairs.group)",
     }
+
+
+def known_record(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
+    """The record at `path`, if it was made with just this, whatever the command was called; a file that is no record counts as none."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    same = isinstance(record, dict) and all(record.get(name) == value for name, value in made_with.items() if name != "command")
+    return record if same and "targets" in record else None
 
 
 def reliability(ours: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:

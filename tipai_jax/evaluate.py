@@ -41,6 +41,7 @@ class Request:
         heatmaps: how many pairs to draw.
         data: folder of the pictures; where they lay when they were embedded if None.
         seed: of the bootstrap and of the ridge probe's sample.
+        again: measure even if the record of the same evaluation is there.
         command: for the record.
     """
 
@@ -51,6 +52,7 @@ class Request:
     heatmaps: int = 0
     data: Path | None = None
     seed: int = 0
+    again: bool = False
     command: str = f"{PROG} ..."
 
 
@@ -74,6 +76,7 @@ def parse(argv: Sequence[str]) -> Request:
     parser.add_argument("--heatmaps", type=int, default=0, metavar="N", help="draw N pairs into WORKDIR/heatmaps (default: 0)")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the ridge probe's sample (default: 0)")
+    parser.add_argument("--again", action="store_true", help="measure again what has been measured")
     asked = vars(parser.parse_args(list(argv)))
     if asked["heatmaps"] < 0 or asked["seed"] < 0:
         raise UserError("--heatmaps and --seed are whole numbers from 0")
@@ -106,7 +109,7 @@ def evaluate(request: Request) -> dict[str, Any]:
         UserError: no run, no store, a store of another encoder, an empty split, or heads that give NaN.
     """
     from tipai_jax.data.splits import split_pairs
-    from tipai_jax.eval_record import provenance, reliability, write_record
+    from tipai_jax.eval_record import known_record, provenance, reliability, write_record
     from tipai_jax.measure import figures
     from tipai_jax.store import open_store
     from tipai_jax.targets import check, read_log
@@ -121,12 +124,17 @@ def evaluate(request: Request) -> dict[str, Any]:
     pairs = split_pairs(store, request.split)
     if request.heatmaps:
         data_folder(store, request.data)  # a wrong folder is to be known before the work, not after it
+    made_with = provenance(run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command)
+    out = request.out or request.workdir / "eval.json"
+    if not request.again and (known := known_record(out, made_with)):
+        print(f"{out}: measured already, nothing to do (--again measures again)", file=sys.stderr)
+        return known
     ours = _opinions(run, store, pairs)
     clock.done(f"opinions on {len(pairs)} pairs")
     calibration = _calibration(run, home, request.workdir)
     clock.done("calibration")
     record = {
-        **provenance(run, store, split=request.split, seed=request.seed, command=request.command),
+        **made_with,
         **figures(ours, pairs, calibration=calibration, seed=request.seed),
         "reliability": reliability(ours, pairs, calibration),
     }
@@ -139,7 +147,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     if request.heatmaps:
         _gallery(store, pairs, ours, calibration, request)
         clock.done("heatmaps")
-    write_record(request.out or request.workdir / "eval.json", record)
+    write_record(out, record)
     return record
 
 

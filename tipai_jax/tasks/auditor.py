@@ -47,6 +47,7 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         patch_sees=_sees(config.patch_sees),
         reason_sees=_sees(config.reason_sees),
         saliency=config.saliency,
+        attention_width=config.attention_width,
         rngs=nnx.Rngs(seed),
     )
 
