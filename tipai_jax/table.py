@@ -1,12 +1,19 @@
-"""The record of an evaluation as lines that a person reads: targets first, then what else was measured.
+"""The record of an evaluation as lines that a person reads: targets first, then what else was measured; and several runs side by side.
+
+    python -m tipai_jax.table runs/base runs/quickstart        # Markdown, a column a run
 
 It owns the layout. It computes nothing; it is given `eval.json`.
 """
 
+import argparse
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-__all__ = ["show"]
+from tipai_jax.errors import UserError, run_main
+
+__all__ = ["compare", "show"]
 
 VERDICT = {True: "pass", False: "FAIL", None: "not measured"}
 
@@ -24,7 +31,8 @@ def show(record: Mapping[str, Any]) -> str:
     stamp = ", small world only (drawn scenes)" if record["small_world_only"] else ""
     head = f"{record['n_pairs']} pairs of the {record['split']} split, encoder {record['encoder']['name']}{stamp}"
     targets = [
-        (row["name"], _number(row["value"]), f"{row['direction']} {row['threshold']:.4g}", VERDICT[row["pass"]]) for row in record["targets"]
+        (row["name"], _number(row["value"]), f"{row['direction']} {row['threshold']:.4g}", VERDICT[row["pass"]])
+        for row in record["targets"]
     ]
     figures = [
         (name, _number(figure["value"]), _interval(figure), str(figure["n"])) for name, figure in _figures(record) if figure and figure["n"]
@@ -60,7 +68,11 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
     ]
-    words = {"alarm_rate": "control images flagged", "alarm_rate_faithful": "chosen images flagged", "alarm_rate_broken": "rejected images flagged"}
+    words = {
+        "alarm_rate": "control images flagged",
+        "alarm_rate_faithful": "chosen images flagged",
+        "alarm_rate_broken": "rejected images flagged",
+    }
     return [*rows, *((text, record["control"][name]) for name, text in words.items())]
 
 
@@ -87,3 +99,48 @@ def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         cell.ljust(width) if column == 0 else cell.rjust(width) for column, (cell, width) in enumerate(zip(row, widths))
     ).rstrip()
     return "\n".join([line(head), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
+
+
+def compare(records: Mapping[str, Mapping[str, Any]]) -> str:
+    """Markdown: a row a figure, a column a run, values with their 95 % intervals.
+
+    Args:
+        records: `eval.json` of each run, by the name of its column.
+    """
+    columns = [dict(_comparable(record)) for record in records.values()]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    lines = ["| test split | " + " | ".join(records) + " |", "|---|" + "---|" * len(records)]
+    return "\n".join(lines + [f"| {name} | " + " | ".join(_cell(column.get(name)) for column in columns) + " |" for name in names])
+
+
+def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
+    reasons = [(f"category ROC-AUC, {name}", figure) for name, figure in (record["category_roc_auc"] or {}).items()]
+    others = [(f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in record["baselines"].items()]
+    return [*_figures(record), *reasons, *others]
+
+
+def _cell(figure: Mapping[str, Any] | None) -> str:
+    if not figure or figure["value"] is None:
+        return "-"
+    ends = f" ({figure['ci95'][0]:.3f} to {figure['ci95'][1]:.3f})" if figure.get("ci95") else ""
+    return f"{figure['value']:.3f}{ends}"
+
+
+def main() -> int:
+    """Print the runs named on the command line side by side."""
+    parser = argparse.ArgumentParser(prog="python -m tipai_jax.table", description="Evaluated runs side by side, as Markdown.")
+    parser.add_argument("workdirs", type=Path, nargs="+", help="folders of evaluated runs")
+    records = {}
+    for workdir in parser.parse_args().workdirs:
+        try:
+            records[f"`{workdir}`"] = json.loads((workdir / "eval.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(
+                f"{workdir / 'eval.json'}: cannot be read ({error}); evaluate first: python -m tipai_jax.evaluate --workdir {workdir}"
+            ) from None
+    print(compare(records))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
