@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,8 +115,18 @@ def test_files(world, record):
 
 def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
-    command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", command="as typed"))
+    command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
+
+
+def test_what_was_measured_is_not_measured_again_unless_asked(world, record, monkeypatch):
+    asked = command.Request(workdir=world / "run", heatmaps=3, command="called otherwise")
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "_opinions", None)  # measuring would fail
+        assert command.evaluate(asked) == record
+        for other in (replace(asked, again=True), replace(asked, heatmaps=2), replace(asked, split="validation"), replace(asked, seed=1)):
+            with pytest.raises(TypeError):
+                command.evaluate(other)
 
 
 def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
