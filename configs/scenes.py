@@ -1,8 +1,8 @@
 """The quickstart's config: the same losses, with the context that a patch lacks.
 
 Command:  python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
-Minutes:  (to be measured)
-Numbers:  (to be measured)
+Minutes:  5 on two cores, for the 16,000 training pairs of the quickstart
+Numbers:  with the interim encoder, test split: pair AUC .795, patch AUC .879, AUC-Judd .911, ECE .013 (README)
 
 A patch cannot know by itself that the dog should be left of the boat. So the patch head also sees the other patches
 (one attention layer), the whole image, products with the prompt and its own place; the global and the reason head pool
@@ -31,7 +31,7 @@ def get_config() -> Config:
         ),
         loss=dataclasses.replace(base.loss, score_space="logit", patch_over="unfaithful", faithfulness_over="both"),
         optim=dataclasses.replace(base.optim, peak_lr=1e-3, warmup_steps=200),
-        data=dataclasses.replace(base.data, batch_size=128, epochs=10, full_at_epoch=3),
+        data=dataclasses.replace(base.data, batch_size=128, epochs=8, full_at_epoch=3),
         targets=TargetsConfig(
             global_pair_auc=0.93, patch_pair_auc=0.92, category_roc_auc=0.85, ece=0.03, auc_judd=0.90, beats_baselines=True
         ),
