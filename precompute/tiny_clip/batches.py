@@ -31,7 +31,7 @@ CROWDED_SHARE = 0.2
 
 
 def phrase_of(item: Item) -> str:
-    """What the region and crop losses call a thing."""
+    """What the losses call a thing."""
     return Phrase(item.name, 1, item.colour or None, item.word).text()
 
 

@@ -76,7 +76,8 @@ def test_a_row_that_is_no_object():
 def test_hashed_splits_are_about_eight_to_one_to_one_and_stay():
     splits = [hashed_split(f"prompt {i}") for i in range(4000)]
     assert abs(splits.count("train") / 4000 - 0.8) < 0.03 and abs(splits.count("test") / 4000 - 0.1) < 0.02
-    assert hashed_split("a red cat") == hashed_split("a red cat")
+    pinned = ["train", "train", "train", "train", "train", "train", "train", "train", "train", "train", "test", "test"]
+    assert splits[:12] == pinned, "a pair would change its split: stores made before would leak from train into test"
 
 
 def test_rows_that_do_not_fit_together():
