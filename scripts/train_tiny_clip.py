@@ -21,6 +21,7 @@ from precompute.tiny_clip.batches import Stream, make_batch
 from precompute.tiny_clip.exam import examine, table, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers
+from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from tipai_jax.errors import run_main
 
@@ -97,7 +98,10 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
         model, to_pixels(make_batch(np.random.default_rng([args.seed, 2**32]), tokenizer, number=128, crowded=False)["pictures"])
     )
     model.to(device)
-    every_optimizer = optimizers(model, rate=args.rate)
+    prepare(model)
+    dtype = choose(args.precision, device)
+    print(f"matrix products in {dtype}", flush=True)
+    every_optimizer = optimizers(model, rate=args.rate, dtype=dtype)
     peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in every_optimizer]
     args.workdir.mkdir(parents=True, exist_ok=True)
     last, step = args.workdir / "last.pt", 0
@@ -123,7 +127,7 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
         batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
         for group, peak in peaks:
             group["lr"] = peak * pace(step, args.steps)
-        terms = losses(model, batch)
+        terms = losses(model, batch, dtype)
         model.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -159,6 +163,7 @@ def main() -> None:
     parser.add_argument("--squares", type=int, default=64, help="squares a step: twice as many scenes")
     parser.add_argument("--examine", type=int, default=400, help="squares a cell of the card's tables")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS), help="of the layers' matrix products; auto measures")
     parser.add_argument("--loaders", type=int, default=1, help="processes that draw scenes")
     parser.add_argument("--export-only", action="store_true", help="write --out from the last checkpoint, without training")
     args = parser.parse_args()

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from precompute.tiny_clip.negatives import negatives
+from precompute.tiny_clip.negatives import directions, negatives
 from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
 from precompute.world.compose import pick_colour, pick_thing
@@ -22,12 +22,12 @@ from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_combinations
 
-CATEGORY_WEIGHTS = (0.17, 0.17, 0.2, 0.24, 0.22)
-DIFFICULTY_WEIGHTS = (0.35, 0.35, 0.3)
+CATEGORY_WEIGHTS = (0.16, 0.19, 0.2, 0.29, 0.16)
+DIFFICULTY_WEIGHTS = (0.38, 0.37, 0.25)
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
-CROWDED_SHARE = 0.2
-"""Share of the steps, the first ones, that learn only what things are called, from scenes full of them."""
+CROWDED_STEPS = 750
+"""The first steps learn only what things are called, from scenes full of them."""
 
 
 def phrase_of(item: Item) -> str:
@@ -66,9 +66,7 @@ class Stream(torch.utils.data.IterableDataset):
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         tokenizer = build_tokenizer()
         for step in range(self.first + start, self.last, stride):
-            yield make_batch(
-                np.random.default_rng([self.seed, step]), tokenizer, number=self.squares, crowded=step < CROWDED_SHARE * self.last
-            )
+            yield make_batch(np.random.default_rng([self.seed, step]), tokenizer, number=self.squares, crowded=step < CROWDED_STEPS)
 
 
 def crowd(rng: np.random.Generator) -> Scene:
@@ -101,12 +99,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
-        of the scenes, then NEGATIVES wrong ones for each scene.
+        of the scenes, then NEGATIVES wrong ones for each scene; and `directions`: a right and a wrong short claim by turns on the scenes `direction_of`.
     """
     if crowded:
-        scenes, captions = [crowd(rng) for _ in range(2 * number)], []
+        scenes, captions, where = [crowd(rng) for _ in range(2 * number)], [], {}
     else:
         scenes, captions = _captioned(rng, number)
+        where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
     pictures = np.stack([draw(scene) for scene in scenes])
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
@@ -130,7 +129,10 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         "crop_targets": torch.tensor(crop_targets),
         "kind_of": torch.tensor(kind_of),
     }
-    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions)):
+    if where:
+        batch["direction_of"] = torch.tensor(list(where))
+    said = [claim.text() for claims in where.values() for claim in claims]
+    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said)):
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
             batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}

@@ -1,8 +1,9 @@
-"""The five losses of the small CLIP, all on cosine similarities times the learned scale.
+"""The six losses of the small CLIP, all on cosine similarities times the learned scale.
 
 contrastive  every picture against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
 negative     each picture's own caption against the hard-negative captions made from it
+direction    each picture with a short claim on where one of its things is, seen from another, against the opposite claim
 phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image embedding of each crop around a thing,
              against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
@@ -12,21 +13,24 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
+from precompute.tiny_clip.precision import products
 from precompute.tiny_clip.shape import embed_pictures, embed_text, to_pixels
 
 CROP_WEIGHT = 30.0
 """A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
 
 
-def losses(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The losses of the file's docstring: the last two, and the first three where the batch has captions."""
+def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+    """The losses of the file's docstring: the last two, and the others where the batch has captions. The layers multiply in `dtype`, all else is float32."""
     n = len(batch["targets"])
-    image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
+    with products(batch["pictures"].device, dtype):
+        image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
+        text = {name: embed_text(model, batch[name], batch[f"{name}_mask"]) for name in ("phrases", "captions", "directions") if name in batch}
     scale = model.logit_scale.exp().clamp(max=100.0)
-    named = _names(model, batch, scale * patches, scale * image[n:])
+    named = _names(batch, text["phrases"], scale * patches, scale * image[n:])
     if "captions" not in batch:
         return named
-    every = scale * image[:n] @ embed_text(model, batch["captions"], batch["captions_mask"]).T
+    every = scale * image[:n] @ text["captions"].T
     right, wrong = every[:, :n], every[:, n:].reshape(n, n, -1).diagonal(dim1=0, dim2=1).T
     own = torch.arange(n, device=every.device)
     aa, ab, ba, bb = (right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1))
@@ -34,13 +38,21 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.
         "contrastive": (F.cross_entropy(every, own) + F.cross_entropy(right.T, own)) / 2,
         "square": sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
+        **_direction(batch, scale * image, text),
         **named,
     }
 
 
-def _names(model: CLIPModel, batch: dict[str, torch.Tensor], patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Pictures [n, d], scaled, against the short claims of those that have them."""
+    if "directions" not in text:
+        return {}
+    true, false = ((image[batch["direction_of"]] * text["directions"][i::2]).sum(-1) for i in (0, 1))
+    return {"direction": F.softplus(false - true).mean()}
+
+
+def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:
     """Patches [n, 49, d] and crops [m, d], scaled, against the names of the things they show."""
-    phrase = embed_text(model, batch["phrases"], batch["phrases_mask"])
     wanted, coloured = batch["targets"] >= 0, len(batch["kind_of"])
     seen = patches[: len(wanted)][wanted]
     target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])

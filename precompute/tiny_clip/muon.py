@@ -1,4 +1,4 @@
-"""Muon in f32, for the matrices inside the transformer layers.
+"""Muon, for the matrices inside the transformer layers, in a precision of one's choice.
 
 `torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than f32; this is the same rule
 without the cast. It owns the update rule; which parameters get it is decided by `optimizers`.
@@ -13,42 +13,56 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic Newton-Schulz iteration (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks")."""
 
 
-def orthogonalise(matrix: torch.Tensor, *, steps: int = 5) -> torch.Tensor:
-    """A matrix with about the same singular vectors and singular values near one (0.7 to 1.2)."""
+def orthogonalise(matrices: torch.Tensor, *, steps: int = 5, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """Matrices [..., m, n] with about the same singular vectors and singular values near one (0.7 to 1.2)."""
     a, b, c = COEFFICIENTS
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    wide = wide / (wide.norm() + 1e-7)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    wide = matrices.mT if tall else matrices
+    wide = (wide / (torch.linalg.matrix_norm(wide, keepdim=True) + 1e-7)).to(dtype)
     for _ in range(steps):
-        gram = wide @ wide.T
+        gram = wide @ wide.mT
         wide = a * wide + (b * gram + c * gram @ gram) @ wide
-    return wide if matrix.shape[0] <= matrix.shape[1] else wide.T
+    return (wide.mT if tall else wide).to(matrices.dtype)
 
 
 class Muon(torch.optim.Optimizer):
     """Nesterov momentum, orthogonalised, of the update size of AdamW (0.2 * sqrt(longer side); Liu et al., 2025), with decoupled weight decay."""
 
-    def __init__(self, params: Iterable[torch.Tensor], *, lr: float, momentum: float = 0.95, weight_decay: float = 0.05) -> None:
+    def __init__(
+        self,
+        params: Iterable[torch.Tensor],
+        *,
+        lr: float,
+        momentum: float = 0.95,
+        weight_decay: float = 0.05,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.dtype = dtype
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
     @torch.no_grad()
     def step(self) -> None:
         """One update of every matrix that has a gradient."""
         for group in self.param_groups:
+            alike: dict[torch.Size, list[torch.Tensor]] = {}
             for p in group["params"]:
-                if p.grad is None:
-                    continue
-                buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
-                buffer.mul_(group["momentum"]).add_(p.grad)
-                update = orthogonalise(p.grad.add(buffer, alpha=group["momentum"]))
-                p.mul_(1 - group["lr"] * group["weight_decay"])
-                p.add_(update, alpha=-group["lr"] * 0.2 * max(p.shape) ** 0.5)
+                if p.grad is not None:
+                    alike.setdefault(p.shape, []).append(p)
+            for shape, params in alike.items():
+                buffers = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
+                for p, buffer in zip(params, buffers, strict=True):
+                    buffer.mul_(group["momentum"]).add_(p.grad)
+                ahead = [p.grad.add(buffer, alpha=group["momentum"]) for p, buffer in zip(params, buffers, strict=True)]
+                for p, update in zip(params, orthogonalise(torch.stack(ahead), dtype=self.dtype), strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"])
+                    p.add_(update, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
 
 
 MUON_RATE = 4.0
 """Muon's learning rate over AdamW's: the best of 1, 4 and 10 over 150 steps of 32 crowded scenes, one seed."""
 
 
-def optimizers(model: CLIPModel, *, rate: float) -> list[torch.optim.Optimizer]:
+def optimizers(model: CLIPModel, *, rate: float, dtype: torch.dtype = torch.float32) -> list[torch.optim.Optimizer]:
     """Muon for the matrices of the layers, AdamW for the rest, no decay on biases, norms and the logit scale."""
     inner = {name: p for name, p in model.named_parameters() if ".layers." in name and p.ndim == 2}
     outer = [p for name, p in model.named_parameters() if name not in inner]
@@ -56,4 +70,4 @@ def optimizers(model: CLIPModel, *, rate: float) -> list[torch.optim.Optimizer]:
         {"params": [p for p in outer if p.ndim >= 2], "weight_decay": 0.05},
         {"params": [p for p in outer if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return [Muon(inner.values(), lr=MUON_RATE * rate), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
+    return [Muon(inner.values(), lr=MUON_RATE * rate, dtype=dtype), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]

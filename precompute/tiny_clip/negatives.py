@@ -1,6 +1,7 @@
-"""Hard-negative captions: claims that a scene breaks in exactly one way, made from the claim that it keeps without drawing anything.
+"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing anything.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a picture.
+It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a picture. The combinations that the test
+split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
 from collections.abc import Callable
@@ -8,10 +9,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from precompute.world.scene import Claim, Phrase, Scene
-from precompute.world.vocabulary import COLOURS, EXCLUDED_BY, THINGS, WORDS, letters_apart, look_alike, near_colour
+from precompute.world.scene import Box, Claim, Phrase, Scene
+from precompute.world.vocabulary import COLOURS, EXCLUDED_BY, OPPOSITE, THINGS, WORDS, held_out_combinations, letters_apart, look_alike, near_colour
 
 MOST_COUNTED = 6
+
+
+def _kept(name: str, colour: str | None) -> bool:
+    """Whether the test split keeps this object in this colour for itself."""
+    return (name, colour) in held_out_combinations()
 
 
 def _with(claim: Claim, index: int, phrase: Phrase) -> Claim:
@@ -56,14 +62,15 @@ def _word(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
 def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if not p.word]))
     old, shown = claim.phrases[index].name, {item.name for item in scene.items}
-    others = [thing.name for thing in THINGS if thing.name not in shown]
+    colour = claim.phrases[index].colour
+    others = [thing.name for thing in THINGS if thing.name not in shown and not _kept(thing.name, colour)]
     return _with(claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)])))
 
 
 def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
-    old = claim.phrases[index].colour or ""
-    others = [colour for colour in COLOURS if colour != old]
+    old, name = claim.phrases[index].colour or "", claim.phrases[index].name
+    others = [colour for colour in COLOURS if colour != old and not _kept(name, colour)]
     return _with(claim, index, replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])))
 
 
@@ -75,7 +82,8 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
         ways += [(_object, 1.0), (_count, 2.0)]
     if any(p.colour for p in phrases):
         ways.append((_colour, 1.0))
-    if len(phrases) > 1 and phrases[0].colour and phrases[1].colour and phrases[0].colour != phrases[1].colour:
+    a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
+    if a.colour and b.colour and a.colour != b.colour and not _kept(a.name, b.colour) and not _kept(b.name, a.colour):
         ways.append((_swap, 2.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))
@@ -93,3 +101,27 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
     distinct = min(number, len(ways))
     order = rng.choice(len(ways), distinct, replace=False, p=weights / weights.sum()).tolist()
     return [ways[order[i % distinct]][0](rng, claim, scene) for i in range(number)]
+
+
+def _direction(a: Box, b: Box) -> str:
+    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie between the two; "" for none."""
+    gaps = {"left of": b.x1 - a.x2, "right of": a.x1 - b.x2, "above": b.y1 - a.y2, "below": a.y1 - b.y2}
+    direction = max(gaps, key=lambda name: gaps[name])
+    return direction if gaps[direction] >= 8 else ""
+
+
+def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | None:
+    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None where no two things serve.
+
+    It is made for every scene, whatever its own caption says: relations are what captions alone teach last.
+    """
+    names = [item.name for item in scene.items]
+    single = [item for item in scene.items if names.count(item.name) == 1 and not item.word]
+    pairs = [(a, b, d) for a in single for b in single if a is not b and (d := _direction(a.box, b.box))]
+    if not pairs:
+        return None
+    a, b, direction = pairs[rng.integers(len(pairs))]
+    colours = rng.random() < 0.5
+    phrases = tuple(Phrase(item.name, 1, item.colour if colours else None) for item in (a, b))
+    true = Claim(phrases, relation=direction)
+    return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(true, phrases=phrases[::-1])

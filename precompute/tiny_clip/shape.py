@@ -95,11 +95,11 @@ def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 def embed_text(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Normalised text embeddings [n, d]."""
-    return F.normalize(model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output), dim=-1)
+    return F.normalize(model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output).float(), dim=-1)
 
 
 def embed_pictures(model: CLIPModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised image embeddings [n, d] and patch embeddings [n, 49, d] (post_layernorm, projection)."""
     out = model.vision_model(pixel_values=pixels)
     patches = model.visual_projection(model.vision_model.post_layernorm(out.last_hidden_state[:, 1:]))
-    return F.normalize(model.visual_projection(out.pooler_output), dim=-1), F.normalize(patches, dim=-1)
+    return F.normalize(model.visual_projection(out.pooler_output).float(), dim=-1), F.normalize(patches.float(), dim=-1)
