@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from tipai_jax.errors import UserError, run_main
+from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 if TYPE_CHECKING:
     from precompute.encoders.folder import EncoderFolder
@@ -29,20 +29,24 @@ DTYPE = {"cpu": "float32", "cuda": "float16"}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; no argument is needed."""
-    parser = argparse.ArgumentParser(prog="precompute/embed.py", description="Embed prompts and images once with a frozen CLIP and write them to a store.")
+    """The command line; no argument is needed.
+
+    Raises:
+        UserError: an unknown option, or a value that does not fit.
+    """
+    parser = Parser(prog="precompute/embed.py", description="Embed prompts and images once with a frozen CLIP and write them to a store.")
     add = parser.add_argument
     add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing)")
     add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
-    add("--patches", choices=("dense", "crops", "raw"), help="how patches are embedded (default: what the encoder's config names, else dense)")
+    add("--patches", choices=("dense", "crops", "raw"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
     add("--dtype", choices=("float32", "float16", "bfloat16"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
-    add("--batch-size", type=_positive, help="images a forward pass (default: 64 on cpu, 256 on cuda)")
-    add("--threads", type=_positive, help="threads that read and decode (default: one a core, at most 16)")
-    add("--images-per-shard", type=_positive, help="unit of work and of retry (default: 1024)")
+    add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")
+    add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
+    add("--images-per-shard", type=whole_number(1), help="unit of work and of retry (default: 1024)")
     add("--worker", type=_worker, default=(1, 1), metavar="I/N", help="do part I of N, counted from 1; start all N, the last one writes the manifest")
-    add("--limit", type=_positive, help="read only the first so many rows")
+    add("--limit", type=whole_number(1), help="read only the first so many rows")
     add("--allow-rejects", type=_share, default=0.01, metavar="FRACTION", help="largest share of unusable rows that is let pass (default: 0.01)")
     add("--data-dir", help="where tfds data sets lie")
     add("--dry-run", action="store_true", help="print rows, bytes, free disk and an estimate from two real batches; write nothing")
@@ -222,24 +226,20 @@ def _best_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, got {text}")
-    return number
-
-
 def _share(text: str) -> float:
-    share = float(text)
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
     if not 0 <= share <= 1:
-        raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, got {text}")
+        raise argparse.ArgumentTypeError(f"{text}: expected a share from 0 to 1")
     return share
 
 
 def _worker(text: str) -> tuple[int, int]:
     part, _, parts = text.partition("/")
-    if not (part.isdigit() and parts.isdigit() and 1 <= int(part) <= int(parts)):
-        raise argparse.ArgumentTypeError(f"expected I/N with 1 <= I <= N, got {text}")
+    if not (part.isdecimal() and parts.isdecimal() and 1 <= int(part) <= int(parts)):
+        raise argparse.ArgumentTypeError(f"{text}: expected I/N with 1 <= I <= N")
     return int(part), int(parts)
 
 

@@ -5,7 +5,6 @@ The same seed gives the same bytes, whatever the number of processes. Pictures t
 written last, so an interrupted run is finished by the same command.
 """
 
-import argparse
 import functools
 import io
 import json
@@ -23,7 +22,7 @@ from precompute.world.pictograms import ATTRIBUTION
 from precompute.world.scene import Scene
 from precompute.world.square import CATEGORIES, CHOSEN_SCORE, DIFFICULTIES, DIFFICULTY_SHARES, Square, sample
 from precompute.world.vocabulary import held_out_combinations
-from tipai_jax.errors import UserError, run_main
+from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 VERSION = 1
 """Raised whenever the same seed would draw other scenes."""
@@ -219,14 +218,16 @@ def draw(out: Path, *, pairs: int = 20000, seed: int = 0, processes: int | None 
     return listed
 
 
-def main() -> int:
-    """Parse the command line and draw."""
-    parser = argparse.ArgumentParser(description="Draw the small world: scenes with captions and the exact truth about what breaks them.")
+def main(arguments: list[str] | None = None) -> int:
+    """Parse the command line and draw; returns 0."""
+    parser = Parser(
+        prog="precompute/scenes.py", description="Draw the small world: scenes with captions and the exact truth about what breaks them."
+    )
     parser.add_argument("--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)")
-    parser.add_argument("--pairs", type=int, default=20000, help="number of pairs (default: 20000)")
-    parser.add_argument("--seed", type=int, default=0, help="the only source of chance (default: 0)")
-    parser.add_argument("--processes", type=int, default=None, help="drawing processes (default: one a core)")
-    args = parser.parse_args()
+    parser.add_argument("--pairs", type=whole_number(1), default=20000, help="number of pairs (default: 20000)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of chance (default: 0)")
+    parser.add_argument("--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)")
+    args = parser.parse_args(arguments)
     listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)
     print(f"{listed}: {sum(1 for _ in listed.open())} pairs")
     return 0

@@ -5,7 +5,6 @@ embeddings. The file format is array_record, so `tfds.data_source` reads it with
 `precompute/embed.py --data tfds:NAME` takes it as input. Knows nothing of encoders.
 """
 
-import argparse
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +15,7 @@ if __package__ in (None, ""):  # run as a file: the repository, not this folder,
 
 import numpy as np
 
-from tipai_jax.errors import UserError, run_main
+from tipai_jax.errors import Parser, UserError, run_main
 
 if TYPE_CHECKING:
     from tipai_jax.store import Store
@@ -142,9 +141,7 @@ def _description(store: "Store") -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Export; returns 0."""
-    parser = argparse.ArgumentParser(
-        prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record)."
-    )
+    parser = Parser(prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record).")
     parser.add_argument("store", type=Path, help="folder of a finished store")
     parser.add_argument("--out", type=Path, default=Path("data/tfds"), help="data folder of TFDS (default: data/tfds)")
     parser.add_argument("--name", help="name of the data set (default: the store's folder name and _pairs)")

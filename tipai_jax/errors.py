@@ -1,17 +1,42 @@
 """The one way in which a mistake of the user reaches the user: a line on stderr and exit code 2.
 
-Every room may import this file, so it imports nothing but the standard library. It owns the exception and the
-wrapper around a command's `main`; it knows nothing of what the commands do.
+Every room may import this file, so it imports nothing but the standard library. It owns the exception, the wrapper
+around a command's `main`, and the parser whose complaints are such a line; it knows nothing of what the commands do.
 """
 
+import argparse
+import re
 import sys
 from collections.abc import Callable
+from typing import Any, NoReturn
 
-__all__ = ["UserError", "run_main"]
+__all__ = ["Parser", "UserError", "run_main", "whole_number"]
 
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what, where, what was expected, how to go on."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A command line of which every mistake is a `UserError`, and whose options are written out."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what argparse complains of: `--option value: what was expected`."""
+        raise UserError(f"{re.sub(r'^argument (.+?): ', lambda found: f'{found[1]} ', message)} (see {self.prog} --help)")
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """The type of an argument that is a whole number from `least`."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"-?[0-9]+", text) or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text}: expected a whole number from {least}")
+        return int(text)
+
+    return read
 
 
 def run_main(main: Callable[[], int | None]) -> int:

@@ -7,16 +7,15 @@ missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `ta
 `--help` answers at once.
 """
 
-import argparse
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from tipai_jax.errors import UserError, run_main
+from tipai_jax.errors import Parser, UserError, run_main
 
 if TYPE_CHECKING:
     from tipai_jax.calibrate import Calibration
@@ -56,11 +55,6 @@ class Request:
     command: str = f"{PROG} ..."
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message} (see {self.prog} --help)")
-
-
 def parse(argv: Sequence[str]) -> Request:
     """The request of a command line.
 
@@ -68,7 +62,7 @@ def parse(argv: Sequence[str]) -> Request:
         UserError: an unknown option, or a value that does not fit.
         SystemExit: with code 0, after `--help`.
     """
-    parser = _Parser(prog=PROG, description="Measure a trained run against its targets and the baselines.", allow_abbrev=False)
+    parser = Parser(prog=PROG, description="Measure a trained run against its targets and the baselines.")
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.train")
     parser.add_argument("--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)")
     parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which pairs (default: test)")

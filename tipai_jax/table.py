@@ -5,13 +5,12 @@
 It owns the layout. It computes nothing; it is given `eval.json`.
 """
 
-import argparse
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tipai_jax.errors import UserError, run_main
+from tipai_jax.errors import Parser, UserError, run_main
 
 __all__ = ["compare", "show"]
 
@@ -128,7 +127,7 @@ def _cell(figure: Mapping[str, Any] | None) -> str:
 
 def main() -> int:
     """Print the runs named on the command line side by side."""
-    parser = argparse.ArgumentParser(prog="python -m tipai_jax.table", description="Evaluated runs side by side, as Markdown.")
+    parser = Parser(prog="python -m tipai_jax.table", description="Evaluated runs side by side, as Markdown.")
     parser.add_argument("workdirs", type=Path, nargs="+", help="folders of evaluated runs")
     records = {}
     for workdir in parser.parse_args().workdirs:

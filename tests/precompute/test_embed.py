@@ -149,6 +149,21 @@ def test_one_line_and_exit_code_two(tmp_path):
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--batch-size", "x"], "--batch-size x: expected a whole number from 1"),
+        (["--allow-rejects", "x"], "--allow-rejects x: expected a share from 0 to 1"),
+        (["--allow-rejects", "1.5"], r"--allow-rejects 1\.5: expected a share from 0 to 1"),
+        (["--worker", "3/2"], "--worker 3/2: expected I/N with 1 <= I <= N"),
+        (["--batch", "4"], "unrecognized arguments: --batch 4"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(arguments, message):
+    with pytest.raises(UserError, match=message):
+        main(arguments)
+
+
 def test_dry_run_writes_nothing(embed, pairs, tmp_path):
     printed = embed(pairs, tmp_path / "s", "--dry-run")
     assert "to encode 12 images, 12 prompts" in printed and "MB free" in printed and "images/s" in printed

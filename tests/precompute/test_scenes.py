@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from precompute.scenes import _group, _plan, draw, groups
+from precompute.scenes import _group, _plan, draw, groups, main
 from precompute.world.control import vary
 from precompute.world.square import sample
 from precompute.world.vocabulary import held_out_combinations
@@ -104,3 +104,18 @@ def test_refusals_are_one_line(folder, tmp_path):
     with pytest.raises(UserError, match="not a drawn world"):
         draw(tmp_path / "mine", pairs=40, seed=0)
     assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "-1"], "--seed -1: expected a whole number from 0"),
+        (["--processes", "-2"], "--processes -2: expected a whole number from 1"),
+        (["--pairs", "x"], "--pairs x: expected a whole number from 1"),
+        (["--pair", "40"], "unrecognized arguments: --pair 40"),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_named(arguments, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        main(["--out", str(tmp_path / "w"), *arguments])
+    assert not (tmp_path / "w").exists()

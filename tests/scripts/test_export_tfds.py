@@ -104,3 +104,8 @@ def test_the_command(store, tmp_path):
     assert "tfds.data_source('store_pairs'" in done.stdout
     again = subprocess.run([sys.executable, str(SCRIPT), str(store.path), "--out", str(tmp_path)], capture_output=True, text=True)
     assert again.returncode == 2 and again.stderr.count("\n") == 1
+
+
+def test_a_mistake_on_the_command_line_is_named(exporter):
+    with pytest.raises(UserError, match="unrecognized arguments: --embed"):
+        exporter.main(["store", "--embed"])

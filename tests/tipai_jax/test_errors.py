@@ -1,0 +1,39 @@
+"""Every mistake on a command line is one line that names the option, the value and what was expected."""
+
+import pytest
+
+from tipai_jax.errors import Parser, UserError, run_main, whole_number
+
+
+def parse(*arguments: str):
+    parser = Parser(prog="tool")
+    parser.add_argument("--size", type=whole_number(1))
+    parser.add_argument("--kind", choices=("a", "b"))
+    return parser.parse_args(arguments)
+
+
+def test_what_fits_is_read():
+    assert parse("--size", "12", "--kind", "a").size == 12 and parse("--size", "1").size == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--size", "x"), "--size x: expected a whole number from 1 (see tool --help)"),
+        (("--size", "0"), "--size 0: expected a whole number from 1 (see tool --help)"),
+        (("--size", "-2"), "--size -2: expected a whole number from 1 (see tool --help)"),
+        (("--size", "1.5"), "--size 1.5: expected a whole number from 1 (see tool --help)"),
+        (("--size",), "--size expected one argument (see tool --help)"),
+        (("--siz", "3"), "unrecognized arguments: --siz 3 (see tool --help)"),
+    ],
+)
+def test_a_mistake_is_one_line(arguments, message):
+    with pytest.raises(UserError) as caught:
+        parse(*arguments)
+    assert str(caught.value) == message
+
+
+def test_a_mistake_ends_in_exit_code_two(capsys):
+    assert run_main(lambda: parse("--kind", "c") and 0) == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("error: --kind ") and "'c'" in printed.err and printed.err.count("\n") == 1
