@@ -10,7 +10,6 @@ a few MB and takes a fifth of a second. Knows nothing of what the parameters mea
 
 import hashlib
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from tipai_jax.errors import UserError
+from tipai_jax.store.durable import write_file
 from tipai_jax.train_state import TrainState
 
 __all__ = ["Checkpoints", "Seal"]
@@ -95,7 +95,7 @@ class Checkpoints:
             shutil.rmtree(target, ignore_errors=True)
             self._write(target, state)
         seal = {"format": FORMAT, "step": step, "score": score, "record": record, "files": _hashes(target)}
-        _write_durably(seal_path, json.dumps(seal, indent=1, sort_keys=True))
+        write_file(seal_path, json.dumps(seal, indent=1, sort_keys=True).encode())
         self._sweep()
 
     def _write(self, target: Path, state: TrainState) -> None:
@@ -158,16 +158,3 @@ def _read_seal(path: Path) -> Seal:
 def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Whole or not at all, also after a power cut: write aside, fsync, rename, fsync the folder."""
-    aside = path.with_suffix(path.suffix + ".tmp")
-    with aside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    aside.replace(path)
-    handle = os.open(path.parent, os.O_RDONLY)
-    os.fsync(handle)
-    os.close(handle)

@@ -29,6 +29,7 @@ from tipai_jax.interrupt import Interrupt
 from tipai_jax.run_log import RunLog
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import Store, open_store
+from tipai_jax.store.durable import write_file
 from tipai_jax.train_step import NORMS
 
 __all__ = ["FitResult", "fit"]
@@ -41,7 +42,7 @@ class FitResult:
     """How a run ended.
 
     Attributes:
-        status: "finished", "already finished" (nothing was done) or "interrupted" (saved; the same call goes on).
+        status: "finished", "already finished" (nothing was trained) or "interrupted" (saved; the same call goes on).
         step: steps done.
         total_steps: steps of the whole run.
         best_step: step of the best checkpoint, None before the first validated one.
@@ -76,15 +77,20 @@ def fit(config: Config) -> FitResult:
         if last is not None:
             _check_same_run(last, config, store)
         run = Setup(config, store)
-        if last is not None and last.step >= run.total:
-            print(f"{workdir}: finished, {last.step} steps are done; nothing to do", flush=True)
-            return _result(run, checkpoints, status="already finished", step=last.step, exit_code=0)
         text = json.dumps({"config": run.record["config"], "store": run.record["store"]}, indent=1)
-        (workdir / "config.json").write_text(text + "\n")
+        write_file(workdir / "config.json", f"{text}\n".encode())  # of a finished run as well: its free fields may be new
+        if _finished(last, run):
+            print(f"{workdir}: finished, {run.total} steps are done; nothing to do", flush=True)
+            return _result(run, checkpoints, status="already finished", step=run.total, exit_code=0)
         with Interrupt() as stop:
             step = _loop(run, checkpoints, last, stop)
-            status: Any = "finished" if step == run.total else "interrupted"
+            status: Any = "finished" if _finished(checkpoints.last(), run) else "interrupted"
             return _result(run, checkpoints, status=status, step=step, exit_code=stop.exit_code if status == "interrupted" else 0)
+
+
+def _finished(last: Seal | None, run: Setup) -> bool:
+    """Whether nothing is left to do: all steps are done, and the last state was validated."""
+    return last is not None and last.step >= run.total and last.score is not None
 
 
 def _loop(run: Setup, checkpoints: Checkpoints, last: Seal | None, stop: Interrupt) -> int:
@@ -111,6 +117,7 @@ def _loop(run: Setup, checkpoints: Checkpoints, last: Seal | None, stop: Interru
                 figures = None
                 if run.stops_at(step) and not measured:
                     figures = run.validate(state.params, stop)
+                    measured = figures is not None
                 if figures is not None:
                     _check_finite({name: np.asarray([value]) for name, value in figures.items()}, step, run, where="validation ")
                     log.validation(step, figures)
@@ -129,7 +136,7 @@ def _loop(run: Setup, checkpoints: Checkpoints, last: Seal | None, stop: Interru
             sent = _Sent(step, run.steps_from(step), record)
             step += sent.count
             saved = measured = False
-        if step < run.total and stop.signal is not None:
+        if stop.signal is not None and not (step == run.total and measured):
             log.say(
                 f"{stop.signal.name}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True
             )

@@ -24,7 +24,7 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped.
+    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped, at step 0 all of it.
 
     Args:
         workdir: folder of the run.
@@ -127,11 +127,11 @@ class RunLog:
 
 
 def keep_lines(path: Path, step: int) -> None:
-    """Drop the lines of a log that lie beyond a step, and a torn last line."""
+    """Drop the lines of a log that lie beyond a step, and a torn last line; at step 0, which no checkpoint holds, drop all."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return
-    kept = [line for line in path.read_text().splitlines() if _step_of(line) <= step]
+    kept = [line for line in path.read_text().splitlines() if step and _step_of(line) <= step]
     aside = path.with_suffix(".tmp")
     with aside.open("w") as file:
         file.writelines(line + "\n" for line in kept)

@@ -56,6 +56,14 @@ def test_a_resumed_log_drops_what_lies_ahead_and_finishes_its_window(tmp_path):
     assert [(line["step"], line["loss"]) for line in lines(tmp_path)] == [(4, 1.5), (8, 5.5), (10, 8.5)]
 
 
+def test_without_a_checkpoint_the_log_begins_afresh(tmp_path):
+    for loss in (1.0, 2.0):  # the first attempt is killed after the validation at step 0
+        log = open_log(tmp_path)
+        log.validation(0, {"loss": loss})
+        log.close()
+    assert [line["validation"]["loss"] for line in lines(tmp_path)] == [2.0]
+
+
 def test_a_validation_line_and_what_is_said(tmp_path, capsys):
     log = open_log(tmp_path, progress=True)
     log.validation(5, {"loss": 0.5, "global_pair_auc": 0.75})

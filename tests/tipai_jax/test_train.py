@@ -19,6 +19,7 @@ from synthetic_store import write_store
 
 from tipai_jax import checkpoint, loop, run_setup
 from tipai_jax.checkpoint import Checkpoints
+from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.predict import load_run, predict
 from tipai_jax.store import open_store
@@ -62,12 +63,23 @@ def test_a_run_leaves_what_it_promises(whole):
 
 def test_a_finished_run_says_so_and_repeats_nothing(whole, capsys, monkeypatch):
     config, _ = whole
-    before = {path: path.stat().st_mtime_ns for path in Path(config.workdir).rglob("*") if path.name != ".lock"}
+    before = {path: path.stat().st_mtime_ns for path in files_of(config)}
     monkeypatch.setattr(loop, "_loop", None)
     result = fit(config)
     assert (result.status, result.exit_code, result.step) == ("already finished", 0, 15)
     assert "finished, 15 steps are done" in capsys.readouterr().out
-    assert before == {path: path.stat().st_mtime_ns for path in Path(config.workdir).rglob("*") if path.name != ".lock"}
+    assert before == {path: path.stat().st_mtime_ns for path in files_of(config)}
+
+
+def files_of(config):
+    """What a finished run leaves alone: all but its lock, and the config whose free fields may be new."""
+    return [path for path in Path(config.workdir).rglob("*") if path.is_file() and path.name not in (".lock", "config.json")]
+
+
+def test_the_free_fields_of_a_finished_run_can_be_changed(whole):
+    config = dataclasses.replace(whole[0], targets=TargetsConfig(ece=0.02))
+    assert fit(config).status == "already finished"
+    assert json.loads((Path(config.workdir) / "config.json").read_text())["config"]["targets"]["ece"] == 0.02
 
 
 @pytest.mark.parametrize("chunks", [2, 4, 6])
@@ -93,15 +105,15 @@ def test_interrupted_and_resumed_is_uninterrupted(whole, tmp_path, monkeypatch, 
 def test_killed_after_a_checkpoint_goes_on_from_it(whole, tmp_path, monkeypatch):
     """What a kill -9 leaves: log lines beyond the last checkpoint, and a checkpoint without a seal."""
     config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
-    seal = checkpoint._write_durably
+    seal = checkpoint.write_file
 
-    def killed(path, text):
+    def killed(path, data):
         if path.name == "00000010.json":
             raise KeyboardInterrupt
-        seal(path, text)
+        seal(path, data)
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "_write_durably", killed)
+        patch.setattr(checkpoint, "write_file", killed)
         with pytest.raises(KeyboardInterrupt):
             fit(config)
     assert log_lines(tmp_path / "run")[-1]["step"] == 10 and Checkpoints(tmp_path / "run").last().step == 5
@@ -109,20 +121,23 @@ def test_killed_after_a_checkpoint_goes_on_from_it(whole, tmp_path, monkeypatch)
     assert_same_run(config.workdir, whole[0].workdir)
 
 
-def test_a_signal_during_validation_loses_nothing(whole, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("validation", "step"), [(2, 5), (4, 15)])
+def test_a_signal_during_validation_loses_nothing(whole, tmp_path, monkeypatch, capsys, validation, step):
+    """In the second validation, and in the last, which a run is not finished without."""
     config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
     validate, calls = loop.Setup.validate, []
 
     def interrupted(self, params, stop):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == validation:
             os.kill(os.getpid(), signal.SIGINT)
         return validate(self, params, stop)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop.Setup, "validate", interrupted)
         first = fit(config)
-    assert (first.step, first.exit_code) == (5, 130)
+    assert (first.status, first.step, first.exit_code) == ("interrupted", step, 130)
+    assert f"SIGINT: stopped and saved at step {step} of 15" in capsys.readouterr().err
     assert Checkpoints(tmp_path / "run").last().score is None
     assert fit(config).status == "finished"
     assert_same_run(config.workdir, whole[0].workdir)
