@@ -18,6 +18,7 @@ __all__ = ["is_small_world", "read_pairs"]
 
 PAIRS = "pairs.jsonl"
 WORLD = "world.json"
+FORMAT = "format: README, Your own pairs"
 
 
 def is_small_world(folder: Path) -> bool:
@@ -33,16 +34,16 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
     """Read a folder with `pairs.jsonl`, or such a file.
 
     Raises:
-        UserError: missing, empty, a line that is no JSON, duplicate ids, a group in two splits.
+        UserError: missing, empty, a line that is no JSON, duplicate ids, a group or a prompt in two splits.
     """
     path = data if data.is_file() else data / PAIRS
     folder = path.parent
     if not data.exists():
-        raise UserError(f"{data}: no such folder; expected one with {PAIRS} (draw one with: python precompute/scenes.py --out {data})")
+        raise UserError(f"{data}: no such folder; --data names one that holds {PAIRS} ({FORMAT})")
     try:
         raw = path.read_bytes()
     except FileNotFoundError:
-        raise UserError(f"{path}: missing; expected one JSON object a line with pair_id, prompt, chosen_image, rejected_image and scores") from None
+        raise UserError(f"{path}: missing; expected one JSON object a line ({FORMAT})") from None
     records: list[PairRecord] = []
     rejects: list[Reject] = []
     files = _Files(folder)
@@ -62,12 +63,12 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
             records.append(dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected)))
         except BadRow as bad:
             found = value.get("pair_id") if isinstance(value, dict) else None
-            rejects.append(Reject(row=number, pair_id=found if isinstance(found, str) else "", reason=bad.reason, detail=str(bad)))
+            named = found.encode(errors="backslashreplace").decode() if isinstance(found, str) else ""
+            rejects.append(Reject(row=number, pair_id=named, reason=bad.reason, detail=str(bad)))
     if not rows:
-        raise UserError(f"{path}: the file is empty; expected one JSON object a line")
-    check_together(records, str(path))
+        raise UserError(f"{path}: the file is empty; expected one JSON object a line ({FORMAT})")
     return Source(
-        records=records,
+        records=check_together(records, str(path)),
         rejects=rejects,
         rows=rows,
         identity={"kind": "pairs", "sha256": sha256_bytes(raw), "rows": rows, "limit": limit},

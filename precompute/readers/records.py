@@ -1,12 +1,14 @@
 """The canonical records that every reader produces, and the rules a row must keep to become one.
 
 Owns `PairRecord`, `Reject`, `Source`, the checks of a single row (a failing row is rejected with a reason) and those of
-all rows together (a failing set is fatal: duplicate ids, a group in two splits). Knows nothing of file formats, images'
-contents or encoders.
+all rows together (a failing set is fatal: duplicate ids, a group or a prompt in two splits). Knows nothing of file
+formats, images' contents or encoders.
 """
 
+import dataclasses
 import hashlib
 import math
+import string
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -143,7 +145,7 @@ def parse_row(value: Any, row: int) -> PairRecord:
         raise BadRow("control_with_boxes", "a control keeps the prompt in both images, yet has unfaithful_patches")
     if named is None and boxes:
         named = tuple(sorted({box.category for box in boxes}))
-    group = str(value.get("group") or "") or prompt
+    group = _label(value, "group") or prompt
     split = value.get("split") or ""
     if split and split not in SPLITS:
         raise BadRow("unknown_split", f"split {split!r}, expected one of {', '.join(SPLITS)}")
@@ -163,7 +165,7 @@ def parse_row(value: Any, row: int) -> PairRecord:
         split=split or hashed_split(group),
         group=group,
         difficulty=difficulty,
-        kind=str(value.get("kind") or ""),
+        kind=_label(value, "kind"),
         control=control,
         unseen=_flag(value, "unseen_combination"),
         sha256=_hashes(value.get("sha256")),
@@ -171,8 +173,11 @@ def parse_row(value: Any, row: int) -> PairRecord:
     )
 
 
-def check_together(records: list[PairRecord], where: str) -> None:
-    """The rules that no single row can keep: ids are unique, a group stays in one split.
+def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
+    """The rules that no single row can keep: ids are unique, rows that share a group or a prompt are in one split.
+
+    Returns:
+        The records; those without a split now have the one that holds for all they are linked with.
 
     Raises:
         UserError: with the first offender.
@@ -183,14 +188,44 @@ def check_together(records: list[PairRecord], where: str) -> None:
         raise UserError(
             f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows {', '.join(rows[:4])}; every pair needs its own"
         )
-    splits: dict[str, PairRecord] = {}
-    for record in records:
-        first = splits.setdefault(record.group, record)
-        if first.split != record.split:
-            raise UserError(
-                f"{where}: group {record.group[:80]!r} is in two splits, {first.split} (row {first.row}) and {record.split} (row {record.row}); "
-                "give all rows of a group (without one: of a prompt) the same split"
-            )
+    return _linked_splits(records, where)
+
+
+def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
+    """One split for all rows that share a group or a prompt, directly or through other rows: the one that a row of them
+    states, else that of the smallest group name, so that a group which shares no prompt is hashed by its own.
+    """
+    parent = list(range(len(records)))  # a forest; what follows is true of its roots
+    stating = [record if record.has_split else None for record in records]
+    smallest = [record.group for record in records]
+
+    def root(i: int) -> int:
+        while parent[i] != i:
+            parent[i] = parent[parent[i]]
+            i = parent[i]
+        return i
+
+    seen: dict[tuple[str, str], int] = {}
+    for i, record in enumerate(records):
+        for what, name in (("group", record.group), ("prompt", record.prompt)):
+            first, other = root(seen.setdefault((what, name), i)), root(i)
+            if first == other:
+                continue
+            one, two = stating[first], stating[other]
+            if one is not None and two is not None and one.split != two.split:
+                raise UserError(
+                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row {two.row}); "
+                    "give all rows of a group, and all of a prompt, the same split"
+                )
+            parent[other] = first
+            stating[first] = one or two
+            smallest[first] = min(smallest[first], smallest[other])
+    settled = []
+    for i, record in enumerate(records):
+        stated = stating[root(i)]
+        split = hashed_split(smallest[root(i)]) if stated is None else stated.split
+        settled.append(record if record.split == split else dataclasses.replace(record, split=split))
+    return settled
 
 
 def _text(value: Mapping[str, Any], key: str) -> str:
@@ -199,6 +234,18 @@ def _text(value: Mapping[str, Any], key: str) -> str:
         raise BadRow("missing_field", f"field {key!r} is missing")
     if not isinstance(text, str) or not text:
         raise BadRow("bad_field", f"field {key!r} is {text!r}, expected a text that is not empty")
+    return _unicode(text, key)
+
+
+def _label(value: Mapping[str, Any], key: str) -> str:
+    """A text that may be left out."""
+    return _unicode(str(value.get(key) or ""), key)
+
+
+def _unicode(text: str, key: str) -> str:
+    """The text, if UTF-8 can hold it: JSON can spell half a character, which no file can keep."""
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        raise BadRow("bad_field", f"field {key!r} is {text[:80]!r}, which holds half a surrogate pair; expected whole characters")
     return text
 
 
@@ -264,6 +311,6 @@ def _hashes(value: Any) -> tuple[str, str] | None:
     if value is None:
         return None
     pair = [value.get("chosen"), value.get("rejected")] if isinstance(value, dict) else value
-    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) and len(text) == 64 for text in pair):
+    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) and len(text) == 64 and set(text) <= set(string.hexdigits) for text in pair):
         raise BadRow("bad_field", 'sha256 is not understood, expected {"chosen": hex, "rejected": hex}')
     return pair[0].lower(), pair[1].lower()

@@ -58,7 +58,6 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
                 places.setdefault(value[role], (split, index, role))
     if not rows:
         raise UserError(f"tfds:{name}: the data set is empty")
-    check_together(records, f"tfds:{name}")
     lock = threading.Lock()  # one reader behind a data source
 
     def read_image(key: str) -> bytes:
@@ -67,7 +66,7 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
             return sources[split][index][role]
 
     return Source(
-        records=records,
+        records=check_together(records, f"tfds:{name}"),
         rejects=rejects,
         rows=rows,
         identity={"kind": "tfds", "sha256": _hash(Path(builder.data_dir)), "rows": rows, "limit": limit},

@@ -3,8 +3,10 @@ import json
 import pytest
 from random_clip import write_pairs
 
+from precompute.pair_rows import reject_columns
 from precompute.readers import read_source
 from precompute.readers.pairs import is_small_world
+from precompute.readers.records import hashed_split
 from tipai_jax.errors import UserError
 
 
@@ -65,14 +67,14 @@ def test_a_link_that_stays_inside_is_fine(tmp_path):
 
 
 def test_what_is_wrong_with_the_whole(tmp_path):
-    with pytest.raises(UserError, match=r"no such folder; expected one with pairs\.jsonl"):
+    with pytest.raises(UserError, match=r"none: no such folder; --data names one that holds pairs\.jsonl \(format: README, Your own pairs\)$"):
         read_source(str(tmp_path / "none"))
-    with pytest.raises(UserError, match=r"pairs\.jsonl: missing"):
+    with pytest.raises(UserError, match=r"pairs\.jsonl: missing; .*\(format: README, Your own pairs\)$"):
         read_source(str(tmp_path))
     path = tmp_path / "pairs.jsonl"
     for empty in ("", "\n\n  \n"):
         path.write_text(empty)
-        with pytest.raises(UserError, match="the file is empty"):
+        with pytest.raises(UserError, match=r"the file is empty; .*\(format: README, Your own pairs\)$"):
             read_source(str(tmp_path))
     path.write_text('{"pair_id": "a"}\n{"pair_id": ')
     with pytest.raises(UserError, match="line 2 is not JSON"):
@@ -94,6 +96,25 @@ def test_nan_scores_and_odd_lines_are_rejects(tmp_path):
         file.write("[1, 2]\n")
     source = read_source(str(folder))
     assert reasons(source) == ["bad_score", "not_an_object"] and [reject.row for reject in source.rejects] == [1, 5]
+
+
+def test_half_a_character_costs_its_row(tmp_path):
+    """JSON can spell one half of a surrogate pair; no other file can hold it, the list of rejects included."""
+    half = "\ud83d"
+    folder = write_pairs(tmp_path / "d", pairs=8, rows=[{name: f"cat {half}"} for name in ("pair_id", "prompt", "group", "kind", "chosen_image")])
+    source = read_source(str(folder))
+    assert reasons(source) == ["bad_field"] * 5 and len(source.records) == 3
+    for reject, name in zip(source.rejects, ("pair_id", "prompt", "group", "kind", "chosen_image")):
+        assert f"field {name!r} is 'cat \\ud83d', which holds half a surrogate pair" in reject.detail
+    assert source.rejects[0].pair_id == "cat \\ud83d"
+    reject_columns(source.rejects)
+
+
+def test_rows_of_one_prompt_are_in_one_split(tmp_path):
+    rows = [{"prompt": "a cat", "group": f"h{i}", "split": None} for i in range(8)]
+    source = read_source(str(write_pairs(tmp_path / "d", pairs=8, rows=rows)))
+    assert len({hashed_split(f"h{i}") for i in range(8)}) > 1, "groups that would part by themselves"
+    assert {record.split for record in source.records} == {hashed_split("h0")}
 
 
 def test_the_small_world_says_so(tmp_path):

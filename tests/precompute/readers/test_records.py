@@ -60,6 +60,9 @@ def test_what_is_unknown_and_what_is_none():
         ({"split": "dev"}, "unknown_split"),
         ({"difficulty": "brutal"}, "unknown_difficulty"),
         ({"sha256": "abc"}, "bad_field"),
+        ({"sha256": ["\ud83d" * 64, "0" * 64]}, "bad_field"),
+        ({"prompt": "a red \ud83d"}, "bad_field"),
+        ({"group": "\udc80"}, "bad_field"),
     ],
 )
 def test_a_bad_row_has_a_reason(changes, reason):
@@ -89,3 +92,39 @@ def test_rows_that_do_not_fit_together():
         check_together(spanning, "here")
     with pytest.raises(UserError, match="group 'a red cat' is in two splits"):
         check_together([parse(split="train"), parse(pair_id="p2", split="test")], "here")
+
+
+def rows(*described: tuple[str, str, str]):
+    """Records of (prompt, group, split), "" for what a row does not state."""
+    return [parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split) for i, (prompt, group, split) in enumerate(described)]
+
+
+def splits(*described: tuple[str, str, str]) -> list[str]:
+    return [record.split for record in check_together(rows(*described), "here")]
+
+
+def test_splits_are_hashed_by_group_as_long_as_groups_share_no_prompt():
+    described = [(f"prompt {i % 900}", f"g{i % 300}", "") for i in range(1200)]
+    assert splits(*described) == [hashed_split(group) for _, group, _ in described]
+    alone = [(f"prompt {i}", "", "") for i in range(300)]
+    assert splits(*alone) == [hashed_split(prompt) for prompt, _, _ in alone]
+
+
+def test_what_shares_a_prompt_or_a_group_is_in_one_split():
+    test, train = "prompt 10", "prompt 0"  # hashed by themselves, these two part
+    assert (hashed_split(test), hashed_split(train)) == ("test", "train")
+    assert splits(("cat", test, ""), ("cat", train, "")) == ["train", "train"]
+    # a chain: test - "dog" - c - "cat" - train, whose ends share nothing; the smallest name decides, in whatever order
+    chain = [("dog", test, ""), ("cat", train, ""), ("dog", "zebra", ""), ("cat", "zebra", ""), ("boat", test, "")]
+    assert splits(*chain) == splits(*reversed(chain)) == ["train"] * 5
+    # a row without a group is in the group of its prompt
+    assert splits((test, "", ""), (test, train, "")) == ["train", "train"]
+
+
+def test_a_stated_split_holds_for_all_that_are_linked_with_it():
+    assert splits(("cat", "g", ""), ("cat", "h", "validation"), ("dog", "g", "")) == ["validation"] * 3
+    with pytest.raises(UserError, match=r"here: prompt 'cat' is in two splits, train \(row 3\) and test \(row 3\)"):
+        splits(("cat", "g", "train"), ("cat", "h", "test"))
+    with pytest.raises(UserError, match=r"prompt 'dog' is in two splits"):
+        splits(("cat", "g", "train"), ("dog", "h", "test"), ("cat", "i", ""), ("dog", "i", ""))
+    assert splits(("cat", "g", "train"), ("dog", "h", "test")) == ["train", "test"]
