@@ -3,19 +3,20 @@
     python scripts/ablation.py --store store/scenes --workdir runs/ablation --split validation
 
 Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other run; rows that are there are not
-trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals. It owns the list of changes and nothing else.
+trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the rows of earlier calls. It owns the list
+of changes and nothing else.
 """
 
-import argparse
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from tipai_jax.cli import load_config
 from tipai_jax.config import Config
-from tipai_jax.errors import run_main
+from tipai_jax.errors import Parser, run_main
 
 Change = Callable[[Config], Config]
 
@@ -59,19 +60,16 @@ def rows() -> list[tuple[str, Config]]:
     return [*made, ("the quickstart (`scenes.py`)", load_config("scenes.py"))]
 
 
-def measure(config: Config, split: str) -> dict[str, dict]:
-    """Train (or find) a run and measure it on a split, calibrated on validation."""
+def measure(config: Config, split: str) -> dict[str, Any]:
+    """The figures of a trained run on a split, calibrated on validation."""
     from tipai_jax.calibrate import fit_calibration
     from tipai_jax.data.splits import split_pairs
     from tipai_jax.measure import figures
     from tipai_jax.predict import predict
     from tipai_jax.predictions import Predictions
     from tipai_jax.store import open_store
-    from tipai_jax.train import fit, load_run
+    from tipai_jax.train import load_run
 
-    began = time.monotonic()
-    fit(config)
-    seconds = time.monotonic() - began
     run, store = load_run(config.workdir), open_store(config.store)
     say = lambda pairs: Predictions.from_mapping(predict(run.model, store, pairs))
     validation, pairs = split_pairs(store, "validation"), split_pairs(store, split)
@@ -79,36 +77,52 @@ def measure(config: Config, split: str) -> dict[str, dict]:
     flat = {name: found[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")}
     flat["hard"] = found["pair_auc_by_difficulty"]["hard"]
     flat["worst_category"] = min(found["category_roc_auc"].values(), key=lambda figure: figure["value"])
-    return {**flat, "auc_judd": found["heatmap"]["auc_judd"], "seconds": {"value": round(seconds, 1)}}
+    return {**flat, "auc_judd": found["heatmap"]["auc_judd"]}
 
 
-def main() -> int:
+def line(name: str, found: dict[str, Any], columns: Iterable[str]) -> str:
+    """A row of the Markdown table; what nobody timed is a dash."""
+    cells = [(found[key]["value"], ".0f" if key == "seconds" else ".3f") for key in columns]
+    return f"| {name} | " + " | ".join("-" if value is None else f"{value:{form}}" for value, form in cells) + " |"
+
+
+def main(argv: list[str] | None = None) -> int:
     """Run the table."""
-    parser = argparse.ArgumentParser(description="What each step from the plan's config to the quickstart's is worth.")
-    parser.add_argument("--store", default="store/scenes")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/ablation"))
-    parser.add_argument("--split", default="validation", choices=("validation", "test"))
-    parser.add_argument("--rows", type=int, nargs="*", help="only these rows, counted from 0")
-    args = parser.parse_args()
+    parser = Parser(prog="scripts/ablation.py", description="What each step from the plan's config to the quickstart's is worth.")
+    parser.add_argument("--store", default="store/scenes", help="folder of the embeddings (store/scenes)")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/ablation"), help="folder of the runs and of ablation.json (runs/ablation)"
+    )
+    parser.add_argument("--split", default="validation", choices=("validation", "test"), help="what the rows are measured on (validation)")
+    parser.add_argument(
+        "--rows", type=int, nargs="+", choices=range(len(CHANGES) + 1), metavar="ROW", help="only these rows, counted from 0"
+    )
+    args = parser.parse_args(argv)
+
+    from tipai_jax.store.durable import write_file
+    from tipai_jax.train import fit
+
     columns = {
         "global_pair_auc": "pair AUC", "hard": "hard", "patch_pair_auc": "patch AUC", "worst_category": "worst category", "auc_judd": "AUC-Judd", "ece": "ECE", "seconds": "s",
     }  # fmt: skip
     print("| config, each row on top of the one before | " + " | ".join(columns.values()) + " |\n|---|" + "---|" * len(columns), flush=True)
-    record = {}
+    path = args.workdir / "ablation.json"
+    record = json.loads(path.read_text()) if path.exists() else {}
     for number, (name, config) in enumerate(rows()):
         if args.rows and number not in args.rows:
             continue
-        found = measure(
-            replace(config, store=args.store, workdir=str(args.workdir / f"{number}"), log=replace(config.log, progress=False)), args.split
-        )
-        record[name] = found
-        print(
-            f"| {name} | "
-            + " | ".join(f"{found[key]['value']:.0f}" if key == "seconds" else f"{found[key]['value']:.3f}" for key in columns)
-            + " |",
-            flush=True,
-        )
-        (args.workdir / "ablation.json").write_text(json.dumps(record, indent=1) + "\n")
+        workdir = args.workdir / f"{number}"
+        config = replace(config, store=args.store, workdir=str(workdir), log=replace(config.log, progress=False))
+        begun, began = (workdir / "checkpoints").exists(), time.monotonic()
+        result = fit(config)
+        if result.status == "interrupted":
+            return result.exit_code
+        seconds = {"value": round(time.monotonic() - began, 1)}
+        if begun:  # then this call trained the rest of it, or nothing: an earlier one may know
+            seconds = record.get(name, {}).get("seconds", {"value": None})
+        record[name] = {"split": args.split, **measure(config, args.split), "seconds": seconds}
+        print(line(name, record[name], columns), flush=True)
+        write_file(path, f"{json.dumps(record, indent=1)}\n".encode())
     return 0
 
 
