@@ -13,14 +13,6 @@ def patch(chosen, rejected, over):
     return torch.stack(rows)
 
 
-def within_image(score, label):
-    rows = []
-    for s, y in zip(score, label, strict=True):
-        terms = [pair(s[i], s[j]) for i in range(len(s)) for j in range(len(s)) if y[i] == 1 and y[j] == 0]
-        rows.append(torch.stack(terms).mean() if terms else s.sum() * 0)
-    return torch.stack(rows)
-
-
 def faithfulness(logit, label):
     loss = F.binary_cross_entropy(torch.sigmoid(logit), (label == 1).float(), reduction="none")
     return torch.where(label >= 0, loss, torch.zeros_like(loss))

@@ -2,7 +2,7 @@
 
 from tipai_jax.losses.faithfulness import faithfulness_loss
 from tipai_jax.losses.pairwise import pair_loss
-from tipai_jax.losses.patch import patch_loss, patch_positions, within_image_loss
+from tipai_jax.losses.patch import patch_loss, patch_positions
 from tipai_jax.losses.reason import reason_loss
 from tipai_jax.losses.reduce import Sums, reduce
 from tipai_jax.losses.saliency import dice_loss, dice_loss_full, small_ones
@@ -18,5 +18,4 @@ __all__ = [
     "reason_loss",
     "reduce",
     "small_ones",
-    "within_image_loss",
 ]

@@ -1,18 +1,17 @@
 """L_patch: good patches should score higher than bad patches.
 
-Two forms: the plan's, which pairs position k of the chosen image with position k of the rejected one, and one within
-the rejected image. Owns also the choice of positions. Scores are sigmoids or logits, as the caller chose.
+The plan's form, which pairs position k of the chosen image with position k of the rejected one. Owns also the choice of
+positions. Scores are sigmoids or logits, as the caller chose.
 """
 
 from typing import Literal
 
-import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
 from tipai_jax.losses.pairwise import pair_loss
 
-__all__ = ["patch_loss", "patch_positions", "within_image_loss"]
+__all__ = ["patch_loss", "patch_positions"]
 
 
 def patch_positions(label: Int[Array, "b k"], over: Literal["all", "unfaithful"]) -> Bool[Array, "b k"]:
@@ -33,17 +32,6 @@ def patch_loss(chosen: Float[Array, "b k"], rejected: Float[Array, "b k"], over:
     without positions, which should get weight 0.
     """
     return masked_mean(pair_loss(chosen, rejected), over)
-
-
-def within_image_loss(score: Float[Array, "b k"], label: Int[Array, "b k"]) -> Float[Array, " b"]:
-    """Mean over (faithful i, unfaithful j) of one image of log(1 + exp(-(score_i - score_j))); unknown ones in neither.
-
-    What the patch AUC measures inside an image. 0 for an image without both kinds: its weight should be
-    `(label == 1).any(-1) & (label == 0).any(-1)`. Costs k*k for each image.
-    """
-    pairs = (label == 1)[:, :, None] & (label == 0)[:, None, :]
-    b, k = score.shape
-    return masked_mean(jax.nn.softplus(score[:, None, :] - score[:, :, None]).reshape(b, k * k), pairs.reshape(b, k * k))
 
 
 def masked_mean(values: Float[Array, "b m"], mask: Bool[Array, "b m"]) -> Float[Array, " b"]:

@@ -1,16 +1,9 @@
 """Metrics: ranking, localisation, calibration and their confidence intervals. The definitions are the docstrings."""
 
-from tipai_jax.metrics.bootstrap import (
-    Interval,
-    by_group,
-    difference_by_group,
-    mean_by_group,
-    roc_auc_by_group,
-    roc_auc_difference_by_group,
-)
-from tipai_jax.metrics.calibration import Reliability, brier, ece, nll
+from tipai_jax.metrics.bootstrap import Interval, difference_by_group, mean_by_group, roc_auc_by_group
+from tipai_jax.metrics.calibration import Reliability, ece, nll
 from tipai_jax.metrics.localisation import auc_judd, cc, dice, iou
-from tipai_jax.metrics.ranking import pair_auc, pair_wins, roc_auc, roc_auc_per_row
+from tipai_jax.metrics.ranking import pair_auc, pair_wins, roc_auc
 from tipai_jax.metrics.sums import Sums
 
 __all__ = [
@@ -18,8 +11,6 @@ __all__ = [
     "Reliability",
     "Sums",
     "auc_judd",
-    "brier",
-    "by_group",
     "cc",
     "dice",
     "difference_by_group",
@@ -31,6 +22,4 @@ __all__ = [
     "pair_wins",
     "roc_auc",
     "roc_auc_by_group",
-    "roc_auc_difference_by_group",
-    "roc_auc_per_row",
 ]

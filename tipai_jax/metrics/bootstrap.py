@@ -1,18 +1,18 @@
 """Confidence intervals by resampling whole groups (prompts) with replacement.
 
-Rows of one prompt are not independent, so the prompt is the unit. Owns the percentile bootstrap in three speeds: means
-(from the sums of each group), ROC-AUC (from histograms of each group), anything else (by recomputing). Every draw is a
-pure function of the seed and the groups, so two statistics over the same groups and seed see the same resamples.
+Rows of one prompt are not independent, so the prompt is the unit. Owns the percentile bootstrap of means (from the
+sums of each group) and of ROC-AUC (from histograms of each group). Every draw is a pure function of the seed and the
+groups, so two statistics over the same groups and seed see the same resamples.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, Shaped
 from scipy import sparse
 
-__all__ = ["Interval", "by_group", "difference_by_group", "mean_by_group", "roc_auc_by_group", "roc_auc_difference_by_group"]
+__all__ = ["Interval", "difference_by_group", "mean_by_group", "roc_auc_by_group"]
 
 BINS = 4096
 CHUNK = 250
@@ -99,21 +99,6 @@ def roc_auc_by_group(
     return percentiles(roc_auc_draws(score, label, groups, seed=seed, n=n), level)
 
 
-def roc_auc_difference_by_group(
-    ours: Float[np.ndarray, "*shape"],
-    theirs: Float[np.ndarray, "*shape"],
-    label: Shaped[np.ndarray, "*shape"],
-    groups: Shaped[np.ndarray, " rows"],
-    *,
-    seed: int = 0,
-    n: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """The interval of roc_auc(ours) - roc_auc(theirs) on the same labels and the same resamples."""
-    first = roc_auc_draws(ours, label, groups, seed=seed, n=n)
-    return percentiles(first - roc_auc_draws(theirs, label, groups, seed=seed, n=n), level)
-
-
 def roc_auc_draws(
     score: Float[np.ndarray, "*shape"], label: Shaped[np.ndarray, "*shape"], groups: Shaped[np.ndarray, " rows"], *, seed: int, n: int
 ) -> Float[np.ndarray, " n"]:
@@ -147,31 +132,3 @@ def equal_mass_bins(score: Float[np.ndarray, " m"]) -> Int[np.ndarray, " m"]:
         return index
     before = np.concatenate([[0], np.cumsum(np.bincount(index))[:-1]])
     return (before * BINS // score.size)[index]
-
-
-def by_group(
-    values: Shaped[np.ndarray, "*shape"],
-    groups: Shaped[np.ndarray, " rows"],
-    statistic: Callable[[np.ndarray], float] = np.mean,
-    *,
-    seed: int = 0,
-    n: int = 1000,
-    level: float = 0.95,
-) -> Interval:
-    """The interval of any statistic of the rows.
-
-    Args:
-        values: the rows, one number or one record of numbers each.
-        groups: the resampling unit of each row.
-        statistic: a function of the resampled rows; `np.mean` of plain numbers takes the fast road of `mean_by_group`.
-        seed, n, level: the draw, the number of resamples, the coverage.
-    """
-    if statistic is np.mean and values.ndim == 1:
-        return mean_by_group(values, groups, seed=seed, n=n, level=level)
-    index, count = numbered(groups)
-    found = [
-        statistic(values[np.repeat(np.arange(len(index)), drawn[index].astype(np.int64))])
-        for chunk in resamples(count, seed=seed, n=n)
-        for drawn in chunk
-    ]
-    return percentiles(np.array(found, np.float64), level)

@@ -1,6 +1,6 @@
 """Calibration metrics: does a probability of 0.8 come true eight times in ten.
 
-Owns ECE with its bins, Brier score and negative log-likelihood. Fits nothing: that is `calibrate.py`.
+Owns ECE with its bins and negative log-likelihood. Fits nothing: that is `calibrate.py`.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Float, Shaped
 
-__all__ = ["Reliability", "brier", "ece", "nll"]
+__all__ = ["Reliability", "ece", "nll"]
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,6 @@ def ece(
     frequency = np.bincount(index, weights=label.astype(np.float64), minlength=bins) / weight
     error = float(np.nansum(count * np.abs(confidence - frequency)) / n)
     return Reliability(error, edges, confidence, frequency, count)
-
-
-def brier(probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"]) -> float:
-    """Mean squared difference of probability and label."""
-    return float(np.mean((probability.astype(np.float64) - label) ** 2))
 
 
 def nll(probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"]) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float, Shaped
 from scipy.stats import rankdata
 
-__all__ = ["pair_auc", "pair_wins", "roc_auc", "roc_auc_per_row"]
+__all__ = ["pair_auc", "pair_wins", "roc_auc"]
 
 
 def pair_wins(
@@ -44,12 +44,3 @@ def roc_auc(score: Float[np.ndarray, "*shape"], label: Shaped[np.ndarray, "*shap
         return float("nan")
     ranks = rankdata(score)
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
-
-
-def roc_auc_per_row(score: Float[np.ndarray, "n k"], label: Shaped[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
-    """ROC-AUC within each row (image), as `roc_auc`; NaN for a row without both kinds. Costs k*k for each row."""
-    positive, negative = (label == 1), (label == 0)
-    both = positive[:, :, None] & negative[:, None, :]
-    wins = pair_wins(*np.broadcast_arrays(score[:, :, None], score[:, None, :]))
-    count = both.sum((1, 2))
-    return np.where(count > 0, (wins * both).sum((1, 2)) / np.maximum(count, 1), np.nan)

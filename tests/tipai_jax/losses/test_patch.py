@@ -6,7 +6,7 @@ import torch
 from twins import losses as twins
 from twins.parity import assert_function_parity
 
-from tipai_jax.losses import pair_loss, patch_loss, patch_positions, reduce, within_image_loss
+from tipai_jax.losses import pair_loss, patch_loss, patch_positions, reduce
 
 LABEL = np.array([[0, 1, -1, 0], [1, 1, 1, 1], [0, -1, -1, 1]], np.int8)
 
@@ -47,17 +47,3 @@ def test_other_positions_and_empty_pairs_touch_nothing():
 @pytest.mark.parametrize("over", [LABEL == 0, np.ones((3, 4), bool)])
 def test_agrees_with_the_twin(over):
     assert_function_parity(lambda c, r: patch_loss(c, r, jnp.asarray(over)), lambda c, r: twins.patch(c, r, torch.tensor(over)), scores())
-
-
-def test_within_image_by_hand():
-    """One unfaithful patch of 2 against faithful ones of 1 and 3; the unknown one takes no part."""
-    loss = within_image_loss(jnp.array([[2.0, 1.0, 3.0, 9.0]]), jnp.array([[0, 1, 1, -1]]))
-    assert float(loss[0]) == pytest.approx((np.log(1 + np.e) + np.log(1 + np.exp(-1))) / 2, rel=1e-6)
-
-
-def test_within_image_agrees_with_the_twin():
-    score = scores()[0]
-    assert_function_parity(
-        lambda s: within_image_loss(s, jnp.asarray(LABEL)), lambda s: twins.within_image(s, torch.tensor(LABEL)), (score,)
-    )
-    assert float(within_image_loss(jnp.asarray(score), jnp.asarray(LABEL))[1]) == 0.0

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tipai_jax.metrics import pair_auc, pair_wins, roc_auc, roc_auc_per_row
+from tipai_jax.metrics import pair_auc, pair_wins, roc_auc
 
 
 def test_pair_auc_by_hand_ties_half():
@@ -25,12 +25,3 @@ def test_roc_auc_leaves_unknown_labels_out_and_says_when_it_has_no_answer():
     score, label = np.array([[0.9, 0.1], [0.5, 0.99]]), np.array([[1, 0], [1, -1]], np.int8)
     assert roc_auc(score, label) == 1.0
     assert np.isnan(roc_auc(score, np.ones_like(label)))
-
-
-def test_per_row_is_roc_auc_of_each_row():
-    rng = np.random.default_rng(0)
-    score = np.round(rng.normal(size=(20, 9)), 1).astype(np.float32)
-    label = rng.integers(-1, 2, size=(20, 9)).astype(np.int8)
-    label[3] = 1
-    np.testing.assert_allclose(roc_auc_per_row(score, label), [roc_auc(s, y) for s, y in zip(score, label, strict=True)])
-    assert np.isnan(roc_auc_per_row(score, label)[3])
