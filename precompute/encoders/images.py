@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "BadImage", "Preparation", "Prepared"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared"]
 
 MAX_PIXELS = 64_000_000
+MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge`: the longer grows along with it
 _FORMATS = ("JPEG", "PNG", "WEBP")
 _ORIENTATION = 0x0112  # the EXIF tag; people and annotators see the turned image
 
@@ -79,7 +80,7 @@ class Preparation:
             data: the bytes of a JPEG, PNG or WEBP file.
 
         Raises:
-            BadImage: not such a file, cut short, damaged, or of more than `MAX_PIXELS`.
+            BadImage: not such a file, cut short, damaged, of more than `MAX_PIXELS`, or longer than `MAX_RATIO` allows.
         """
         from PIL import Image, ImageOps
 
@@ -87,16 +88,18 @@ class Preparation:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 if image.width * image.height > MAX_PIXELS:
                     raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+                if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
+                    raise BadImage(f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other")
                 image.load()  # only a full decode notices half a file
                 turned = image.getexif().get(_ORIENTATION, 1) != 1
                 rgb = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+                detail = self._view(rgb, self.crop_source) if self.crop_source else None
+                return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
         except BadImage:
             raise
         except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
             reason = "neither JPEG, PNG nor WEBP" if type(error).__name__ == "UnidentifiedImageError" else str(error)
             raise BadImage(reason or type(error).__name__) from None
-        detail = self._view(rgb, self.crop_source) if self.crop_source else None
-        return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
 
     def _view(self, rgb: Any, side: int) -> np.ndarray:
         """The encoder's view of an RGB image at `side` x `side` pixels; at `image_size` exactly as the HF processor."""

@@ -67,6 +67,27 @@ def test_too_many_pixels_are_not_decoded(monkeypatch):
         Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(encoded(noise(11, 10), "PNG"))
 
 
+@pytest.mark.parametrize(("width", "height"), [(1, 65_535), (65_535, 1), (3, 61)])
+def test_a_strip_is_not_blown_up(width, height):
+    data = encoded(Image.new("RGB", (width, height)), "PNG")
+    with pytest.raises(BadImage, match=f"{width} x {height} pixels, one side may be at most 20 times the other"):
+        Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(data)
+    assert Preparation.from_config(SQUARE, image_size=64, crop_source=0).prepare(data).pixels.shape == (64, 64, 3)
+
+
+def test_a_long_image_is_still_read():
+    assert Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(encoded(noise(3, 60), "PNG")).pixels.shape == (64, 64, 3)
+
+
+def test_what_fails_in_the_resize_is_a_bad_image_too(monkeypatch):
+    def fail(*_):
+        raise ValueError("no such size")
+
+    monkeypatch.setattr(Preparation, "_view", fail)
+    with pytest.raises(BadImage, match="no such size"):
+        Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(encoded(noise(9, 9), "PNG"))
+
+
 def test_the_orientation_of_a_photograph_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
