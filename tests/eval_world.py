@@ -24,9 +24,16 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def write_store(
-    folder: Path, *, splits: dict[str, int] = SPLITS, seed: int = 0, encoder: str = "a" * 64, noise: float = 0.25, pictures: Path | None = None
+    folder: Path,
+    *,
+    splits: dict[str, int] = SPLITS,
+    seed: int = 0,
+    encoder: str = "a" * 64,
+    noise: float = 0.25,
+    pictures: Path | None = None,
+    squares: bool = True,
 ) -> Store:
-    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere."""
+    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the picture with the plus is always the chosen one."""
     rng = np.random.default_rng(seed)
     texts, images, patches, rows = [], [], [], []
     for split, groups in splits.items():
@@ -44,7 +51,7 @@ def write_store(
                 texts.append(base + mark)
                 images.append(base + mark + noise * rng.normal(size=D) / 2)
                 patches.append(base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D)))
-            for side in (0, 1):
+            for side in (0, 1) if squares else (0,):
                 rows.append(
                     {
                         "pair_id": f"{split}-{group}-{side}", "prompt": first + side, "chosen": first + side, "rejected": first + 1 - side,

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from tipai_jax.errors import UserError
+from tipai_jax.sees import Sees as SeesConfig
 
 __all__ = [
     "FREE_FIELDS",
@@ -64,30 +65,6 @@ def _check_kinds(config: Any, room: str) -> None:
 
 
 @dataclass(frozen=True)
-class SeesConfig:
-    """What one head is given to look at (`heads.Sees` is built from it)."""
-
-    text: bool = True
-    """The prompt. Without it the head is the image-only baseline."""
-    image: bool = True
-    """The image (or the patch). Without it the head is the text-only baseline."""
-    products: bool = False
-    """The elementwise products of text and image as well."""
-    global_image: bool = False
-    """Patch head: the embedding of the whole image as well."""
-    position: bool = False
-    """Patch head: a learnt vector for each place in the grid."""
-    attention: bool = False
-    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text."""
-    scale_inputs: bool = False
-    """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
-
-    def __post_init__(self) -> None:
-        _check_kinds(self, "model.*_sees.")
-        _require(self.text or self.image, "model.*_sees.text and .image", False, "at least one of the two true")
-
-
-@dataclass(frozen=True)
 class ModelConfig:
     """The heads over the frozen embeddings."""
 
@@ -102,7 +79,7 @@ class ModelConfig:
     reason_sees: SeesConfig = field(default_factory=SeesConfig)
     """Input of the reason head."""
     attention_width: int = 128
-    """Width of the tokens of the attention layer, a multiple of its four heads. Only used where a head asks for attention."""
+    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for attention."""
     saliency: Literal["interpolate", "decoder"] = "interpolate"
     """Risk map: 1 - patch score (the plan), or a small trained decoder."""
 
@@ -110,6 +87,17 @@ class ModelConfig:
         _check_kinds(self, "model.")
         _require(_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
         _require(_number(self.dropout) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
+        width = self.attention_width
+        _require(_whole(width, 1) and width % 4 == 0, "model.attention_width", width, "a positive multiple of 4")
+        for name, sees in (("global_sees", self.global_sees), ("reason_sees", self.reason_sees)):
+            if (sees.global_image or sees.position) and not sees.attention:
+                option = f"--model.{name.replace('_', '-')}.attention=True"
+                raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
+        if len({sees for sees in (self.global_sees, self.patch_sees, self.reason_sees) if sees.attention}) > 1:
+            raise UserError(
+                "config: heads with attention must have equal settings; make model.global_sees, model.patch_sees and model.reason_sees "
+                "the same, or switch attention off in those that differ"
+            )
 
 
 @dataclass(frozen=True)
@@ -230,6 +218,8 @@ class TargetsConfig:
     """Expected calibration error of the calibrated score, below this."""
     auc_judd: float | None = None
     """AUC-Judd of the heatmaps, above this; none asks nothing (the plan)."""
+    blind_at_chance: bool = True
+    """Ask that heads shown only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
 

@@ -21,6 +21,9 @@ from tipai_jax.predict import Run
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import PairTable, Store
 
+#: Raised whenever a figure comes to mean something else: a record of another number is measured again.
+MEASURES = 2
+
 __all__ = ["config_digest", "known_record", "provenance", "reliability", "write_record"]
 
 
@@ -36,6 +39,7 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, 
     return {
         "command": command,
         "version": __version__,
+        "measures": MEASURES,
         "split": split,
         "heatmaps_drawn": heatmaps,
         "encoder": {"name": encoder.name, "digest": encoder.digest, "patches": encoder.patches},

@@ -10,7 +10,7 @@ missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `ta
 import shlex
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,9 +120,12 @@ def evaluate(request: Request) -> dict[str, Any]:
         data_folder(store, request.data)  # a wrong folder is to be known before the work, not after it
     made_with = provenance(run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command)
     out = request.out or request.workdir / "eval.json"
-    if not request.again and (known := known_record(out, made_with)):
+    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, home, request):
         print(f"{out}: measured already, nothing to do (--again measures again)", file=sys.stderr)
-        return known
+        targets = check(known, targets=run.config.targets, log=read_log(request.workdir))
+        if targets != known["targets"]:
+            write_record(out, known | {"targets": targets})
+        return known | {"targets": targets}
     ours = _opinions(run, store, pairs)
     clock.done(f"opinions on {len(pairs)} pairs")
     calibration = _calibration(run, home, request.workdir)
@@ -143,6 +146,12 @@ def evaluate(request: Request) -> dict[str, Any]:
         clock.done("heatmaps")
     write_record(out, record)
     return record
+
+
+def _is_whole(record: Mapping[str, Any], home: "Store | None", request: Request) -> bool:
+    """Whether nothing is missing of a record that could be measured now, and its sheets are there."""
+    sheets = len(list((request.workdir / "heatmaps").glob("pair-*.png")))
+    return (home is None or not record["not_measured"]) and (not request.heatmaps or sheets > 0)
 
 
 def _training_store(run: "Run", *, named: bool) -> tuple["Store | None", str]:

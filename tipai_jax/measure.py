@@ -95,15 +95,20 @@ def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dic
 
 
 def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
-    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images."""
+    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own chosen ones."""
     if predictions.reason is None:
-        return {"category_roc_auc": None}
+        return {"category_roc_auc": None, "category_roc_auc_within_pairs": None}
     known, broken, group = reason_examples(pairs)
     said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
     return {
         "category_roc_auc": {
             name: _auc(said[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed) for c, name in enumerate(CATEGORIES)
-        }
+        },
+        "category_roc_auc_within_pairs": {
+            name: _auc(said[both, c], broken[both, c], group[both], seed)
+            for c, name in enumerate(CATEGORIES)
+            for both in [np.tile((pairs.category[:, c] == 1) & ~pairs.control, 2)]
+        },
     }
 
 
@@ -147,7 +152,8 @@ def figures(
     the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
     outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
     rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
-    against all others. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
+    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
+    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
     sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame, at 224x224. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen

@@ -108,13 +108,26 @@ def compare(records: Mapping[str, Mapping[str, Any]]) -> str:
     """
     columns = [dict(_comparable(record)) for record in records.values()]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    lines = ["| test split | " + " | ".join(records) + " |", "|---|" + "---|" * len(records)]
+    splits = " and ".join(dict.fromkeys(record["split"] for record in records.values()))
+    lines = [f"| {splits} split | " + " | ".join(records) + " |", "|---|" + "---|" * len(records)]
     return "\n".join(lines + [f"| {name} | " + " | ".join(_cell(column.get(name)) for column in columns) + " |" for name in names])
 
 
 def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
-    reasons = [(f"category ROC-AUC, {name}", figure) for name, figure in (record["category_roc_auc"] or {}).items()]
-    others = [(f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in record["baselines"].items()]
+    baselines = record["baselines"]
+    words = {
+        "category ROC-AUC, {}": record["category_roc_auc"],
+        "the same from the prompt alone, {}": baselines.get("text_only", {}).get("category_roc_auc"),
+        "the same within pairs, {}": record["category_roc_auc_within_pairs"],
+    }
+    reasons = [(text.format(name), figure) for text, figures in words.items() for name, figure in (figures or {}).items()]
+    blind = baselines.get("image_only") or {}
+    others = [
+        *((f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()),
+        ("patch pair AUC of image only", blind.get("patch_pair_auc")),
+        ("patch pair AUC within rejected images of image only", blind.get("patch_pair_auc_within_rejected")),
+        ("heatmap auc_judd of image only", (blind.get("heatmap") or {}).get("auc_judd")),
+    ]
     return [*_figures(record), *reasons, *others]
 
 

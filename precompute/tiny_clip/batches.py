@@ -26,7 +26,7 @@ CATEGORY_WEIGHTS = (0.16, 0.19, 0.2, 0.29, 0.16)
 DIFFICULTY_WEIGHTS = (0.38, 0.37, 0.25)
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
-CROWDED_STEPS = 750
+CROWDED_STEPS = 500
 """The first steps learn only what things are called, from scenes full of them."""
 
 
@@ -73,10 +73,10 @@ def crowd(rng: np.random.Generator) -> Scene:
     """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs to one."""
     boxes: list[Box] = []
     items: list[Item] = []
-    for _ in range(16):
+    for _ in range(12):
         board = rng.random() < 0.15
         name = str(rng.choice(BOARDS)) if board else pick_thing(rng, without=set())
-        size = int(rng.integers(14, 30)) * 4 if board else int(rng.integers(6, 24)) * 4
+        size = int(rng.integers(14, 30)) * 4 if board else int(rng.integers(8, 24)) * 4
         try:
             (box,) = place(rng, [(size, round(size * 0.72)) if board else extent(name, size)], taken=boxes, gap=2)
         except Crowded:

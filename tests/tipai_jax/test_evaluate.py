@@ -81,7 +81,8 @@ def test_the_heads_learned_and_the_blind_ones_did_not(record):
         assert figure["ci95"][0] <= 0.5 <= figure["ci95"][1]
         gap = record["baselines"][blind]["global_pair_auc_difference"]
         assert gap["value"] == pytest.approx(record["global_pair_auc"]["value"] - figure["value"])
-    assert record["baselines"]["text_only"]["patch_pair_auc"] is None
+    assert 0.4 < record["baselines"]["text_only"]["patch_pair_auc_within_rejected"]["value"] < 0.6
+    assert record["baselines"]["image_only"]["heatmap"]["auc_judd"]["n"] > 0
 
 
 def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
@@ -97,6 +98,23 @@ def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
     other = head(store, dataclasses.replace(pairs, prompt=pairs.prompt[::-1].copy())).score
     np.testing.assert_array_equal(said, other)
     assert np.ptp(said) > 1e-3, "it does see the image"
+
+
+def test_a_shortcut_in_the_data_is_found(tmp_path):
+    """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the target says so."""
+    from tipai_jax.baselines import fit_blind
+    from tipai_jax.calibrate import fit_calibration
+    from tipai_jax.config import Config
+    from tipai_jax.measure import figures
+    from tipai_jax.targets import _at_chance
+
+    store = write_store(tmp_path / "store", splits={"train": 1500, "validation": 64, "test": 64}, squares=False)
+    train, test = (store.pairs.select(store.pairs.split == split) for split in ("train", "test"))
+    head = fit_blind(Config(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "blind")
+    said = head(store, test)
+    found = figures(said, test, calibration=fit_calibration(said, test, everything=False), seed=0)
+    assert found["global_pair_auc"]["value"] > 0.7
+    assert _at_chance("image_only", found)["pass"] is False
 
 
 def test_files(world, record):
@@ -117,6 +135,38 @@ def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
     command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
+
+
+def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch):
+    """Targets may be changed after the run; nothing is measured again for that."""
+    from tipai_jax.predict import Run
+
+    asked = command.Request(workdir=world / "run", heatmaps=3)
+    import tipai_jax.train as train
+
+    run = train.load_run(world / "run")
+    stricter = replace(run, config=replace(run.config, targets=replace(run.config.targets, global_pair_auc=0.9999)))
+    assert isinstance(stricter, Run)
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "_opinions", None)
+        patched.setattr(train, "load_run", lambda workdir: stricter)
+        again = command.evaluate(asked)
+    row = next(row for row in again["targets"] if row["name"] == "global pair AUC")
+    assert row["threshold"] == 0.9999
+    assert json.loads((world / "run" / "eval.json").read_text())["targets"] == again["targets"]
+    assert command.evaluate(asked) == record
+
+
+def test_a_record_without_its_sheets_is_not_whole(world, record, monkeypatch):
+    asked = command.Request(workdir=world / "run", heatmaps=3)
+    sheets = {path: path.read_bytes() for path in (world / "run" / "heatmaps").glob("pair-*.png")}
+    for path in sheets:
+        path.unlink()
+    monkeypatch.setattr(command, "_opinions", None)
+    with pytest.raises(TypeError):
+        command.evaluate(asked)
+    for path, content in sheets.items():
+        path.write_bytes(content)
 
 
 def test_what_was_measured_is_not_measured_again_unless_asked(world, record, monkeypatch):

@@ -88,6 +88,18 @@ def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, fo
         assert found[name]["n"] == 2 * len(pairs) and found[name]["positives"] == truth.sum()
 
 
+def test_within_pairs_the_prompt_earns_nothing(pairs):
+    """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance within pairs."""
+    reason = np.repeat(np.where(pairs.category == 1, 1.0, -1.0).astype(np.float32)[:, None], 2, axis=1)
+    score = np.zeros((len(pairs), 2), np.float32)
+    found = figures(Predictions(score=score, reason=reason), pairs, calibration=IDENTITY, seed=0)
+    assert all(figure["value"] > 0.8 for figure in found["category_roc_auc"].values())
+    assert all(figure["value"] == 0.5 for figure in found["category_roc_auc_within_pairs"].values())
+    reason[:, 1] += 1.0
+    better = figures(Predictions(score=score, reason=reason), pairs, calibration=IDENTITY, seed=0)["category_roc_auc_within_pairs"]
+    assert all(figure["value"] == 1.0 and figure["n"] == 2 * figure["positives"] for figure in better.values())
+
+
 def test_ece_by_hand(pairs):
     """All chosen images at 0.8, all rejected ones at 0.4: two bins, each wrong by its distance from 1 and from 0."""
     logit = lambda p: np.log(p / (1 - p))

@@ -18,7 +18,13 @@ def record(value, *, judged=True):
         "ece_equal_mass": figure,
         "control": {"alarm_rate": figure, "alarm_rate_faithful": figure, "alarm_rate_broken": figure},
         "category_roc_auc": {"object": figure},
-        "baselines": {"zero_shot_cosine": {"global_pair_auc": figure}},
+        "category_roc_auc_within_pairs": {"object": figure},
+        "baselines": {
+            "zero_shot_cosine": {"global_pair_auc": figure},
+            "text_only": {"global_pair_auc": figure, "category_roc_auc": {"object": figure}},
+            "image_only": {"global_pair_auc": figure, "patch_pair_auc": figure, "patch_pair_auc_within_rejected": figure, "heatmap": None},
+        },
+        "split": "test",
     }
 
 
@@ -27,5 +33,7 @@ def test_a_column_a_run_and_a_row_a_figure():
     assert lines[0] == "| test split | a | b |"
     assert "| global pair AUC | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
     assert "| pair AUC of zero shot cosine | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
+    assert "| the same from the prompt alone, object | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
+    assert "| patch pair AUC of image only | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
     assert "| heatmap auc_judd | 0.500 (0.490 to 0.510) | - |" in lines
     assert "| pair AUC, unseen combinations | - | - |" in lines

@@ -70,6 +70,14 @@ def test_one_miss_is_one_miss(change, missed):
     assert [name for name, met in found.items() if met is False] == [missed]
 
 
+def test_a_shortcut_is_a_miss_unless_it_is_not_asked():
+    shortcut = record()
+    shortcut["baselines"]["image_only"] = {"global_pair_auc": fig(0.7, ci=(0.65, 0.75))}
+    missed = lambda targets: [name for name, met in verdicts(check(shortcut, targets=targets, log=LOG)).items() if met is False]
+    assert [name.split()[0] for name in missed(TargetsConfig())] == ["image_only"]
+    assert missed(TargetsConfig(blind_at_chance=False)) == []
+
+
 def test_nothing_to_measure_is_no_miss():
     found = verdicts(check(record(patch_pair_auc=fig(None, n=0, ci=None), category_roc_auc=None), targets=TargetsConfig(), log=[]))
     assert found["patch pair AUC"] is None

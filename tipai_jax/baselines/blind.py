@@ -41,17 +41,19 @@ def blind_config(config: Config, *, which: Blind, store: Path, workdir: Path, pa
         pairs: of the training split.
 
     Returns:
-        Three epochs over all pairs (from the first, no curriculum) of a global and a reason head of width 64 with the
-        losses L_pair and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of the steps, cosine. The
-        patch head has no loss; it is given the prompt alone, which costs next to nothing.
+        Three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason head of width 64 with
+        L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of the
+        steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was asked for.
     """
     steps = EPOCHS * max(1, pairs // BATCH)
     return Config(
         store=str(store),
         workdir=str(workdir),
         seed=config.seed,
-        model=ModelConfig(hidden=HIDDEN, global_sees=BLIND[which], reason_sees=BLIND[which], patch_sees=SeesConfig(image=False)),
-        loss=LossConfig(pair=1.0, patch=0.0, faithfulness=0.0, saliency=0.0, reason=1.0, score_space="logit"),
+        model=ModelConfig(hidden=HIDDEN, global_sees=BLIND[which], reason_sees=BLIND[which], patch_sees=BLIND[which]),
+        loss=LossConfig(
+            pair=1.0, patch=1.0, faithfulness=1.0, saliency=0.0, reason=1.0, score_space="logit", patch_over="unfaithful", faithfulness_over="both"
+        ),
         optim=OptimConfig(peak_lr=RATE, warmup_steps=steps // 10),
         data=DataConfig(batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement),
         checkpoint=CheckpointConfig(every_epochs=EPOCHS),
@@ -69,11 +71,10 @@ class BlindHead:
         self._run = load_run(workdir)
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
-        """Opinions on pairs: scores and reasons only."""
+        """Opinions on pairs."""
         from tipai_jax.predict import predict
 
-        whole = Predictions.from_mapping(predict(self._run.model, store, pairs))
-        return Predictions(score=whole.score, reason=whole.reason)
+        return Predictions.from_mapping(predict(self._run.model, store, pairs))
 
 
 def fit_blind(config: Config, store: Store, *, which: Blind, pairs: int, folder: Path) -> BlindHead:
