@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tipai_jax import config as config_module
+from tipai_jax import sees as sees_module
 from tipai_jax.config import Config
 from tipai_jax.errors import UserError
 
@@ -37,19 +38,21 @@ def load_config(name: str) -> Config:
             left out.
 
     Raises:
-        UserError: no such file, no `get_config` in it, or it returns something else.
+        UserError: no such file, no Python file, no `get_config` in it, or that fails or returns something else.
     """
     path = _find(name)
+    if path.suffix != ".py":
+        raise UserError(f"--config {name}: expected a .py file that defines get_config() -> tipai_jax.config.Config")
     spec = importlib.util.spec_from_file_location(f"_config_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
+        if not callable(getattr(module, "get_config", None)):
+            raise UserError(f"{path}: a config file defines get_config() -> tipai_jax.config.Config; this one does not")
+        config = module.get_config()
     except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as a config: {error}") from error
-    if not callable(getattr(module, "get_config", None)):
-        raise UserError(f"{path}: a config file defines get_config() -> tipai_jax.config.Config; this one does not")
-    config = module.get_config()
+        raise UserError(f"{path}: cannot be read as a config: {error}{_meant(error)}") from error
     if not isinstance(config, Config):
         raise UserError(f"{path}: get_config() returned a {type(config).__name__}, expected a tipai_jax.config.Config")
     return config
@@ -97,6 +100,14 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Config:
             return tyro.cli(type(base), default=base, args=rest, prog=prog, config=(tyro.conf.FlagConversionOff,))
     except SystemExit as stop:
         raise UserError(f"{_first_complaint(said.getvalue())} (see {prog} --help)") from stop
+
+
+def _meant(error: Exception) -> str:
+    """`; did you mean ...?` for a field that no config has, as in `replace(base.model, hiden=3)`."""
+    unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    fields = sorted({option.split(".")[-1].strip("-").replace("-", "_") for option in _options(Config)})
+    near = difflib.get_close_matches(unknown[1], fields, n=1) if unknown else []
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _take_config(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -152,7 +163,7 @@ def _help(base: Config, *, prog: str, description: str) -> str:
     """The help text. Ours and not tyro's, which takes a third of a second to draw."""
     lines = [f"usage: {prog} [--config FILE] [--OPTION VALUE ...]", "", description, "", "options:"]
     lines += ["  --config FILE (base.py)", "        A path, or the name of a file in configs/; it sets the defaults shown here."]
-    docs = _field_docs(inspect.getsource(config_module))
+    docs = _field_docs(inspect.getsource(config_module) + inspect.getsource(sees_module))
     for option, (kind, name, hint, value) in _leaves(base).items():
         lines.append(f"  {option} {_shape(hint)} ({value})")
         lines += textwrap.wrap(docs.get((kind, name), ""), 112, initial_indent=" " * 8, subsequent_indent=" " * 8)

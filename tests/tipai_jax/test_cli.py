@@ -1,6 +1,7 @@
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,7 @@ def test_a_misspelt_option_is_answered_with_what_was_meant(argument, meant):
         (["stray"], "stray"),
         (["--config"], "--config needs the name"),
         (["--config", "bsae.py"], "did you mean base.py"),
+        (["--config", str(Path(__file__).parents[2] / "pyproject.toml")], "pyproject.toml: expected a .py file"),
     ],
 )
 def test_a_mistake_is_one_line(arguments, says):
@@ -67,6 +69,10 @@ def test_a_mistake_is_one_line(arguments, says):
         ("def get_config(): return 3", "returned a int"),
         ("def get_config(:", "cannot be read as a config"),
         ("import no_such_module", "cannot be read as a config"),
+        (
+            "from dataclasses import replace\nfrom tipai_jax.config import ModelConfig\ndef get_config(): return replace(ModelConfig(), hiden=3)",
+            "; did you mean hidden?",
+        ),
     ],
 )
 def test_a_file_that_is_no_config_is_named(tmp_path, text, says):
@@ -84,6 +90,7 @@ def test_help_answers_at_once_without_jax():
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     assert "--optim.peak-lr FLOAT (0.0001)\n        Learning rate at the end of the warm-up." in done.stdout
+    assert "--model.patch-sees.text BOOL (True)\n        The prompt. " in done.stdout
     imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
     assert not imported & {"jax", "numpy", "flax", "tyro", "torch"}
     assert after.ru_utime - before.ru_utime < 0.5  # seconds of the processor, so that a busy machine does not fail it

@@ -26,7 +26,14 @@ def test_defaults_are_the_plans_table():
         (lambda: OptimConfig(clip_norm=0.0), "optim.clip_norm is 0.0"),
         (lambda: LossConfig(pair=-1.0), "loss.pair is -1.0"),
         (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; allowed is 0 <= dropout < 1"),
-        (lambda: SeesConfig(text=False, image=False), "at least one of the two true"),
+        (lambda: ModelConfig(attention_width=0), "model.attention_width is 0; allowed is a positive multiple of 4"),
+        (lambda: ModelConfig(attention_width=30), "model.attention_width is 30; allowed is a positive multiple of 4"),
+        (lambda: ModelConfig(global_sees=SeesConfig(position=True)), "model.global_sees: global_image and position need attention"),
+        (lambda: ModelConfig(reason_sees=SeesConfig(global_image=True)), "add --model.reason-sees.attention=True"),
+        (
+            lambda: ModelConfig(global_sees=SeesConfig(attention=True), patch_sees=SeesConfig(attention=True, products=True)),
+            "make model.global_sees, model.patch_sees and model.reason_sees the same",
+        ),
         (lambda: Config(seed=-1), "seed is -1"),
     ],
 )
@@ -40,6 +47,11 @@ def test_a_value_that_does_not_fit_is_named_with_what_is_allowed(make, says):
 def as_users_run_it(monkeypatch):
     """Without the type checker of the tests, which would see these mistakes first."""
     monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def test_what_is_neither_true_nor_false(as_users_run_it):
+    with pytest.raises(UserError, match=r"model\.\*_sees\.text is 'yes'; allowed is true or false"):
+        SeesConfig(text="yes")
 
 
 def test_a_choice_that_does_not_exist(as_users_run_it):

@@ -12,7 +12,6 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tipai_jax.errors import UserError
 from tipai_jax.heads.evidence import Evidence
 from tipai_jax.heads.global_head import GlobalHead
 from tipai_jax.heads.patch_head import PatchHead
@@ -55,9 +54,6 @@ class AuditorHeads(nnx.Module):
         saliency: "interpolate" (risk = 1 - score) or "decoder" (small and trainable).
         attention_width: width of the evidence tokens.
         rngs: source of the initial values.
-
-    Raises:
-        UserError: if two heads ask for different evidence.
     """
 
     def __init__(
@@ -75,8 +71,7 @@ class AuditorHeads(nnx.Module):
         rngs: nnx.Rngs,
     ) -> None:
         wanted = {sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention}
-        if len(wanted) > 1:
-            raise UserError("global_sees, patch_sees, reason_sees: the heads with attention read one trunk; give them the same Sees")
+        assert len(wanted) <= 1, "the heads with attention read one trunk, so they must see the same"
         shared = {"hidden": hidden, "dropout": dropout, "k": k, "width": attention_width, "shares_evidence": True, "rngs": rngs}
         self.global_head = GlobalHead(d, sees=global_sees, **shared)
         self.patch_head = PatchHead(d, sees=patch_sees, **shared)

@@ -7,7 +7,6 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tipai_jax.heads.pooled_head import PooledHead
-from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["GlobalHead"]
 
@@ -18,21 +17,7 @@ class GlobalHead(PooledHead):
     Args as `PooledHead`. `Sees(image=False)` is the text-only baseline, `Sees(text=False)` the image-only one.
     """
 
-    def __init__(
-        self,
-        d: int,
-        *,
-        hidden: int = 256,
-        sees: Sees = PLAN,
-        dropout: float = 0.0,
-        k: int = 49,
-        width: int = 128,
-        shares_evidence: bool = False,
-        rngs: nnx.Rngs,
-    ) -> None:
-        super().__init__(
-            d, outputs=1, hidden=hidden, sees=sees, dropout=dropout, k=k, width=width, shares_evidence=shares_evidence, rngs=rngs
-        )
+    outputs = 1
 
     def __call__(
         self,

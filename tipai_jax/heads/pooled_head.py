@@ -3,12 +3,13 @@
 This file owns that body. It does not know what its outputs mean: `global_head.py` and `reason_head.py` do.
 """
 
+from typing import ClassVar
+
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tipai_jax.errors import UserError
 from tipai_jax.heads.evidence import Evidence, EvidencePool
 from tipai_jax.heads.joint_linear import JointLinear
 from tipai_jax.heads.sees import PLAN, Sees
@@ -19,11 +20,12 @@ __all__ = ["PooledHead"]
 class PooledHead(nnx.Module):
     """Linear(blocks -> hidden) [+ Linear(pooled evidence -> hidden)] -> ReLU -> dropout -> Linear(hidden -> outputs).
 
+    A head says in `outputs` how many numbers it gives an image.
+
     Args:
         d: width of the embeddings.
-        outputs: numbers for each image.
         hidden: width of the hidden layer.
-        sees: what the head sees. `global_image` and `position` only mean something together with `attention`.
+        sees: what the head sees; `global_image` and `position` only together with `attention`.
         dropout: share of the hidden units dropped while training; needs `rngs` in the call then.
         k: patches of an image.
         width: width of the evidence tokens.
@@ -31,11 +33,12 @@ class PooledHead(nnx.Module):
         rngs: source of the initial values.
     """
 
+    outputs: ClassVar[int]
+
     def __init__(
         self,
         d: int,
         *,
-        outputs: int,
         hidden: int = 256,
         sees: Sees = PLAN,
         dropout: float = 0.0,
@@ -44,10 +47,7 @@ class PooledHead(nnx.Module):
         shares_evidence: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
-        if not sees.attention and (sees.global_image or sees.position):
-            raise UserError(
-                "global_sees/reason_sees: global_image and position say what the evidence sees; switch attention on, or these two off"
-            )
+        assert sees.attention or not (sees.global_image or sees.position), "global_image and position need attention"
         wanted = {"text": sees.text, "image": sees.image, "text*image": sees.products}
         blocks = tuple(block for block, on in wanted.items() if on)
         self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=sees.scale_inputs, rngs=rngs)
@@ -56,7 +56,7 @@ class PooledHead(nnx.Module):
         self.pool = EvidencePool(d, width=width, sees=sees, rngs=rngs) if sees.attention else None
         self.from_evidence = None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
         self.dropout = nnx.Dropout(dropout)
-        self.score = nnx.Linear(hidden, outputs, rngs=rngs)
+        self.score = nnx.Linear(hidden, self.outputs, rngs=rngs)
 
     def scores(
         self,

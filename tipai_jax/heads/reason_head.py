@@ -8,39 +8,14 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tipai_jax.heads.pooled_head import PooledHead
-from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["ReasonHead"]
-
-CATEGORY_COUNT = 5
 
 
 class ReasonHead(PooledHead):
     """Five logits for each image from the global features and, with attention, the pooled evidence. Args as `PooledHead`."""
 
-    def __init__(
-        self,
-        d: int,
-        *,
-        hidden: int = 256,
-        sees: Sees = PLAN,
-        dropout: float = 0.0,
-        k: int = 49,
-        width: int = 128,
-        shares_evidence: bool = False,
-        rngs: nnx.Rngs,
-    ) -> None:
-        super().__init__(
-            d,
-            outputs=CATEGORY_COUNT,
-            hidden=hidden,
-            sees=sees,
-            dropout=dropout,
-            k=k,
-            width=width,
-            shares_evidence=shares_evidence,
-            rngs=rngs,
-        )
+    outputs = 5
 
     def __call__(
         self,

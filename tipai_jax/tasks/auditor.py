@@ -11,7 +11,7 @@ Owns which label feeds which loss and what counts where:
 Knows nothing of optimisers, devices or steps.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import jax
@@ -19,10 +19,9 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tipai_jax.config import LossConfig, ModelConfig, SeesConfig
+from tipai_jax.config import LossConfig, ModelConfig
 from tipai_jax.data.batches import MASK_SIZE, PairBatch
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
-from tipai_jax.heads.sees import Sees
 from tipai_jax.losses import dice_loss, faithfulness_loss, pair_loss, patch_loss, patch_positions, reason_loss, reduce, small_ones
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
@@ -36,24 +35,20 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
     """The heads of a config for embeddings of width d and k patches, freshly initialised.
 
     Raises:
-        UserError: the heads cannot be combined as the config asks.
+        UserError: the config asks for a square grid of patches, and k is none.
     """
     return AuditorHeads(
         d,
         k=k,
         hidden=config.hidden,
         dropout=config.dropout,
-        global_sees=_sees(config.global_sees),
-        patch_sees=_sees(config.patch_sees),
-        reason_sees=_sees(config.reason_sees),
+        global_sees=config.global_sees,
+        patch_sees=config.patch_sees,
+        reason_sees=config.reason_sees,
         saliency=config.saliency,
         attention_width=config.attention_width,
         rngs=nnx.Rngs(seed),
     )
-
-
-def _sees(config: SeesConfig) -> Sees:
-    return Sees(**asdict(config))
 
 
 @dataclass(frozen=True)

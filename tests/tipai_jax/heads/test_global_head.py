@@ -5,7 +5,6 @@ from flax import nnx
 from twins.build import EVERYTHING, HIDDEN, WIDTH, D, K, pooled_twin
 from twins.parity import assert_module_parity, embeddings, shaken
 
-from tipai_jax.errors import UserError
 from tipai_jax.heads import GlobalHead, Sees
 
 SEES = [
@@ -64,8 +63,3 @@ def test_dropout_drops_in_training_only_and_repeats_with_its_key():
     assert not np.array_equal(first, other)
     head.eval()
     np.testing.assert_array_equal(head(*inputs), GlobalHead(D, rngs=nnx.Rngs(0))(*inputs))
-
-
-def test_position_without_attention_is_refused():
-    with pytest.raises(UserError, match="attention"):
-        GlobalHead(D, sees=Sees(position=True), rngs=nnx.Rngs(0))
