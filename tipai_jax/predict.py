@@ -77,7 +77,8 @@ def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Ru
     seal = checkpoints.best() if which == "best" else checkpoints.last()
     if seal is None:
         begun = " (one was begun; the same train command goes on)" if checkpoints.last() else ""
-        raise UserError(f"{workdir}: no finished checkpoint here{begun}; train first: python -m tipai_jax.train --workdir {workdir}")
+        command = f"python -m tipai_jax.train --config FILE --store STORE --workdir {workdir}"
+        raise UserError(f"{workdir}: no finished checkpoint here{begun}; train first: {command}")
     config, encoder = from_json(seal.record["config"]), seal.record["store"]["encoder"]
     shapes = nnx.eval_shape(lambda: build_heads(config.model, d=encoder["d"], k=encoder["k"], seed=config.seed))
     _, evaluation, like = split_heads(shapes)
@@ -107,10 +108,7 @@ def predict(model: AuditorHeads, store: Store, pairs: PairTable, *, batch_size: 
     k = store.manifest.encoder.k
     shapes = {"global_logit": (2,), "patch_logit": (2, k), "risk": (2, k), "reason_logit": (2, 5)}
     done = [jax.device_get({name: getattr(each, name) for name in shapes}) for each in pending]
-    return {
-        name: np.concatenate([np.zeros((0, *shape), np.float32), *(each[name] for each in done)])[:n]
-        for name, shape in shapes.items()
-    }
+    return {name: np.concatenate([np.zeros((0, *shape), np.float32), *(each[name] for each in done)])[:n] for name, shape in shapes.items()}
 
 
 @partial(jax.jit, static_argnums=0)

@@ -231,7 +231,7 @@ def test_a_store_of_another_encoder_is_refused(whole, tmp_path):
 
 
 def test_a_folder_without_a_run(tmp_path):
-    with pytest.raises(UserError, match="no finished checkpoint here; train first"):
+    with pytest.raises(UserError, match=r"no finished checkpoint here; train first: .* --config FILE --store STORE --workdir "):
         load_run(tmp_path)
 
 

@@ -21,7 +21,8 @@ def split_pairs(store: Store, split: str) -> PairTable:
     pairs = store.pairs.select(np.flatnonzero(store.pairs.split == split))
     if not len(pairs.margin):
         there = ", ".join(sorted(set(store.pairs.split.tolist()))) or "nothing"
-        raise UserError(f"{store.path}: no pair in the split {split!r} (there: {there}); embed more pairs, or name their split")
+        mend = "embed more pairs, or set `split` in pairs.jsonl and embed again into a new --out"
+        raise UserError(f"{store.path}: no pair in the split {split!r} (there: {there}); {mend}")
     if pairs.control.all():
         raise UserError(f"{store.path}: the split {split!r} holds controls only; it needs pairs of a better and a worse image")
     return pairs
