@@ -121,15 +121,16 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
         Mark(x1, y1, x2, y2, label=f"{peak:.2f}", colour=FOUND)
         for x1, y1, x2, y2, peak in find_boxes(enlarge(risks[1], (SIDE, SIDE)), opinion.risk_threshold)
     ]
-    said = [" + ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
+    said = [", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
     other = "the other picture" if pairs.control[row] else "rejected"
     panels = [
-        Panel(large[0], "chosen", f"keeps the prompt: {opinion.score[0]:.3f}"),
+        Panel(large[0], "chosen", ""),
         Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {said[0]}"),
-        Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", f"keeps the prompt: {opinion.score[1]:.3f}"),
+        Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", ""),
         Panel(draw_marks(overlay(large[1], shown[1]), bare + found), f"{other}, heatmap (found in violet)", f"reasons: {said[1]}"),
     ]
-    return panel_sheet(prompt, [_truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
+    scores = f"keeps the prompt: chosen {opinion.score[0]:.3f}, {other} {opinion.score[1]:.3f}"
+    return panel_sheet(prompt, [scores, _truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
 
 
 def _truth_line(pairs: PairTable, row: int) -> str:

@@ -78,7 +78,7 @@ def _fit(picture: Image.Image, side: int) -> Image.Image:
 
 def legend(width: int) -> Image.Image:
     """The colour scale with its two ends named, `width` pixels wide."""
-    left, right = "keeps the prompt", "breaks the prompt"
+    left, right = "keeps the prompt", "breaks it (yellow: at the threshold of the run, red: twice that)"
     letters = font(SMALL)
     high = line_height(SMALL)
     strip = Image.new("RGB", (width, high), PAPER)
