@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.slow
@@ -68,3 +70,36 @@ def test_another_encoders_store_is_refused(job):
     folder, steps, _ = job
     refused = run(folder, *steps["embed"], "--patches", "dense", code=2)
     assert "error: " in refused and "Traceback" not in refused
+
+
+def make_elsewhere(folder):
+    """Pairs of another hand: photographs' proportions, JPEG, shapes that the small world does not have, no field beyond the required ones in every other row."""
+    (folder / "pics").mkdir(parents=True)
+    rng, rows = np.random.default_rng(0), []
+    colours = {"red": (200, 40, 40), "teal": (30, 150, 150), "ochre": (190, 140, 40)}
+    for number in range(60):
+        right, wrong = rng.permutation(sorted(colours))[:2].tolist()
+        x, y, side = (int(value) for value in (rng.integers(10, 200), rng.integers(10, 110), rng.integers(40, 80)))
+        for name, colour in (("good", right), ("bad", wrong)):
+            picture = Image.new("RGB", (300, 200), (235, 235, 225))
+            ImageDraw.Draw(picture).ellipse((x, y, x + side, y + side), fill=colours[colour])
+            picture.save(folder / "pics" / f"{number}-{name}.jpg")
+        row = {"pair_id": f"e{number}", "prompt": f"one {right} disc on parchment, number {number}", "chosen_image": f"pics/{number}-good.jpg",
+               "rejected_image": f"pics/{number}-bad.jpg", "chosen_score": 4.0, "rejected_score": 1.5}  # fmt: skip
+        if number % 2:
+            row |= {"split": "test", "unfaithful_patches": [{"bbox": [x, y, x + side, y + side], "category": "attribute"}]}
+        rows.append(json.dumps(row))
+    (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
+
+
+def test_pairs_made_elsewhere_embed_and_evaluate(job):
+    folder, _, _ = job
+    make_elsewhere(folder / "elsewhere")
+    run(folder, str(ROOT / "precompute" / "embed.py"), "--data", "elsewhere", "--encoder", "tiny", "--out", "store/elsewhere")
+    asked = ["--workdir", "runs/base", "--store", "store/elsewhere", "--out", "runs/base/elsewhere.json"]
+    done = subprocess.run([sys.executable, "-m", "tipai_jax.evaluate", *asked], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
+    record = json.loads((folder / "runs" / "base" / "elsewhere.json").read_text())
+    assert record["n_pairs"] >= 30 and record["patch_pair_auc"]["n"] > 0 and record["heatmap"]["auc_judd"]["n"] >= 30
+    assert record["store_digest"] != record["training_store_digest"]
+    assert record["pair_auc_by_category"]["attribute"]["n"] >= 30 and record["pair_auc_by_category"]["text"]["n"] == 0

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from random_clip import write_pairs
 
 from precompute.embed import main
 from tipai_jax.errors import UserError
-from tipai_jax.store import open_store, verify
+from tipai_jax.store import open_store
+from tipai_jax.store.verify import verify
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/embed.py")]
 
@@ -85,6 +87,50 @@ def test_a_bit_that_flipped_meanwhile_is_mended(embed, pairs, tmp_path):
     block.write_bytes(data)
     assert "going on: 3 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
     assert verify(tmp_path / "s").digest == digest
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        (["pairs/00000.parquet"], "pairs 0"),
+        (["rejects/00000.parquet", "prompts/00000.safetensors"], "prompts 0, rejects 0"),
+        (["images/00001.safetensors", "images/00002.parquet"], "images 1, images 2"),
+        (["commit/images-00001.json"], "images 1"),
+    ],
+)
+@pytest.mark.parametrize("cut", [False, True], ids=["missing", "cut short"])
+def test_a_finished_store_is_mended_by_the_same_command(embed, pairs, tmp_path, files, named, cut):
+    embed(pairs, tmp_path / "s")
+    digest = verify(tmp_path / "s").digest
+    for name in files:
+        file = tmp_path / "s" / name
+        if cut:
+            file.write_bytes(file.read_bytes()[:-9])
+        else:
+            file.unlink()
+    printed = embed(pairs, tmp_path / "s")
+    assert f"missing or damaged, made again: {named}\n" in printed
+    assert verify(tmp_path / "s").digest == digest
+    assert "nothing to do" in embed(pairs, tmp_path / "s")
+
+
+def test_mending_with_another_picture_is_refused(embed, tmp_path):
+    data = write_pairs(tmp_path / "d", pairs=12)
+    image, lost = data / "images/0000a.png", tmp_path / "s/images/00000.parquet"
+    Image.new("RGB", (56, 56), "red").save(image, compress_level=0)
+    size = image.stat().st_size
+    embed(data, tmp_path / "s")
+    manifest = (tmp_path / "s/manifest.json").read_bytes()
+    lost.unlink()  # and with it the hash of the picture
+    Image.new("RGB", (56, 56), "blue").save(image, compress_level=0)
+    assert image.stat().st_size == size
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"what was made again \(images 0\) differs from what was there.* delete the store"):
+            embed(data, tmp_path / "s")
+    Image.new("RGB", (57, 56), "red").save(image, compress_level=0)
+    with pytest.raises(UserError, match="images have changed since"):
+        embed(data, tmp_path / "s")
+    assert (tmp_path / "s/manifest.json").read_bytes() == manifest
 
 
 def test_another_encoder_or_other_data_are_refused(embed, pairs, tmp_path):

@@ -80,8 +80,17 @@ def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path
     np.testing.assert_array_equal(again.images.sha256[again.pairs.rejected], store.images.sha256[pairs.rejected])
     np.testing.assert_allclose(again.image.take(again.pairs.chosen), store.image.take(pairs.chosen), atol=2e-3)
     assert again.data_folder is None and again.manifest.data["kind"] == "tfds"
-    with pytest.raises(UserError, match="not there any more"):
+    with pytest.raises(UserError, match=r"no folder of pictures is known \(moved, or embedded from TFDS\)"):
         again.image_path(0)
+
+
+def test_the_store_of_a_folder_is_named_after_the_data_set(exported, tmp_path, monkeypatch):
+    from precompute.embed import _name_of
+
+    folder = exported / "my_pairs/1.0.0"
+    assert _name_of("tfds:my_pairs") == _name_of("tfds:my_pairs:1.0.0") == _name_of(f"tfds:{folder}") == "my_pairs"
+    monkeypatch.chdir(folder)
+    assert _name_of("tfds:.") == "my_pairs"
 
 
 def test_what_cannot_be_exported_or_read(exporter, exported, store, tmp_path):

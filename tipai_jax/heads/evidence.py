@@ -36,7 +36,7 @@ def grid_offsets(k: int) -> Int[np.ndarray, "k k"]:
     """For each pair of cells of a square grid the number of their offset (row and column), in [0, (2*side-1)^2)."""
     side = math.isqrt(k)
     if side * side != k:
-        raise UserError(f"Sees(position=True, attention=True) takes a square grid of patches; k={k} is not a square")
+        raise UserError(f"attention with position takes a square grid of patches, but this store has {k}; set position=False in model.*_sees")
     row, column = np.divmod(np.arange(k), side)
     dy = row[:, None] - row[None, :] + side - 1
     dx = column[:, None] - column[None, :] + side - 1

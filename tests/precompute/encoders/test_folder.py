@@ -79,7 +79,7 @@ def test_what_is_no_clip_is_said_so(copy, tmp_path):
     with pytest.raises(UserError, match=r"config\.json: missing"):
         _ = find_encoder(str(tmp_path)).config
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UserError, match="pickled weights are not loaded"):
+    with pytest.raises(UserError, match=r"pickled weights are not loaded: load it with CLIPModel and call save_pretrained\(FOLDER\)"):
         _ = find_encoder(str(copy)).weights
     with pytest.raises(UserError, match="no such folder"):
         find_encoder("nowhere")

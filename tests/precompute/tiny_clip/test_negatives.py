@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precompute.tiny_clip.negatives import negatives
+from precompute.tiny_clip.negatives import directions, negatives
+from precompute.world.scene import Box, Item, Scene
 from precompute.world.square import CATEGORIES, sample
+from precompute.world.vocabulary import held_out_combinations
 
 spec = importlib.util.spec_from_file_location("judge", Path(__file__).parents[1] / "world" / "test_square.py")
 judge = importlib.util.module_from_spec(spec)
@@ -25,3 +27,34 @@ def test_each_is_broken_by_its_scene(category):
             for wrong in made:
                 assert wrong.text() != claim.text()
                 assert judge.broken(wrong, scene), (claim.text(), wrong.text())
+
+
+def test_what_the_test_split_keeps_for_itself_is_never_called_wrong():
+    rng, kept = np.random.default_rng(2), held_out_combinations()
+    named = set()
+    for number in range(300):
+        square = sample(rng, category=CATEGORIES[number % 5], difficulty="hard", banned=kept)
+        for claim, scene in zip(square.claims, square.scenes):
+            for wrong in negatives(rng, claim, scene, number=3):
+                named |= {(phrase.name, phrase.colour) for phrase in wrong.phrases}
+    assert len(named) > 200 and not named & kept
+
+
+def test_a_direction_is_true_and_its_opposite_is_not():
+    scene = Scene("room", 0, (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("dog", "blue", Box(120, 90, 170, 140), 1)))
+    texts = set()
+    for seed in range(40):
+        true, false = directions(np.random.default_rng(seed), scene)
+        texts.add(true.text())
+        assert true.text() != false.text() and {p.name for p in true.phrases} == {p.name for p in false.phrases} == {"cat", "dog"}
+        cat_first = lambda claim: claim.phrases[0].name == "cat"
+        assert (true.relation == "left of") == cat_first(true)
+        assert (false.relation == "left of") != cat_first(false)
+    assert texts == {"a cat left of a dog", "a dog right of a cat", "a red cat left of a blue dog", "a blue dog right of a red cat"}
+
+
+def test_things_that_touch_or_come_twice_have_no_direction():
+    touching = (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("dog", "blue", Box(52, 100, 90, 140), 1))
+    twice = (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("cat", "red", Box(120, 100, 160, 140), 0))
+    assert directions(np.random.default_rng(0), Scene("room", 0, touching)) is None
+    assert directions(np.random.default_rng(0), Scene("room", 0, twice)) is None

@@ -9,6 +9,7 @@ from precompute.tiny_clip.batches import cells_of, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers, orthogonalise
+from precompute.tiny_clip.precision import choose, prepare
 from precompute.tiny_clip.shape import build_model, build_tokenizer, shrink
 from precompute.world.scene import Box, Item, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
@@ -66,9 +67,33 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "negative", "phrase", "kind"}
+    assert terms.keys() == {"contrastive", "square", "negative", "direction", "phrase", "kind"}
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
+
+
+def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
+    """Losses and gradients of a batch agree with those in float32 as far as eight bits go, with the model's attention in float32."""
+    batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
+    found = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        torch.manual_seed(0)
+        model = build_model(tokenizer)
+        prepare(model)
+        terms = losses(model, batch, dtype)
+        sum(terms.values()).backward()
+        found[dtype] = ({name: value.item() for name, value in terms.items()}, torch.cat([p.grad.ravel() for p in model.parameters() if p.grad is not None]))
+    (exact, slope), (near, other) = found.values()
+    assert near == pytest.approx(exact, rel=0.05)
+    assert near != exact
+    assert torch.nn.functional.cosine_similarity(slope, other, dim=0) > 0.98
+    assert choose("bfloat16", torch.device("cpu")) == torch.bfloat16
+
+
+def test_a_batch_without_two_things_that_stand_apart_has_no_direction(tokenizer):
+    batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
+    without = {name: value for name, value in batch.items() if not name.startswith("direction")}
+    assert losses(build_model(tokenizer), without).keys() == {"contrastive", "square", "negative", "phrase", "kind"}
 
 
 def test_an_untrained_model_is_at_chance(tokenizer):
@@ -79,8 +104,11 @@ def test_an_untrained_model_is_at_chance(tokenizer):
 
 
 def test_muon_orthogonalises_and_takes_only_the_matrices_of_the_layers(tokenizer):
-    values = torch.linalg.svdvals(orthogonalise(torch.randn(24, 60, generator=torch.Generator().manual_seed(0))))
-    assert values.min() > 0.6 and values.max() < 1.3
+    matrices = torch.randn(3, 24, 60, generator=torch.Generator().manual_seed(0))
+    for wide, dtype in ((True, torch.float32), (False, torch.float32), (True, torch.bfloat16)):
+        values = torch.linalg.svdvals(orthogonalise(matrices if wide else matrices.mT, dtype=dtype))
+        assert values.min() > 0.6 and values.max() < 1.3
+    torch.testing.assert_close(orthogonalise(matrices)[1], orthogonalise(matrices[1]))
     model = build_model(tokenizer)
     muon, adamw = optimizers(model, rate=1e-3)
     inner = {id(p) for p in muon.param_groups[0]["params"]}

@@ -2,23 +2,28 @@
 
 import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from tipai_jax.errors import UserError
-from tipai_jax.store import Plan, open_store, verify
+from tipai_jax.store import Plan, open_store
 from tipai_jax.store.manifest import MANIFEST
 from tipai_jax.store.pairs import to_arrow
+from tipai_jax.store.verify import verify
 from tipai_jax.store.writer import StoreWriter
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
 def modules():
     """The sibling tests' tables, by path: tests are no packages."""
     import importlib.util
-    from pathlib import Path
 
     found = {}
     for name in ("test_manifest", "test_pairs"):
@@ -147,6 +152,29 @@ def test_damage_is_named(tmp_path, plan, pairs):
         open_store(tmp_path / "s")
 
 
+def test_the_command_names_every_damaged_shard(tmp_path, plan, pairs):
+    write(tmp_path / "s", plan, pairs)
+
+    def run(*arguments):
+        done = subprocess.run([sys.executable, "-m", "tipai_jax.store.verify", *arguments], cwd=ROOT, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines(), done.stderr
+
+    store = str(tmp_path / "s")
+    assert run(store) == (0, [f"{store}: 5 shards, all whole"], "")
+    block = tmp_path / "s/images/00001.safetensors"
+    data = bytearray(block.read_bytes())
+    data[-5] ^= 4
+    block.write_bytes(data)
+    (tmp_path / "s/images/00000.parquet").unlink()
+    (tmp_path / "s/images/00000.safetensors").unlink()
+    (tmp_path / "s/prompts/00000.parquet").write_bytes(b"half")
+    code, lines, errors = run(store)
+    assert code == 2 and errors == ""
+    expected = ["images/00000.parquet: the file is missing", "images/00001.safetensors: the content differs", "prompts/00000.parquet: 4 bytes"]
+    assert [line.startswith(f"{store}/{what}") for line, what in zip(lines, expected, strict=True)] == [True] * 3
+    assert run(str(tmp_path)) == (2, [], f"error: {tmp_path}: no finished store here; make one with: python precompute/embed.py --data FOLDER --out {tmp_path}\n")
+
+
 def test_what_a_kill_left_is_swept_away(tmp_path, plan, pairs):
     (tmp_path / "s/images").mkdir(parents=True)
     StoreWriter(tmp_path / "t", plan)
@@ -159,7 +187,7 @@ def test_what_a_kill_left_is_swept_away(tmp_path, plan, pairs):
 
 def test_images_are_found_beside_the_store(tmp_path, plan, pairs):
     write(tmp_path / "s", plan, pairs)
-    with pytest.raises(UserError, match="not there any more"):
+    with pytest.raises(UserError, match=r"no folder of pictures is known \(moved, or embedded from TFDS\)"):
         open_store(tmp_path / "s").image_path(0)
     (tmp_path / "data/images").mkdir(parents=True)
     (tmp_path / "data/images/0.png").write_bytes(b"x")
@@ -171,9 +199,6 @@ def test_images_are_found_beside_the_store(tmp_path, plan, pairs):
 
 
 def test_the_room_needs_neither_jax_nor_torch():
-    import subprocess
-    import sys
-
     code = (
         "import sys\n"
         "class Block:\n"
