@@ -66,7 +66,7 @@ class EncoderFolder:
         """
         files = sorted(self.path.glob("model*.safetensors"))
         if not files:
-            raise UserError(f"{self.path}: no model*.safetensors; pickled weights are not loaded, save the model with safe_serialization")
+            raise UserError(f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call save_pretrained(FOLDER)")
         return files
 
     @property
