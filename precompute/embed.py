@@ -1,7 +1,8 @@
 """The command that turns images and prompts into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
 
 Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
-that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest.
+that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
+on a finished store, it makes anew the shards that are missing or damaged.
 """
 
 import argparse
@@ -124,7 +125,7 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
 
 
 def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") -> "Manifest | None":
-    """The manifest of a store that is already what was asked for.
+    """The manifest of a store that is already what was asked for; None where shards have to be made.
 
     Raises:
         UserError: a store of something else is there, or images have changed since it was made.
@@ -138,10 +139,16 @@ def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") ->
         return None
     manifest = load_manifest(out)
     writer = StoreWriter(out, plan)
-    for work in works:
-        if committed_shard(writer, work, source, rehash=False) is None:
-            raise UserError(f"{out}: shard {work.index} of {work.table} is damaged or its {work.table} have changed since; delete the store and embed again")
-    return manifest
+    lost = [(shard.table, shard.index) for shard in manifest.shards if writer.committed(shard.table, shard.index, shard.content) != shard]
+    made_of = {(shard.table, shard.index): shard.content for shard in manifest.shards if shard.table in plan.shard_rows}
+    whole = [work for work in works if (work.table, work.index) not in lost]
+    if made_of != {(work.table, work.index): work.content for work in works} or any(
+        committed_shard(writer, work, source, rehash=False) is None for work in whole
+    ):
+        raise UserError(f"{out}: images have changed since they were embedded; delete the store and embed again")
+    if lost:
+        print(f"{out}: missing or damaged, made again: {', '.join(f'{table} {index}' for table, index in lost)}")
+    return None if lost else manifest
 
 
 def _embed(
@@ -217,7 +224,10 @@ def _note_source(writer: "StoreWriter", source: "Source") -> None:
 
 
 def _name_of(data: str) -> str:
-    return data.split(":")[1] if data.startswith("tfds:") else Path(data).resolve().name
+    from precompute.readers import TFDS_PREFIX
+    from precompute.readers.tfds import data_set_name
+
+    return data_set_name(data.removeprefix(TFDS_PREFIX)) if data.startswith(TFDS_PREFIX) else Path(data).resolve().name
 
 
 def _best_device() -> str:

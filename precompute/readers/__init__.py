@@ -4,7 +4,7 @@ from pathlib import Path
 
 from precompute.readers.records import PairRecord, Reject, Source
 
-__all__ = ["PairRecord", "Reject", "Source", "read_source"]
+__all__ = ["TFDS_PREFIX", "PairRecord", "Reject", "Source", "read_source"]
 
 TFDS_PREFIX = "tfds:"
 

@@ -4,6 +4,7 @@ Owns the way from its features to the canonical records. Each record carries the
 names tell which are the same. Knows nothing of how such a data set is made. Terms of use are those of the data set.
 """
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.store import CATEGORIES
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
-__all__ = ["FEATURES", "read_tfds"]
+__all__ = ["FEATURES", "data_set_name", "read_tfds"]
 
 FEATURES = (
     "pair_id", "prompt", "chosen_image", "rejected_image", "chosen_image_id", "rejected_image_id", "chosen_score", "rejected_score",
@@ -74,6 +75,17 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
         images=images,
         read_image=read_image,
     )
+
+
+def data_set_name(name: str) -> str:
+    """The data set's own name: that of `NAME:VERSION`, or what the folder of one version says of itself."""
+    folder = Path(name)
+    if not folder.is_dir():
+        return name.split(":")[0]
+    try:
+        return json.loads((folder / "dataset_info.json").read_bytes())["name"]
+    except (OSError, ValueError, KeyError):  # not such a folder; reading it will say so
+        return folder.resolve().name
 
 
 def _builder(name: str, data_dir: str | None) -> Any:

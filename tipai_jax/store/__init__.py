@@ -11,7 +11,6 @@ from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
 from tipai_jax.store.rows import Rows
-from tipai_jax.store.verify import verify
 
 __all__ = [
     "ALIASES",
@@ -35,6 +34,5 @@ __all__ = [
     "small_mask",
     "small_masks",
     "upsample_matrix",
-    "verify",
     "view_box",
 ]

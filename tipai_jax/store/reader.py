@@ -158,7 +158,7 @@ class Store:
             UserError: the data are no longer where they were, or the store was made from something without files.
         """
         if self.data_folder is None:
-            raise UserError(f"{self.path}: the folder with the images of this store is not there any more; put the data back where it was embedded from")
+            raise UserError(f"{self.path}: no folder of pictures is known (moved, or embedded from TFDS); put the data back where it was embedded from")
         path = self.data_folder / str(self.images.path[row])
         if not path.is_file():
             raise UserError(f"{path}: the image is not there any more; put it back, or make the store again from the present data")
@@ -205,5 +205,5 @@ def open_store(path: str | Path) -> Store:
             except FileNotFoundError:
                 raise UserError(f"{folder / name}: the file is missing from the store; run the embed command again") from None
             if size != entry["bytes"]:
-                raise UserError(f"{folder / name}: {size} bytes, the manifest says {entry['bytes']}; delete the store and embed again")
+                raise UserError(f"{folder / name}: {size} bytes, the manifest says {entry['bytes']}; run the embed command again")
     return Store(folder, manifest)

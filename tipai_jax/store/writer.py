@@ -15,7 +15,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.store.blocks import block_bytes
 from tipai_jax.store.columns import table_bytes
 from tipai_jax.store.durable import TEMPORARY, canonical_json, sha256_bytes, sha256_file, write_file
-from tipai_jax.store.manifest import MANIFEST, PLAN, Manifest, Plan, Shard, load_plan
+from tipai_jax.store.manifest import MANIFEST, PLAN, Manifest, Plan, Shard, load_manifest, load_plan
 
 if TYPE_CHECKING:
     import pyarrow
@@ -103,7 +103,11 @@ class StoreWriter:
     def finish(
         self, shards: list[Shard], *, splits: dict[str, int], counts: dict[str, int], reject_reasons: dict[str, int]
     ) -> Manifest:
-        """Write the manifest of a store whose every shard is committed; the same bytes whoever writes it."""
+        """Write the manifest of a store whose every shard is committed; the same bytes whoever writes it.
+
+        Raises:
+            UserError: a finished store was repaired, and is not what it was.
+        """
         manifest = Manifest(
             schema_version=self.plan.schema_version,
             digest="",
@@ -118,6 +122,12 @@ class StoreWriter:
             device=self.plan.device,
             shards=tuple(sorted(shards, key=lambda shard: (shard.table, shard.index))),
         ).with_digest()
+        if (self.path / MANIFEST).exists() and (was := load_manifest(self.path)).digest != manifest.digest:
+            anew = ", ".join(f"{shard.table} {shard.index}" for shard in manifest.shards if shard not in was.shards)
+            raise UserError(
+                f"{self.path}: what was made again ({anew}) differs from what was there, so the images, a library or this program changed; "
+                "delete the store and embed again"
+            )
         write_file(self.path / MANIFEST, manifest.to_bytes())
         for table in ("prompts", "images"):  # what a killed run left half written; nobody writes these any more
             for left in (self.path / table).glob(f".*{TEMPORARY}*"):
