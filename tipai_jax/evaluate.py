@@ -194,7 +194,7 @@ def _opinions(run: "Run", store: "Store", pairs: "PairTable") -> "Predictions":
         bad |= ~np.isfinite(part).reshape(len(bad), -1).all(axis=1)
     if bad.any():
         first = pairs.pair_id[int(np.flatnonzero(bad)[0])]
-        raise UserError(f"{run.workdir}: the heads give no finite number for {int(bad.sum())} pairs (first: {first}); verify {store.path}")
+        raise UserError(f"{run.workdir}: the heads give no finite number for {int(bad.sum())} pairs (first: {first}); check the store: python -m tipai_jax.store.verify {store.path}")
     return said
 
 

@@ -77,8 +77,10 @@ def fit(config: Config) -> FitResult:
         if last is not None:
             _check_same_run(last, config, store)
         run = Setup(config, store)
-        text = json.dumps({"config": run.record["config"], "store": run.record["store"]}, indent=1)
-        write_file(workdir / "config.json", f"{text}\n".encode())  # of a finished run as well: its free fields may be new
+        text = json.dumps({"config": run.record["config"], "store": run.record["store"]}, indent=1) + "\n"
+        resolved = workdir / "config.json"
+        if not resolved.exists() or resolved.read_text(encoding="utf-8") != text:  # of a finished run as well: its free fields may be new
+            write_file(resolved, text.encode())
         if _finished(last, run):
             print(f"{workdir}: finished, {run.total} steps are done; nothing to do", flush=True)
             return _result(run, checkpoints, status="already finished", step=run.total, exit_code=0)

@@ -7,7 +7,6 @@ formats, images' contents or encoders.
 
 import dataclasses
 import hashlib
-import math
 import string
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,6 +20,8 @@ __all__ = ["SPLITS", "BadRow", "PairRecord", "PixelBox", "Reject", "Source", "ch
 
 SPLITS = ("train", "validation", "test")
 DIFFICULTIES = ("", "easy", "medium", "hard")
+MOST_SCORE = 1e30
+"""Scores beyond it are no scores; their difference must still be a number in f32."""
 
 
 class PixelBox(NamedTuple):
@@ -253,8 +254,8 @@ def _score(value: Mapping[str, Any], key: str) -> float:
     score = value.get(key)
     if score is None:
         raise BadRow("missing_field", f"field {key!r} is missing")
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise BadRow("bad_score", f"field {key!r} is {score!r}, expected a finite number")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= MOST_SCORE:
+        raise BadRow("bad_score", f"field {key!r} is {str(score)[:40]}, expected a finite number of at most {MOST_SCORE:g}")
     return float(score)
 
 
@@ -292,7 +293,7 @@ def _boxes(value: Any, named: tuple[int, ...] | None) -> tuple[PixelBox, ...] | 
 def _box(entry: Any, named: tuple[int, ...] | None) -> PixelBox:
     corners = entry.get("bbox") if isinstance(entry, dict) else None
     numbers = isinstance(corners, list) and len(corners) == 4 and all(
-        isinstance(c, int | float) and not isinstance(c, bool) and math.isfinite(c) for c in corners
+        isinstance(c, int | float) and not isinstance(c, bool) and abs(c) <= 1e9 for c in corners
     )
     if not numbers:
         raise BadRow("bad_box", f"bbox is {corners!r}, expected [x1, y1, x2, y2] in pixels")

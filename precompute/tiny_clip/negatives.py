@@ -10,7 +10,17 @@ from dataclasses import replace
 import numpy as np
 
 from precompute.world.scene import Box, Claim, Phrase, Scene
-from precompute.world.vocabulary import COLOURS, EXCLUDED_BY, OPPOSITE, THINGS, WORDS, held_out_combinations, letters_apart, look_alike, near_colour
+from precompute.world.vocabulary import (
+    COLOURS,
+    EXCLUDED_BY,
+    OPPOSITE,
+    THINGS,
+    WORDS,
+    held_out_combinations,
+    letters_apart,
+    look_alike,
+    near_colour,
+)
 
 MOST_COUNTED = 6
 

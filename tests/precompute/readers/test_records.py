@@ -46,6 +46,7 @@ def test_what_is_unknown_and_what_is_none():
         ({"rejected_score": math.inf}, "bad_score"),
         ({"rejected_score": "0.3"}, "bad_score"),
         ({"chosen_score": True}, "bad_score"),
+        ({"chosen_score": 10**400}, "bad_score"),
         ({"rejected_score": 0.95}, "scores_reversed"),
         ({"category": "colour"}, "unknown_category"),
         ({"unfaithful_patches": [{"bbox": [0, 0, 1, 1], "category": "colour"}]}, "unknown_category"),
