@@ -1,9 +1,10 @@
 """Train the default encoder: a small CLIP that knows the small world and nothing else.
 
-    python scripts/train_tiny_clip.py --workdir runs/tiny_clip --steps 3600 --out precompute/assets/tiny_clip
+    python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
 It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour
-that the test split keeps for itself. The same command resumes from `workdir/last.pt`; `--export-only` writes the folder from it.
+that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to seven tenths of the lower number both are the same run.
+`--export-only` writes the folder from the last checkpoint.
 """
 
 import argparse
@@ -23,7 +24,10 @@ from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers
 from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
-from tipai_jax.errors import run_main
+from tipai_jax.errors import Parser, UserError, run_main, whole_number
+
+
+STEPS = 4200
 
 
 def pace(step: int, total: int) -> float:
@@ -105,8 +109,11 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
     peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in every_optimizer]
     args.workdir.mkdir(parents=True, exist_ok=True)
     last, step = args.workdir / "last.pt", 0
+    recipe = {"squares": args.squares, "rate": args.rate, "seed": args.seed}
     if last.exists():
         state = torch.load(last, map_location=device, weights_only=True)
+        if state["recipe"] != recipe:
+            raise UserError(f"{last}: trained with {state['recipe']}, asked for {recipe}; give the same, or another --workdir")
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(every_optimizer, state["optimizers"], strict=True):
             optimizer.load_state_dict(saved)
@@ -140,7 +147,7 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
             print(json.dumps(line), file=log, flush=True)
         if step % 250 == 0 or step == args.steps:
             part = last.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in every_optimizer], "step": step}, part)
+            torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in every_optimizer], "step": step, "recipe": recipe}, part)
             part.replace(last)
             rows = examine(model.eval(), tokenizer, every)
             model.train()
@@ -154,21 +161,22 @@ def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast,
 
 def main() -> None:
     """Parse the command line, train, export."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, default=Path("runs/tiny_clip"))
-    parser.add_argument("--out", type=Path, default=Path("precompute/assets/tiny_clip"))
-    parser.add_argument("--steps", type=int, default=6000)
-    parser.add_argument("--rate", type=float, default=2e-3)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--squares", type=int, default=64, help="squares a step: twice as many scenes")
-    parser.add_argument("--examine", type=int, default=400, help="squares a cell of the card's tables")
+    parser = Parser(description=__doc__.splitlines()[0])
+    parser.add_argument("--workdir", type=Path, default=Path("runs/tiny_clip"), help="checkpoint and log (default: runs/tiny_clip)")
+    parser.add_argument("--out", type=Path, help="the encoder's folder (default: WORKDIR/encoder); precompute/assets/tiny_clip is the one that is committed")
+    parser.add_argument("--steps", type=whole_number(1), default=STEPS, help=f"default: {STEPS}")
+    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of AdamW at its height; Muon's is four times as high (default: 2e-3)")
+    parser.add_argument("--seed", type=whole_number(0), default=0, help="of the weights and of the scenes (default: 0)")
+    parser.add_argument("--squares", type=whole_number(1), default=64, help="squares a step: twice as many scenes")
+    parser.add_argument("--examine", type=whole_number(1), default=400, help="squares a cell of the card's tables")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS), help="of the layers' matrix products; auto measures")
-    parser.add_argument("--loaders", type=int, default=1, help="processes that draw scenes")
+    parser.add_argument("--loaders", type=whole_number(0), default=1, help="processes that draw scenes")
     parser.add_argument("--export-only", action="store_true", help="write --out from the last checkpoint, without training")
     args = parser.parse_args()
+    args.out = args.out or args.workdir / "encoder"
     model, tokenizer, step = train(args)
-    command = f"python scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed}"
+    command = f"python scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
     export(model.cpu().eval(), tokenizer, args.out, scenes=step * 2 * args.squares, steps=step, number=args.examine, command=command)
 
 

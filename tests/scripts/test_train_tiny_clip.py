@@ -13,13 +13,17 @@ SCRIPT = Path(__file__).parents[2] / "scripts" / "train_tiny_clip.py"
 
 @pytest.mark.slow
 def test_trains_resumes_and_exports(tmp_path):
-    def run(steps):
+    def run(steps, *others, code=0):
         sizes = ["--steps", str(steps), "--squares", "2", "--examine", "2", "--loaders", "0"]
         command = [sys.executable, SCRIPT, "--workdir", tmp_path / "w", "--out", tmp_path / "out", *sizes]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        done = subprocess.run([*command, *others], capture_output=True, text=True, check=False)
+        assert done.returncode == code, done.stderr
+        return done
 
-    assert "resumed" not in run(1)
-    assert "resumed at step 1" in run(2)
+    assert "resumed" not in run(1).stdout
+    assert "resumed at step 1" in run(2).stdout
+    refused = run(2, "--seed", "1", code=2)
+    assert "--workdir" in refused.stderr and "Traceback" not in refused.stderr
     config = json.loads((tmp_path / "out" / "config.json").read_text())
     assert config["tipai_small_world_only"] is True and config["tipai_patches"] in ("raw", "dense", "crops")
     assert "Small world only" in (tmp_path / "out" / "README.md").read_text()
