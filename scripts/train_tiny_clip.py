@@ -26,7 +26,6 @@ from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
-
 STEPS = 4200
 
 

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from precompute.tiny_clip.negatives import directions, negatives
+from precompute.tiny_clip.negatives import directions, negatives, side
 from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
 from precompute.world.compose import pick_colour, pick_thing
@@ -99,7 +99,8 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
-        of the scenes, then NEGATIVES wrong ones for each scene; and `directions`: a right and a wrong short claim by turns on the scenes `direction_of`.
+        of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
+        `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one) and `side_patches` [p, 4] (scene, patch, right one, wrong one).
     """
     if crowded:
         scenes, captions, where = [crowd(rng) for _ in range(2 * number)], [], {}
@@ -131,12 +132,30 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     }
     if where:
         batch["direction_of"] = torch.tensor(list(where))
+    sides = _sides(rng, scenes) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
-    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said)):
+    batch |= {name: value for name, value in sides.items() if name != "sides"}
+    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said), ("sides", sides.get("sides", []))):
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
             batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}
     return batch
+
+
+def _sides(rng: np.random.Generator, scenes: list[Scene]) -> dict[str, list[str] | torch.Tensor]:
+    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none."""
+    texts: dict[str, int] = {}
+    whole: list[tuple[int, int, int]] = []
+    patches: list[tuple[int, int, int, int]] = []
+    for row, scene in enumerate(scenes):
+        names, cells = [item.name for item in scene.items], cells_of(scene)
+        for index, item in enumerate(scene.items):
+            claims = side(rng, item) if names.count(item.name) == 1 and not item.word else None
+            if claims:
+                right, wrong = (texts.setdefault(text, len(texts)) for text in claims)
+                whole.append((row, right, wrong))
+                patches += [(row, int(cell), right, wrong) for cell in np.flatnonzero(cells == index)]
+    return {"sides": list(texts), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)} if patches else {}
 
 
 def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str]]:

@@ -1,9 +1,10 @@
-"""The six losses of the small CLIP, all on cosine similarities times the learned scale.
+"""The seven losses of the small CLIP, all on cosine similarities times the learned scale.
 
 contrastive  every picture against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
 negative     each picture's own caption against the hard-negative captions made from it
 direction    each picture with a short claim on where one of its things is, seen from another, against the opposite claim
+side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half of the picture that it is in
 phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image embedding of each crop around a thing,
              against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
@@ -27,7 +28,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
         image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
-        text = {name: embed_text(model, batch[name], batch[f"{name}_mask"]) for name in ("phrases", "captions", "directions") if name in batch}
+        text = {name: embed_text(model, batch[name], batch[f"{name}_mask"]) for name in ("phrases", "captions", "directions", "sides") if name in batch}
     scale = model.logit_scale.exp().clamp(max=100.0)
     named = _names(batch, text["phrases"], scale * patches, scale * image[n:])
     if "captions" not in batch:
@@ -41,6 +42,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
         "square": sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
         **_direction(batch, scale * image, text),
+        **_side(batch, scale * image, scale * patches, text),
         **named,
     }
 
@@ -51,6 +53,16 @@ def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[s
         return {}
     true, false = ((image[batch["direction_of"]] * text["directions"][i::2]).sum(-1) for i in (0, 1))
     return {"direction": DIRECTION_WEIGHT * F.softplus(false - true).mean()}
+
+
+def _side(batch: dict[str, torch.Tensor], image: torch.Tensor, patches: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Pictures [n, d] and patches [n, 49, d], scaled, against half claims."""
+    if "sides" not in text:
+        return {}
+    gap = lambda seen, right, wrong: F.softplus((seen * (text["sides"][wrong] - text["sides"][right])).sum(-1)).mean()
+    row, right, wrong = batch["side_of"].T
+    at, cell, true, false = batch["side_patches"].T
+    return {"side": gap(image[row], right, wrong) + gap(patches[at, cell], true, false)}
 
 
 def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from precompute.world.scene import Box, Claim, Phrase, Scene
+from precompute.world.scene import SIZE, Box, Claim, Item, Phrase, Scene
 from precompute.world.vocabulary import (
     COLOURS,
     EXCLUDED_BY,
@@ -111,6 +111,20 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
     distinct = min(number, len(ways))
     order = rng.choice(len(ways), distinct, replace=False, p=weights / weights.sum()).tolist()
     return [ways[order[i % distinct]][0](rng, claim, scene) for i in range(number)]
+
+
+def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
+    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the opposite one; None in the middle.
+
+    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations are then sums of halves.
+    """
+    across, down = (item.box.x1 + item.box.x2) / (2 * SIZE) - 0.5, (item.box.y1 + item.box.y2) / (2 * SIZE) - 0.5
+    places = [name for name, off in (("left of" if across < 0 else "right of", across), ("above" if down < 0 else "below", down)) if abs(off) > 0.1]
+    if not places:
+        return None
+    place = places[rng.integers(len(places))]
+    thing = Phrase(item.name).text()
+    return f"{thing} {place}", f"{thing} {OPPOSITE[place]}"
 
 
 def _direction(a: Box, b: Box) -> str:

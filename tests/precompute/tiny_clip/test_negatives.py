@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precompute.tiny_clip.negatives import directions, negatives
+from precompute.tiny_clip.negatives import directions, negatives, side
 from precompute.world.scene import Box, Item, Scene
 from precompute.world.square import CATEGORIES, sample
 from precompute.world.vocabulary import held_out_combinations
@@ -58,3 +58,10 @@ def test_things_that_touch_or_come_twice_have_no_direction():
     twice = (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("cat", "red", Box(120, 100, 160, 140), 0))
     assert directions(np.random.default_rng(0), Scene("room", 0, touching)) is None
     assert directions(np.random.default_rng(0), Scene("room", 0, twice)) is None
+
+
+def test_half_a_claim_says_in_which_half_a_thing_is():
+    said = lambda box: {side(np.random.default_rng(seed), Item("cat", "red", box, 0)) for seed in range(20)}
+    assert said(Box(10, 150, 50, 190)) == {("a cat left of", "a cat right of"), ("a cat below", "a cat above")}
+    assert said(Box(92, 10, 132, 50)) == {("a cat above", "a cat below")}
+    assert said(Box(92, 92, 132, 132)) == {None}

@@ -67,7 +67,7 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "negative", "direction", "phrase", "kind"}
+    assert terms.keys() == {"contrastive", "square", "negative", "direction", "side", "phrase", "kind"}
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
 
@@ -92,7 +92,7 @@ def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
 
 def test_a_batch_without_two_things_that_stand_apart_has_no_direction(tokenizer):
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
-    without = {name: value for name, value in batch.items() if not name.startswith("direction")}
+    without = {name: value for name, value in batch.items() if not name.startswith(("direction", "side"))}
     assert losses(build_model(tokenizer), without).keys() == {"contrastive", "square", "negative", "phrase", "kind"}
 
 
