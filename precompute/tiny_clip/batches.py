@@ -24,6 +24,7 @@ from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_com
 
 CATEGORY_WEIGHTS = (0.16, 0.19, 0.2, 0.29, 0.16)
 DIFFICULTY_WEIGHTS = (0.38, 0.37, 0.25)
+PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
 CROWDED_STEPS = 500
@@ -100,7 +101,8 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
         of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
-        `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one) and `side_patches` [p, 4] (scene, patch, right one, wrong one).
+        `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
+        `side_places`, for each half claim the number of its place in PLACES.
     """
     if crowded:
         scenes, captions, where = [crowd(rng) for _ in range(2 * number)], [], {}
@@ -155,7 +157,10 @@ def _sides(rng: np.random.Generator, scenes: list[Scene]) -> dict[str, list[str]
                 right, wrong = (texts.setdefault(text, len(texts)) for text in claims)
                 whole.append((row, right, wrong))
                 patches += [(row, int(cell), right, wrong) for cell in np.flatnonzero(cells == index)]
-    return {"sides": list(texts), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)} if patches else {}
+    if not patches:
+        return {}
+    places = [next(i for i, place in enumerate(PLACES) if text.endswith(place)) for text in texts]
+    return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
 
 
 def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str]]:

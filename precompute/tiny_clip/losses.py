@@ -1,21 +1,25 @@
-"""The seven losses of the small CLIP, all on cosine similarities times the learned scale.
+"""The eight losses of the small CLIP, all on cosine similarities times the learned scale.
 
 contrastive  every picture against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
 negative     each picture's own caption against the hard-negative captions made from it
 direction    each picture with a short claim on where one of its things is, seen from another, against the opposite claim
 side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half of the picture that it is in
+anchor       those half claims and patches along two fixed directions of the joint space, left against right and above against below: without it neither
+             finds the other, for text learns to leave out a place that patches do not show, and patches one that text does not say
 phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image embedding of each crop around a thing,
              against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
 """
+
+import functools
 
 import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
 from precompute.tiny_clip.precision import products
-from precompute.tiny_clip.shape import embed_pictures, embed_text, to_pixels
+from precompute.tiny_clip.shape import JOINT, embed_pictures, embed_text, to_pixels
 
 DIRECTION_WEIGHT = 3.0
 """Relations are what captions alone teach last, and there is one such claim for eight other sentences."""
@@ -42,7 +46,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
         "square": sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
         **_direction(batch, scale * image, text),
-        **_side(batch, scale * image, scale * patches, text),
+        **_side(batch, scale * image, scale * patches, scale, text),
         **named,
     }
 
@@ -55,14 +59,28 @@ def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[s
     return {"direction": DIRECTION_WEIGHT * F.softplus(false - true).mean()}
 
 
-def _side(batch: dict[str, torch.Tensor], image: torch.Tensor, patches: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Pictures [n, d] and patches [n, 49, d], scaled, against half claims."""
+@functools.cache
+def _anchors(device: torch.device) -> torch.Tensor:
+    """The direction [4, d] of each of PLACES: two orthonormal ones and their opposites, always the same."""
+    across, down = torch.linalg.qr(torch.randn(JOINT, 2, generator=torch.Generator().manual_seed(0)))[0].T
+    return torch.stack([across, -across, down, -down]).to(device)
+
+
+def _side(
+    batch: dict[str, torch.Tensor], image: torch.Tensor, patches: torch.Tensor, scale: torch.Tensor, text: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Pictures [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
     if "sides" not in text:
         return {}
     gap = lambda seen, right, wrong: F.softplus((seen * (text["sides"][wrong] - text["sides"][right])).sum(-1)).mean()
     row, right, wrong = batch["side_of"].T
     at, cell, true, false = batch["side_patches"].T
-    return {"side": gap(image[row], right, wrong) + gap(patches[at, cell], true, false)}
+    towards = _anchors(image.device)[batch["side_places"]]
+    along = lambda seen, place: F.softplus(-(seen * place).sum(-1)).mean()
+    return {
+        "side": gap(image[row], right, wrong) + gap(patches[at, cell], true, false),
+        "anchor": along(scale * text["sides"], towards) + along(patches[at, cell], towards[true]),
+    }
 
 
 def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:

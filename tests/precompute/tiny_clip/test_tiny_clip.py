@@ -67,7 +67,7 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "negative", "direction", "side", "phrase", "kind"}
+    assert terms.keys() == {"contrastive", "square", "negative", "direction", "side", "anchor", "phrase", "kind"}
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
 
