@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -91,71 +92,96 @@ def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, s
     )  # fmt: skip
 
 
-def train(args: argparse.Namespace) -> tuple[CLIPModel, PreTrainedTokenizerFast, int]:
-    """Train, or go on training, up to `args.steps`."""
+@dataclass
+class State:
+    """What training changes, and the file that it is kept in."""
+
+    model: CLIPModel
+    optimizers: list[torch.optim.Optimizer]
+    recipe: dict[str, float]
+    file: Path
+    step: int = 0
+
+    def save(self) -> None:
+        """Write the file, whole or not at all."""
+        part = self.file.with_suffix(".part")
+        kept = {"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "recipe": self.recipe}
+        torch.save(kept, part)
+        part.replace(self.file)
+
+    def restore(self, device: torch.device) -> None:
+        """Go on from the file, if it is there.
+
+        Raises:
+            UserError: it is of another recipe.
+        """
+        if not self.file.exists():
+            return
+        kept = torch.load(self.file, map_location=device, weights_only=True)
+        if kept["recipe"] != self.recipe:
+            raise UserError(f"{self.file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another --workdir")
+        self.model.load_state_dict(kept["model"])
+        for optimizer, values in zip(self.optimizers, kept["optimizers"], strict=True):
+            optimizer.load_state_dict(values)
+        self.step = kept["step"]
+        print(f"resumed at step {self.step}")
+
+
+def begin(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, *, device: torch.device, dtype: torch.dtype) -> tuple[State, list[list[float]]]:
+    """A fresh or a resumed state, and the highest learning rate of each optimizer's groups."""
     torch.manual_seed(args.seed)
-    device = torch.device(args.device)
-    tokenizer = build_tokenizer()
     model = build_model(tokenizer)
-    whiten_patches(
-        model, to_pixels(make_batch(np.random.default_rng([args.seed, 2**32]), tokenizer, number=128, crowded=False)["pictures"])
-    )
+    first = make_batch(np.random.default_rng([args.seed, 2**32]), tokenizer, number=128, crowded=False)
+    whiten_patches(model, to_pixels(first["pictures"]))
     model.to(device)
     prepare(model)
+    state = State(
+        model, optimizers(model, rate=args.rate, dtype=dtype), {"squares": args.squares, "rate": args.rate, "seed": args.seed}, args.workdir / "last.pt"
+    )
+    peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in state.optimizers]
+    args.workdir.mkdir(parents=True, exist_ok=True)
+    state.restore(device)
+    return state, peaks
+
+
+def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State:
+    """Train, or go on training, up to `args.steps`."""
+    device = torch.device(args.device)
     dtype = choose(args.precision, device)
     print(f"matrix products in {dtype}", flush=True)
-    every_optimizer = optimizers(model, rate=args.rate, dtype=dtype)
-    peak_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in every_optimizer]
-    args.workdir.mkdir(parents=True, exist_ok=True)
-    last, step = args.workdir / "last.pt", 0
-    recipe = {"squares": args.squares, "rate": args.rate, "seed": args.seed}
-    if last.exists():
-        state = torch.load(last, map_location=device, weights_only=True)
-        if state["recipe"] != recipe:
-            raise UserError(f"{last}: trained with {state['recipe']}, asked for {recipe}; give the same, or another --workdir")
-        model.load_state_dict(state["model"])
-        for optimizer, saved in zip(every_optimizer, state["optimizers"], strict=True):
-            optimizer.load_state_dict(saved)
-        step = state["step"]
-        print(f"resumed at step {step}")
-    if args.export_only or step >= args.steps:
-        return model, tokenizer, step
+    state, peaks = begin(args, tokenizer, device=device, dtype=dtype)
+    if args.export_only or state.step >= args.steps:
+        return state
     loader = torch.utils.data.DataLoader(
-        Stream(seed=args.seed, first=step, last=args.steps, squares=args.squares),
+        Stream(seed=args.seed, first=state.step, last=args.steps, squares=args.squares),
         batch_size=None,
         num_workers=args.loaders,
         prefetch_factor=4 if args.loaders else None,
         multiprocessing_context="spawn" if args.loaders else None,
     )
-    peaks = [(group, peak) for optimizer, kept in zip(every_optimizer, peak_rates) for group, peak in zip(optimizer.param_groups, kept)]
-    every, log, start, first = trials(min(40, args.examine)), (args.workdir / "log.jsonl").open("a"), time.monotonic(), step
+    every, log, began, first = trials(min(40, args.examine)), (args.workdir / "log.jsonl").open("a"), time.monotonic(), state.step
+    say = lambda line: print(json.dumps({"step": state.step, **line}), file=log, flush=True)
     for batch in loader:
-        batch = {name: value.to(device, non_blocking=True) for name, value in batch.items()}
-        for group, peak in peaks:
-            group["lr"] = peak * pace(step, args.steps)
-        terms = losses(model, batch, dtype)
-        model.zero_grad(set_to_none=True)
+        share = pace(state.step, args.steps)
+        for optimizer, highest in zip(state.optimizers, peaks, strict=True):
+            for group, peak in zip(optimizer.param_groups, highest, strict=True):
+                group["lr"] = peak * share
+        terms = losses(state.model, {name: value.to(device, non_blocking=True) for name, value in batch.items()}, dtype)
+        state.model.zero_grad(set_to_none=True)
         sum(terms.values()).backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in every_optimizer:
+        torch.nn.utils.clip_grad_norm_(state.model.parameters(), 1.0)
+        for optimizer in state.optimizers:
             optimizer.step()
-        step += 1
-        if step % 50 == 0:
-            line = {"step": step, "lr": args.rate * pace(step, args.steps), **{k: round(v.item(), 4) for k, v in terms.items()}}
-            line["scenes_per_s"] = round((step - first) * 2 * args.squares / (time.monotonic() - start), 1)
-            print(json.dumps(line), file=log, flush=True)
-        if step % 250 == 0 or step == args.steps:
-            part = last.with_suffix(".part")
-            torch.save({"model": model.state_dict(), "optimizers": [o.state_dict() for o in every_optimizer], "step": step, "recipe": recipe}, part)
-            part.replace(last)
-            rows = examine(model.eval(), tokenizer, every)
-            model.train()
-            print(
-                json.dumps({"step": step, "accuracy": {f"{r['category']}/{r['difficulty']}": r["caption_accuracy"] for r in rows}}),
-                file=log,
-                flush=True,
-            )
-    return model, tokenizer, step
+        state.step += 1
+        if state.step % 50 == 0:
+            rate = (state.step - first) * 2 * args.squares / (time.monotonic() - began)
+            say({"lr": args.rate * share, **{name: round(value.item(), 4) for name, value in terms.items()}, "scenes_per_s": round(rate, 1)})
+        if state.step % 250 == 0 or state.step == args.steps:
+            state.save()
+            rows = examine(state.model.eval(), tokenizer, every)
+            state.model.train()
+            say({"accuracy": {f"{row['category']}/{row['difficulty']}": row["caption_accuracy"] for row in rows}})
+    return state
 
 
 def main() -> None:
@@ -174,9 +200,18 @@ def main() -> None:
     parser.add_argument("--export-only", action="store_true", help="write --out from the last checkpoint, without training")
     args = parser.parse_args()
     args.out = args.out or args.workdir / "encoder"
-    model, tokenizer, step = train(args)
+    tokenizer = build_tokenizer()
+    state = train(args, tokenizer)
     command = f"python scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
-    export(model.cpu().eval(), tokenizer, args.out, scenes=step * 2 * args.squares, steps=step, number=args.examine, command=command)
+    export(
+        state.model.cpu().eval(),
+        tokenizer,
+        args.out,
+        scenes=state.step * 2 * args.squares,
+        steps=state.step,
+        number=args.examine,
+        command=command,
+    )
 
 
 if __name__ == "__main__":
