@@ -110,6 +110,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         scenes, captions = _captioned(rng, number)
         where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
     pictures = np.stack([draw(scene) for scene in scenes])
+    cells = [cells_of(scene) for scene in scenes]
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
     kind_of: list[int] = []
@@ -120,7 +121,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
                 phrases[phrase_of(item)] = len(phrases)
                 kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
         named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
-        targets[row] = named[cells_of(scene)]
+        targets[row] = named[cells[row]]
     crops, crop_targets = [], []
     for row in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
         item = scenes[row].items[rng.integers(len(scenes[row].items))]
@@ -134,7 +135,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     }
     if where:
         batch["direction_of"] = torch.tensor(list(where))
-    sides = _sides(rng, scenes) if captions else {}
+    sides = _sides(rng, scenes, cells) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
     batch |= {name: value for name, value in sides.items() if name != "sides"}
     for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said), ("sides", sides.get("sides", []))):
@@ -144,19 +145,19 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     return batch
 
 
-def _sides(rng: np.random.Generator, scenes: list[Scene]) -> dict[str, list[str] | torch.Tensor]:
-    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none."""
+def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> dict[str, list[str] | torch.Tensor]:
+    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none. `cells` as `cells_of` each scene."""
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
     patches: list[tuple[int, int, int, int]] = []
     for row, scene in enumerate(scenes):
-        names, cells = [item.name for item in scene.items], cells_of(scene)
+        names = [item.name for item in scene.items]
         for index, item in enumerate(scene.items):
             claims = side(rng, item) if names.count(item.name) == 1 and not item.word else None
             if claims:
                 right, wrong = (texts.setdefault(text, len(texts)) for text in claims)
                 whole.append((row, right, wrong))
-                patches += [(row, int(cell), right, wrong) for cell in np.flatnonzero(cells == index)]
+                patches += [(row, int(cell), right, wrong) for cell in np.flatnonzero(cells[row] == index)]
     if not patches:
         return {}
     places = [next(i for i, place in enumerate(PLACES) if text.endswith(place)) for text in texts]

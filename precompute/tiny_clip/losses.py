@@ -22,7 +22,7 @@ from precompute.tiny_clip.precision import products
 from precompute.tiny_clip.shape import JOINT, embed_pictures, embed_text, to_pixels
 
 DIRECTION_WEIGHT = 3.0
-"""Relations are what captions alone teach last, and there is one such claim for eight other sentences."""
+"""Relations are what captions alone teach last. Chosen by hand, not compared."""
 CROP_WEIGHT = 30.0
 """A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
 

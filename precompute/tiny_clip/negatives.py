@@ -25,7 +25,7 @@ from precompute.world.vocabulary import (
 MOST_COUNTED = 6
 
 
-def _kept(name: str, colour: str | None) -> bool:
+def _held_out(name: str, colour: str | None) -> bool:
     """Whether the test split keeps this object in this colour for itself."""
     return (name, colour) in held_out_combinations()
 
@@ -73,14 +73,14 @@ def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if not p.word]))
     old, shown = claim.phrases[index].name, {item.name for item in scene.items}
     colour = claim.phrases[index].colour
-    others = [thing.name for thing in THINGS if thing.name not in shown and not _kept(thing.name, colour)]
+    others = [thing.name for thing in THINGS if thing.name not in shown and not _held_out(thing.name, colour)]
     return _with(claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)])))
 
 
 def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
     old, name = claim.phrases[index].colour or "", claim.phrases[index].name
-    others = [colour for colour in COLOURS if colour != old and not _kept(name, colour)]
+    others = [colour for colour in COLOURS if colour != old and not _held_out(name, colour)]
     return _with(claim, index, replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])))
 
 
@@ -93,7 +93,7 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
     if any(p.colour for p in phrases):
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
-    if a.colour and b.colour and a.colour != b.colour and not _kept(a.name, b.colour) and not _kept(b.name, a.colour):
+    if a.colour and b.colour and a.colour != b.colour and not _held_out(a.name, b.colour) and not _held_out(b.name, a.colour):
         ways.append((_swap, 2.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))

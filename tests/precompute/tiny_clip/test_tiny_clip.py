@@ -10,7 +10,7 @@ from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers, orthogonalise
 from precompute.tiny_clip.precision import choose, prepare
-from precompute.tiny_clip.shape import build_model, build_tokenizer, shrink
+from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates, shrink
 from precompute.world.scene import Box, Item, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
 
@@ -40,6 +40,16 @@ def test_shrinking_is_pillows_box_resampling_to_one_grey_level():
     picture = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
     pillow = np.stack([np.asarray(Image.fromarray(p).resize((112, 112), Image.Resampling.BOX)) for p in picture])
     assert np.abs(shrink(picture).astype(int) - pillow).max() <= 1
+
+
+def test_column_and_row_are_counted_along_two_directions_of_their_own():
+    grid = coordinates(10.0).reshape(7, 7, -1)
+    across, down = (grid[:, -1] - grid[:, 0]) / 20, (grid[-1] - grid[0]) / 20
+    for steps in (across, down):
+        torch.testing.assert_close(steps, steps[:1].expand_as(steps), atol=1e-5, rtol=0)
+        assert steps[0].norm().item() == pytest.approx(1.0, abs=1e-5)
+    assert abs((across[0] @ down[0]).item()) < 1e-5
+    assert grid[3, 3].norm().item() < 1e-5
 
 
 def test_a_patch_belongs_to_the_thing_in_front():
