@@ -22,8 +22,8 @@ from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_combinations
 
-CATEGORY_WEIGHTS = (0.16, 0.19, 0.2, 0.29, 0.16)
-DIFFICULTY_WEIGHTS = (0.38, 0.37, 0.25)
+CATEGORY_WEIGHTS = (0.16, 0.26, 0.2, 0.28, 0.1)
+DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""

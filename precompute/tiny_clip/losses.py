@@ -21,8 +21,10 @@ from transformers import CLIPModel
 from precompute.tiny_clip.precision import products
 from precompute.tiny_clip.shape import JOINT, embed_pictures, embed_text, to_pixels
 
+SQUARE_WEIGHT = 2.0
+"""The hard negative is what the encoder is examined in. This weight and the next are chosen by hand, not compared."""
 DIRECTION_WEIGHT = 3.0
-"""Relations are what captions alone teach last. Chosen by hand, not compared."""
+"""Relations are what captions alone teach last."""
 CROP_WEIGHT = 30.0
 """A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
 
@@ -43,7 +45,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
     aa, ab, ba, bb = (right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1))
     return {
         "contrastive": (F.cross_entropy(every, own) + F.cross_entropy(right.T, own)) / 2,
-        "square": sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
+        "square": SQUARE_WEIGHT * sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
         **_direction(batch, scale * image, text),
         **_side(batch, scale * image, scale * patches, scale, text),
