@@ -63,7 +63,7 @@ def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
     """The state after the first `count` steps at least, and the figures of all steps run; nothing touches a file."""
     state, figures, step = jax.tree.map(lambda leaf: leaf.copy(), run.initial), [], 0
     while step < count:
-        state, record = run.steps.train(state, run.source.columns, *run.source.load(run.plan(step)))
+        state, record = run.train(state, *run.source.load(run.plan(step)))
         figures.append({name: np.asarray(values)[: run.steps_from(step)] for name, values in record.items()})
         step += run.steps_from(step)
     return state, {name: np.concatenate([each[name] for each in figures]) for name in figures[0]}
@@ -72,7 +72,7 @@ def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
 def dense_plan(run: Setup, first: int) -> Chunk:
     """The plan of a single step, whatever the run's chunks are."""
     row, valid = run.order.batch(first)
-    return Chunk(row[None], valid[None], np.ones(1, bool))
+    return Chunk(row[None], valid[None], np.array([first], np.int32))
 
 
 def log_lines(workdir: Path) -> list[dict[str, Any]]:

@@ -7,15 +7,17 @@ missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `ta
 `--help` answers at once.
 """
 
+import json
 import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tipai_jax.errors import Parser, UserError, run_main
+from tipai_jax.sweep import Grid, read_sweep, sweep_table
 
 if TYPE_CHECKING:
     from tipai_jax.calibrate import Calibration
@@ -284,11 +286,35 @@ def _gallery(store: "Store", pairs: "PairTable", ours: "Predictions", calibratio
     )
 
 
+def _evaluate_sweep(request: Request, grid: Grid, folders: Sequence[Path]) -> int:
+    """Evaluate every member of a sweep, each into its own folder, and print the means over the seeds."""
+    from tipai_jax.config import from_json
+    from tipai_jax.run_folder import FAILED
+
+    if request.out is not None:
+        raise UserError(f"--out: {request.workdir} is a sweep of {len(folders)} runs, each writes its own eval.json; leave --out away")
+    members, figures = [], []
+    for folder in folders:
+        members.append(from_json(json.loads((folder / "config.json").read_text())["config"]))
+        if (folder / FAILED).exists():
+            print(f"{folder.name}: failed in training, not measured", file=sys.stderr)
+            figures.append(None)
+            continue
+        print(f"{folder.name}:", file=sys.stderr, flush=True)
+        record = evaluate(replace(request, workdir=folder))
+        found = {name: record[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")} | {"auc_judd": (record["heatmap"] or {}).get("auc_judd")}
+        figures.append({name: figure and figure["value"] for name, figure in found.items()})
+    print(sweep_table(members, grid, figures, title=f"{request.split} split"))
+    return 0
+
+
 def main(argv: list[str] | None = None) -> int:
-    """Evaluate as the command line says; 0 where all targets are met, 1 where one is missed."""
+    """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured), 1 where one is missed."""
     from tipai_jax.table import show
 
     request = parse(sys.argv[1:] if argv is None else argv)
+    if (sweep := read_sweep(request.workdir)) is not None:
+        return _evaluate_sweep(request, *sweep)
     record = evaluate(request)
     print(show(record))
     print(f"\nwritten: {request.out or request.workdir / 'eval.json'}, {request.workdir / 'calibration.json'}")

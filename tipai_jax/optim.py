@@ -6,12 +6,18 @@ Owns how a config becomes an optax transformation. Knows nothing of losses or of
 from typing import Any, assert_never
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import optax
+from jaxtyping import Array, Float
 
 from tipai_jax.config import OptimConfig
 from tipai_jax.errors import UserError
 
 __all__ = ["decay_mask", "make_optimizer", "make_schedule"]
+
+AnyArray = Array | np.ndarray
+Number = AnyArray | float
 
 DECAYS = ("kernel",)
 SPARED = ("bias", "offset_bias", "scale", "position", "query")
@@ -59,12 +65,13 @@ def make_schedule(config: OptimConfig, *, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([lambda step: config.peak_lr * (step + 1) / warmup, after], [warmup])
 
 
-def make_optimizer(config: OptimConfig, *, total_steps: int) -> optax.GradientTransformation:
+def make_optimizer(*, lr: Float[AnyArray, " steps"], weight_decay: Number, clip_norm: Number | None) -> optax.GradientTransformation:
     """AdamW (beta 0.9 and 0.999, epsilon 1e-8) with decoupled decay on kernels only, after clipping if asked for.
 
-    Raises:
-        UserError: the warm-up is not shorter than the run.
+    Args:
+        lr: the learning rate of every step of the run (`make_schedule`).
+        weight_decay: per unit of learning rate.
+        clip_norm: largest norm of the whole gradient; None leaves it alone.
     """
-    schedule = make_schedule(config, total_steps=total_steps)
-    adamw = optax.adamw(schedule, weight_decay=config.weight_decay, mask=decay_mask)
-    return adamw if config.clip_norm is None else optax.chain(optax.clip_by_global_norm(config.clip_norm), adamw)
+    adamw = optax.adamw(lambda step: jnp.asarray(lr)[step], weight_decay=weight_decay, mask=decay_mask)
+    return adamw if clip_norm is None else optax.chain(optax.clip_by_global_norm(clip_norm), adamw)

@@ -67,8 +67,6 @@ class RunLog:
     def validation(self, step: int, figures: dict[str, float]) -> None:
         """A validation after `step` steps."""
         self._write({"step": step, "epoch": self._epoch(step), "validation": figures})
-        shown = " ".join(f"{name} {value:.4f}" for name, value in figures.items() if name in ("loss", "global_pair_auc"))
-        self.say(f"epoch {self._epoch(step):g}, step {step}/{self._total}: validation {shown}")
         if self._board is not None:
             for name, value in figures.items():
                 self._board.add_scalar(f"validation/{name}", value, step)

@@ -18,11 +18,10 @@ __all__ = ["Placement", "local_placement"]
 
 @dataclass(frozen=True)
 class Placement:
-    """Where arrays go. `copied`: whole on every device. `cut`: axis 1 of a chunk [steps, b, ...] cut between devices."""
+    """Where arrays go: whole on every device (`copied`), or the batch cut between them."""
 
     mesh: Mesh
     copied: NamedSharding
-    cut: NamedSharding
 
     @property
     def devices(self) -> int:
@@ -33,9 +32,9 @@ class Placement:
         """Every leaf on every device. Host arrays must not be written to afterwards."""
         return jax.device_put(tree, self.copied)
 
-    def cut_batch(self, tree: Any) -> Any:
-        """Every leaf [steps, b, ...] cut along b. Host arrays must not be written to afterwards."""
-        return jax.device_put(tree, self.cut)
+    def cut_batch(self, tree: Any, *, axis: int = 1) -> Any:
+        """Every leaf, such as [steps, b, ...], cut along the axis of the batch. Host arrays must not be written to afterwards."""
+        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, "data")))
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch that the devices cannot share evenly.
@@ -53,4 +52,4 @@ def local_placement(devices: Sequence[jax.Device] | None = None) -> Placement:
     """The placement over the given devices, by default every local one."""
     chosen = np.asarray(jax.local_devices() if devices is None else devices)
     mesh = Mesh(chosen, ("data",), axis_types=(AxisType.Auto,))
-    return Placement(mesh, NamedSharding(mesh, PartitionSpec()), NamedSharding(mesh, PartitionSpec(None, "data")))
+    return Placement(mesh, NamedSharding(mesh, PartitionSpec()))

@@ -5,7 +5,7 @@ on the global batch, one AdamW update, and the figures of the step, every one of
 Knows nothing of files, of the order of data or of when to stop.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,14 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float, Int
 
 from tipai_jax.data.batches import PairBatch
 from tipai_jax.data.pipeline import Source
 from tipai_jax.heads.auditor_heads import AuditorHeads
 from tipai_jax.metrics.sums import Sums
+from tipai_jax.numbers import Numbers
+from tipai_jax.optim import make_optimizer
 from tipai_jax.tasks.auditor import AuditorTask
 from tipai_jax.train_state import TrainState
 
@@ -40,20 +42,21 @@ def split_heads(model: AuditorHeads) -> tuple[nnx.GraphDef[Any], nnx.GraphDef[An
 
 
 def make_update(
-    task: AuditorTask, optimizer: optax.GradientTransformation, graph: nnx.GraphDef[Any], *, seed: int, dropout: bool
-) -> Callable[[TrainState, PairBatch], tuple[TrainState, Record]]:
-    """The step as a function of (state, batch), not yet compiled.
+    task: AuditorTask, graph: nnx.GraphDef[Any], *, dropout: bool
+) -> Callable[[TrainState, Numbers, PairBatch], tuple[TrainState, Record]]:
+    """The step as a function of (state, numbers, batch), not yet compiled.
 
     Its record: the loss, each term, and the norms of gradient, update and new parameters.
     """
 
-    def loss(params: Any, batch: PairBatch, step: Array) -> tuple[Float[Array, ""], dict[str, Sums]]:
-        key = jax.random.fold_in(jax.random.key(seed), step) if dropout else None
+    def loss(params: Any, numbers: Numbers, batch: PairBatch, step: Array) -> tuple[Float[Array, ""], dict[str, Sums]]:
+        key = jax.random.fold_in(jax.random.key(numbers.seed), step) if dropout else None
         sums = task.losses(task.forward(nnx.merge(graph, params), batch, dropout=key), batch)
-        return task.total(sums), sums
+        return task.total(sums, numbers.weights), sums
 
-    def update(state: TrainState, batch: PairBatch) -> tuple[TrainState, Record]:
-        (total, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params, batch, state.step)
+    def update(state: TrainState, numbers: Numbers, batch: PairBatch) -> tuple[TrainState, Record]:
+        (total, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params, numbers, batch, state.step)
+        optimizer = make_optimizer(lr=numbers.lr, weight_decay=numbers.weight_decay, clip_norm=numbers.clip_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         record = {"loss": total, **{name: each.mean for name, each in sums.items()}}
@@ -63,14 +66,31 @@ def make_update(
     return update
 
 
+def _guarded(update: Callable[..., tuple[TrainState, Record]], terms: Sequence[str]) -> Callable[..., tuple[TrainState, Record]]:
+    """The step of a member of a sweep: (state, numbers, batch, step) -> (state, record).
+
+    A step whose figures are not finite changes nothing, and since the state's own count then stays behind, none after it does: the member is
+    frozen. In the same way a member that was saved later than the others waits until they have caught up.
+    """
+
+    def advance(state: TrainState, numbers: Numbers, batch: PairBatch, step: Array) -> tuple[TrainState, Record]:
+        moved, record = update(state, numbers, batch)
+        due = state.step == step
+        fine = jnp.all(jnp.stack([jnp.isfinite(record[name]) for name in ("loss", *terms, "grad_norm")]))
+        keep = lambda new, old: jnp.where(due & fine, new, old)
+        return jax.tree.map(keep, moved, state), {name: jnp.where(due, value, 0.0) for name, value in record.items()}
+
+    return advance
+
+
 @dataclass(frozen=True)
 class Steps:
-    """The compiled functions of a run. Each is traced once; `traces` counts.
+    """The compiled functions of a run, or of all members of a sweep. Each is traced once; `traces` counts.
 
     Attributes:
-        train: (state, columns, elements [s, ...], live [s]) -> (state, record [s]). The state given is donated. The
-            record of a step that is not live is zero.
-        evaluate: (params, columns, elements, live) -> sums of each term and of "global_pair_auc" over the chunk.
+        train: (state, numbers, columns, elements [s, ...], step [s]) -> (state, record [s]). The state given is donated. The
+            record of a step that was not run (number -1) is zero. In a sweep of m: state [m, ...], record [s, m].
+        evaluate: (params, columns, elements, step) -> sums of each term and of "global_pair_auc" over the chunk, [m] in a sweep.
         traces: name of the function -> times it was traced.
     """
 
@@ -80,33 +100,51 @@ class Steps:
 
 
 def make_steps(
-    task: AuditorTask, optimizer: optax.GradientTransformation, model: AuditorHeads, source: Source, *, seed: int, dropout: bool
+    task: AuditorTask, model: AuditorHeads, source: Source, *, dropout: bool, members: int = 1, one_order: bool = True
 ) -> Steps:
-    """Compile-on-first-call functions that run whole chunks from this source."""
-    training, evaluation, _ = split_heads(model)
-    update = make_update(task, optimizer, training, seed=seed, dropout=dropout)
-    traces = {"train": 0, "evaluate": 0}
+    """Compile-on-first-call functions that run whole chunks from this source.
 
-    def train(state: TrainState, columns: Any, elements: Any, live: Bool[Array, " s"]) -> tuple[TrainState, Record]:
+    Args:
+        task: its terms are those that are computed.
+        model: gives the graph; the parameters are in the state.
+        source: of the batches.
+        dropout: whether the heads drop anything.
+        members: of a sweep; each is the run alone, mapped over by `jax.vmap`.
+        one_order: the members meet the same batches, which are then gathered once.
+    """
+    training, evaluation, _ = split_heads(model)
+    update = make_update(task, training, dropout=dropout)
+    traces = {"train": 0, "evaluate": 0}
+    if members == 1:
+        shape, advance = (), lambda state, numbers, batch, step: update(state, numbers, batch)
+    else:
+        shape, advance = (members,), jax.vmap(_guarded(update, list(task.terms)), in_axes=(0, 0, None if one_order else 0, None))
+
+    def train(state: TrainState, numbers: Numbers, columns: Any, elements: Any, step: Int[Array, " s"]) -> tuple[TrainState, Record]:
         traces["train"] += 1
-        idle = {name: jnp.zeros(()) for name in ("loss", *task.terms, *NORMS)}
+        idle = {name: jnp.zeros(shape) for name in ("loss", *task.terms, *NORMS)}
 
         def one(state: TrainState, each: tuple[Any, Array]) -> tuple[TrainState, Record]:
-            element, alive = each
-            return jax.lax.cond(alive, update, lambda state, batch: (state, idle), state, source.batch(columns, element))
+            element, number = each
+            batch = source.batch(columns, element)
+            return jax.lax.cond(number >= 0, advance, lambda state, *_: (state, idle), state, numbers, batch, number)
 
-        return jax.lax.scan(one, state, (elements, live))
+        return jax.lax.scan(one, state, (elements, step))
 
-    def evaluate(params: Any, columns: Any, elements: Any, live: Bool[Array, " s"]) -> dict[str, Sums]:
+    def measure(params: Any, batch: PairBatch) -> dict[str, Sums]:
+        output = task.forward(nnx.merge(evaluation, params), batch)
+        return {**task.losses(output, batch), "global_pair_auc": task.validation(output, batch)}
+
+    measure_all = measure if members == 1 else jax.vmap(measure, in_axes=(0, None))
+
+    def evaluate(params: Any, columns: Any, elements: Any, step: Int[Array, " s"]) -> dict[str, Sums]:
         traces["evaluate"] += 1
 
         def one(sums: dict[str, Sums], element: Any) -> tuple[dict[str, Sums], None]:
-            batch = source.batch(columns, element)
-            output = task.forward(nnx.merge(evaluation, params), batch)
-            more = {**task.losses(output, batch), "global_pair_auc": task.validation(output, batch)}
+            more = measure_all(params, source.batch(columns, element))
             return {name: each.merge(more[name]) for name, each in sums.items()}, None
 
-        nothing = {name: Sums(jnp.zeros(()), jnp.zeros(())) for name in (*task.terms, "global_pair_auc")}
+        nothing = {name: Sums(jnp.zeros(shape), jnp.zeros(shape)) for name in (*task.terms, "global_pair_auc")}
         return jax.lax.scan(one, nothing, elements)[0]
 
     return Steps(jax.jit(train, donate_argnums=0), jax.jit(evaluate), traces)

@@ -32,10 +32,9 @@ def test_a_warmup_longer_than_the_run_is_refused():
 
 def test_first_update_by_hand():
     """Adam's first update is lr * sign of the gradient; the decay adds lr * weight_decay * parameter, for kernels only."""
-    config = OptimConfig(peak_lr=0.1, weight_decay=0.5, warmup_steps=0, schedule="constant")
     params = {"a": {"kernel": jnp.array([[2.0, -4.0]]), "bias": jnp.array([3.0])}}
     grads = {"a": {"kernel": jnp.array([[1.0, -8.0]]), "bias": jnp.array([0.5])}}
-    optimizer = make_optimizer(config, total_steps=10)
+    optimizer = make_optimizer(lr=np.full(10, 0.1, np.float32), weight_decay=0.5, clip_norm=None)
     updates, _ = optimizer.update(grads, optimizer.init(params), params)
     np.testing.assert_allclose(updates["a"]["kernel"], [[-0.1 - 0.1 * 0.5 * 2.0, 0.1 + 0.1 * 0.5 * 4.0]], rtol=1e-5)
     np.testing.assert_allclose(updates["a"]["bias"], [-0.1], rtol=1e-5)

@@ -35,7 +35,7 @@ state_one, figures_one = run_steps(one, STEPS)
 state_four, figures_four = run_steps(four, STEPS)
 
 graph = split_heads(build_heads(config.model, d=16, k=49, seed=config.seed))[0]
-optimizer, task = make_optimizer(config.optim, total_steps=one.total), one.task
+optimizer, task = make_optimizer(lr=one.lr, weight_decay=config.optim.weight_decay, clip_norm=None), one.task
 
 @functools.partial(jax.pmap, axis_name="data", in_axes=(None, 0), out_axes=None)
 def step(state, batch):

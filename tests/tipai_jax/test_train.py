@@ -88,11 +88,11 @@ def test_interrupted_and_resumed_is_uninterrupted(whole, tmp_path, monkeypatch, 
     config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
     settle, seen = loop._settle, []
 
-    def stop_after(sent, run, log):
+    def stop_after(sent, folders):
         seen.append(sent)
         if len(seen) == chunks:
             os.kill(os.getpid(), signal.SIGTERM)
-        return settle(sent, run, log)
+        return settle(sent, folders)
 
     with monkeypatch.context() as patch:
         patch.setattr(loop, "_settle", stop_after)
@@ -198,7 +198,7 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
 
 
 def test_two_processes_cannot_write_one_run(whole):
-    with loop._alone_in(Path(whole[0].workdir)), pytest.raises(UserError, match="another process is training here"):
+    with loop.alone_in(Path(whole[0].workdir)), pytest.raises(UserError, match="another process is training here"):
         fit(whole[0])
 
 

@@ -4,7 +4,6 @@ import pytest
 from flax import nnx
 from loop_world import dense_plan, run_steps, small_config, small_store
 
-from tipai_jax.optim import make_optimizer
 from tipai_jax.run_setup import Setup
 from tipai_jax.tasks.auditor import build_heads
 from tipai_jax.train_step import make_update, split_heads
@@ -42,11 +41,11 @@ def test_chunks_are_the_plain_loop(run, epochs):
     """Scan and cond and gathering on the device against one jitted step after the other, dropout included."""
     config = run.config
     graph = split_heads(build_heads(config.model, d=16, k=49, seed=config.seed))[0]
-    update = jax.jit(make_update(run.task, make_optimizer(config.optim, total_steps=run.total), graph, seed=config.seed, dropout=True))
+    update = jax.jit(make_update(run.task, graph, dropout=True))
     state = run.initial
     for step in range(10):
         elements, _ = run.source.load(dense_plan(run, step))
-        state, record = update(state, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements)))
+        state, record = update(state, run.numbers, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements)))
         for name, values in epochs[1].items():
             np.testing.assert_allclose(values[step], record[name], rtol=1e-5, atol=1e-7, err_msg=f"{name} at step {step}")
     assert int(epochs[0].step) == int(state.step) == 10
@@ -69,7 +68,7 @@ def test_streaming_is_resident(run, epochs):
 
 def test_the_state_is_donated(run):
     state = jax.tree.map(lambda leaf: leaf.copy(), run.initial)
-    run.steps.train(state, run.source.columns, *run.source.load(run.plan(0)))
+    run.train(state, *run.source.load(run.plan(0)))
     assert state.params["patch_head"]["score"]["kernel"].is_deleted()
     assert not run.initial.params["patch_head"]["score"]["kernel"].is_deleted()
 

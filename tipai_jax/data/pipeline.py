@@ -7,7 +7,7 @@ numbers are the same either way. Knows nothing of losses, of state or of when a 
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -31,22 +31,31 @@ class Chunk:
     """The rows of the steps of one dispatch, on the host.
 
     Attributes:
-        row: rows of each step.
+        row: rows of each step; in a sweep whose members meet the pairs in different orders, of each member.
         valid: False for padding.
-        live: False for the steps that fill up the last chunk of an epoch; they are not run.
+        step: the number of each step, from 0; -1 for those that fill up the last chunk of an epoch, which are not run.
     """
 
-    row: Int[np.ndarray, "s b"]
-    valid: Bool[np.ndarray, "s b"]
-    live: Bool[np.ndarray, " s"]
+    row: Int[np.ndarray, "s *m b"]
+    valid: Bool[np.ndarray, "s *m b"]
+    step: Int[np.ndarray, " s"]
 
 
-def plan_steps(order: PairOrder, first: int, *, steps: int, length: int) -> Chunk:
-    """Steps `first` to `first + steps - 1` of a run, filled up to `length`."""
-    drawn = [order.batch(step) for step in range(first, first + steps)]
-    fill = [(np.zeros_like(drawn[0][0]), np.zeros_like(drawn[0][1]))] * (length - steps)
-    row, valid = (np.stack(each) for each in zip(*drawn, *fill))
-    return Chunk(row, valid, np.arange(length) < steps)
+def plan_steps(orders: Sequence[PairOrder], first: int, *, steps: int, length: int) -> Chunk:
+    """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of a sweep."""
+    plans = []
+    for order in orders:
+        drawn = [order.batch(step) for step in range(first, first + steps)]
+        fill = [(np.zeros_like(drawn[0][0]), np.zeros_like(drawn[0][1]))] * (length - steps)
+        plans.append([np.stack(each) for each in zip(*drawn, *fill)])
+    row, valid = (each[0] if len(orders) == 1 else np.stack(each, axis=1) for each in zip(*plans))
+    return Chunk(row, valid, _numbered(first, steps, length))
+
+
+def _numbered(first: int, steps: int, length: int) -> Int[np.ndarray, " s"]:
+    """`steps` numbers from `first` on, then -1 up to `length`."""
+    place = np.arange(length, dtype=np.int32)
+    return np.where(place < steps, first + place, -1).astype(np.int32)
 
 
 def plan_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
@@ -56,8 +65,8 @@ def plan_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
     row = np.arange(chunks * length * batch_size, dtype=np.int32)
     valid = row < n
     row = np.where(valid, row, 0).reshape(chunks, length, batch_size)
-    live = (np.arange(chunks * length) < steps).reshape(chunks, length)
-    return [Chunk(*each) for each in zip(row, valid.reshape(row.shape), live)]
+    step = _numbered(0, steps, chunks * length).reshape(chunks, length)
+    return [Chunk(*each) for each in zip(row, valid.reshape(row.shape), step)]
 
 
 class Resident:
@@ -75,9 +84,9 @@ class Resident:
         self.columns: PairColumns | None = placement.copy(_compact(columns))
 
     def load(self, chunk: Chunk) -> tuple[Any, Any]:
-        """The chunk on the devices: (elements [s, ...], live [s])."""
-        elements = self._placement.cut_batch({"row": chunk.row, "valid": chunk.valid})
-        return elements, self._placement.copy(chunk.live)
+        """The chunk on the devices: (elements [s, ...], step [s])."""
+        elements = self._placement.cut_batch({"row": chunk.row, "valid": chunk.valid}, axis=chunk.row.ndim - 1)
+        return elements, self._placement.copy(chunk.step)
 
     def batch(self, columns: Any, element: Any) -> PairBatch:
         """One batch, traced: gathered by index."""
@@ -103,11 +112,12 @@ class Streaming:
         self.columns: PairColumns | None = None
 
     def load(self, chunk: Chunk) -> tuple[Any, Any]:
-        """The chunk on the devices: (elements [s, ...], live [s])."""
-        return self._send((gather(self._host, chunk.row, chunk.valid), chunk.live))
+        """The chunk on the devices: (elements [s, ...], step [s])."""
+        return self._send((gather(self._host, chunk.row, chunk.valid), chunk.step))
 
     def _send(self, gathered: tuple[PairBatch, Any]) -> tuple[Any, Any]:
-        return self._placement.cut_batch(gathered[0]), self._placement.copy(gathered[1])
+        batch, step = gathered
+        return self._placement.cut_batch(batch, axis=batch.row.ndim - 1), self._placement.copy(step)
 
     def batch(self, columns: Any, element: Any) -> PairBatch:
         """One batch, traced: it is the element."""
@@ -119,7 +129,7 @@ class Streaming:
 
         def made(i: int) -> tuple[PairBatch, Any]:
             chunk = plans(i)
-            return gather(self._host, chunk.row, chunk.valid), chunk.live
+            return gather(self._host, chunk.row, chunk.valid), chunk.step
 
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
         stream = grain.MapDataset.range(count).map(made).to_iter_dataset(ahead)
@@ -154,7 +164,7 @@ def resident_limit(placement: Placement) -> int:
 
 
 def chunk_length(source: Source, columns: PairColumns, *, batch_size: int, steps_per_dispatch: int) -> int:
-    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`."""
+    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size` over all orders."""
     if isinstance(source, Resident):
         return steps_per_dispatch
     per_pair = 2 * (2 * int(np.prod(columns.patches.shape[1:])) + 3 * columns.text.shape[1])

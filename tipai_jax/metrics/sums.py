@@ -15,21 +15,21 @@ __all__ = ["Sums"]
 @jax.tree_util.register_dataclass
 @dataclass(frozen=True)
 class Sums:
-    """A sum of weighted values and the sum of the weights.
+    """A sum of weighted values and the sum of the weights; of each member in a sweep.
 
     Attributes:
         total: sum of weight * value.
         weight: sum of weight.
     """
 
-    total: Float[Array, ""]
-    weight: Float[Array, ""]
+    total: Float[Array, "*m"]
+    weight: Float[Array, "*m"]
 
     def merge(self, other: "Sums") -> "Sums":
         """The sums over both sets of values."""
         return Sums(self.total + other.total, self.weight + other.weight)
 
     @property
-    def mean(self) -> Float[Array, ""]:
+    def mean(self) -> Float[Array, "*m"]:
         """total / weight, and 0 where nothing was counted (so that an absent term adds no loss and no NaN)."""
         return self.total / jnp.where(self.weight > 0, self.weight, 1.0)

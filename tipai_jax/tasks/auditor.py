@@ -11,6 +11,7 @@ Owns which label feeds which loss and what counts where:
 Knows nothing of optimisers, devices or steps.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,9 +84,10 @@ class AuditorTask:
         }
         return {name: makers[name](output, batch) for name in self.terms}
 
-    def total(self, sums: dict[str, Sums]) -> Float[Array, ""]:
-        """L_A: the weighted sum of the means of the terms."""
-        return sum((weight * sums[name].mean for name, weight in self.terms.items()), start=jnp.zeros(()))
+    def total(self, sums: dict[str, Sums], weights: Mapping[str, Any] | None = None) -> Float[Array, ""]:
+        """L_A: the weighted sum of the means of the terms; `weights` of those in use, if they are not the config's (in a sweep)."""
+        weights = self.terms if weights is None else weights
+        return sum((weights[name] * sums[name].mean for name in self.terms), start=jnp.zeros(()))
 
     def validation(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         """Global pair AUC: how often the chosen image scores higher, ties half, controls left out."""

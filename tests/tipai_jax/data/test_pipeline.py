@@ -19,11 +19,11 @@ def parts():
 def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
     columns, order = parts()
     placement = local_placement()
-    plans = lambda i: plan_steps(order, 2 * i, steps=2 if i < 2 else 1, length=2)
+    plans = lambda i: plan_steps([order], 2 * i, steps=2 if i < 2 else 1, length=2)
     made = {}
     for source in (Resident(columns, placement), Streaming(columns, placement)):
         batch = jax.jit(jax.vmap(source.batch, in_axes=(None, 0)))
-        made[source.name] = [(batch(source.columns, elements), live) for elements, live in source.chunks(plans, 3)]
+        made[source.name] = [(batch(source.columns, elements), np.asarray(step) >= 0) for elements, step in source.chunks(plans, 3)]
     assert len(made["resident"]) == len(made["streaming"]) == 3
     for (here, live), (there, _) in zip(made["resident"], made["streaming"]):
         for name in here.__dataclass_fields__:
@@ -38,15 +38,15 @@ def test_resident_holds_only_the_rows_it_needs():
 
 def test_a_short_chunk_is_filled_up_with_steps_that_are_not_run():
     _, order = parts()
-    chunk = plan_steps(order, 4, steps=1, length=3)
-    assert chunk.row.shape == (3, 32) and chunk.live.tolist() == [True, False, False] and chunk.valid.sum() == 22
+    chunk = plan_steps([order], 4, steps=1, length=3)
+    assert chunk.row.shape == (3, 32) and chunk.step.tolist() == [4, -1, -1] and chunk.valid.sum() == 22
 
 
 def test_an_evaluation_visits_every_row_once():
     chunks = plan_in_order(75, batch_size=10, length=3)
     rows = np.concatenate([chunk.row[chunk.valid] for chunk in chunks])
     assert rows.tolist() == list(range(75))
-    assert [chunk.live.tolist() for chunk in chunks] == [[True] * 3, [True] * 3, [True, True, False]]
+    assert [chunk.step.tolist() for chunk in chunks] == [[0, 1, 2], [3, 4, 5], [6, 7, -1]]
 
 
 def test_auto_goes_by_size(monkeypatch):

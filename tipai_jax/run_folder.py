@@ -1,0 +1,226 @@
+"""The folder of one run while it is trained: its lock, its config, its log, its checkpoints, and how far it is.
+
+Owns what is written there and when a run counts as finished, failed or another one than was asked for. Knows nothing of the
+order of things in the loop, nor of whether the run shares its steps with others.
+
+    WORKDIR/config.json  log.jsonl  checkpoints/  [tensorboard/]  [failed.txt]
+"""
+
+import contextlib
+import fcntl
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from tipai_jax.checkpoint import Checkpoints, Seal
+from tipai_jax.config import Config, differences, from_json
+from tipai_jax.errors import UserError
+from tipai_jax.run_log import RunLog
+from tipai_jax.run_setup import Member, Setup
+from tipai_jax.store import Store
+from tipai_jax.store.durable import write_file
+from tipai_jax.train_state import TrainState
+from tipai_jax.train_step import NORMS
+
+__all__ = ["SCORE", "FitResult", "RunFolder", "alone_in", "check_same_run"]
+
+SCORE = "global_pair_auc"
+FAILED = "failed.txt"
+"""In the folder of a member whose loss was not finite: where, and what."""
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """How a run ended.
+
+    Attributes:
+        status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or, in a sweep,
+            "failed" (its loss was not finite).
+        step: steps done.
+        total_steps: steps of the whole run.
+        best_step: step of the best checkpoint, None before the first validated one.
+        best_score: its global pair AUC on validation.
+        workdir: folder of the run.
+        exit_code: 0; 2 if it failed; or 128 + the signal's number.
+    """
+
+    status: Literal["finished", "already finished", "interrupted", "failed"]
+    step: int
+    total_steps: int
+    best_step: int | None
+    best_score: float | None
+    workdir: Path
+    exit_code: int
+
+
+class RunFolder:
+    """The folder of one run while it is trained: its config, its log, its checkpoints, and how far it is.
+
+    Args:
+        member: the run.
+        last: its last checkpoint, if it was begun earlier.
+        run: the setup that it belongs to.
+        watched: its log is the one that talks.
+    """
+
+    def __init__(self, member: Member, last: Seal | None, run: Setup, *, watched: bool) -> None:
+        self.member, self.run, self._last, self._watched = member, run, last, watched
+        self.path = Path(member.config.workdir)
+        self.name, self.alone = self.path.name, len(run.members) == 1
+        self.checkpoints = Checkpoints(self.path)
+        self.step = 0 if last is None else last.step
+        self._saved, self._measured = last is not None, last is not None and last.score is not None
+        marker = self.path / FAILED
+        self.failure: str | None = marker.read_text().strip() if marker.exists() and not self.alone else None
+        text = json.dumps(member.record, indent=1) + "\n"
+        resolved = self.path / "config.json"
+        if not resolved.exists() or resolved.read_text(encoding="utf-8") != text:  # of a finished run as well: its free fields may be new
+            write_file(resolved, text.encode())
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: all steps are done, and the last state was validated."""
+        return self.step >= self.run.total and self._measured
+
+    @property
+    def ended(self) -> bool:
+        """Whether this run needs no more steps: finished, or failed."""
+        return self.finished or self.failure is not None
+
+    def restore(self, initial: TrainState) -> TrainState:
+        """The state to go on from; that of a failed run has a count which no step matches."""
+        if self.failure is not None:
+            return replace(initial, step=initial.step - 1)
+        return initial if self._last is None else self.checkpoints.restore(self._last, initial)
+
+    def open_log(self) -> RunLog:
+        """The log, cut to the step that is saved."""
+        config = self.member.config.log
+        self.log = RunLog(
+            self.path,
+            config=config if self._watched else replace(config, progress=False),
+            step=self.step,
+            total_steps=self.run.total,
+            steps_per_epoch=self.run.per_epoch,
+            window=None if self._last is None else self._last.record["log"],
+        )
+        return self.log
+
+    def take(self, first: int, record: dict[str, np.ndarray]) -> None:
+        """Check and log the figures of the steps from `first` on, as far as they are new.
+
+        Raises:
+            UserError: one of them is not finite, and this run is alone.
+        """
+        known = max(0, self.step - first)
+        record = {name: values[known:] for name, values in record.items()}
+        first += known
+        if self.failure is not None or not len(record["loss"]):
+            return
+        finite = self._finite(record, first + 1)
+        if finite:
+            order, steps = self.member.order, range(first, first + finite)
+            figures = {name: values[:finite] for name, values in record.items()}
+            self.log.steps(first, figures, lr=self.member.numbers.lr[first : first + finite], pairs=np.array([order.size(step) for step in steps]))
+            self.step, self._saved, self._measured = first + finite, False, False
+
+    def unmeasured(self, step: int) -> bool:
+        """Whether this run stands at `step` and was not validated there."""
+        return self.failure is None and self.step == step and not self._measured
+
+    def stop(self, step: int, state: TrainState, figures: dict[str, float] | None) -> None:
+        """Note the validation figures, if there are any and they are new, and save what was not saved."""
+        if self.failure is not None or self.step != step:
+            return
+        if not self.unmeasured(step):
+            figures = None
+        if figures is not None and not self._finite({name: np.asarray([value]) for name, value in figures.items()}, step, where="validation "):
+            return
+        if figures is not None:
+            self.log.validation(step, figures)
+        if step and (figures is not None or not self._saved):
+            self.log.flush()
+            record = {**self.member.record, "log": self.log.state()}
+            self.checkpoints.save(state, score=figures[SCORE] if figures else None, record=record)
+            self._saved = True
+        self._measured |= figures is not None
+
+    def _finite(self, record: dict[str, np.ndarray], first: int, *, where: str = "") -> int:
+        """How many steps come before the first figure that is not finite; what that began with is named: terms, else their sum, else a norm.
+
+        Raises:
+            UserError: there is one, and this run is alone.
+        """
+        finite = np.stack([np.isfinite(values) for values in record.values()]).all(axis=0)
+        if finite.all():
+            return len(finite)
+        at = int(np.argmin(finite))
+        bad = {name: values[at] for name, values in record.items() if not np.isfinite(values[at])}
+        terms = [name for name in self.member.terms if name in bad] or [name for name in ("loss", *NORMS) if name in bad][:1]
+        terms = terms or list(bad)[:1]
+        what = " and ".join(name.replace("grad_norm", "gradient") for name in terms)
+        message = (
+            f"{self.path}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite number; "
+            "nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in "
+            f"{self.member.config.store}"
+        )
+        if self.alone:
+            raise UserError(message)
+        self.failure = message
+        write_file(self.path / FAILED, f"{message}\n".encode())
+        self.log.flush()
+        print(message, file=sys.stderr, flush=True)
+        return at
+
+    def result(self, status: Any, exit_code: int) -> FitResult:
+        """How this run ended."""
+        best = self.checkpoints.best()
+        return FitResult(
+            status="failed" if self.failure is not None else status,
+            step=self.step,
+            total_steps=self.run.total,
+            best_step=None if best is None else best.step,
+            best_score=None if best is None else best.score,
+            workdir=self.path,
+            exit_code=2 if self.failure is not None else 0 if self.finished else exit_code,
+        )
+
+
+def check_same_run(last: Seal, config: Config, store: Store) -> None:
+    """Refuse to go on with another config or another store.
+
+    Raises:
+        UserError: with every field that differs.
+    """
+    changed = differences(from_json(last.record["config"]), config)
+    if last.record["store"]["digest"] != store.manifest.digest:
+        changed.append(f"store digest: {last.record['store']['digest'][:12]} -> {store.manifest.digest[:12]}")
+    if changed:
+        raise UserError(
+            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with it, or another --workdir"
+        )
+
+
+@contextlib.contextmanager
+def alone_in(workdir: Path) -> Iterator[None]:
+    """Hold a lock on the folder of the run, so that two processes cannot write one run.
+
+    Raises:
+        UserError: another process trains there, or the folder cannot be made.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise UserError(f"{workdir}: cannot be used as the folder of a run ({error.strerror}); choose another --workdir") from None
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UserError(f"{workdir}: another process is training here; wait for it, or choose another --workdir") from None
+        yield
