@@ -8,6 +8,7 @@ on a finished store, it makes anew the shards that are missing or damaged.
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SCENES = Path("data/scenes")
 SCENE_PAIRS = 20_000
+LAUNCHERS = ("RANK", "WORLD_SIZE", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_STEP")
 BATCH = {"cpu": 64, "cuda": 256}
 DTYPE = {"cpu": "float32", "cuda": "float16"}
 
@@ -46,12 +48,35 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
     add("--images-per-shard", type=whole_number(1), help="unit of work and of retry (default: 1024)")
-    add("--worker", type=_worker, default=(1, 1), metavar="I/N", help="do part I of N, counted from 1; start all N, the last one writes the manifest")
+    add("--worker", type=_worker, metavar="I/N", help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)")
     add("--limit", type=whole_number(1), help="read only the first so many rows")
     add("--allow-rejects", type=_share, default=0.01, metavar="FRACTION", help="largest share of unusable rows that is let pass (default: 0.01)")
     add("--data-dir", help="where tfds data sets lie")
     add("--dry-run", action="store_true", help="print rows, bytes, free disk and an estimate from two real batches; write nothing")
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    args.worker = args.worker or worker_of(os.environ)
+    return args
+
+
+def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
+    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's array task.
+
+    Raises:
+        UserError: they contradict each other.
+    """
+    said = {name: environment[name] for name in LAUNCHERS if environment.get(name)}
+    try:
+        number = {name: int(value) for name, value in said.items()}
+        rank, world = (number["RANK"], number["WORLD_SIZE"]) if {"RANK", "WORLD_SIZE"} <= said.keys() else (0, 1)
+        task, tasks = 0, 1
+        if "SLURM_ARRAY_TASK_ID" in said:
+            step = number.get("SLURM_ARRAY_TASK_STEP", 1)
+            task, tasks = (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step, number["SLURM_ARRAY_TASK_COUNT"]
+        assert 0 <= rank < world and 0 <= task < tasks
+    except (ValueError, KeyError, ZeroDivisionError, AssertionError):
+        shown = ", ".join(f"{name}={value}" for name, value in said.items())
+        raise UserError(f"{shown}: which part of the work is this? Give --worker I/N, or --worker 1/1 for everything") from None
+    return task * world + rank + 1, tasks * world
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -158,6 +183,8 @@ def _embed(
     from precompute.shards import committed_shard
 
     part, parts = args.worker
+    if parts > 1:
+        print(f"worker {part} of {parts}")
     known, todo = {}, []
     for i, work in enumerate(works):
         if i % parts == part - 1:

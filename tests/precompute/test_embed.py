@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from random_clip import write_pairs
 
-from precompute.embed import main
+from precompute.embed import main, worker_of
 from tipai_jax.errors import UserError
 from tipai_jax.store import open_store
 from tipai_jax.store.verify import verify
@@ -42,6 +42,24 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
     assert store.image_path(0) == (pairs / "images/0000a.png").resolve()
     assert str(tmp_path) not in (tmp_path / "s/manifest.json").read_text()
     assert "nothing to do" in embed(pairs, tmp_path / "s")
+
+
+@pytest.mark.parametrize(
+    ("environment", "part"),
+    [
+        ({}, (1, 1)),
+        ({"RANK": "3", "WORLD_SIZE": "4"}, (4, 4)),
+        ({"WORLD_SIZE": "1", "RANK": "0", "SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_STEP": "2"}, (3, 4)),
+        ({"RANK": "1", "WORLD_SIZE": "2", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "3"}, (4, 6)),
+    ],
+)  # fmt: skip
+def test_a_launcher_says_which_part(environment, part):
+    assert worker_of(environment) == part
+
+
+def test_a_launcher_that_contradicts_itself():
+    with pytest.raises(UserError, match=r"RANK=4, WORLD_SIZE=4: which part of the work is this\? Give --worker I/N"):
+        worker_of({"RANK": "4", "WORLD_SIZE": "4"})
 
 
 def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
