@@ -76,6 +76,38 @@ def test_the_blocker_blocks():
     assert done.returncode == 1 and "the import law: tipai_jax.heads must not import flax" in done.stderr
 
 
+COMMANDS = {
+    "tipai_jax/train.py": (),
+    "tipai_jax/evaluate.py": (),
+    "tipai_jax/table.py": (),
+    "tipai_jax/store/verify.py": ("numpy", "pyarrow"),
+    "precompute/embed.py": (),
+    "precompute/scenes.py": ("numpy", "PIL"),
+    "scripts/ablation.py": (),
+    "scripts/export_tfds.py": ("numpy",),
+}
+"""Every command, and what it may import beyond our own light rooms before it answers `--help`: half a second is asked of it."""
+
+HELP = """
+import runpy, sys
+path, heavy = sys.argv[1], sys.argv[2:]
+sys.argv = [path, "--help"]
+try:
+    runpy.run_path(path, run_name="__main__")
+except SystemExit as stop:
+    assert stop.code in (0, None), stop.code
+print("imported:", *sorted(name for name in heavy if name in sys.modules))
+"""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_waits_for_nothing_heavy(command):
+    heavy = {*JAX, *TORCH, "numpy", "pyarrow", "PIL", "tyro", "tensorflow_datasets"} - {*COMMANDS[command]}
+    done = subprocess.run([sys.executable, "-c", HELP, str(ROOT / command), *heavy], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "usage" in done.stdout, done.stderr
+    assert done.stdout.splitlines()[-1].strip() == "imported:"
+
+
 def test_the_package_itself_costs_nothing():
     blocked = ("numpy", "pyarrow", "PIL", "tyro", *JAX, *TORCH)
     program = PROGRAM.replace("sys.stdin.read().split()", "['tipai_jax']")

@@ -19,16 +19,6 @@ from tipai_jax.store.verify import verify
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/embed.py")]
 
 
-def test_help_answers_at_once():
-    times = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True)
-        times.append(time.perf_counter() - began)
-    assert "--allow-rejects" in done.stdout
-    assert min(times) < 0.5
-
-
 def test_from_folder_to_store(embed, pairs, tmp_path):
     printed = embed(pairs, tmp_path / "s")
     store = open_store(tmp_path / "s")

