@@ -19,6 +19,7 @@ import jax
 import numpy as np
 from orbax.checkpoint import v1 as ocp
 
+from tipai_jax import processes
 from tipai_jax.errors import UserError
 from tipai_jax.store.durable import write_file
 from tipai_jax.train_state import TrainState
@@ -87,16 +88,23 @@ class Checkpoints:
             if not np.isfinite(leaf).all()
         ]
         assert not bad, f"step {step}: not finite: {bad[0]}"
-        self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / f"{step:08d}"
         seal_path = target.with_suffix(".json")
-        if not (seal_path.exists() and _hashes(target) == _read_seal(seal_path).files):  # else only its record is new
-            seal_path.unlink(missing_ok=True)
-            shutil.rmtree(target, ignore_errors=True)
+        there = seal_path.exists() and _hashes(target) == _read_seal(seal_path).files  # then only its record is new
+        processes.wait("all have looked")
+        if not there:
+            if processes.first():
+                self.folder.mkdir(parents=True, exist_ok=True)
+                seal_path.unlink(missing_ok=True)
+                shutil.rmtree(target, ignore_errors=True)
+            processes.wait("what was half there is gone")
             self._write(target, state)
-        seal = {"format": FORMAT, "step": step, "score": score, "record": record, "files": _hashes(target)}
-        write_file(seal_path, json.dumps(seal, indent=1, sort_keys=True).encode())
-        self._sweep()
+        processes.wait("all is written")
+        if processes.first():
+            seal = {"format": FORMAT, "step": step, "score": score, "record": record, "files": _hashes(target)}
+            write_file(seal_path, json.dumps(seal, indent=1, sort_keys=True).encode())
+            self._sweep()
+        processes.wait("sealed")
 
     def _write(self, target: Path, state: TrainState) -> None:
         items = {"params": state.params, "opt_state": state.opt_state, "step": {"step": state.step}}

@@ -31,7 +31,7 @@ __all__ = [
     "to_json",
 ]
 
-FREE_FIELDS = ("store", "workdir", "log", "targets")
+FREE_FIELDS = ("store", "workdir", "profile", "log", "targets")
 """Fields that may change when a run goes on: where things lie (the store is compared by digest), what is reported, and what
 is asked of the result."""
 
@@ -241,6 +241,8 @@ class Config:
     """Folder of the run: checkpoints, log.jsonl, config.json."""
     seed: int = 0
     """Seed of the first weights, of the order of the pairs and of dropout."""
+    profile: str | None = None
+    """FIRST:LAST writes a trace of these steps (counted from 0, widened to whole dispatches) into WORKDIR/profile."""
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
@@ -253,6 +255,9 @@ class Config:
         _require(isinstance(self.store, str) and bool(self.store), "store", self.store, "the path of a store")
         _require(isinstance(self.workdir, str) and bool(self.workdir), "workdir", self.workdir, "the path of a folder")
         _require(_whole(self.seed, 0) and self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2**32 - 1")
+        ends = self.profile.split(":") if isinstance(self.profile, str) else []
+        fine = self.profile is None or (len(ends) == 2 and all(end.isdecimal() for end in ends) and int(ends[0]) <= int(ends[1]))
+        _require(fine, "profile", self.profile, "none or FIRST:LAST, such as 10:20")
 
 
 def to_json(config: Config) -> dict[str, Any]:

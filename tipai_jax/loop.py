@@ -22,9 +22,11 @@ from tipai_jax.checkpoint import Checkpoints
 from tipai_jax.config import Config
 from tipai_jax.errors import UserError
 from tipai_jax.interrupt import Interrupt
+from tipai_jax.processes import agreed, first
 from tipai_jax.run_folder import SCORE, FitResult, RunFolder, alone_in, check_same_run
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import open_store
+from tipai_jax.trace import Trace
 
 __all__ = ["fit", "fit_members"]
 
@@ -60,7 +62,8 @@ def fit_members(configs: Sequence[Config]) -> list[FitResult]:
         if all(folder.ended for folder in folders):
             if not any(folder.finished for folder in folders):
                 raise UserError(f"{folders[0].failure}" if len(folders) == 1 else f"every member failed, the first one: {folders[0].failure}")
-            print(f"{_common(folders)}: finished, {run.total} steps are done; nothing to do", flush=True)
+            say = print if first() else lambda *_, **__: None
+            say(f"{_common(folders)}: finished, {run.total} steps are done; nothing to do", flush=True)
             return [folder.result("already finished", 0) for folder in folders]
         with Interrupt() as stop:
             _loop(run, folders, stop)
@@ -79,8 +82,10 @@ def _loop(run: Setup, folders: list[RunFolder], stop: Interrupt) -> None:
         starts = run.firsts(step)
         stream = run.source.chunks(lambda i: run.plan(starts[i]), len(starts))
         sent: _Sent | None = None
+        trace = Trace(_common(folders), run.config.profile)
         while True:
-            if stop or run.stops_at(step):
+            halt = agreed(bool(stop))
+            if halt or run.stops_at(step):
                 sent = _settle(sent, folders)
                 due = run.stops_at(step) and any(folder.unmeasured(step) for folder in folders)
                 figures = run.validate(state.params, stop) if due else None
@@ -90,8 +95,10 @@ def _loop(run: Setup, folders: list[RunFolder], stop: Interrupt) -> None:
                     say(_told(step, run, folders, figures))
                 for folder in folders:
                     folder.log.restart_clock()
-            if stop or step == run.total:
+                halt = agreed(bool(stop))
+            if halt or step == run.total:
                 break
+            trace.before(step, run.steps_from(step))
             with jax.transfer_guard("disallow"):
                 elements, numbers = next(stream)
                 state, record = run.train(state, elements, numbers)
@@ -101,8 +108,13 @@ def _loop(run: Setup, folders: list[RunFolder], stop: Interrupt) -> None:
                     folder.log.restart_clock()  # compiling is not training
             sent = _Sent(step, run.steps_from(step), record)
             step += sent.count
-        if stop.signal is not None and not all(folder.ended for folder in folders):
-            say(f"{stop.signal.name}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True)
+            if trace.over(step):
+                sent = _settle(sent, folders)
+                say(trace.close())
+        trace.close()  # of a window that the run's end, or a signal, cut short
+        if halt and not all(folder.ended for folder in folders):
+            why = "another process was told to stop" if stop.signal is None else stop.signal.name
+            say(f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True)
 
 
 def _told(step: int, run: Setup, folders: list[RunFolder], figures: list[dict[str, float]]) -> str:

@@ -19,7 +19,7 @@ from tipai_jax.config import Config, from_json
 from tipai_jax.data.batches import AnyArray
 from tipai_jax.errors import UserError
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
-from tipai_jax.sharding import local_placement
+from tipai_jax.sharding import make_placement
 from tipai_jax.store import PairTable, Store
 from tipai_jax.tasks.auditor import build_heads
 from tipai_jax.train_step import split_heads
@@ -82,7 +82,7 @@ def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Ru
     config, encoder = from_json(seal.record["config"]), seal.record["store"]["encoder"]
     shapes = nnx.eval_shape(lambda: build_heads(config.model, d=encoder["d"], k=encoder["k"], seed=config.seed))
     _, evaluation, like = split_heads(shapes)
-    params = checkpoints.restore_params(seal, like, local_placement(jax.local_devices()[:1]).copied)
+    params = checkpoints.restore_params(seal, like, make_placement(jax.local_devices()[:1]).copied)
     return Run(config, nnx.merge(evaluation, params), seal.step, seal.score, seal.record["store"], workdir)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from tipai_jax import processes
 from tipai_jax.checkpoint import Checkpoints, Seal
 from tipai_jax.config import Config, differences, from_json
 from tipai_jax.errors import UserError
@@ -79,7 +80,7 @@ class RunFolder:
         self.failure: str | None = marker.read_text().strip() if marker.exists() and not self.alone else None
         text = json.dumps(member.record, indent=1) + "\n"
         resolved = self.path / "config.json"
-        if not resolved.exists() or resolved.read_text(encoding="utf-8") != text:  # of a finished run as well: its free fields may be new
+        if processes.first() and not (resolved.exists() and resolved.read_text(encoding="utf-8") == text):  # of a finished run as well: its free fields may be new
             write_file(resolved, text.encode())
 
     @property
@@ -108,6 +109,7 @@ class RunFolder:
             total_steps=self.run.total,
             steps_per_epoch=self.run.per_epoch,
             window=None if self._last is None else self._last.record["log"],
+            writes=processes.first(),
         )
         return self.log
 
@@ -172,9 +174,10 @@ class RunFolder:
         if self.alone:
             raise UserError(message)
         self.failure = message
-        write_file(self.path / FAILED, f"{message}\n".encode())
         self.log.flush()
-        print(message, file=sys.stderr, flush=True)
+        if processes.first():
+            write_file(self.path / FAILED, f"{message}\n".encode())
+            print(message, file=sys.stderr, flush=True)
         return at
 
     def result(self, status: Any, exit_code: int) -> FitResult:
@@ -213,6 +216,9 @@ def alone_in(workdir: Path) -> Iterator[None]:
     Raises:
         UserError: another process trains there, or the folder cannot be made.
     """
+    if not processes.first():  # the first one holds it for all
+        yield
+        return
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         handle = (workdir / ".lock").open("w")

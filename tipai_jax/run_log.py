@@ -11,6 +11,7 @@ given plain numbers.
 """
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -33,20 +34,23 @@ class RunLog:
         total_steps: steps of the whole run.
         steps_per_epoch: to count epochs.
         window: `state()` of the run that is continued.
+        writes: whether anything is said; of many processes only the first one does.
     """
 
     def __init__(
-        self, workdir: Path, *, config: LogConfig, step: int, total_steps: int, steps_per_epoch: int, window: dict[str, Any] | None = None
-    ) -> None:
+        self, workdir: Path, *, config: LogConfig, step: int, total_steps: int, steps_per_epoch: int, window: dict[str, Any] | None = None, writes: bool = True,
+    ) -> None:  # fmt: skip
         self.path, self._config, self._per_epoch, self._total = workdir / "log.jsonl", config, steps_per_epoch, total_steps
         self._count: int = (window or {}).get("count", 0)
         self._sums: dict[str, float] = dict((window or {}).get("sums", {}))
         self._clock, self._pairs = time.perf_counter(), 0
         self._began = time.perf_counter()
-        keep_lines(self.path, step)
-        self._file = self.path.open("a")
-        self._board = self._open_board(workdir, step) if config.tensorboard else None
-        self._bar = self._open_bar(step) if config.progress and sys.stderr.isatty() else None
+        self._writes = writes
+        if writes:
+            keep_lines(self.path, step)
+        self._file = (self.path if writes else Path(os.devnull)).open("a")
+        self._board = self._open_board(workdir, step) if config.tensorboard and writes else None
+        self._bar = self._open_bar(step) if config.progress and writes and sys.stderr.isatty() else None
 
     def state(self) -> dict[str, Any]:
         """The window that is still open, for the checkpoint."""
@@ -75,7 +79,7 @@ class RunLog:
         """A line to the person who watches."""
         if self._bar is not None:
             self._bar.write(text, file=sys.stderr)
-        elif self._config.progress or always:
+        elif self._writes and (self._config.progress or always):
             print(text, file=sys.stderr, flush=True)
 
     def restart_clock(self) -> None:

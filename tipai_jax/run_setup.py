@@ -22,7 +22,8 @@ from tipai_jax.data.splits import split_pairs
 from tipai_jax.interrupt import Interrupt
 from tipai_jax.numbers import Numbers, numbers_of, stack_numbers
 from tipai_jax.optim import make_optimizer
-from tipai_jax.sharding import local_placement
+from tipai_jax.processes import agreed
+from tipai_jax.sharding import make_placement
 from tipai_jax.store import PairTable, Store
 from tipai_jax.tasks.auditor import TERMS, AuditorTask, build_heads
 from tipai_jax.train_state import TrainState, init_state
@@ -66,7 +67,7 @@ class Setup:
         configs = [configs] if isinstance(configs, Config) else list(configs)
         self.config = config = configs[0]
         train, validation = split_pairs(store, "train"), split_pairs(store, "validation")
-        self.placement = local_placement(devices)
+        self.placement = make_placement(devices)
         self.placement.check_batch(config.data.batch_size)
         self.per_epoch = -(-len(train) // config.data.batch_size)
         self.total = self.per_epoch * config.data.epochs
@@ -90,7 +91,13 @@ class Setup:
         self.length = chunk_length(self.source, columns[0], batch_size=size * len(self.orders), steps_per_dispatch=most)
         self.validation_plans = plan_in_order(len(validation), batch_size=size, length=self.length)
         self.steps: Steps = make_steps(
-            self.task, models[0], self.source, dropout=config.model.dropout > 0, members=len(configs), one_order=self.one_order
+            self.task,
+            models[0],
+            self.source,
+            copied=self.placement.copied,
+            dropout=config.model.dropout > 0,
+            members=len(configs),
+            one_order=self.one_order,
         )
         together = f"{len(configs)} members together; " if len(configs) > 1 else ""
         self.about = (
@@ -168,7 +175,7 @@ class Setup:
         for elements, step in self.validation.chunks(self.validation_plans.__getitem__, len(self.validation_plans)):
             sums = self.steps.evaluate(params, self.validation.columns, elements, step)
             merged = sums if merged is None else {name: each.merge(sums[name]) for name, each in merged.items()}
-            if stop:
+            if agreed(bool(stop)):
                 return None
         assert merged is not None, "an empty validation split was refused earlier"
         every = self.unstack(jax.device_get({name: sums.mean for name, sums in merged.items()}))

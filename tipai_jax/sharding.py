@@ -1,4 +1,4 @@
-"""The mesh over the local devices and the placements on it: a copy on each, or the batch cut between them.
+"""The mesh over the devices of all processes and the placements on it: a copy on each, or the batch cut between them.
 
 Owns the one axis, "data". Losses are written on the global batch, so nothing else needs to know of devices.
 """
@@ -13,7 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from tipai_jax.errors import UserError
 
-__all__ = ["Placement", "local_placement"]
+__all__ = ["Placement", "make_placement"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,39 @@ class Placement:
         return self.mesh.size
 
     def copy(self, tree: Any) -> Any:
-        """Every leaf on every device. Host arrays must not be written to afterwards."""
-        return jax.device_put(tree, self.copied)
+        """Every leaf on every device. Host arrays must not be written to afterwards, and are the same in every process."""
+        return self._put(tree, self.copied)
 
-    def cut_batch(self, tree: Any, *, axis: int = 1) -> Any:
-        """Every leaf, such as [steps, b, ...], cut along the axis of the batch. Host arrays must not be written to afterwards."""
-        return jax.device_put(tree, NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, "data")))
+    def cut_batch(self, tree: Any, *, axis: int = 1, own: bool = False) -> Any:
+        """Every leaf, such as [steps, b, ...], cut along the axis of the batch. Host arrays must not be written to afterwards.
+
+        Args:
+            tree: numpy arrays.
+            axis: of the batch.
+            own: the arrays hold only this process's share (`share`), not the whole batch.
+        """
+        cut = NamedSharding(self.mesh, PartitionSpec(*(None,) * axis, "data"))
+        if own and jax.process_count() > 1:
+            whole = lambda leaf: (*leaf.shape[:axis], leaf.shape[axis] * jax.process_count(), *leaf.shape[axis + 1 :])
+            return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(cut, leaf, whole(leaf)), tree)
+        return self._put(tree, cut)
+
+    def share(self, batch_size: int) -> slice:
+        """The places in a batch that the devices of this process hold."""
+        each = batch_size // jax.process_count()
+        return slice(jax.process_index() * each, (jax.process_index() + 1) * each)
+
+    def _put(self, tree: Any, sharding: NamedSharding) -> Any:
+        if jax.process_count() == 1:
+            return jax.device_put(tree, sharding)
+
+        def place(leaf: Any) -> jax.Array:
+            if isinstance(leaf, jax.Array) and not leaf.is_fully_addressable:
+                return leaf  # it is where it should be
+            host = np.asarray(leaf)
+            return jax.make_array_from_callback(host.shape, sharding, lambda place: np.asarray(host[place]))
+
+        return jax.tree.map(place, tree)
 
     def check_batch(self, batch_size: int) -> None:
         """Refuse a batch that the devices cannot share evenly.
@@ -48,8 +75,8 @@ class Placement:
             raise UserError(f"data.batch_size is {batch_size}, which {self.devices} devices cannot share evenly; take {near}")
 
 
-def local_placement(devices: Sequence[jax.Device] | None = None) -> Placement:
-    """The placement over the given devices, by default every local one."""
-    chosen = np.asarray(jax.local_devices() if devices is None else devices)
+def make_placement(devices: Sequence[jax.Device] | None = None) -> Placement:
+    """The placement over the given devices, by default every one of every process."""
+    chosen = np.asarray(jax.devices() if devices is None else devices)
     mesh = Mesh(chosen, ("data",), axis_types=(AxisType.Auto,))
     return Placement(mesh, NamedSharding(mesh, PartitionSpec()))

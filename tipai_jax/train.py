@@ -8,6 +8,7 @@ misspelt option answer at once.
     python -m tipai_jax.train --workdir runs/sweep --sweep.seeds 4 --sweep.optim.peak-lr 5e-5,1e-4    # eight runs, trained together
 """
 
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
@@ -66,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
     """Train as the command line says; returns the exit code."""
     grid, arguments = take_sweep(sys.argv[1:] if argv is None else argv)
     config = parse_config(arguments, prog="python -m tipai_jax.train", description=DESCRIPTION)
+    from tipai_jax import processes
+
+    processes.start(os.environ)
     return fit_sweep(config, grid) if grid else fit(config).exit_code
 
 

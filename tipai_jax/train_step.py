@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import nnx
+from jax.sharding import NamedSharding
 from jaxtyping import Array, Float, Int
 
 from tipai_jax.data.batches import PairBatch
@@ -100,7 +101,14 @@ class Steps:
 
 
 def make_steps(
-    task: AuditorTask, model: AuditorHeads, source: Source, *, dropout: bool, members: int = 1, one_order: bool = True
+    task: AuditorTask,
+    model: AuditorHeads,
+    source: Source,
+    *,
+    copied: NamedSharding,
+    dropout: bool,
+    members: int = 1,
+    one_order: bool = True,
 ) -> Steps:
     """Compile-on-first-call functions that run whole chunks from this source.
 
@@ -108,6 +116,7 @@ def make_steps(
         task: its terms are those that are computed.
         model: gives the graph; the parameters are in the state.
         source: of the batches.
+        copied: where results go, a copy on every device.
         dropout: whether the heads drop anything.
         members: of a sweep; each is the run alone, mapped over by `jax.vmap`.
         one_order: the members meet the same batches, which are then gathered once.
@@ -147,4 +156,4 @@ def make_steps(
         nothing = {name: Sums(jnp.zeros(shape), jnp.zeros(shape)) for name in (*task.terms, "global_pair_auc")}
         return jax.lax.scan(one, nothing, elements)[0]
 
-    return Steps(jax.jit(train, donate_argnums=0), jax.jit(evaluate), traces)
+    return Steps(jax.jit(train, donate_argnums=0, out_shardings=copied), jax.jit(evaluate, out_shardings=copied), traces)

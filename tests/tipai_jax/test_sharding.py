@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tipai_jax.errors import UserError
-from tipai_jax.sharding import local_placement
+from tipai_jax.sharding import make_placement
 
 TESTS = Path(__file__).resolve().parents[1]
 
@@ -83,7 +83,7 @@ def test_one_device_four_devices_and_pmap_agree():
 
 
 def test_a_batch_that_does_not_divide_is_refused(monkeypatch):
-    placement = local_placement()
+    placement = make_placement()
     monkeypatch.setattr(type(placement), "devices", 3)
     placement.check_batch(33)
     with pytest.raises(UserError, match=r"data.batch_size is 32, which 3 devices cannot share evenly; take 30 or 33"):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
@@ -113,11 +114,15 @@ class Streaming:
 
     def load(self, chunk: Chunk) -> tuple[Any, Any]:
         """The chunk on the devices: (elements [s, ...], step [s])."""
-        return self._send((gather(self._host, chunk.row, chunk.valid), chunk.step))
+        return self._send(self._gathered(chunk))
+
+    def _gathered(self, chunk: Chunk) -> tuple[PairBatch, Any]:
+        own = self._placement.share(chunk.row.shape[-1])
+        return gather(self._host, chunk.row[..., own], chunk.valid[..., own]), chunk.step
 
     def _send(self, gathered: tuple[PairBatch, Any]) -> tuple[Any, Any]:
         batch, step = gathered
-        return self._placement.cut_batch(batch, axis=batch.row.ndim - 1), self._placement.copy(step)
+        return self._placement.cut_batch(batch, axis=batch.row.ndim - 1, own=True), self._placement.copy(step)
 
     def batch(self, columns: Any, element: Any) -> PairBatch:
         """One batch, traced: it is the element."""
@@ -127,12 +132,8 @@ class Streaming:
         """The loaded chunks `plans(0)` to `plans(count - 1)`, gathered in a thread of Grain's while the device works."""
         import grain
 
-        def made(i: int) -> tuple[PairBatch, Any]:
-            chunk = plans(i)
-            return gather(self._host, chunk.row, chunk.valid), chunk.step
-
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
-        stream = grain.MapDataset.range(count).map(made).to_iter_dataset(ahead)
+        stream = grain.MapDataset.range(count).map(lambda i: self._gathered(plans(i))).to_iter_dataset(ahead)
         return (self._send(each) for each in stream)
 
 
@@ -155,12 +156,12 @@ def resident_bytes(columns: PairColumns) -> int:
 
 def resident_limit(placement: Placement) -> int:
     """Half of a device's memory, or a quarter of the machine's where the devices are its processors."""
-    device = placement.mesh.devices.flat[0]
+    device = jax.local_devices()[0]
     stats = device.memory_stats() if device.platform != "cpu" else None
     if stats and "bytes_limit" in stats:
         return int(stats["bytes_limit"] * RESIDENT_SHARE_OF_DEVICE)
     host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return int(host * RESIDENT_SHARE_OF_HOST) // placement.devices
+    return int(host * RESIDENT_SHARE_OF_HOST) // len(placement.mesh.local_devices)
 
 
 def chunk_length(source: Source, columns: PairColumns, *, batch_size: int, steps_per_dispatch: int) -> int:

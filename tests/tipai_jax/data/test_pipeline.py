@@ -7,7 +7,7 @@ from tipai_jax.data.batches import host_columns
 from tipai_jax.data.curriculum import PairOrder
 from tipai_jax.data.pipeline import Resident, Streaming, chunk_length, make_source, plan_in_order, plan_steps
 from tipai_jax.data.splits import split_pairs
-from tipai_jax.sharding import local_placement
+from tipai_jax.sharding import make_placement
 
 
 def parts():
@@ -18,7 +18,7 @@ def parts():
 
 def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
     columns, order = parts()
-    placement = local_placement()
+    placement = make_placement()
     plans = lambda i: plan_steps([order], 2 * i, steps=2 if i < 2 else 1, length=2)
     made = {}
     for source in (Resident(columns, placement), Streaming(columns, placement)):
@@ -32,7 +32,7 @@ def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
 
 def test_resident_holds_only_the_rows_it_needs():
     columns, _ = parts()
-    source = Resident(columns, local_placement())
+    source = Resident(columns, make_placement())
     assert source.columns.patches.shape == (300, 49, 16) and columns.patches.shape[0] == 400
 
 
@@ -51,7 +51,7 @@ def test_an_evaluation_visits_every_row_once():
 
 def test_auto_goes_by_size(monkeypatch):
     columns, _ = parts()
-    placement = local_placement()
+    placement = make_placement()
     size = pipeline.resident_bytes(columns)
     assert size == 2 * (300 * 50 * 16 + 150 * 16)
     monkeypatch.setattr(pipeline, "resident_limit", lambda placement: size)
@@ -62,7 +62,7 @@ def test_auto_goes_by_size(monkeypatch):
 
 def test_a_streamed_chunk_stays_small(monkeypatch):
     columns, _ = parts()
-    streaming, resident = Streaming(columns, local_placement()), Resident(columns, local_placement())
+    streaming, resident = Streaming(columns, make_placement()), Resident(columns, make_placement())
     per_step = 2 * 32 * (2 * 49 * 16 + 3 * 16)
     monkeypatch.setattr(pipeline, "STREAMED_BYTES", 3 * per_step)
     assert chunk_length(streaming, columns, batch_size=32, steps_per_dispatch=8) == 3

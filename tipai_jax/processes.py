@@ -1,0 +1,66 @@
+"""Many processes as one run: found by SLURM or by plain environment variables, and agreeing on what they do.
+
+Owns the start of `jax.distributed` and the few words that processes exchange outside the compiled steps. A process alone costs nothing.
+All processes see the same workdir and store; the first one writes, Orbax saves from all.
+
+    JAX_COORDINATOR_ADDRESS=host:port JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m tipai_jax.train ...
+    srun --ntasks=2 python -m tipai_jax.train ...
+"""
+
+from collections.abc import Mapping
+
+import jax
+
+from tipai_jax.errors import UserError
+
+__all__ = ["agreed", "first", "start", "wait"]
+
+PLAIN = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+
+
+def start(environment: Mapping[str, str]) -> None:
+    """Join the other processes of this run, if the environment names any; to be called before a device is touched.
+
+    Raises:
+        UserError: the variables are not whole, or make no sense.
+    """
+    said = {name: environment[name] for name in PLAIN if environment.get(name)}
+    if not said:
+        if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1:  # of this srun, not of the allocation that it runs in
+            _initialize()
+        return
+    try:
+        count, number = int(said["JAX_NUM_PROCESSES"]), int(said["JAX_PROCESS_ID"])
+        assert 0 <= number < count and ":" in said["JAX_COORDINATOR_ADDRESS"]
+    except (KeyError, ValueError, AssertionError):
+        shown = ", ".join(f"{name}={value}" for name, value in said.items())
+        raise UserError(f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0") from None
+    if count > 1:
+        _initialize(coordinator_address=said["JAX_COORDINATOR_ADDRESS"], num_processes=count, process_id=number)
+
+
+def _initialize(**where: str | int) -> None:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(**where)
+
+
+def first() -> bool:
+    """Whether this process is the one that writes and talks."""
+    return jax.process_index() == 0
+
+
+def agreed(flag: bool) -> bool:
+    """Whether the flag is up in any process; every one has to ask at the same point."""
+    if jax.process_count() == 1:
+        return flag
+    from jax.experimental import multihost_utils
+
+    return bool(multihost_utils.process_allgather(flag).any())
+
+
+def wait(where: str) -> None:
+    """Until every process is here; `where` names the point, the same in all of them."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices(where)
