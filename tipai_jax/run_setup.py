@@ -6,7 +6,6 @@ nothing of files that a run writes. The members of a sweep differ in numbers onl
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import jax
