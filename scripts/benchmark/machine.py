@@ -13,7 +13,7 @@ import numpy as np
 
 from scripts.benchmark.shapes import Shape, pair_bytes, pair_flops, step_bytes, step_flops
 
-__all__ = ["Limit", "describe", "measure_limit"]
+__all__ = ["Limit", "count_table", "describe", "measure_limit"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,80 @@
+"""Our side of the comparison: the same `Setup` and the same loop that a run uses, cut into the parts that are timed.
+
+Owns how a benchmark's config looks and which part is which. Everything that is timed is the project's own code path; nothing is rewritten here.
+"""
+
+import dataclasses
+import itertools
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+
+from scripts.benchmark.shapes import Shape
+from tipai_jax.cli import load_config
+from tipai_jax.config import Config
+from tipai_jax.run_setup import Setup
+from tipai_jax.store import Store
+
+__all__ = ["config_of", "epochs_seconds", "input_only", "step_only"]
+
+
+def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1) -> Config:
+    """The plan's config on a store of random embeddings."""
+    base = load_config("base.py")
+    return dataclasses.replace(
+        base,
+        store=str(store),
+        workdir=str(workdir),
+        data=dataclasses.replace(base.data, batch_size=shape.batch, placement=placement, epochs=epochs),
+        optim=dataclasses.replace(base.optim, warmup_steps=1),
+        log=dataclasses.replace(base.log, progress=False),
+    )
+
+
+def step_only(run: Setup) -> tuple[Callable[[int], None], float]:
+    """The steps themselves, on one chunk that is on the device already; and the seconds of the first call, compilation included."""
+    state, loaded = jax.tree.map(lambda leaf: leaf.copy(), run.initial), None
+    began = time.perf_counter()
+
+    def call(steps: int) -> None:
+        nonlocal state, loaded
+        for _ in range(-(-steps // run.length)):
+            if loaded is None:
+                loaded = run.source.load(run.plan(0))
+            state, record = run.train(state, *loaded)
+            state = dataclasses.replace(state, step=state.step * 0)
+        jax.block_until_ready(record)
+
+    call(run.length)
+    return call, time.perf_counter() - began
+
+
+def input_only(run: Setup) -> Callable[[int], None]:
+    """Chunks planned, gathered and sent to the device, and never used."""
+    starts = itertools.cycle(run.firsts(0))
+    stream = run.source.chunks(lambda _: run.plan(next(starts)), 1 << 30)
+
+    def call(steps: int) -> None:
+        for _ in range(-(-steps // run.length)):
+            jax.block_until_ready(next(stream))
+
+    return call
+
+
+def epochs_seconds(shape: Shape, store: Store, folder: Path, *, placement: str = "resident", epochs: tuple[int, int] = (1, 4)) -> float:
+    """Seconds of an epoch in `fit` as a user runs it: log, validation, checkpoints and all.
+
+    Two runs, one some epochs longer than the other; their difference is free of start and compilation.
+    """
+    from tipai_jax.loop import fit
+
+    took = []
+    for number in epochs:
+        shutil.rmtree(folder, ignore_errors=True)
+        began = time.perf_counter()
+        fit(config_of(shape, store.path, folder, placement=placement, epochs=number))
+        took.append(time.perf_counter() - began)
+    return (took[1] - took[0]) / (epochs[1] - epochs[0])
