@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from precompute.tiny_clip.negatives import directions, negatives, side
+from precompute.tiny_clip.negatives import bindings, directions, negatives, side
 from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
 from precompute.world.compose import pick_colour, pick_thing
@@ -102,12 +102,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
         of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
         `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
-        `side_places`, for each half claim the number of its place in PLACES.
+        `side_places`, for each half claim the number of its place in PLACES; and `bindings`: phrases, with `binding_of` [m, 3] (scene, right one,
+        one in the colour of something else) and `binding_named` [m], whether the scene's caption names the right one.
     """
     if crowded:
-        scenes, captions, where = [crowd(rng) for _ in range(2 * number)], [], {}
+        scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
     else:
-        scenes, captions = _captioned(rng, number)
+        scenes, captions, named_in = _captioned(rng, number)
         where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
     pictures = np.stack([draw(scene) for scene in scenes])
     cells = [cells_of(scene) for scene in scenes]
@@ -136,9 +137,11 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     if where:
         batch["direction_of"] = torch.tensor(list(where))
     sides = _sides(rng, scenes, cells) if captions else {}
+    bound = _bindings(rng, scenes, named_in) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
-    batch |= {name: value for name, value in sides.items() if name != "sides"}
-    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said), ("sides", sides.get("sides", []))):
+    batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
+    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "bindings": bound.get("bindings")}
+    for name, texts in every.items():
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
             batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}
@@ -164,8 +167,20 @@ def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
     return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
 
 
-def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str]]:
-    """The scenes of some squares, and their captions followed by the wrong ones."""
+def _bindings(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
+    """Which colour is whose, see `make_batch`; nothing if no scene shows two colours. `named_in`: objects and colours that each caption names."""
+    texts: dict[str, int] = {}
+    rows: list[tuple[int, int, int]] = []
+    named: list[bool] = []
+    for row, scene in enumerate(scenes):
+        for right, wrong in bindings(rng, scene):
+            rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
+            named.append((right.name, right.colour) in named_in[row])
+    return {"bindings": list(texts), "binding_of": torch.tensor(rows), "binding_named": torch.tensor(named)} if rows else {}
+
+
+def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
+    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
     squares = []
     for _ in range(number):
         difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
@@ -174,4 +189,5 @@ def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]
     wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]
-    return scenes, [claim.text() for claim in (*claims, *wrong)]
+    named_in = [{(phrase.name, phrase.colour) for phrase in claim.phrases} for claim in claims]
+    return scenes, [claim.text() for claim in (*claims, *wrong)], named_in

@@ -94,7 +94,7 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
     if a.colour and b.colour and a.colour != b.colour and not _held_out(a.name, b.colour) and not _held_out(b.name, a.colour):
-        ways.append((_swap, 2.0))
+        ways.append((_swap, 4.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))
     if claim.relation:
@@ -111,6 +111,20 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
     distinct = min(number, len(ways))
     order = rng.choice(len(ways), distinct, replace=False, p=weights / weights.sum()).tolist()
     return [ways[order[i % distinct]][0](rng, claim, scene) for i in range(number)]
+
+
+def bindings(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]:
+    """For each kind of coloured thing that a scene shows: what it is, and the same in the colour of something else there.
+
+    A bag of words ("red, blue, cat, dog") knows no better; which colour is whose has to be taught apart.
+    """
+    shown = {(item.name, item.colour): None for item in scene.items if item.colour}
+    made = []
+    for name, colour in shown:
+        others = sorted({c for _, c in shown if c != colour and (name, c) not in shown and not _held_out(name, c)})
+        if others:
+            made.append((Phrase(name, 1, colour), Phrase(name, 1, str(rng.choice(others)))))
+    return made
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
