@@ -3,6 +3,7 @@
 It owns what a batch holds; batch `i` is a function of (seed, i) alone. It knows nothing of the model.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,8 +12,8 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from precompute.tiny_clip.negatives import bindings, directions, negatives, side
-from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
+from precompute.tiny_clip.negatives import directions, negatives, parts, side
+from precompute.tiny_clip.shape import GRID, JOINT, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
 from precompute.world.compose import pick_colour, pick_thing
 from precompute.world.draw import draw
@@ -27,6 +28,8 @@ DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
+PARTS = 2
+"""What is said of a scene thing by thing."""
 CROWDED_STEPS = 500
 """The first steps learn only what things are called, from scenes full of them."""
 
@@ -34,6 +37,19 @@ CROWDED_STEPS = 500
 def phrase_of(item: Item) -> str:
     """What the losses call a thing."""
     return Phrase(item.name, 1, item.colour or None, item.word).text()
+
+
+@functools.cache
+def code(phrase: Phrase) -> np.ndarray:
+    """A fixed direction of the joint space for which colour and which number is whose, f32[JOINT], about sqrt(2) long.
+
+    The sum of two bindings, of the object with its colour and with its number, each the product of two random vectors of signs (Plate, 1995,
+    "Holographic reduced representations", with the elementwise product): "a red cat" shares nothing with "a red dog" here, so
+    the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
+    """
+    signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
+    bound = lambda what, value: signs(what, phrase.name) * signs(what, "of", value)
+    return ((bound("colour", phrase.colour or "") + bound("number", str(phrase.count))) / JOINT**0.5).astype(np.float32)
 
 
 def cells_of(scene: Scene) -> np.ndarray:
@@ -102,8 +118,8 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
         of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
         `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
-        `side_places`, for each half claim the number of its place in PLACES; and `bindings`: phrases, with `binding_of` [m, 3] (scene, right one,
-        one in the colour of something else) and `binding_named` [m], whether the scene's caption names the right one.
+        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
+        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
     """
     if crowded:
         scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
@@ -137,10 +153,10 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     if where:
         batch["direction_of"] = torch.tensor(list(where))
     sides = _sides(rng, scenes, cells) if captions else {}
-    bound = _bindings(rng, scenes, named_in) if captions else {}
+    bound = _parts(rng, scenes, named_in) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
     batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
-    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "bindings": bound.get("bindings")}
+    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "parts": bound.get("parts")}
     for name, texts in every.items():
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
@@ -167,16 +183,23 @@ def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
     return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
 
 
-def _bindings(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
-    """Which colour is whose, see `make_batch`; nothing if no scene shows two colours. `named_in`: objects and colours that each caption names."""
+def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
+    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each caption names."""
     texts: dict[str, int] = {}
     rows: list[tuple[int, int, int]] = []
     named: list[bool] = []
+    codes: list[np.ndarray] = []
     for row, scene in enumerate(scenes):
-        for right, wrong in bindings(rng, scene):
+        made = parts(rng, scene)
+        for right, wrong in [made[i] for i in rng.permutation(len(made))[:PARTS]]:
+            codes += [code(phrase) for phrase in (right, wrong) if phrase.text() not in texts]
             rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
             named.append((right.name, right.colour) in named_in[row])
-    return {"bindings": list(texts), "binding_of": torch.tensor(rows), "binding_named": torch.tensor(named)} if rows else {}
+    return (
+        {"parts": list(texts), "part_of": torch.tensor(rows), "part_named": torch.tensor(named), "part_codes": torch.tensor(np.stack(codes))}
+        if rows
+        else {}
+    )
 
 
 def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
