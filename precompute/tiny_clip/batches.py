@@ -21,7 +21,7 @@ from precompute.world.layout import Crowded, place
 from precompute.world.pictograms import extent
 from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
-from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_combinations
+from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
 
 CATEGORY_WEIGHTS = (0.16, 0.26, 0.2, 0.28, 0.1)
 DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
@@ -40,16 +40,27 @@ def phrase_of(item: Item) -> str:
 
 
 @functools.cache
-def code(phrase: Phrase) -> np.ndarray:
-    """A fixed direction of the joint space for which colour and which number is whose, f32[JOINT], about sqrt(2) long.
+def binding(name: str, what: str, value: str) -> np.ndarray:
+    """A fixed direction of the joint space for an object having a certain value of something, f32[JOINT] of length one.
 
-    The sum of two bindings, of the object with its colour and with its number, each the product of two random vectors of signs (Plate, 1995,
-    "Holographic reduced representations", with the elementwise product): "a red cat" shares nothing with "a red dog" here, so
-    the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
+    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red cat shares nothing with a red
+    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
     """
     signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
-    bound = lambda what, value: signs(what, phrase.name) * signs(what, "of", value)
-    return ((bound("colour", phrase.colour or "") + bound("number", str(phrase.count))) / JOINT**0.5).astype(np.float32)
+    return (signs(what, name) * signs(what, "of", value) / JOINT**0.5).astype(np.float32)
+
+
+def code(phrase: Phrase) -> np.ndarray:
+    """The bindings of a phrase's object with its colour and with its number, f32[JOINT]."""
+    return binding(phrase.name, "colour", phrase.colour or "") + binding(phrase.name, "number", str(phrase.count))
+
+
+def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
+    """The binding of a thing with its colour less that with another one, f32[JOINT]; zeros for a thing without."""
+    if not item.colour:
+        return np.zeros(JOINT, np.float32)
+    other = str(rng.choice([colour for colour in COLOURS if colour != item.colour]))
+    return binding(item.name, "colour", item.colour) - binding(item.name, "colour", other)
 
 
 def cells_of(scene: Scene) -> np.ndarray:
@@ -115,7 +126,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are their `colour_code`s. Unless `crowded` also `captions`: those
         of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
         `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
         `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
@@ -131,11 +142,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
     kind_of: list[int] = []
+    codes: list[np.ndarray] = []
     targets = np.full((len(scenes), GRID * GRID), -1)
     for row, scene in enumerate(scenes):
         for item in scene.items:
             if phrase_of(item) not in phrases:
                 phrases[phrase_of(item)] = len(phrases)
+                codes.append(colour_code(rng, item))
                 kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
         named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
         targets[row] = named[cells[row]]
@@ -149,6 +162,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         "targets": torch.from_numpy(targets),
         "crop_targets": torch.tensor(crop_targets),
         "kind_of": torch.tensor(kind_of),
+        "phrase_codes": torch.from_numpy(np.stack(codes)),
     }
     if where:
         batch["direction_of"] = torch.tensor(list(where))

@@ -1,4 +1,4 @@
-"""The ten losses of the small CLIP, all on cosine similarities times the learned scale.
+"""The eleven losses of the small CLIP, all on cosine similarities times the learned scale.
 
 contrastive  every picture against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
@@ -11,6 +11,7 @@ code         pictures, captions and those phrases along fixed directions, one fo
 side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half of the picture that it is in
 anchor       those half claims and patches along two fixed directions of the joint space, left against right and above against below: without it neither
              finds the other, for text learns to leave out a place that patches do not show, and patches one that text does not say
+hue          each patch and crop of a coloured thing along the code of its colour, against another's
 phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image embedding of each crop around a thing,
              against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
@@ -38,7 +39,7 @@ CROP_WEIGHT = 30.0
 
 
 def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """The losses of the file's docstring: the last two, and the others where the batch has captions. The layers multiply in `dtype`, all else is float32."""
+    """The losses of the file's docstring: the last three, and the others where the batch has captions. The layers multiply in `dtype`, all else is float32."""
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
         image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
@@ -131,4 +132,7 @@ def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.
     weight = torch.cat([seen.new_ones(len(seen)), seen.new_full((len(crops),), CROP_WEIGHT)])
     things = torch.cat([seen, crops])
     against = lambda phrases, goal: (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
-    return {"phrase": against(phrase[:coloured], target), "kind": against(phrase[coloured:], batch["kind_of"][target])}
+    code = batch["phrase_codes"][target]
+    has = (code != 0).any(-1)
+    hue = (F.softplus(-(things * code).sum(-1)) * weight * has).sum() / (weight * has).sum()
+    return {"phrase": against(phrase[:coloured], target), "kind": against(phrase[coloured:], batch["kind_of"][target]), "hue": hue}
