@@ -18,13 +18,14 @@ kind         the same against the phrases "an OBJECT"
 """
 
 import functools
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
 from precompute.tiny_clip.precision import products
-from precompute.tiny_clip.shape import JOINT, embed_pictures, embed_text, to_pixels
+from precompute.tiny_clip.shape import CONTEXT, JOINT, embed_pictures, embed_text, to_pixels
 
 SQUARE_WEIGHT = 2.0
 """The hard negative is what the encoder is examined in. This weight and the next are chosen by hand, not compared."""
@@ -34,6 +35,8 @@ CODE_WEIGHT = 1.0
 DIRECTION_WEIGHT = 3.0
 """Relations are what captions alone teach last."""
 TEXTS = ("phrases", "captions", "directions", "sides", "parts")
+LENGTHS = (0, 6, 10, 16, 22, CONTEXT)
+"""Texts of up to so many tokens are embedded together."""
 CROP_WEIGHT = 30.0
 """A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
 
@@ -64,12 +67,15 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
 
 
 def _embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The embeddings [m, d] of each of TEXTS that the batch has: captions, and all that is short in one go."""
-    text = {"captions": embed_text(model, batch["captions"], batch["captions_mask"])} if "captions" in batch else {}
-    short = [name for name in TEXTS if name in batch and name != "captions"]
-    width = max(batch[name].shape[1] for name in short)
-    ids, mask = (torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in short]) for kind in ("", "_mask"))
-    return text | dict(zip(short, embed_text(model, ids, mask).split([len(batch[name]) for name in short]), strict=True))
+    """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all tokens would be padding."""
+    names = [name for name in TEXTS if name in batch]
+    width = max(batch[name].shape[1] for name in names)
+    ids, mask = (torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in names]) for kind in ("", "_mask"))
+    length = mask.sum(1)
+    groups = [rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])]
+    made = torch.cat([embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups])
+    every = made[torch.cat(groups).argsort()]
+    return dict(zip(names, every.split([len(batch[name]) for name in names]), strict=True))
 
 
 def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
