@@ -23,7 +23,7 @@ from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
 
-CATEGORY_WEIGHTS = (0.16, 0.26, 0.2, 0.28, 0.1)
+CATEGORY_WEIGHTS = (0.15, 0.2, 0.3, 0.27, 0.08)
 DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2

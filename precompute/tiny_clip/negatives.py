@@ -129,7 +129,7 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
         counts = [n for n in (count - 1, count + 1) if 1 <= n <= MOST_COUNTED]
         others = [t.name for t in THINGS if t.name not in names and not _held_out(t.name, colour)]
         draw = rng.random()
-        if colours and draw < 0.6:
+        if colours and draw < 0.5:
             made.append((right, replace(right, colour=str(rng.choice(colours)))))
         elif draw < 0.85:
             made.append((right, replace(right, count=int(rng.choice(counts)))))
