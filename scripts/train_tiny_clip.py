@@ -27,7 +27,7 @@ from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
-STEPS = 6600
+STEPS = 6250
 
 
 def pace(step: int, total: int) -> float:
