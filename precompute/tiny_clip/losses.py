@@ -46,7 +46,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
         image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
-        text = _embed_texts(model, batch)
+        text = embed_texts(model, batch)
     scale = model.logit_scale.exp().clamp(max=100.0)
     named = _names(batch, text["phrases"], scale * patches, scale * image[n:])
     if "captions" not in batch:
@@ -66,7 +66,7 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
     }
 
 
-def _embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all tokens would be padding."""
     names = [name for name in TEXTS if name in batch]
     width = max(batch[name].shape[1] for name in names)

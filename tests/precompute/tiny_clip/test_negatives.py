@@ -52,7 +52,7 @@ def test_a_part_is_kept_and_what_it_is_not_is_broken():
                 assert (wrong.name, wrong.colour) not in kept
                 (field,) = [field for field in changed if getattr(right, field) != getattr(wrong, field)]
                 changed[field] += 1
-    assert min(changed.values()) > 40 and changed["colour"] == max(changed.values()), changed
+    assert min(changed.values()) > 40, changed
 
 
 def test_a_direction_is_true_and_its_opposite_is_not():
