@@ -29,7 +29,7 @@ PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
 PARTS = 2
-"""What is said of a scene thing by thing."""
+"""Most phrases on single kinds of things, right against wrong, taken from a scene."""
 CROWDED_STEPS = 500
 """The first steps learn only what things are called, from scenes full of them."""
 
@@ -126,9 +126,9 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are their `colour_code`s. Unless `crowded` also `captions`: those
-        of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
-        `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are the `colour_code`s of the
+        former. Unless `crowded` also `captions`: those of the scenes, then NEGATIVES wrong ones for each scene;
+        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
         `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
         wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
     """
@@ -139,19 +139,7 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
     pictures = np.stack([draw(scene) for scene in scenes])
     cells = [cells_of(scene) for scene in scenes]
-    phrases: dict[str, int] = {}
-    kinds: dict[str, int] = {}
-    kind_of: list[int] = []
-    codes: list[np.ndarray] = []
-    targets = np.full((len(scenes), GRID * GRID), -1)
-    for row, scene in enumerate(scenes):
-        for item in scene.items:
-            if phrase_of(item) not in phrases:
-                phrases[phrase_of(item)] = len(phrases)
-                codes.append(colour_code(rng, item))
-                kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
-        named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
-        targets[row] = named[cells[row]]
+    phrases, kinds, names = _named(rng, scenes, cells)
     crops, crop_targets = [], []
     for row in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
         item = scenes[row].items[rng.integers(len(scenes[row].items))]
@@ -159,10 +147,8 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         crop_targets.append(phrases[phrase_of(item)])
     batch = {
         "pictures": torch.from_numpy(np.concatenate([shrink(pictures), np.stack(crops)])),
-        "targets": torch.from_numpy(targets),
         "crop_targets": torch.tensor(crop_targets),
-        "kind_of": torch.tensor(kind_of),
-        "phrase_codes": torch.from_numpy(np.stack(codes)),
+        **names,
     }
     if where:
         batch["direction_of"] = torch.tensor(list(where))
@@ -176,6 +162,25 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
             batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}
     return batch
+
+
+def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
+    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and `phrase_codes`, see `make_batch`."""
+    phrases: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    kind_of: list[int] = []
+    codes: list[np.ndarray] = []
+    targets = np.full((len(scenes), GRID * GRID), -1)
+    for row, scene in enumerate(scenes):
+        for item in scene.items:
+            if phrase_of(item) not in phrases:
+                phrases[phrase_of(item)] = len(phrases)
+                codes.append(colour_code(rng, item))
+                kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
+        named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
+        targets[row] = named[cells[row]]
+    found = {"targets": torch.from_numpy(targets), "kind_of": torch.tensor(kind_of), "phrase_codes": torch.from_numpy(np.stack(codes))}
+    return phrases, kinds, found
 
 
 def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> dict[str, list[str] | torch.Tensor]:
