@@ -3,7 +3,7 @@
     python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
 It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour
-that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to four fifths of the lower number both are the same run.
+that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to three fifths of the lower number both are the same run.
 `--export-only` writes the folder from the last checkpoint.
 """
 
@@ -27,12 +27,12 @@ from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
-STEPS = 4200
+STEPS = 6250
 
 
 def pace(step: int, total: int) -> float:
-    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last fifth."""
-    tail = max(0.0, (step - 0.8 * total) / (0.2 * total))
+    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last two fifths."""
+    tail = max(0.0, (step - 0.6 * total) / (0.4 * total))
     return min(1.0, (step + 1) / 150) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, tail)))
 
 

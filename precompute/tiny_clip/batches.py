@@ -3,6 +3,7 @@
 It owns what a batch holds; batch `i` is a function of (seed, i) alone. It knows nothing of the model.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,8 +12,8 @@ import torch
 from PIL import Image
 from transformers import PreTrainedTokenizerFast
 
-from precompute.tiny_clip.negatives import directions, negatives, side
-from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
+from precompute.tiny_clip.negatives import directions, negatives, parts, side
+from precompute.tiny_clip.shape import GRID, JOINT, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
 from precompute.world.compose import pick_colour, pick_thing
 from precompute.world.draw import draw
@@ -20,13 +21,15 @@ from precompute.world.layout import Crowded, place
 from precompute.world.pictograms import extent
 from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
-from precompute.world.vocabulary import BACKGROUNDS, BOARDS, WORDS, held_out_combinations
+from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
 
-CATEGORY_WEIGHTS = (0.16, 0.26, 0.2, 0.28, 0.1)
+CATEGORY_WEIGHTS = (0.15, 0.2, 0.3, 0.27, 0.08)
 DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
+PARTS = 2
+"""Most phrases on single kinds of things, right against wrong, taken from a scene."""
 CROWDED_STEPS = 500
 """The first steps learn only what things are called, from scenes full of them."""
 
@@ -34,6 +37,30 @@ CROWDED_STEPS = 500
 def phrase_of(item: Item) -> str:
     """What the losses call a thing."""
     return Phrase(item.name, 1, item.colour or None, item.word).text()
+
+
+@functools.cache
+def binding(name: str, what: str, value: str) -> np.ndarray:
+    """A fixed direction of the joint space for an object having a certain value of something, f32[JOINT] of length one.
+
+    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red cat shares nothing with a red
+    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
+    """
+    signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
+    return (signs(what, name) * signs(what, "of", value) / JOINT**0.5).astype(np.float32)
+
+
+def code(phrase: Phrase) -> np.ndarray:
+    """The bindings of a phrase's object with its colour and with its number, f32[JOINT]."""
+    return binding(phrase.name, "colour", phrase.colour or "") + binding(phrase.name, "number", str(phrase.count))
+
+
+def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
+    """The binding of a thing with its colour less that with another one, f32[JOINT]; zeros for a thing without."""
+    if not item.colour:
+        return np.zeros(JOINT, np.float32)
+    other = str(rng.choice([colour for colour in COLOURS if colour != item.colour]))
+    return binding(item.name, "colour", item.colour) - binding(item.name, "colour", other)
 
 
 def cells_of(scene: Scene) -> np.ndarray:
@@ -99,29 +126,20 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter. Unless `crowded` also `captions`: those
-        of the scenes, then NEGATIVES wrong ones for each scene; `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; and
-        `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
-        `side_places`, for each half claim the number of its place in PLACES.
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are the `colour_code`s of the
+        former. Unless `crowded` also `captions`: those of the scenes, then NEGATIVES wrong ones for each scene;
+        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
+        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
+        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
     """
     if crowded:
-        scenes, captions, where = [crowd(rng) for _ in range(2 * number)], [], {}
+        scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
     else:
-        scenes, captions = _captioned(rng, number)
+        scenes, captions, named_in = _captioned(rng, number)
         where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
     pictures = np.stack([draw(scene) for scene in scenes])
     cells = [cells_of(scene) for scene in scenes]
-    phrases: dict[str, int] = {}
-    kinds: dict[str, int] = {}
-    kind_of: list[int] = []
-    targets = np.full((len(scenes), GRID * GRID), -1)
-    for row, scene in enumerate(scenes):
-        for item in scene.items:
-            if phrase_of(item) not in phrases:
-                phrases[phrase_of(item)] = len(phrases)
-                kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
-        named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
-        targets[row] = named[cells[row]]
+    phrases, kinds, names = _named(rng, scenes, cells)
     crops, crop_targets = [], []
     for row in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
         item = scenes[row].items[rng.integers(len(scenes[row].items))]
@@ -129,20 +147,40 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
         crop_targets.append(phrases[phrase_of(item)])
     batch = {
         "pictures": torch.from_numpy(np.concatenate([shrink(pictures), np.stack(crops)])),
-        "targets": torch.from_numpy(targets),
         "crop_targets": torch.tensor(crop_targets),
-        "kind_of": torch.tensor(kind_of),
+        **names,
     }
     if where:
         batch["direction_of"] = torch.tensor(list(where))
     sides = _sides(rng, scenes, cells) if captions else {}
+    bound = _parts(rng, scenes, named_in) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
-    batch |= {name: value for name, value in sides.items() if name != "sides"}
-    for name, texts in (("phrases", [*phrases, *kinds]), ("captions", captions), ("directions", said), ("sides", sides.get("sides", []))):
+    batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
+    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "parts": bound.get("parts")}
+    for name, texts in every.items():
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
             batch |= {name: tokens.input_ids, f"{name}_mask": tokens.attention_mask}
     return batch
+
+
+def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
+    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and `phrase_codes`, see `make_batch`."""
+    phrases: dict[str, int] = {}
+    kinds: dict[str, int] = {}
+    kind_of: list[int] = []
+    codes: list[np.ndarray] = []
+    targets = np.full((len(scenes), GRID * GRID), -1)
+    for row, scene in enumerate(scenes):
+        for item in scene.items:
+            if phrase_of(item) not in phrases:
+                phrases[phrase_of(item)] = len(phrases)
+                codes.append(colour_code(rng, item))
+                kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
+        named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
+        targets[row] = named[cells[row]]
+    found = {"targets": torch.from_numpy(targets), "kind_of": torch.tensor(kind_of), "phrase_codes": torch.from_numpy(np.stack(codes))}
+    return phrases, kinds, found
 
 
 def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> dict[str, list[str] | torch.Tensor]:
@@ -164,8 +202,27 @@ def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
     return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
 
 
-def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str]]:
-    """The scenes of some squares, and their captions followed by the wrong ones."""
+def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
+    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each caption names."""
+    texts: dict[str, int] = {}
+    rows: list[tuple[int, int, int]] = []
+    named: list[bool] = []
+    codes: list[np.ndarray] = []
+    for row, scene in enumerate(scenes):
+        made = parts(rng, scene)
+        for right, wrong in [made[i] for i in rng.permutation(len(made))[:PARTS]]:
+            codes += [code(phrase) for phrase in (right, wrong) if phrase.text() not in texts]
+            rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
+            named.append((right.name, right.colour) in named_in[row])
+    return (
+        {"parts": list(texts), "part_of": torch.tensor(rows), "part_named": torch.tensor(named), "part_codes": torch.tensor(np.stack(codes))}
+        if rows
+        else {}
+    )
+
+
+def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
+    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
     squares = []
     for _ in range(number):
         difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
@@ -174,4 +231,5 @@ def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]
     wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]
-    return scenes, [claim.text() for claim in (*claims, *wrong)]
+    named_in = [{(phrase.name, phrase.colour) for phrase in claim.phrases} for claim in claims]
+    return scenes, [claim.text() for claim in (*claims, *wrong)], named_in

@@ -4,6 +4,7 @@ It owns which one-word changes make a true claim false. Cheap teaching: a captio
 split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -94,7 +95,7 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
     if a.colour and b.colour and a.colour != b.colour and not _held_out(a.name, b.colour) and not _held_out(b.name, a.colour):
-        ways.append((_swap, 2.0))
+        ways.append((_swap, 4.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))
     if claim.relation:
@@ -111,6 +112,30 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
     distinct = min(number, len(ways))
     order = rng.choice(len(ways), distinct, replace=False, p=weights / weights.sum()).tolist()
     return [ways[order[i % distinct]][0](rng, claim, scene) for i in range(number)]
+
+
+def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]:
+    """For each kind of coloured thing that a scene shows: what it is ("two red cats"), and what it is not.
+
+    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no better, which colour is whose has to
+    be taught apart. Else one more or fewer, or another object, one that looks alike if there is one.
+    """
+    shown = Counter((item.name, item.colour) for item in scene.items if item.colour)
+    names = {item.name for item in scene.items}
+    made = []
+    for (name, colour), count in shown.items():
+        right = Phrase(name, count, colour)
+        colours = sorted({c for _, c in shown if c != colour and (name, c) not in shown and not _held_out(name, c)})
+        counts = [n for n in (count - 1, count + 1) if 1 <= n <= MOST_COUNTED]
+        others = [t.name for t in THINGS if t.name not in names and not _held_out(t.name, colour)]
+        draw = rng.random()
+        if colours and draw < 0.5:
+            made.append((right, replace(right, colour=str(rng.choice(colours)))))
+        elif draw < 0.85:
+            made.append((right, replace(right, count=int(rng.choice(counts)))))
+        else:
+            made.append((right, replace(right, name=_pick(rng, others, [n for n in others if look_alike(n, name)]))))
+    return made
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:

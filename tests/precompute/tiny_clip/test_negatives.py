@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from precompute.tiny_clip.negatives import directions, negatives, side
-from precompute.world.scene import Box, Item, Scene
+from precompute.tiny_clip.negatives import directions, negatives, parts, side
+from precompute.world.scene import Box, Claim, Item, Scene
 from precompute.world.square import CATEGORIES, sample
 from precompute.world.vocabulary import held_out_combinations
 
@@ -38,6 +38,21 @@ def test_what_the_test_split_keeps_for_itself_is_never_called_wrong():
             for wrong in negatives(rng, claim, scene, number=3):
                 named |= {(phrase.name, phrase.colour) for phrase in wrong.phrases}
     assert len(named) > 200 and not named & kept
+
+
+def test_a_part_is_kept_and_what_it_is_not_is_broken():
+    rng, kept = np.random.default_rng(3), held_out_combinations()
+    changed = {"name": 0, "count": 0, "colour": 0}
+    for number in range(120):
+        square = sample(rng, category=CATEGORIES[number % 5], difficulty=("easy", "medium", "hard")[number % 3], banned=kept)
+        for scene in square.scenes:
+            for right, wrong in parts(rng, scene):
+                assert not judge.broken(Claim((right,)), scene), right.text()
+                assert judge.broken(Claim((wrong,)), scene), wrong.text()
+                assert (wrong.name, wrong.colour) not in kept
+                (field,) = [field for field in changed if getattr(right, field) != getattr(wrong, field)]
+                changed[field] += 1
+    assert min(changed.values()) > 40, changed
 
 
 def test_a_direction_is_true_and_its_opposite_is_not():

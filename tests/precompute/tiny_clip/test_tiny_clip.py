@@ -1,18 +1,21 @@
 """The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses' meaning."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from precompute.tiny_clip.batches import cells_of, make_batch, phrase_of
+from precompute.tiny_clip.batches import binding, cells_of, code, colour_code, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
-from precompute.tiny_clip.losses import losses
+from precompute.tiny_clip.losses import SQUARE_WEIGHT, embed_texts, losses
 from precompute.tiny_clip.muon import optimizers, orthogonalise
 from precompute.tiny_clip.precision import choose, prepare
-from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates, shrink
-from precompute.world.scene import Box, Item, Scene
+from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates, embed_text, shrink
+from precompute.world.scene import Box, Item, Phrase, Scene
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
+from precompute.world.vocabulary import THINGS
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +80,9 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "negative", "direction", "side", "anchor", "phrase", "kind"}
+    assert terms.keys() == {"contrastive", "square", "negative", "direction", "part", "code", "side", "anchor", "phrase", "kind", "hue"}
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
-    assert abs(first["square"] / (2 * np.log(2)) - 1) < 0.5
+    assert abs(first["square"] / (SQUARE_WEIGHT * 2 * np.log(2)) - 1) < 0.5
 
 
 def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
@@ -102,8 +105,30 @@ def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
 
 def test_a_batch_without_two_things_that_stand_apart_has_no_direction(tokenizer):
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
-    without = {name: value for name, value in batch.items() if not name.startswith(("direction", "side"))}
-    assert losses(build_model(tokenizer), without).keys() == {"contrastive", "square", "negative", "phrase", "kind"}
+    without = {name: value for name, value in batch.items() if not name.startswith(("direction", "side", "part"))}
+    assert losses(build_model(tokenizer), without).keys() == {"contrastive", "square", "negative", "phrase", "kind", "hue"}
+
+
+def test_texts_of_like_length_together_are_each_alone(tokenizer):
+    batch = make_batch(np.random.default_rng(0), tokenizer, number=4, crowded=False)
+    model = build_model(tokenizer).eval()
+    with torch.no_grad():
+        for name, found in embed_texts(model, batch).items():
+            torch.testing.assert_close(found, embed_text(model, batch[name], batch[f"{name}_mask"]), atol=1e-5, rtol=1e-4)
+
+
+def test_a_sum_of_codes_tells_which_colour_and_which_number_is_whose():
+    """Over many pairs of objects; a sum of a code for each word could not."""
+    right = 0
+    for a, b in pairwise(THINGS):
+        picture = code(Phrase(a.name, 2, "red")) + code(Phrase(b.name, 1, "blue"))
+        right += picture @ code(Phrase(a.name, 2, "red")) > picture @ code(Phrase(a.name, 2, "blue"))
+        right += picture @ code(Phrase(a.name, 2, "red")) > picture @ code(Phrase(a.name, 1, "red"))
+    assert right == 2 * (len(THINGS) - 1)
+    rng = np.random.default_rng(0)
+    assert np.linalg.norm(binding("cat", "colour", "red")) == pytest.approx(1, abs=1e-6)
+    assert not colour_code(rng, Item("sign", "", Box(0, 0, 9, 9), 0, word="milk")).any()
+    assert colour_code(rng, Item("cat", "red", Box(0, 0, 9, 9), 0)) @ binding("cat", "colour", "red") > 0.5
 
 
 def test_an_untrained_model_is_at_chance(tokenizer):
@@ -131,4 +156,4 @@ def test_a_crowded_batch_teaches_names_only_and_labels_most_patches(tokenizer):
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=True)
     assert "captions" not in batch
     assert (batch["targets"] >= 0).float().mean() > 0.4
-    assert losses(build_model(tokenizer), batch).keys() == {"phrase", "kind"}
+    assert losses(build_model(tokenizer), batch).keys() == {"phrase", "kind", "hue"}
