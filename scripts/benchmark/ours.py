@@ -22,10 +22,11 @@ __all__ = ["config_of", "epochs_seconds", "input_only", "step_only"]
 
 
 def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1) -> Config:
-    """The plan's config on a store of random embeddings."""
+    """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
     base = load_config("base.py")
     return dataclasses.replace(
         base,
+        model=dataclasses.replace(base.model, hidden=shape.hidden, reason_sees=base.model.global_sees),
         store=str(store),
         workdir=str(workdir),
         data=dataclasses.replace(base.data, batch_size=shape.batch, placement=placement, epochs=epochs),

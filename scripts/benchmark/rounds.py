@@ -1,6 +1,6 @@
 """Measuring in alternation: a machine that is busy for a while then hits every candidate alike.
 
-Owns the rounds and what is made of them. A candidate is a function that runs a number of steps and returns when the device is done.
+Owns the rounds and what is made of them. A candidate is a function that does its work once and says what a step of it took, as often as it looked at the clock.
 """
 
 import statistics
@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-__all__ = ["Timing", "alternate", "ratio"]
+__all__ = ["Candidate", "Timing", "alternate", "clocked", "ratio"]
+
+Candidate = Callable[[], list[float]]
 
 
 @dataclass(frozen=True)
@@ -16,43 +18,50 @@ class Timing:
     """The seconds of a step, over all rounds.
 
     Attributes:
-        median: of all measured groups of steps.
+        median: of all measurements.
         fastest: of the rounds' medians.
         rounds: the median of each round.
-        steps: measured in all.
+        looks: at the clock, in all rounds.
     """
 
     median: float
     fastest: float
     rounds: tuple[float, ...]
-    steps: int
+    looks: int
 
 
-def alternate(candidates: Mapping[str, Callable[[int], None]], *, rounds: int = 5, steps: int = 32, group: int = 1) -> dict[str, Timing]:
-    """Seconds of a step of each candidate.
+def clocked(call: Callable[[int], None], *, steps: int, group: int = 1) -> Candidate:
+    """A candidate out of a function that runs a number of steps and returns when the device is done.
 
     Args:
-        candidates: by name; called with a number of steps. Each is warmed up by one group first.
-        rounds: times that every candidate gets its turn.
-        steps: of a candidate in a round.
-        group: steps between two looks at the clock: 1, or a whole dispatch.
+        call: the function; run once here, so that it is warm.
+        steps: in a round, at least.
+        group: between two looks at the clock: 1, or a whole dispatch.
     """
+    call(group)
+
+    def measure() -> list[float]:
+        found = []
+        for _ in range(-(-steps // group)):
+            began = time.perf_counter()
+            call(group)
+            found.append((time.perf_counter() - began) / group)
+        return found
+
+    return measure
+
+
+def alternate(candidates: Mapping[str, Candidate], *, rounds: int = 5) -> dict[str, Timing]:
+    """What a step of each candidate took; every candidate gets its turn in each round."""
     seconds: dict[str, list[list[float]]] = {name: [] for name in candidates}
-    for call in candidates.values():
-        call(group)
     for _ in range(rounds):
-        for name, call in candidates.items():
-            found = []
-            for _ in range(-(-steps // group)):
-                began = time.perf_counter()
-                call(group)
-                found.append((time.perf_counter() - began) / group)
-            seconds[name].append(found)
+        for name, measure in candidates.items():
+            seconds[name].append(measure())
     made = {}
     for name, found in seconds.items():
         medians = tuple(statistics.median(each) for each in found)
         every = [value for each in found for value in each]
-        made[name] = Timing(statistics.median(every), min(medians), medians, len(every) * group)
+        made[name] = Timing(statistics.median(every), min(medians), medians, len(every))
     return made
 
 

@@ -1,0 +1,230 @@
+"""How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can do.
+
+    python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step whole sweep images grow]
+
+Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of them; what is claimed are ratios within
+this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made stands in `scripts/benchmark`.
+"""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from scripts.benchmark.rows import Row, at_least, at_most, markdown
+from scripts.benchmark.shapes import Shape, step_flops
+from tipai_jax.errors import Parser, run_main
+
+PLAN = Shape()
+"""d 768, 49 patches, batches of 32."""
+
+
+class Bench:
+    """A call's sizes, folder and device.
+
+    Args:
+        folder: of the random stores and the runs; stores are kept for the next call.
+        quick: sizes that only show that everything runs.
+        gpu: on a GPU.
+    """
+
+    def __init__(self, folder: Path, *, quick: bool, gpu: bool) -> None:
+        self.folder, self.quick, self.gpu = folder, quick, gpu
+        self.rounds = 2 if quick else 5
+        self.shape = Shape(d=64, k=9, batch=8, hidden=32, pairs=64) if quick else PLAN
+
+    def store(self, shape: Shape):
+        """A random store of this shape."""
+        from scripts.benchmark.synthetic import write_store
+
+        return write_store(self.folder / f"store-{shape.d}-{shape.k}-{shape.pairs}", shape)
+
+    def setup(self, shape: Shape, *, members: int = 1, placement: str = "resident"):
+        """A run, put together but not begun."""
+        from scripts.benchmark.ours import config_of
+        from tipai_jax.run_setup import Setup
+
+        config = config_of(shape, self.store(shape).path, self.folder / "run", placement=placement)
+        return Setup([replace(config, seed=i, workdir=str(self.folder / f"run{i}")) for i in range(members)], self.store(shape))
+
+    def scratch(self) -> Path:
+        """A folder for a run that nobody keeps."""
+        shutil.rmtree(self.folder / "scratch", ignore_errors=True)
+        return self.folder / "scratch"
+
+
+def step(bench: Bench) -> list[Row]:
+    """The step and the loop, against the reference and against the machine's limit."""
+    from scripts.benchmark.machine import measure_limit
+    from scripts.benchmark.ours import config_of, epochs_seconds, input_only, step_only
+    from scripts.benchmark.rounds import alternate, clocked, ratio
+    from scripts.benchmark.theirs import arrays_of, whole_loop
+
+    shape, store = bench.shape, bench.store(bench.shape)
+    device = "cuda" if bench.gpu else "cpu"
+    run = bench.setup(shape)
+    steps, compiling = step_only(run)
+    arrays = arrays_of(store)
+    eager = clocked(whole_loop(arrays, shape, device=device), steps=32)
+    candidates = {"reference": eager}
+    try:
+        candidates["reference, compiled"] = clocked(whole_loop(arrays, shape, device=device, compiled=True), steps=32)
+    except Exception as error:  # torch.compile wants a C++ compiler, and says so in a dozen ways
+        print(f"torch.compile does not work here ({str(error).splitlines()[0][:120]})", file=sys.stderr)
+    limits = []
+
+    def limit() -> list[float]:
+        limits.append(measure_limit(shape, rounds=3))
+        return [limits[-1].step_seconds(shape)]
+
+    epoch = -(-shape.pairs // shape.batch)
+    candidates |= {
+        "ours, the step alone": clocked(steps, steps=32, group=run.length),
+        "limit": limit,
+        "ours, input alone": clocked(input_only(run), steps=32, group=run.length),
+        "ours, end to end": lambda: [epochs_seconds(shape, store, bench.scratch()) / epoch],
+    }
+    found = alternate(candidates, rounds=bench.rounds)
+    rows = [
+        Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"rounds_ms": [1e3 * each for each in timing.rounds], "pairs_per_s": shape.batch / timing.median})
+        for name, timing in found.items()
+    ]
+    times, least, most = ratio(found["ours, end to end"], found["reference"])
+    rows.append(at_least("end to end, times as fast as the reference", times, 3.5, least=least, most=most))
+    if "reference, compiled" in found:
+        rows.append(Row("end to end, times as fast as the compiled reference", ratio(found["ours, end to end"], found["reference, compiled"])[0]))
+    share = ratio(found["ours, the step alone"], found["limit"])[0]
+    best = max(limits, key=lambda each: each.flops)
+    rows.append(at_least("the step alone, share of the limit", 100 * share, 90, "%", flops=best.flops, bytes_per_s=best.bytes, needed_flops=step_flops(shape)))
+    over = ratio(found["ours, the step alone"], found["ours, end to end"])[0] - 1
+    rows.append(at_most("log, validation and checkpoints over the bare step", 100 * over, 5, "%"))
+    return [*rows, Row("compilation and the first steps", compiling, "s")]
+
+
+def whole(bench: Bench) -> list[Row]:
+    """20,000 pairs for 20 epochs, projected from a tenth of them; and what the streaming path holds in memory."""
+    from scripts.benchmark.whole import run_whole
+
+    shape = bench.shape if bench.quick else replace(PLAN, pairs=20_000)
+    store = bench.store(shape)
+    size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
+    found = {name: run_whole(store.path, bench.scratch(), shape, placement=name) for name in ("resident", "streaming")}
+    resident, streaming = (found[name].projected(20) for name in ("resident", "streaming"))
+    return [
+        at_most("20,000 pairs x 20 epochs, resident, projected", resident / 60, 7, "min", epoch_s=found["resident"].epoch),
+        at_most("the same from disk, over the resident one", 100 * (streaming / resident - 1), 15, "%", epoch_s=found["streaming"].epoch),
+        at_most("memory of the streaming path", found["streaming"].resident / 1e9, 1.5, "GB", store_gb=size / 1e9),
+        Row("memory of the resident path", found["resident"].resident / 1e9, "GB"),
+        at_most("the whole of it on a GPU", found["resident"].projected(20) if bench.gpu else None, 15, "s"),
+    ]
+
+
+def sweep(bench: Bench) -> list[Row]:
+    """Eight runs as one program against one run."""
+    from scripts.benchmark.ours import step_only
+    from scripts.benchmark.rounds import alternate, clocked, ratio
+
+    one, eight = bench.setup(bench.shape), bench.setup(bench.shape, members=8)
+    found = alternate(
+        {
+            "one": clocked(step_only(one)[0], steps=32, group=one.length),
+            "eight": clocked(step_only(eight)[0], steps=16, group=eight.length),
+        },
+        rounds=bench.rounds,
+    )
+    times = ratio(found["one"], found["eight"])[0]
+    cpu = at_most("eight runs together, over eight times one run", None if bench.gpu else times / 8, 1.15, "x")
+    return [cpu, at_most("eight runs together on a GPU, over one run", times if bench.gpu else None, 2, "x")]
+
+
+def images(bench: Bench) -> list[Row]:
+    """Embedding, against a loop that takes one image and one crop after the other."""
+    from precompute.encoders.folder import find_encoder
+    from scripts.benchmark.images import draw_pictures, embedded, one_by_one
+    from scripts.benchmark.rounds import alternate, ratio
+
+    number = 16 if bench.quick else 1024
+    pictures, folder = draw_pictures(number), find_encoder("tiny")
+    waits: dict[str, list[float]] = {"dense": [], "raw": [], "crops": []}
+    ours = lambda patches, count: embedded(folder, pictures, patches=patches, number=count, batch_size=64, waits=waits[patches])
+    loop = one_by_one(folder, pictures, number=2 if bench.quick else 8)
+    found = alternate(
+        {"dense": ours("dense", number), "raw": ours("raw", number), "crops": ours("crops", max(8, number // 16)), "one by one": loop},
+        rounds=bench.rounds,
+    )
+    rows = [Row(f"images a second, {name}", 1 / timing.median, "") for name, timing in found.items()]
+    share = 100 * sum(waits["dense"]) / len(waits["dense"])
+    return [
+        *rows,
+        at_least("crops, times as fast as one by one", ratio(found["crops"], found["one by one"])[0], 2),
+        at_least("dense, times as fast as crops", ratio(found["dense"], found["crops"])[0], 20),
+        at_most("dense, share of the time that goes into reading and preparing", share, 5, "%"),
+        Row("ViT-L/14, random weights, bf16, share of the GPU's peak", None, "%", "at least 50"),
+    ]
+
+
+def grow(bench: Bench) -> list[Row]:
+    """What a step costs as batch, patches, width and pairs grow: per FLOP it must stay the same."""
+    from scripts.benchmark.ours import step_only
+    from scripts.benchmark.rounds import alternate, clocked
+    from scripts.benchmark.whole import run_whole
+
+    base = replace(bench.shape, pairs=bench.shape.pairs if bench.quick else 1024)
+    shapes = {f"batch {size}": replace(base, batch=size) for size in ((8, 16) if bench.quick else (16, 32, 64, 128, 256))}
+    shapes |= {} if bench.quick else {f"K {k}": replace(base, k=k) for k in (49, 256)}
+    shapes |= {} if bench.quick else {f"d {d}": replace(base, d=d) for d in (512, 768, 1024)}
+    runs = {name: bench.setup(shape) for name, shape in shapes.items()}
+    found = alternate({name: clocked(step_only(run)[0], steps=16, group=run.length) for name, run in runs.items()}, rounds=bench.rounds)
+    rates = {name: step_flops(shapes[name]) / timing.median / 1e9 for name, timing in found.items()}
+    rows = [Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"gflop_per_s": rates[name]}) for name, timing in found.items()]
+    rows.append(at_most("cost of a FLOP, dearest size over cheapest", max(rates.values()) / min(rates.values()), 1.5, "x"))
+    sizes = (32, 64) if bench.quick else (5_000, 20_000)
+    held = [run_whole(bench.store(replace(bench.shape, pairs=n)).path, bench.scratch(), bench.shape, placement="streaming", epochs=2) for n in sizes]
+    growth = held[1].resident / held[0].resident
+    rows.append(at_most(f"memory of the streaming path, {sizes[1]:,} pairs over {sizes[0]:,}", growth, 1.1, "x"))
+    per_pair = [(each.epoch / n) for each, n in zip(held, sizes, strict=True)]
+    rows.append(at_most(f"seconds of a pair, {sizes[1]:,} pairs over {sizes[0]:,}", per_pair[1] / per_pair[0], 1.1, "x"))
+    return rows
+
+
+PARTS: dict[str, Callable[[Bench], list[Row]]] = {"step": step, "whole": whole, "sweep": sweep, "images": images, "grow": grow}
+
+
+def main() -> int:
+    """Measure what is asked for and print the table. The exit code is 1 where a row does not hold."""
+    parser = Parser(prog="scripts/bench.py", description=__doc__.splitlines()[0])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="parts (default: all)")
+    parser.add_argument("--json", type=Path, help="write rows, machine and versions there")
+    parser.add_argument("--plot", type=Path, help="draw the rows there (PNG or SVG; needs the extra [bench])")
+    parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
+    parser.add_argument("--workdir", type=Path, default=Path("runs/bench"), help="random stores and scratch runs (default: runs/bench; up to 5 GB)")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs; the figures mean nothing")
+    args = parser.parse_args()
+    import os
+
+    os.environ.setdefault("JAX_PLATFORMS", "cuda" if args.device == "gpu" else "cpu")
+
+    from scripts.benchmark.machine import count_table, describe
+    from tipai_jax.store.durable import write_file
+
+    bench, parts = Bench(args.workdir, quick=args.quick, gpu=args.device == "gpu"), {}
+    print(count_table(bench.shape), "\n", flush=True)
+    for name in args.only:
+        parts[name] = PARTS[name](bench)
+        print(f"{name}\n\n{markdown(parts[name])}\n", flush=True)
+    if args.json:
+        record = {"machine": describe(), "quick": args.quick, "parts": {name: [row.as_json() for row in rows] for name, rows in parts.items()}}
+        write_file(args.json, (json.dumps(record, indent=1) + "\n").encode())
+    if args.plot:
+        from scripts.benchmark.plot import plot
+
+        plot(parts, args.plot)
+    return int(any(row.holds is False for rows in parts.values() for row in rows))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,104 @@
+"""Precompute: images a second of each patch recipe, against a loop that takes one image after the other.
+
+Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits for its input. What it runs of ours is
+`precompute.pipeline.image_batches`, the code path of `embed.py`.
+"""
+
+import io
+import os
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from precompute.encoders.clip import load_clip
+from precompute.encoders.folder import GRID, EncoderFolder
+from precompute.pipeline import image_batches
+from precompute.readers.records import ImageFile, Source
+from precompute.shards import Work
+from precompute.world.draw import draw
+from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
+from scripts.benchmark.rounds import Candidate
+
+__all__ = ["Pictures", "draw_pictures", "embedded", "one_by_one"]
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """PNG files in memory, so that no disk is measured."""
+
+    files: dict[str, bytes]
+
+    @property
+    def source(self) -> Source:
+        """As `embed.py` sees a data set."""
+        images = {key: ImageFile(size=len(data), changed_ns=0) for key, data in self.files.items()}
+        return Source(
+            records=[], rejects=[], rows=0, identity={"kind": "drawn"}, small_world_only=True, images=images, read_image=self.files.__getitem__
+        )
+
+
+def draw_pictures(number: int, *, seed: int = 0) -> Pictures:
+    """Scenes of every category and difficulty, as PNG of 224 x 224."""
+    from PIL import Image
+
+    rng, files = np.random.default_rng(seed), {}
+    for i in range(number):
+        square = sample(rng, category=CATEGORIES[i % 5], difficulty=DIFFICULTIES[i % 3], banned=frozenset())
+        buffer = io.BytesIO()
+        Image.fromarray(draw(square.scenes[0])).save(buffer, format="PNG", compress_level=1)
+        files[f"{i}.png"] = buffer.getvalue()
+    return Pictures(files)
+
+
+def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, waits: list[float]) -> Candidate:
+    """Seconds an image through the whole path, decoding included; what share of the threads' time preparation took goes into `waits`."""
+    encoder = load_clip(folder, patches=patches, batch_size=batch_size)
+    keys = tuple(pictures.files)[:number]
+    works = [Work("images", 0, keys, "")]
+    threads = len(os.sched_getaffinity(0))
+
+    def measure() -> list[float]:
+        began = time.perf_counter()
+        batches = list(image_batches(works, pictures.source, encoder, threads=threads))
+        seconds = time.perf_counter() - began
+        read, encoded = sum(batch.read for batch in batches), sum(batch.encoded for batch in batches)
+        waits.append(read / (read + encoded))
+        return [seconds / number]
+
+    measure()
+    waits.clear()
+    return measure
+
+
+def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int) -> Candidate:
+    """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the model on one crop after the other."""
+    from PIL import Image
+    from transformers import CLIPImageProcessorPil, CLIPModel
+
+    model: Any = CLIPModel.from_pretrained(folder.path, local_files_only=True).eval()
+    processor = CLIPImageProcessorPil.from_pretrained(folder.path)
+    threads = torch.get_num_threads()
+
+    def features(image: Any) -> None:
+        model.get_image_features(**processor(images=image, return_tensors="pt"))
+
+    @torch.inference_mode()
+    def measure() -> list[float]:
+        torch.set_num_threads(threads)
+        found = []
+        for data in list(pictures.files.values())[:number]:
+            began = time.perf_counter()
+            image = Image.open(io.BytesIO(data)).convert("RGB")
+            edge = image.width / GRID
+            features(image)
+            for row in range(GRID):
+                for column in range(GRID):
+                    features(image.crop((round(column * edge), round(row * edge), round((column + 1) * edge), round((row + 1) * edge))))
+            found.append(time.perf_counter() - began)
+        return found
+
+    measure()
+    return measure

@@ -1,0 +1,109 @@
+"""The benchmark: the reference computes what we compute, the count is right by hand, and the command runs from end to end."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+
+from scripts.benchmark.machine import Limit
+from scripts.benchmark.ours import config_of
+from scripts.benchmark.reference import Heads, PairSet, total_loss
+from scripts.benchmark.rounds import Timing, alternate, clocked, ratio
+from scripts.benchmark.rows import Row, at_least, at_most, markdown
+from scripts.benchmark.shapes import Shape, pair_bytes, pair_flops, step_bytes, step_flops
+from scripts.benchmark.synthetic import write_store
+from scripts.benchmark.theirs import arrays_of
+from tipai_jax.run_setup import Setup
+from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.train_step import split_heads
+
+ROOT = Path(__file__).parents[2]
+SHAPE = Shape(d=16, k=49, batch=8, hidden=12, pairs=24)
+
+
+def copied(params, d: int, hidden: int) -> Heads:
+    """The reference's heads with our parameters."""
+    heads = Heads(d, hidden)
+    tensor = lambda leaf: torch.from_numpy(np.array(leaf))
+    for name in ("global_head", "patch_head", "reason_head"):
+        first, _, last = getattr(heads, name)
+        for layer, ours in ((first, params[name]["joint"]), (last, params[name]["score"])):
+            layer.weight.data, layer.bias.data = tensor(ours["kernel"]).T.contiguous(), tensor(ours["bias"])
+    return heads
+
+
+def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
+    store = write_store(tmp_path / "store", SHAPE)
+    run = Setup(config_of(SHAPE, store.path, tmp_path / "run"), store)
+    elements, _ = run.source.load(run.plan(0))
+    batch = run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements))
+    graph = split_heads(build_heads(run.config.model, d=16, k=49, seed=0))[0]
+
+    def loss(params):
+        task = run.task
+        return task.total(task.losses(task.forward(nnx.merge(graph, params), batch, dropout=None), batch), run.numbers.weights)
+
+    value, grads = jax.value_and_grad(loss)(run.initial.params)
+    heads = copied(run.initial.params, 16, 12)
+    theirs = total_loss(heads, PairSet(arrays_of(store)).__getitems__(np.asarray(batch.row).tolist()))
+    theirs.backward()
+    assert theirs.item() == pytest.approx(float(value), abs=1e-5)
+    for name in ("global_head", "patch_head", "reason_head"):
+        first, _, last = getattr(heads, name)
+        for layer, ours in ((first, grads[name]["joint"]), (last, grads[name]["score"])):
+            np.testing.assert_allclose(layer.weight.grad.T, ours["kernel"], atol=1e-6, rtol=1e-4)
+            np.testing.assert_allclose(layer.bias.grad, ours["bias"], atol=1e-6, rtol=1e-4)
+
+
+def test_the_count_by_hand():
+    shape = Shape(d=2, k=1, batch=3, hidden=5)
+    assert pair_flops(shape) == {"patches": 2 * 2 * 2 * 2 * 5, "images": 2 * 2 * 4 * 2 * 5, "prompts": 2 * 2 * 3 * 2 * 5, "second layers": 6 * 2 * 5 + 6 * 2 * 5 + 6 * 2 * 5 * 5}
+    assert step_flops(shape) == 3 * (80 + 160 + 120 + 420)
+    assert pair_bytes(shape) == {"embeddings": (2 * 2 + 1) * 2 * 14, "hidden units": (2 * 3 + 3) * 5 * 8}
+    assert shape.parameters == 3 * (20 + 5) + 7 * 6
+    assert step_bytes(shape) == 3 * (140 + 360) + 28 * 117
+    assert Limit(flops=780.0, bytes=4776.0).step_seconds(shape) == pytest.approx(3.0 + 1.0)
+
+
+def test_a_ratio_is_taken_within_each_round():
+    ours, theirs = Timing(1.0, 1.0, (1.0, 2.0, 4.0), 3), Timing(3.0, 3.0, (3.0, 8.0, 8.0), 3)
+    assert ratio(ours, theirs) == (3.0, 2.0, 4.0)
+
+
+def test_every_candidate_has_its_turn_in_each_round():
+    turns = []
+
+    def call(name):
+        return clocked(lambda steps: turns.append((name, steps)), steps=3, group=2)
+
+    found = alternate({"a": call("a"), "b": call("b")}, rounds=2)
+    assert turns == [("a", 2), ("b", 2)] + 2 * (2 * [("a", 2)] + 2 * [("b", 2)])
+    assert found["a"].looks == 4 and len(found["b"].rounds) == 2
+
+
+def test_rows_say_whether_they_hold_and_nothing_where_nothing_was_measured():
+    rows = [at_least("a", 3.0, 3.5), at_most("b", 3.0, 3.5, "%"), at_most("c", None, 15, "s"), Row("d", 12345.6, "ms")]
+    assert [row.holds for row in rows] == [False, True, None, None]
+    assert markdown(rows).splitlines()[2:] == [
+        "| a | 3 | at least 3.5 | **no** |", "| b | 3 % | at most 3.5 | yes |", "| c |  | at most 15 |  |", "| d | 1.235e+04 ms |  |  |"
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_command_measures_every_part(tmp_path):
+    command = [sys.executable, ROOT / "scripts" / "bench.py", "--quick", "--json", tmp_path / "bench.json", "--workdir", tmp_path / "work"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "JAX_PLATFORMS": "cpu"}, cwd=tmp_path)
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr  # at these sizes no row needs to hold
+    record = json.loads((tmp_path / "bench.json").read_text())
+    assert record["quick"] is True and record["machine"]["jax"] and set(record["parts"]) == {"step", "whole", "sweep", "images", "grow"}
+    measured = [row for rows in record["parts"].values() for row in rows if row["value"] is not None]
+    assert len(measured) >= 25 and all(np.isfinite(row["value"]) for row in measured)
+    empty = [row["name"] for rows in record["parts"].values() for row in rows if row["value"] is None]
+    assert all("GPU" in name for name in empty) and "| the whole of it on a GPU |  | at most 15 |  |" in done.stdout
