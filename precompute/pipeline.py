@@ -7,7 +7,6 @@ bits do not depend on how many there are. On a GPU the threads only prepare, ahe
 Knows nothing of pairs or of the command line.
 """
 
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -155,8 +154,6 @@ def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
     """
     if plan.device == "cuda" and not torch.cuda.is_available():
         raise UserError("device cuda: this machine has none that torch can use; take --device cpu (and another --out, if the store was begun on cuda)")
-    if plan.device == "cpu" and plan.encoder.dtype != "float32":
-        print(f"note: {plan.encoder.dtype} on a CPU is very slow; --dtype float32 is the fast one", file=sys.stderr)
     return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)
 
 

@@ -167,7 +167,7 @@ def load_clip(
     Args:
         folder: from `find_encoder`.
         patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
-        dtype: float32, float16 or bfloat16 (on a CPU the last two are very slow).
+        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them itself).
         device: `cpu` or `cuda`.
         batch_size: rows of every forward pass.
 
