@@ -5,8 +5,8 @@ Minutes:  4.4 on two cores, for the 16,000 training pairs of the quickstart
 Numbers:  test split: pair AUC .864, patch AUC .899, AUC-Judd .911, ECE .016; reason "attribute" .726, below the plan's .75 (README)
 
 Both scorers read the prompt's and the image's (the patch's) embedding side by side, the risk map is the enlarged
-1 - score, the four losses weigh 1.0 / 1.0 / 0.5 / 0.1 on probabilities. The reason head is ours; it shares no
-parameter with the rest, so its loss changes nothing of the plan. The plan names a curriculum without numbers: here the
+1 - score, the four losses weigh 1.0 / 1.0 / 0.5 / 0.1 on probabilities. The reason head is ours: the plan only asks that
+each reason be told apart. It sees products besides, and shares no parameter with the rest, so it changes nothing of the plan. The plan names a curriculum without numbers: here the
 first epoch draws from the half of the pairs with the greatest margin, the sixth from all.
 """
 
@@ -23,7 +23,7 @@ def get_config() -> Config:
             dropout=0.0,
             global_sees=SeesConfig(),
             patch_sees=SeesConfig(),
-            reason_sees=SeesConfig(),
+            reason_sees=SeesConfig(products=True, scale_inputs=True),
             saliency="interpolate",
         ),
         loss=LossConfig(

@@ -29,7 +29,7 @@ def get_config() -> Config:
             patch_sees=sees,
             reason_sees=sees,
         ),
-        loss=dataclasses.replace(base.loss, score_space="logit", patch_over="unfaithful", faithfulness_over="both"),
+        loss=dataclasses.replace(base.loss, score_space="logit", patch_over="unfaithful"),
         optim=dataclasses.replace(base.optim, peak_lr=1e-3, warmup_steps=200),
         data=dataclasses.replace(base.data, batch_size=128, epochs=8, full_at_epoch=3),
         targets=TargetsConfig(

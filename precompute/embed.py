@@ -42,7 +42,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing)")
     add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
-    add("--patches", choices=("dense", "crops", "raw"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
+    add("--patches", choices=("dense", "crops", "raw", "tiles"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
     add("--dtype", choices=("float32", "float16", "bfloat16"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")

@@ -8,7 +8,6 @@ Knows nothing of pairs or of the command line.
 """
 
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -158,8 +157,6 @@ def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
         raise UserError("device cuda: this machine has none that torch can use; take --device cpu (and another --out, if the store was begun on cuda)")
     if plan.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # torchrun gives every process on a machine a GPU of its own
-    if plan.device == "cpu" and plan.encoder.dtype != "float32":
-        print(f"note: {plan.encoder.dtype} on a CPU is very slow; --dtype float32 is the fast one", file=sys.stderr)
     return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)
 
 

@@ -37,12 +37,12 @@ def see(**what: bool) -> Change:
 CHANGES: tuple[tuple[str, Change], ...] = (
     ("the plan (`base.py`)", lambda config: config),
     (
-        "learning rate 1e-3, batches of 128",
-        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128)),
+        "learning rate 1e-3, batches of 128, 8 epochs",
+        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=8, full_at_epoch=3)),
     ),
     (
-        "L_patch over unfaithful places, faithfulness over both images",
-        lambda c: replace(c, loss=replace(c.loss, patch_over="unfaithful", faithfulness_over="both")),
+        "L_patch over unfaithful places",
+        lambda c: replace(c, loss=replace(c.loss, patch_over="unfaithful")),
     ),
     ("ranking losses on logits", lambda c: replace(c, loss=replace(c.loss, score_space="logit"))),
     ("products, inputs scaled to size one", see(products=True, scale_inputs=True)),

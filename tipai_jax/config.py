@@ -76,8 +76,8 @@ class ModelConfig:
     """Input of the global head."""
     patch_sees: SeesConfig = field(default_factory=SeesConfig)
     """Input of the patch head."""
-    reason_sees: SeesConfig = field(default_factory=SeesConfig)
-    """Input of the reason head."""
+    reason_sees: SeesConfig = field(default_factory=lambda: SeesConfig(products=True, scale_inputs=True))
+    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than what the prompt invites."""
     attention_width: int = 128
     """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for attention."""
     saliency: Literal["interpolate", "decoder"] = "interpolate"

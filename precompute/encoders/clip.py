@@ -14,13 +14,17 @@ from torch import Tensor
 
 from precompute.encoders.folder import GRID, EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
-from precompute.encoders.patch_recipes import cut_crops, dense_tokens, project_tokens, raw_tokens
+from precompute.encoders.patch_recipes import cut_crops, cut_tiles, dense_tokens, merge_tiles, project_tokens, raw_tokens
 from precompute.encoders.prompts import PromptTokens, Tokens
 from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
 
 __all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
 
+FINER = ("crops", "tiles")
+"""Patch modes that look at the image in twice the resolution."""
+SPAN = 5
+"""Cells of a tile along an axis, of GRID."""
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -61,6 +65,7 @@ class ClipEncoder:
         self._mean = (torch.tensor(preparation.mean) / preparation.rescale).view(1, 3, 1, 1).to(self.device)
         self._std = scale.view(1, 3, 1, 1).to(self.device)
         self._dtype = next(model.parameters()).dtype
+        self._trained_patches = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
 
     @torch.inference_mode()
     def encode_text(self, prompts: list[str]) -> TextRows:
@@ -83,7 +88,7 @@ class ClipEncoder:
         for start in range(0, len(prepared), self.batch_size):
             part = prepared[start : start + self.batch_size]
             filled = part + [part[0]] * (self.batch_size - len(part))
-            detail = None if self.fingerprint.patches != "crops" else np.stack([item.detail for item in filled])
+            detail = None if self.fingerprint.patches not in FINER else np.stack([item.detail for item in filled])
             rows = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
             images.append(rows.image[: len(part)])
             patches.append(rows.patches[: len(part)])
@@ -94,26 +99,38 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, detail: np.ndarray | None) -> ImageRows:
-        """One forward pass (and, for crops, 49 more).
+        """One forward pass (and, for crops, 49 more; for tiles, four).
 
         Args:
             pixels: u8[batch_size, s, s, 3].
-            detail: u8[batch_size, c, c, 3], only for the patch mode `crops`.
+            detail: u8[batch_size, c, c, 3], only for the patch modes in FINER.
         """
         pixel_values = self._normalise(_channels_first(pixels, self.device))
         if self.fingerprint.patches == "crops":
             image, tokens = self._global(pixel_values), self._crops(detail)
         else:
-            vision = self._model.vision_model
-            *blocks, last = vision.encoder.layers
-            hidden = vision.pre_layrnorm(vision.embeddings(pixel_values))
-            for block in blocks:
-                hidden = block(hidden, attention_mask=None)
-            out = last(hidden, attention_mask=None)
-            image = self._model.visual_projection(vision.post_layernorm(out[:, 0]))
-            tokens = raw_tokens(out) if self.fingerprint.patches == "raw" else dense_tokens(last, hidden)
-            tokens = project_tokens(self._model, tokens, GRID)
+            image, tokens = self._whole(pixel_values, GRID)
+        if self.fingerprint.patches == "tiles":
+            tokens = _unit(tokens.float()) + self._tiles(detail)
         return ImageRows(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
+
+    def _whole(self, pixel_values: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+        """The global embedding and those of grid x grid patches, out of one pass."""
+        vision = self._model.vision_model
+        *blocks, last = vision.encoder.layers
+        hidden = vision.pre_layrnorm(vision.embeddings(pixel_values))
+        for block in blocks:
+            hidden = block(hidden, attention_mask=None)
+        out = last(hidden, attention_mask=None)
+        tokens = raw_tokens(out) if self._trained_patches else dense_tokens(last, hidden)
+        return self._model.visual_projection(vision.post_layernorm(out[:, 0])), project_tokens(self._model, tokens, grid)
+
+    def _tiles(self, detail: Tensor) -> Tensor:
+        if detail is None:
+            raise ValueError("the patch mode tiles needs the finer view")
+        tiles = cut_tiles(_channels_first(detail, self.device), cells=GRID, span=SPAN, size=self.preparation.image_size)
+        rows = [_unit(self._whole(self._normalise(part), SPAN)[1].float()) for part in tiles.split(self.batch_size)]
+        return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=SPAN))
 
     def _crops(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
@@ -149,8 +166,8 @@ def load_clip(
 
     Args:
         folder: from `find_encoder`.
-        patches: `dense`, `crops` or `raw`; None for the encoder's own default.
-        dtype: float32, float16 or bfloat16 (on a CPU the last two are very slow).
+        patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
+        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them itself).
         device: `cpu` or `cuda`.
         batch_size: rows of every forward pass.
 
@@ -162,7 +179,7 @@ def load_clip(
 
     patches = patches or folder.default_patches
     fingerprint = folder.fingerprint(patches=patches, dtype=dtype)
-    crop_source = GRID * -(-2 * fingerprint.image_size // GRID) if patches == "crops" else 0
+    crop_source = GRID * -(-2 * fingerprint.image_size // GRID) if patches in FINER else 0
     preparation = Preparation.from_config(folder.processor, image_size=fingerprint.image_size, crop_source=crop_source)
     logging.disable_progress_bar()
     before = logging.get_verbosity()

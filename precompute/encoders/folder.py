@@ -18,7 +18,7 @@ from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 __all__ = ["GRID", "PATCH_MODES", "PHOTO_ENCODER", "TINY", "EncoderFolder", "find_encoder"]
 
 GRID = 7
-PATCH_MODES = ("dense", "crops", "raw")
+PATCH_MODES = ("dense", "crops", "raw", "tiles")
 TINY = "tiny"
 PHOTO_ENCODER = "openai/clip-vit-large-patch14"
 TINY_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "tiny_clip"

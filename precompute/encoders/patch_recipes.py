@@ -1,15 +1,16 @@
-"""How 7x7 patch embeddings come out of a CLIP vision tower: dense, raw or crops.
+"""How 7x7 patch embeddings come out of a CLIP vision tower: dense, raw, crops or tiles.
 
 Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
 of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
 Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the paper.
+Tiles look again, at four overlapping quarters of the image in finer resolution; their tokens are added to those of the whole.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["area_matrix", "cut_crops", "dense_tokens", "project_tokens", "raw_tokens", "reduce_grid"]
+__all__ = ["area_matrix", "cut_crops", "cut_tiles", "dense_tokens", "merge_tiles", "project_tokens", "raw_tokens", "reduce_grid"]
 
 
 def area_matrix(source: int, target: int) -> Tensor:
@@ -88,3 +89,38 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     if step != size:
         crops = functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
     return crops.clamp(0, 255)
+
+
+def cut_tiles(detail: Tensor, *, cells: int, span: int, size: int) -> Tensor:
+    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a side, and resize them all at once.
+
+    Args:
+        detail: f32[b, 3, s, s] on 0..255, s a multiple of `cells`.
+        cells: cells of the image along an axis.
+        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in all tiles.
+        size: pixels of a resized tile.
+
+    Returns:
+        f32[b * 4, 3, size, size] on 0..255, images in order, tiles row-major.
+    """
+    batch, channels, side, _ = detail.shape
+    step = side // cells
+    if step * cells != side:
+        raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
+    first, length = (cells - span) * step, span * step
+    corners = [detail[:, :, y : y + length, x : x + length] for y in (0, first) for x in (0, first)]
+    tiles = torch.stack(corners, dim=1).reshape(batch * 4, channels, length, length)
+    if length != size:
+        tiles = functional.interpolate(tiles, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return tiles.clamp(0, 255)
+
+
+def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:
+    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where tiles overlap."""
+    width, first = tokens.shape[-1], cells - span
+    grids = tokens.reshape(-1, 4, span, span, width)
+    total, count = grids.new_zeros(len(grids), cells, cells, width), grids.new_zeros(cells, cells, 1)
+    for tile, (y, x) in enumerate((y, x) for y in (0, first) for x in (0, first)):
+        total[:, y : y + span, x : x + span] += grids[:, tile]
+        count[y : y + span, x : x + span] += 1
+    return (total / count).reshape(-1, cells * cells, width)

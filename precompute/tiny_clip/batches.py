@@ -1,6 +1,6 @@
 """Training batches of freshly drawn squares: pictures, captions, and which phrase names which patch and which crop.
 
-It owns what a batch holds; batch `i` is a function of (seed, i) alone. It knows nothing of the model.
+It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the model.
 """
 
 import functools
@@ -20,11 +20,14 @@ from precompute.world.draw import draw
 from precompute.world.layout import Crowded, place
 from precompute.world.pictograms import extent
 from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
-from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
+from precompute.world.square import CATEGORIES, Square, sample
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
 
-CATEGORY_WEIGHTS = (0.15, 0.2, 0.3, 0.27, 0.08)
-DIFFICULTY_WEIGHTS = (0.36, 0.42, 0.22)
+CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
+MEDIUM = 0.7
+"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are what the encoder is not taught, but measured on."""
+LOOSE = 0.2
+"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called, and nothing about captions."""
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
@@ -84,17 +87,17 @@ def cut(rng: np.random.Generator, picture: np.ndarray, item: Item) -> np.ndarray
 
 
 class Stream(torch.utils.data.IterableDataset):
-    """Batches of freshly drawn scenes; batch `i` is a function of (seed, i) alone."""
+    """Batches of freshly drawn scenes; batch `i` of process `rank` is a function of (seed, i, rank) alone."""
 
-    def __init__(self, *, seed: int, first: int, last: int, squares: int) -> None:
-        self.seed, self.first, self.last, self.squares = seed, first, last, squares
+    def __init__(self, *, seed: int, first: int, last: int, squares: int, rank: int = 0) -> None:
+        self.seed, self.first, self.last, self.squares, self.rank = seed, first, last, squares, rank
 
     def __iter__(self) -> Iterator[dict[str, torch.Tensor]]:
         worker = torch.utils.data.get_worker_info()
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         tokenizer = build_tokenizer()
         for step in range(self.first + start, self.last, stride):
-            yield make_batch(np.random.default_rng([self.seed, step]), tokenizer, number=self.squares, crowded=step < CROWDED_STEPS)
+            yield make_batch(np.random.default_rng([self.seed, step, self.rank]), tokenizer, number=self.squares, crowded=step < CROWDED_STEPS)
 
 
 def crowd(rng: np.random.Generator) -> Scene:
@@ -121,13 +124,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     Args:
         rng: the only source of chance.
         tokenizer: of the encoder.
-        number: squares; the batch has twice as many scenes.
+        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE ones.
         crowded: scenes of things in no relation, without captions.
 
     Returns:
         `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
         `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are the `colour_code`s of the
-        former. Unless `crowded` also `captions`: those of the scenes, then NEGATIVES wrong ones for each scene;
+        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of these;
         `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
         `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
         wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
@@ -135,8 +138,10 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     if crowded:
         scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
     else:
-        scenes, captions, named_in = _captioned(rng, number)
+        loose = round(LOOSE * number)
+        scenes, captions, named_in = _captioned(rng, number - loose)
         where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
+        scenes += [scene for _ in range(loose) for scene in _square(rng, "hard").scenes]
     pictures = np.stack([draw(scene) for scene in scenes])
     cells = [cells_of(scene) for scene in scenes]
     phrases, kinds, names = _named(rng, scenes, cells)
@@ -208,12 +213,12 @@ def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tup
     rows: list[tuple[int, int, int]] = []
     named: list[bool] = []
     codes: list[np.ndarray] = []
-    for row, scene in enumerate(scenes):
-        made = parts(rng, scene)
+    for row, named_there in enumerate(named_in):
+        made = parts(rng, scenes[row])
         for right, wrong in [made[i] for i in rng.permutation(len(made))[:PARTS]]:
             codes += [code(phrase) for phrase in (right, wrong) if phrase.text() not in texts]
             rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
-            named.append((right.name, right.colour) in named_in[row])
+            named.append((right.name, right.colour) in named_there)
     return (
         {"parts": list(texts), "part_of": torch.tensor(rows), "part_named": torch.tensor(named), "part_codes": torch.tensor(np.stack(codes))}
         if rows
@@ -221,13 +226,15 @@ def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tup
     )
 
 
+def _square(rng: np.random.Generator, difficulty: str) -> Square:
+    """A square without the combinations that the test split keeps for itself."""
+    category = CATEGORIES[rng.choice(len(CATEGORIES), p=CATEGORY_WEIGHTS)]
+    return sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations())
+
+
 def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
     """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
-    squares = []
-    for _ in range(number):
-        difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_WEIGHTS))
-        category = CATEGORIES[rng.choice(len(CATEGORIES), p=CATEGORY_WEIGHTS)]
-        squares.append(sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations()))
+    squares = [_square(rng, "medium" if rng.random() < MEDIUM else "easy") for _ in range(number)]
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]
     wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]

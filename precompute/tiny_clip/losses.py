@@ -24,6 +24,7 @@ import torch
 import torch.nn.functional as F
 from transformers import CLIPModel
 
+from precompute.tiny_clip.batches import NEGATIVES
 from precompute.tiny_clip.precision import products
 from precompute.tiny_clip.shape import CONTEXT, JOINT, embed_pictures, embed_text, to_pixels
 
@@ -51,9 +52,11 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
     named = _names(batch, text["phrases"], scale * patches, scale * image[n:])
     if "captions" not in batch:
         return named
-    every = scale * image[:n] @ text["captions"].T
-    right, wrong = every[:, :n], every[:, n:].reshape(n, n, -1).diagonal(dim1=0, dim2=1).T
-    own = torch.arange(n, device=every.device)
+    captioned = len(text["captions"]) // (1 + NEGATIVES)
+    every = scale * image[:captioned] @ text["captions"].T
+    right = every[:, :captioned]
+    wrong = every[:, captioned:].reshape(captioned, captioned, NEGATIVES).diagonal(dim1=0, dim2=1).T
+    own = torch.arange(captioned, device=every.device)
     aa, ab, ba, bb = (right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1))
     return {
         "contrastive": (F.cross_entropy(every, own) + F.cross_entropy(right.T, own)) / 2,

@@ -59,7 +59,7 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
         projection_dim=JOINT,
     )  # fmt: skip
     config.tipai_small_world_only = True
-    config.tipai_patches = "raw"
+    config.tipai_patches = "tiles"
     return CLIPModel(config)
 
 

@@ -16,7 +16,8 @@ from precompute.world.vocabulary import BACKGROUNDS, COLOURS, THINGS
 
 SIZES = {"easy": (60, 92), "medium": (46, 72), "hard": (24, 40)}
 BOARD_WIDTHS = {"easy": (96, 120), "medium": (84, 108), "hard": (56, 80)}
-COMPANY = {"easy": (0, 0), "medium": (0, 1), "hard": (1, 3)}
+COMPANY = {"easy": (0,), "medium": (0, 0, 0, 1), "hard": (1, 2, 3)}
+"""How many things that no caption names, each as likely."""
 OCCLUSION = 0.4
 """Share of the hard scenes in which an unnamed thing stands in front of a named one."""
 
@@ -163,9 +164,8 @@ def _company(
     rng: np.random.Generator, mould: Mould, names: set[str], taken: list[Box], *, banned: frozenset[tuple[str, str]]
 ) -> list[Item]:
     """Things that no caption names, the same in both scenes."""
-    low, high = COMPANY[mould.difficulty]
     company: list[Item] = []
-    for index in range(int(rng.integers(low, high + 1))):
+    for index in range(int(rng.choice(COMPANY[mould.difficulty]))):
         name = pick_thing(rng, without=names)
         size = 4 * round(rng.uniform(*SIZES[mould.difficulty]) / 4)
         if index == 0 and mould.difficulty == "hard" and rng.random() < OCCLUSION:

@@ -13,8 +13,9 @@ Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels
 
 Difficulty decides sizes, company and distance:
     easy    one or two noun phrases, 60-92 px, distance >= 0.5
-    medium  one to three noun phrases, 46-72 px, at most one thing that the caption does not name, any distance but the nearest
+    medium  one or two noun phrases, 46-72 px, in one scene of four a thing that the caption does not name, any distance but the nearest
     hard    two or three noun phrases, 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle distances mostly
+A sign or a screen may join any of them as one phrase more.
 """
 
 from dataclasses import dataclass, replace
@@ -81,7 +82,7 @@ def _phrases(
     rng: np.random.Generator, difficulty: str, *, at_least: int, single: int, banned: frozenset[tuple[str, str]], with_board: bool = False
 ) -> list[Phrase]:
     """Noun phrases of different objects; the first `single` ones are single things."""
-    low, high = {"easy": (1, 2), "medium": (1, 3), "hard": (2, 3)}[difficulty]
+    low, high = {"easy": (1, 2), "medium": (1, 2), "hard": (2, 3)}[difficulty]
     number = max(at_least, int(rng.integers(low, high + 1)))
     phrases: list[Phrase] = []
     for index in range(number):
@@ -161,11 +162,11 @@ def _attribute(rng: np.random.Generator, difficulty: str, banned: frozenset[tupl
 def _counting(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
     pairs = {
         "easy": [(1, 3), (1, 4), (2, 4), (1, 2), (2, 5), (1, 5), (3, 6)],
-        "medium": [(1, 2), (2, 3), (2, 4), (3, 5), (1, 3), (4, 6)],
-        "hard": [(3, 4), (4, 5), (5, 6), (4, 6)],
+        "medium": [(1, 2), (2, 4), (3, 5), (1, 3), (4, 6)],
+        "hard": [(2, 3), (3, 4), (4, 5), (5, 6), (4, 6)],
     }[difficulty]
     n, m = pairs[rng.integers(len(pairs))]
-    phrases = _phrases(rng, "easy" if difficulty != "hard" else "medium", at_least=1, single=0, banned=banned)[:2]
+    phrases = _phrases(rng, "medium", at_least=1, single=0, banned=banned)
     at = int(rng.integers(len(phrases)))
     phrases = [replace(p, count=n) if i == at else replace(p, count=min(p.count, 2)) for i, p in enumerate(phrases)]
     return _Draft(_two(rng, phrases, at, replace(phrases[at], count=m)), (at,), "wrong count", abs(n - m) / max(n, m))

@@ -25,7 +25,7 @@ def test_trains_resumes_and_exports(tmp_path):
     refused = run(2, "--seed", "1", code=2)
     assert "--workdir" in refused.stderr and "Traceback" not in refused.stderr
     config = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert config["tipai_small_world_only"] is True and config["tipai_patches"] in ("raw", "dense", "crops")
+    assert config["tipai_small_world_only"] is True and config["tipai_patches"] in ("raw", "dense", "crops", "tiles")
     assert "Small world only" in (tmp_path / "out" / "README.md").read_text()
     with safe_open(tmp_path / "out" / "model.safetensors", "np") as weights:
         assert {str(weights.get_tensor(name).dtype) for name in weights.keys()} == {"float16"}  # noqa: SIM118

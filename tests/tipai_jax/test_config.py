@@ -14,7 +14,7 @@ def test_defaults_are_the_plans_table():
     assert (config.optim.peak_lr, config.optim.weight_decay, config.optim.warmup_steps) == (1e-4, 0.01, 500)
     assert (config.loss.pair, config.loss.patch, config.loss.faithfulness, config.loss.saliency) == (1.0, 1.0, 0.5, 0.1)
     assert (config.loss.score_space, config.loss.patch_over, config.loss.faithfulness_over) == ("probability", "all", "rejected")
-    assert config.model.patch_sees == SeesConfig() and config.model.saliency == "interpolate"
+    assert config.model.patch_sees == config.model.global_sees == SeesConfig() and config.model.saliency == "interpolate"
 
 
 @pytest.mark.parametrize(

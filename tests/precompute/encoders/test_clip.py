@@ -32,7 +32,7 @@ def unit(x: torch.Tensor) -> np.ndarray:
     return torch.nn.functional.normalize(x, dim=-1).numpy()
 
 
-@pytest.mark.parametrize("patches", ["dense", "raw", "crops"])
+@pytest.mark.parametrize("patches", ["dense", "raw", "crops", "tiles"])
 @pytest.mark.parametrize("which", ["clip", "fine_clip"])
 @torch.inference_mode()
 def test_global_embedding_is_that_of_the_model(which, patches, request):
@@ -93,6 +93,23 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
     model = CLIPModel.from_pretrained(clip).eval()
     expected = unit(model.get_image_features((enlarged - mean) / std).pooler_output)[0]
     np.testing.assert_allclose(encoder.encode_images(prepared).patches[1, 2 * 7 + 5], expected, atol=1e-3)
+
+
+@torch.inference_mode()
+def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(clip):
+    """The top left cell is seen by one tile alone: the first 80 of 112 pixels each way, enlarged to 56; 7x7 tokens of it make 5x5 cells."""
+    encoder = load_clip(find_encoder(str(clip)), patches="tiles", batch_size=2)
+    assert encoder.preparation.crop_source == 112
+    prepared = pictures(encoder.preparation, 3, side=112)
+    tile = torch.from_numpy(prepared[2].detail[:80, :80].copy()).permute(2, 0, 1)[None].float()
+    seen = torch.nn.functional.interpolate(tile, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
+    alone = load_clip(find_encoder(str(clip)), patches="dense", batch_size=1)
+    whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
+    tokens = alone._whole(alone._normalise(seen), 5)[1][0, 0]
+    expected = whole + unit(tokens)
+    np.testing.assert_allclose(encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3)
+    with pytest.raises(ValueError, match="finer view"):
+        encoder.encode_pixels(np.zeros((2, 56, 56, 3), np.uint8), None)
 
 
 @torch.inference_mode()

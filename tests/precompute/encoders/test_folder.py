@@ -57,7 +57,7 @@ def test_default_patches(copy):
     change(copy / "config.json", tipai_patches="crops")
     assert find_encoder(str(copy)).default_patches == "crops"
     change(copy / "config.json", tipai_patches="fancy")
-    with pytest.raises(UserError, match="tipai_patches is 'fancy', expected one of dense, crops, raw"):
+    with pytest.raises(UserError, match="tipai_patches is 'fancy', expected one of dense, crops, raw, tiles"):
         _ = find_encoder(str(copy)).default_patches
 
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from precompute.encoders.patch_recipes import area_matrix, cut_crops, reduce_grid
+from precompute.encoders.patch_recipes import area_matrix, cut_crops, cut_tiles, merge_tiles, reduce_grid
 
 
 def test_sixteen_cells_to_seven_by_hand():
@@ -53,3 +53,25 @@ def test_a_crop_equals_the_cut_and_resize_of_one():
     torch.testing.assert_close(crops[49 + 7 + 5], alone[0])
     with pytest.raises(ValueError, match="equal parts"):
         cut_crops(picture, cells=5, size=20)
+
+
+def test_tiles_lie_in_the_four_corners():
+    detail = torch.rand(2, 3, 14, 14) * 255
+    tiles = cut_tiles(detail, cells=7, span=5, size=10)
+    assert tiles.shape == (8, 3, 10, 10)
+    torch.testing.assert_close(tiles[0], detail[0, :, :10, :10])
+    torch.testing.assert_close(tiles[1], detail[0, :, :10, 4:])
+    torch.testing.assert_close(tiles[6], detail[1, :, 4:, :10])
+    with pytest.raises(ValueError, match="cannot be cut into 7"):
+        cut_tiles(torch.rand(1, 3, 15, 15), cells=7, span=5, size=10)
+
+
+def test_merged_tiles_are_back_in_their_places():
+    """What is told apart by its place alone comes back unchanged: every tile agrees with the others where they overlap."""
+    grid = torch.arange(49.0).reshape(1, 7, 7, 1)
+    parts = [grid[:, y : y + 5, x : x + 5].reshape(1, 25, 1) for y in (0, 2) for x in (0, 2)]
+    torch.testing.assert_close(merge_tiles(torch.cat(parts), cells=7, span=5), grid.reshape(1, 49, 1))
+    marked = torch.zeros(4, 25, 1)
+    marked[0] = 1  # the first tile says 1, the others 0
+    found = merge_tiles(marked, cells=7, span=5).reshape(7, 7)
+    assert found[0].tolist() == [1, 1, 0.5, 0.5, 0.5, 0, 0] and found[3, 3] == 0.25 and found[6].sum() == 0

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from precompute.tiny_clip.batches import binding, cells_of, code, colour_code, make_batch, phrase_of
+from precompute.tiny_clip.batches import NEGATIVES, binding, cells_of, code, colour_code, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import SQUARE_WEIGHT, embed_texts, losses
 from precompute.tiny_clip.muon import optimizers, orthogonalise
@@ -83,6 +83,16 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
     assert terms.keys() == {"contrastive", "square", "negative", "direction", "part", "code", "side", "anchor", "phrase", "kind", "hue"}
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (SQUARE_WEIGHT * 2 * np.log(2)) - 1) < 0.5
+
+
+def test_hard_scenes_come_without_captions_and_their_things_are_named_all_the_same(tokenizer):
+    batch = make_batch(np.random.default_rng(0), tokenizer, number=10, crowded=False)
+    scenes, captioned = len(batch["targets"]), len(batch["captions"]) // (1 + NEGATIVES)
+    assert (scenes, captioned) == (20, 16) and len(batch["captions"]) == 16 * (1 + NEGATIVES)
+    assert batch["direction_of"].max() < captioned and batch["part_of"][:, 0].max() < captioned
+    assert (batch["targets"][captioned:] >= 0).any(1).all()
+    covered = (batch["targets"] >= 0).float().mean(1)
+    assert covered[captioned:].mean() < covered[:captioned].mean()  # small things: these are the hard ones
 
 
 def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
