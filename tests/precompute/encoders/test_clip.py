@@ -105,7 +105,7 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(clip
     seen = torch.nn.functional.interpolate(tile, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
     alone = load_clip(find_encoder(str(clip)), patches="dense", batch_size=1)
     whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
-    tokens = alone._whole(alone._normalise(seen), 5)[1][0, 0]
+    tokens = alone._pass(alone._normalise(seen), 5)[1][0, 0]
     expected = whole + unit(tokens)
     np.testing.assert_allclose(encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3)
     with pytest.raises(ValueError, match="finer view"):
