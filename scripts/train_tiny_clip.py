@@ -6,7 +6,7 @@ It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, nev
 that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to three fifths of the lower number both are the same run.
 `--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the squares, when `torchrun` starts them:
 
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725 --out precompute/assets/tiny_clip
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725 --out precompute/assets/tiny_clip
 """
 
 import argparse
@@ -219,7 +219,7 @@ def main() -> None:
     if join()[0]:
         return
     processes = join()[1]
-    start = "python" if processes == 1 else f"torchrun --nproc-per-node {processes}"
+    start = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
     command = f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
     export(
         state.model.cpu().eval(),
