@@ -22,7 +22,7 @@ Change = Callable[[Config], Config]
 
 
 def see(**what: bool) -> Change:
-    """All three heads see more; what only the patches have (global image, position) is left out for the others until attention joins them."""
+    """The heads see more, the reason head what it does not see already; what only the patches have (global image, position) is left out for the others until attention joins them."""
 
     def change(config: Config) -> Config:
         model = config.model
@@ -37,15 +37,15 @@ def see(**what: bool) -> Change:
 CHANGES: tuple[tuple[str, Change], ...] = (
     ("the plan (`base.py`)", lambda config: config),
     (
-        "learning rate 1e-3, batches of 128, 8 epochs",
-        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=8, full_at_epoch=3)),
+        "learning rate 1e-3, batches of 128, 6 epochs",
+        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=6, full_at_epoch=2)),
     ),
     (
         "L_patch over unfaithful places",
         lambda c: replace(c, loss=replace(c.loss, patch_over="unfaithful")),
     ),
     ("ranking losses on logits", lambda c: replace(c, loss=replace(c.loss, score_space="logit"))),
-    ("products, inputs scaled to size one", see(products=True, scale_inputs=True)),
+    ("products and inputs of size one for the other two heads as well", see(products=True, scale_inputs=True)),
     ("the patch head sees the whole image and its place", see(global_image=True, position=True)),
     ("one attention layer across the patches, read by all heads", see(attention=True)),
 )

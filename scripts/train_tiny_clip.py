@@ -4,9 +4,9 @@
 
 It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour
 that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to three fifths of the lower number both are the same run.
-`--export-only` writes the folder from the last checkpoint. Several processes share each batch when `torchrun` starts them, which on two cores is twice as fast:
+`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the squares, when `torchrun` starts them:
 
-    OMP_NUM_THREADS=1 torchrun --nproc-per-node 2 scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725 --out precompute/assets/tiny_clip
 """
 
 import argparse
@@ -21,14 +21,15 @@ import torch
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessorPil, CLIPModel, PreTrainedTokenizerFast
 
-from precompute.tiny_clip.batches import Stream, make_batch
+from precompute.tiny_clip.batches import CROWDED_STEPS, LOOSE, Stream, make_batch
 from precompute.tiny_clip.exam import examine, table, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers
 from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
-from precompute.tiny_clip.together import average_gradients, join
+from precompute.tiny_clip.together import agree, average_gradients, begin_alike, join
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
+from tipai_jax.store.durable import sha256_file
 
 STEPS = 7450
 
@@ -45,8 +46,9 @@ CARD = """# tiny_clip: the default encoder
 photographs; every store, run and picture made with it carries the stamp `small_world_only`.
 
 - Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches, joint width {joint}, weights f16.
-- Data: {scenes:,} freshly drawn scenes ({steps:,} steps of {batch}), half of them the hard negatives of the other half, and crops of them; the combinations
-  of object and colour that the test split keeps for itself never occurred.
+- Data: {scenes:,} freshly drawn scenes ({steps:,} steps of {batch}) and crops of them: {crowded:,} steps of crowds without captions, then {captioned:.0%} of the scenes easy and
+  medium ones with captions, two and two each other's hard negatives, and the others hard ones without captions. The combinations of object and colour that the
+  test split keeps for itself never occurred.
 - Made by `{command}`.
 - Pictograms: OpenMoji, CC BY-SA 4.0.
 
@@ -86,10 +88,11 @@ def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, s
         image_std=list(STD),
         do_convert_rgb=True,
     ).save_pretrained(out)
-    (out / "figures.json").write_text(json.dumps({"steps": steps, "scenes": scenes, "rows": rows}, indent=1) + "\n")
+    figures = {"steps": steps, "scenes": scenes, "weights_sha256": sha256_file(out / "model.safetensors"), "rows": rows}
+    (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     (out / "README.md").write_text(
         CARD.format(
-            millions=sum(p.numel() for p in model.parameters()) / 1e6, side=SIDE, grid=GRID, joint=JOINT, scenes=scenes, steps=steps, batch=scenes // max(steps, 1),
+            millions=sum(p.numel() for p in model.parameters()) / 1e6, side=SIDE, grid=GRID, joint=JOINT, scenes=scenes, steps=steps, batch=scenes // max(steps, 1), crowded=min(steps, CROWDED_STEPS), captioned=1 - LOOSE,
             command=command, n=rows[0]["n"], captions=table(rows, "caption_accuracy"), pairs=table(rows, "pair_auc"),
         )
     )  # fmt: skip
@@ -134,25 +137,27 @@ def begin(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, *, devic
     """A fresh or a resumed state, and the highest learning rate of each optimizer's groups."""
     torch.manual_seed(args.seed)
     model = build_model(tokenizer)
-    first = make_batch(np.random.default_rng([args.seed, 2**32]), tokenizer, number=128, crowded=False)
+    first = make_batch(np.random.default_rng([args.seed, 0, 0, 7]), tokenizer, number=128, crowded=False)
     whiten_patches(model, to_pixels(first["pictures"]))
     model.to(device)
     prepare(model)
     state = State(
-        model, optimizers(model, rate=args.rate, dtype=dtype), {"squares": args.squares, "rate": args.rate, "seed": args.seed}, args.workdir / "last.pt"
+        model, optimizers(model, rate=args.rate, dtype=dtype), {"squares": args.squares, "processes": join()[1], "rate": args.rate, "seed": args.seed}, args.workdir / "last.pt"
     )
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in state.optimizers]
     args.workdir.mkdir(parents=True, exist_ok=True)
     state.restore(device)
+    begin_alike(model)
     return state, peaks
 
 
 def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State:
     """Train, or go on training, up to `args.steps`."""
     device = torch.device(args.device)
-    dtype = choose(args.precision, device)
-    print(f"matrix products in {dtype}", flush=True)
     rank, processes = join()
+    dtype = agree(choose(args.precision, device))  # a matter of the clock, so not to be left to each
+    if not rank:
+        print(f"matrix products in {dtype}", flush=True)
     if args.squares % processes:
         raise UserError(f"--squares {args.squares} cannot be shared by {processes} processes; give a multiple of {processes}")
     state, peaks = begin(args, tokenizer, device=device, dtype=dtype)
@@ -213,7 +218,9 @@ def main() -> None:
     state = train(args, tokenizer)
     if join()[0]:
         return
-    command = f"python scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
+    processes = join()[1]
+    start = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
+    command = f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
     export(
         state.model.cpu().eval(),
         tokenizer,

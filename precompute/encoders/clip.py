@@ -22,9 +22,9 @@ from tipai_jax.store import Fingerprint
 __all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
 
 FINER = ("crops", "tiles")
-"""Patch modes that look at the image in twice the resolution."""
+"""Patch modes that cut their parts out of the image in twice the resolution that the encoder is shown."""
 SPAN = 5
-"""Cells of a tile along an axis, of GRID."""
+"""Cells of a tile along an axis, of GRID: 5/7 of a side, so a tile is enlarged 1.4 times."""
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -65,7 +65,7 @@ class ClipEncoder:
         self._mean = (torch.tensor(preparation.mean) / preparation.rescale).view(1, 3, 1, 1).to(self.device)
         self._std = scale.view(1, 3, 1, 1).to(self.device)
         self._dtype = next(model.parameters()).dtype
-        self._trained_patches = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
+        self._plain_last_layer = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
 
     @torch.inference_mode()
     def encode_text(self, prompts: list[str]) -> TextRows:
@@ -109,12 +109,12 @@ class ClipEncoder:
         if self.fingerprint.patches == "crops":
             image, tokens = self._global(pixel_values), self._crops(detail)
         else:
-            image, tokens = self._whole(pixel_values, GRID)
+            image, tokens = self._pass(pixel_values, GRID)
         if self.fingerprint.patches == "tiles":
             tokens = _unit(tokens.float()) + self._tiles(detail)
         return ImageRows(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
 
-    def _whole(self, pixel_values: Tensor, grid: int) -> tuple[Tensor, Tensor]:
+    def _pass(self, pixel_values: Tensor, grid: int) -> tuple[Tensor, Tensor]:
         """The global embedding and those of grid x grid patches, out of one pass."""
         vision = self._model.vision_model
         *blocks, last = vision.encoder.layers
@@ -122,14 +122,14 @@ class ClipEncoder:
         for block in blocks:
             hidden = block(hidden, attention_mask=None)
         out = last(hidden, attention_mask=None)
-        tokens = raw_tokens(out) if self._trained_patches else dense_tokens(last, hidden)
+        tokens = raw_tokens(out) if self._plain_last_layer else dense_tokens(last, hidden)
         return self._model.visual_projection(vision.post_layernorm(out[:, 0])), project_tokens(self._model, tokens, grid)
 
-    def _tiles(self, detail: Tensor) -> Tensor:
+    def _tiles(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
             raise ValueError("the patch mode tiles needs the finer view")
         tiles = cut_tiles(_channels_first(detail, self.device), cells=GRID, span=SPAN, size=self.preparation.image_size)
-        rows = [_unit(self._whole(self._normalise(part), SPAN)[1].float()) for part in tiles.split(self.batch_size)]
+        rows = [_unit(self._pass(self._normalise(part), SPAN)[1].float()) for part in tiles.split(self.batch_size)]
         return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=SPAN))
 
     def _crops(self, detail: np.ndarray | None) -> Tensor:

@@ -29,7 +29,7 @@ class Prepared:
 
     Attributes:
         pixels: u8[image_size, image_size, 3], what the encoder sees.
-        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops from; None without crops.
+        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for other patch modes.
         width: pixels of the file, after its orientation was applied.
         height: likewise.
     """
@@ -51,7 +51,7 @@ class Preparation:
         mean: of the three channels, on 0..1.
         std: likewise.
         rescale: factor from 0..255, or 1 where the encoder wants none.
-        crop_source: pixels of the finer view that crops are cut from; 0 for no crops.
+        crop_source: pixels of the finer view that crops and tiles are cut from; 0 for none.
     """
 
     image_size: int

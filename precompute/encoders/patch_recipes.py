@@ -3,7 +3,7 @@
 Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
 of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
 Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the paper.
-Tiles look again, at four overlapping quarters of the image in finer resolution; their tokens are added to those of the whole.
+Tiles look again, at the four corners of the image, overlapping and enlarged 1.4 times; their tokens are added to those of the whole.
 """
 
 import torch

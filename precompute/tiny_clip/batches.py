@@ -25,9 +25,9 @@ from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, hel
 
 CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
 MEDIUM = 0.7
-"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are what the encoder is not taught, but measured on."""
+"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only measured."""
 LOOSE = 0.2
-"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called, and nothing about captions."""
+"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which half it is, no whole captions."""
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""

@@ -1,6 +1,6 @@
 """The eleven losses of the small CLIP, all on cosine similarities times the learned scale.
 
-contrastive  every picture against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
+contrastive  every picture with a caption against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
 negative     each picture's own caption against the hard-negative captions made from it
 direction    each picture with a short claim on where one of its things is, seen from another, against the opposite claim

@@ -162,7 +162,7 @@ def _direction(a: Box, b: Box) -> str:
 def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | None:
     """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None where no two things serve.
 
-    It is made for every scene, whatever its own caption says: relations are what captions alone teach last.
+    It is made for every scene with a caption, whatever that says: relations are what captions alone teach last.
     """
     names = [item.name for item in scene.items]
     single = [item for item in scene.items if names.count(item.name) == 1 and not item.word]

@@ -1,16 +1,19 @@
-"""Several processes that train as one, each on its part of every batch, started by `torchrun`.
+"""Several processes that train one model, each on batches of its own, started by `torchrun`.
 
-It owns who takes part and how their gradients become one. On a CPU two processes of one thread each do twice the work of one process of two threads:
-most products here are too small to be shared.
+It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a caption is contrasted with is what its own
+process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two threads went through 75.
 """
 
 import os
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
-__all__ = ["average_gradients", "join"]
+__all__ = ["agree", "average_gradients", "begin_alike", "join"]
+
+T = TypeVar("T")
 
 
 def join() -> tuple[int, int]:
@@ -20,6 +23,25 @@ def join() -> tuple[int, int]:
     if not dist.is_initialized():
         dist.init_process_group("gloo")
     return dist.get_rank(), dist.get_world_size()
+
+
+def agree(value: T) -> T:
+    """What the first process says."""
+    if not dist.is_initialized():
+        return value
+    said = [value]
+    dist.broadcast_object_list(said, src=0)
+    return said[0]
+
+
+def begin_alike(model: nn.Module) -> None:
+    """Give every process the first one's parameters."""
+    if dist.is_initialized():
+        with torch.no_grad():
+            for p in model.parameters():
+                same = p.cpu()
+                dist.broadcast(same, src=0)
+                p.copy_(same)
 
 
 def average_gradients(model: nn.Module) -> None:

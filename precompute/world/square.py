@@ -13,9 +13,10 @@ Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels
 
 Difficulty decides sizes, company and distance:
     easy    one or two noun phrases, 60-92 px, distance >= 0.5
-    medium  one or two noun phrases, 46-72 px, in one scene of four a thing that the caption does not name, any distance but the nearest
-    hard    two or three noun phrases, 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle distances mostly
-A sign or a screen may join any of them as one phrase more.
+    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or look-alikes, seldom a letter changed
+    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle
+            distances mostly
+A sign or a screen may join up to two phrases as one more; "and nothing else" keeps unnamed things out.
 """
 
 from dataclasses import dataclass, replace

@@ -31,7 +31,7 @@ class Fingerprint:
         k: patches an image.
         grid: rows and columns of the patches, row-major from the top left.
         image_size: pixels the encoder sees along a side.
-        patches: `dense`, `crops` or `raw`.
+        patches: `dense`, `crops`, `raw` or `tiles`.
         dtype: what the encoder computed in, e.g. `float32`; the store itself holds f16.
         normalised: every stored vector has L2 norm 1 (up to f16).
         small_world_only: the encoder knows drawn scenes only and nothing of photographs.

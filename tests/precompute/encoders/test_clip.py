@@ -1,4 +1,6 @@
 import io
+import json
+import shutil
 
 import numpy as np
 import pytest
@@ -105,11 +107,27 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(clip
     seen = torch.nn.functional.interpolate(tile, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
     alone = load_clip(find_encoder(str(clip)), patches="dense", batch_size=1)
     whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
-    tokens = alone._whole(alone._normalise(seen), 5)[1][0, 0]
+    tokens = alone._pass(alone._normalise(seen), 5)[1][0, 0]
     expected = whole + unit(tokens)
     np.testing.assert_allclose(encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3)
     with pytest.raises(ValueError, match="finer view"):
         encoder.encode_pixels(np.zeros((2, 56, 56, 3), np.uint8), None)
+
+
+@torch.inference_mode()
+def test_tiles_of_a_small_world_encoder_are_of_its_plain_last_layer(clip, tmp_path):
+    shutil.copytree(clip, tmp_path / "small")
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    (tmp_path / "small" / "config.json").write_text(json.dumps(config | {"tipai_small_world_only": True}))
+    prepared = pictures(load_clip(find_encoder(str(clip)), patches="tiles").preparation, 2, side=112)
+    small, photographic, raw = (
+        load_clip(find_encoder(str(folder)), patches=patches, batch_size=2).encode_images(prepared).patches.astype(np.float32)
+        for folder, patches in ((tmp_path / "small", "tiles"), (clip, "tiles"), (clip, "raw"))
+    )
+    assert np.abs(small - photographic).max() > 0.1
+    # a tile's token and the whole's weigh the same, so what is left of the sum without the whole's has length one again
+    share = (small * raw).sum(-1, keepdims=True)
+    np.testing.assert_allclose(np.linalg.norm(2 * share * small - raw, axis=-1), 1, atol=5e-3)
 
 
 @torch.inference_mode()
@@ -140,8 +158,6 @@ def test_rows_do_not_depend_on_their_neighbours(clip):
 
 
 def test_missing_weights_are_noticed(clip, tmp_path):
-    import shutil
-
     from safetensors.torch import load_file, save_file
 
     shutil.copytree(clip, tmp_path / "hollow")

@@ -1,10 +1,15 @@
 """The committed encoder is what its card says, and its card says enough: the figures in it hold the thresholds that the project set itself."""
 
+import hashlib
 import json
 from pathlib import Path
 
 import pytest
 from safetensors import safe_open
+from transformers import AutoTokenizer, CLIPModel
+
+from precompute.encoders.folder import find_encoder
+from precompute.tiny_clip.exam import examine, table, trials
 
 FOLDER = Path(__file__).parents[3] / "precompute" / "assets" / "tiny_clip"
 FIGURES = json.loads((FOLDER / "figures.json").read_text())
@@ -29,5 +34,17 @@ def test_the_folder_is_small_half_precision_and_stamped():
     with safe_open(FOLDER / "model.safetensors", "np") as weights:
         assert {weights.get_slice(name).get_dtype() for name in weights.keys()} == {"F16"}  # noqa: SIM118
     assert json.loads((FOLDER / "config.json").read_text())["tipai_small_world_only"] is True
+    assert hashlib.sha256((FOLDER / "model.safetensors").read_bytes()).hexdigest() == FIGURES["weights_sha256"]
+    assert find_encoder("tiny").default_patches == "tiles"
     card = (FOLDER / "README.md").read_text()
+    assert all(table(FIGURES["rows"], key) in card for key in ("caption_accuracy", "pair_auc"))
     assert "Small world only" in card and f"{FIGURES['steps']:,} steps" in card and "CC BY-SA 4.0" in card
+
+
+def test_the_weights_do_what_the_figures_say():
+    """The first unseen squares of each cell once more: within three standard deviations of what was written down, or of one wrong in forty."""
+    rows = examine(CLIPModel.from_pretrained(FOLDER).float().eval(), AutoTokenizer.from_pretrained(FOLDER), trials(20))
+    assert len(rows) == 15
+    for row in rows:
+        known = min(CELLS[row["category"], row["difficulty"]]["caption_accuracy"], 1 - 1 / 40)
+        assert abs(row["caption_accuracy"] - known) <= 3 * (known * (1 - known) / row["n"]) ** 0.5, row

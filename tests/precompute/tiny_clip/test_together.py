@@ -6,7 +6,7 @@ import socket
 import torch
 from torch import nn
 
-from precompute.tiny_clip.together import average_gradients, join
+from precompute.tiny_clip.together import agree, average_gradients, begin_alike, join
 
 
 def _gradients(rank: int, port: int, folder: str) -> None:
@@ -14,8 +14,9 @@ def _gradients(rank: int, port: int, folder: str) -> None:
     assert join() == (rank, 2) == join()
     model = nn.Linear(3, 2)
     with torch.no_grad():
-        model.weight.fill_(1.0)
-        model.bias.fill_(0.0)
+        model.weight.fill_(1.0 + rank)
+    begin_alike(model)
+    assert (model.weight == 1.0).all() and agree(f"said by {rank}") == "said by 0"
     (model.weight.sum() * (rank + 1)).backward()  # no gradient for the bias in the one, and in the other one of 4
     if rank:
         model.bias.grad = torch.full((2,), 4.0)
@@ -36,7 +37,7 @@ def test_every_process_gets_the_mean_of_the_gradients(tmp_path):
 
 def test_alone_nothing_is_changed(monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
-    assert join() == (0, 1)
+    assert join() == (0, 1) and agree("alone") == "alone"
     model = nn.Linear(3, 2)
     model.weight.sum().backward()
     average_gradients(model)
