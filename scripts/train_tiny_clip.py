@@ -216,9 +216,9 @@ def main() -> None:
     args.out = args.out or args.workdir / "encoder"
     tokenizer = build_tokenizer()
     state = train(args, tokenizer)
-    if join()[0]:
+    rank, processes = join()
+    if rank:
         return
-    processes = join()[1]
     start = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
     command = f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
     export(

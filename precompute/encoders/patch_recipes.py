@@ -81,14 +81,9 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
         f32[b * cells * cells, 3, size, size] on 0..255, images in order, crops row-major.
     """
     batch, channels, side, _ = detail.shape
-    step = side // cells
-    if step * cells != side:
-        raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
+    step = _cell(side, cells)
     crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5)
-    crops = crops.reshape(batch * cells * cells, channels, step, step)
-    if step != size:
-        crops = functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    return crops.clamp(0, 255)
+    return _resized(crops.reshape(batch * cells * cells, channels, step, step), size)
 
 
 def cut_tiles(detail: Tensor, *, cells: int, span: int, size: int) -> Tensor:
@@ -104,15 +99,24 @@ def cut_tiles(detail: Tensor, *, cells: int, span: int, size: int) -> Tensor:
         f32[b * 4, 3, size, size] on 0..255, images in order, tiles row-major.
     """
     batch, channels, side, _ = detail.shape
-    step = side // cells
-    if step * cells != side:
-        raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
+    step = _cell(side, cells)
     first, length = (cells - span) * step, span * step
     corners = [detail[:, :, y : y + length, x : x + length] for y in (0, first) for x in (0, first)]
-    tiles = torch.stack(corners, dim=1).reshape(batch * 4, channels, length, length)
-    if length != size:
-        tiles = functional.interpolate(tiles, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
-    return tiles.clamp(0, 255)
+    return _resized(torch.stack(corners, dim=1).reshape(batch * 4, channels, length, length), size)
+
+
+def _cell(side: int, cells: int) -> int:
+    """Pixels of a cell along an axis."""
+    if side % cells:
+        raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
+    return side // cells
+
+
+def _resized(parts: Tensor, size: int) -> Tensor:
+    """Square parts of images at `size` pixels a side, on 0..255."""
+    if parts.shape[-1] != size:
+        parts = functional.interpolate(parts, size=(size, size), mode="bicubic", antialias=True, align_corners=False)
+    return parts.clamp(0, 255)
 
 
 def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:

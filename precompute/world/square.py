@@ -83,7 +83,7 @@ def _phrases(
     rng: np.random.Generator, difficulty: str, *, at_least: int, single: int, banned: frozenset[tuple[str, str]], with_board: bool = False
 ) -> list[Phrase]:
     """Noun phrases of different objects; the first `single` ones are single things."""
-    low, high = {"easy": (1, 2), "medium": (1, 2), "hard": (2, 3)}[difficulty]
+    low, high = (2, 3) if difficulty == "hard" else (1, 2)
     number = max(at_least, int(rng.integers(low, high + 1)))
     phrases: list[Phrase] = []
     for index in range(number):
