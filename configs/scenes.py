@@ -23,7 +23,6 @@ def get_config() -> Config:
         workdir="runs/quickstart",
         model=dataclasses.replace(
             base.model,
-            dropout=0.1,
             attention_width=64,
             global_sees=sees,
             patch_sees=sees,
@@ -31,7 +30,7 @@ def get_config() -> Config:
         ),
         loss=dataclasses.replace(base.loss, score_space="logit", patch_over="unfaithful"),
         optim=dataclasses.replace(base.optim, peak_lr=1e-3, warmup_steps=200),
-        data=dataclasses.replace(base.data, batch_size=128, epochs=6, full_at_epoch=2),
+        data=dataclasses.replace(base.data, batch_size=128, epochs=4, full_at_epoch=1),
         targets=TargetsConfig(
             global_pair_auc=0.93, patch_pair_auc=0.92, category_roc_auc=0.85, ece=0.03, auc_judd=0.90, beats_baselines=True
         ),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tipai_jax.store.writer import StoreWriter
 
 SCENES = Path("data/scenes")
-SCENE_PAIRS = 20_000
+SCENE_PAIRS = 40_000
 LAUNCHERS = ("RANK", "WORLD_SIZE", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_STEP")
 BATCH = {"cpu": 64, "cuda": 256}
 DTYPE = {"cpu": "float32", "cuda": "float16"}
@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
     add("--patches", choices=("dense", "crops", "raw", "tiles"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
-    add("--dtype", choices=("float32", "float16", "bfloat16"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda)")
+    add("--dtype", choices=("float32", "float16", "bfloat16", "auto"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where that is measured to be twice as fast)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
@@ -135,7 +135,7 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
 
     begun = load_plan(args.out) if args.out.is_dir() else None
     device = args.device or (begun.device if begun else _best_device())
-    dtype = args.dtype or (begun.encoder.dtype if begun else DTYPE[device])
+    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else _dtype(args.dtype, device)
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
     rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
@@ -147,6 +147,17 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
         device=device,
         shard_rows=rows,
     )
+
+
+def _dtype(wanted: str | None, device: str) -> str:
+    """What a new store is computed in."""
+    if wanted == "auto" and device == "cpu":
+        import torch
+
+        from precompute.encoders.dtypes import fast_dtype
+
+        return fast_dtype(torch.device(device))
+    return DTYPE[device] if wanted in (None, "auto") else wanted
 
 
 def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") -> "Manifest | None":

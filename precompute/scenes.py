@@ -1,4 +1,4 @@
-"""The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 20000 --seed 0`.
+"""The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0`.
 
 It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in `precompute.world`.
 The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn again; `pairs.jsonl` is
@@ -27,7 +27,7 @@ from tipai_jax.errors import Parser, UserError, run_main, whole_number
 VERSION = 1
 """Raised whenever the same seed would draw other scenes."""
 CONTROL_SHARE = 0.05
-SPLIT_SHARES = {"train": 0.8, "validation": 0.1, "test": 0.1}
+SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 UNSEEN_SHARE = 0.3
 """Share of the test squares that show a combination of object and colour that no other split shows."""
 
@@ -42,7 +42,7 @@ class Group:
 
 
 def split_of(index: int, total: int) -> str:
-    """The split of group `index` of `total`: the first eight tenths train, then validation, then test."""
+    """The split of group `index` of `total`: the first seven tenths train, then validation, then test."""
     edge, share = 0.0, (index + 0.5) / total
     for name, part in SPLIT_SHARES.items():
         edge += part
@@ -175,7 +175,7 @@ def _draw_group(folder: Path, group: Group) -> int:
     return drawn
 
 
-def draw(out: Path, *, pairs: int = 20000, seed: int = 0, processes: int | None = None) -> Path:
+def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None = None) -> Path:
     """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already there.
 
     Raises:
@@ -224,7 +224,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="precompute/scenes.py", description="Draw the small world: scenes with captions and the exact truth about what breaks them."
     )
     parser.add_argument("--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)")
-    parser.add_argument("--pairs", type=whole_number(1), default=20000, help="number of pairs (default: 20000)")
+    parser.add_argument("--pairs", type=whole_number(1), default=40000, help="number of pairs (default: 40000)")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of chance (default: 0)")
     parser.add_argument("--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)")
     args = parser.parse_args(arguments)

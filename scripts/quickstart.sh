@@ -11,8 +11,8 @@ run() {
 }
 
 begun=$SECONDS
-run python precompute/scenes.py --out data/scenes --pairs 20000 --seed 0
-run python precompute/embed.py --data data/scenes --encoder tiny --out store/scenes
+run python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0
+run python precompute/embed.py --data data/scenes --encoder tiny --dtype auto --out store/scenes
 run python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
 verdict=0
 run python -m tipai_jax.evaluate --workdir runs/quickstart --heatmaps 12 || verdict=$?

@@ -38,6 +38,11 @@ def _maps(
         yield matrix @ risk[row].reshape(grid, grid).astype(np.float32) @ matrix.T, box_mask(pairs.boxes[row], SIZE)
 
 
+def _spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
+    """At most so many of the rows, at even distances."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))] if len(rows) else rows
+
+
 def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
     """The risk at which a pixel counts as unfaithful: largest mean Dice.
 
@@ -52,7 +57,7 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     rows = rows_with_pixels(pairs)
     if not len(rows):
         return 0.5
-    rows = rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
+    rows = _spread(rows, most)
     low, high = (float(edge) for edge in np.quantile(risk[rows], [0.0, 1.0]))
     if not high > low:
         return 0.5
@@ -66,7 +71,7 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
 
 
 def localisation_figures(
-    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
     """IoU, Dice, CC and AUC-Judd of each picture that has pixels to blame.
 
@@ -74,11 +79,12 @@ def localisation_figures(
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs.
         threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
+        most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.003.
 
     Returns:
         The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere.
     """
-    rows = rows_with_pixels(pairs)
+    rows = _spread(rows_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": []}
     for heat, mask in _maps(risk, pairs, rows):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))

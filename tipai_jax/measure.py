@@ -155,7 +155,7 @@ def figures(
     against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
     images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame, at 224x224. `control`:
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
     and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
 

@@ -157,6 +157,16 @@ def test_what_the_first_run_chose_is_kept(clip, embed, pairs, tmp_path):
     assert main(["--data", str(pairs), "--encoder", str(clip), "--out", str(tmp_path / "s")]) == 0
 
 
+@pytest.mark.parametrize("faster", ["float32", "bfloat16"])
+def test_auto_computes_in_what_this_machine_multiplies_fastest_and_keeps_to_it(faster, embed, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("precompute.encoders.dtypes.fast_dtype", lambda device: faster)
+    embed(pairs, tmp_path / "s", "--dtype", "auto")
+    assert open_store(tmp_path / "s").manifest.encoder.dtype == faster
+    monkeypatch.setattr("precompute.encoders.dtypes.fast_dtype", lambda device: pytest.fail("measured again"))
+    assert "nothing to do" in embed(pairs, tmp_path / "s", "--dtype", "auto")
+    assert "nothing to do" in embed(pairs, tmp_path / "s")
+
+
 def test_an_image_changed_since_is_refused(embed, tmp_path):
     data = write_pairs(tmp_path / "d", pairs=12)
     embed(data, tmp_path / "s")
@@ -262,7 +272,7 @@ def test_without_arguments_the_scenes_are_drawn_and_embedded(monkeypatch, tmp_pa
     monkeypatch.setattr(folder, "TINY_FOLDER", tmp_path / "tiny")
     monkeypatch.chdir(tmp_path)
     assert main([]) == 0
-    assert asked == {"out": Path("data/scenes"), "pairs": 20000, "seed": 0}
+    assert asked == {"out": Path("data/scenes"), "pairs": 40000, "seed": 0}
     assert "small world only" in capsys.readouterr().out
     store = open_store(tmp_path / "store/scenes")
     assert store.manifest.small_world_only and store.manifest.encoder.name == "tiny" and store.manifest.encoder.patches == "raw"

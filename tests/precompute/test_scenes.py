@@ -65,7 +65,7 @@ def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_rows():
         split_of[row["prompt"]].add(row["split"])
     assert all(len(splits) == 1 for splits in split_of.values())
     share = collections.Counter(row["split"] for row in every)
-    assert share["train"] / len(every) == pytest.approx(0.8, abs=0.02)
+    assert share["train"] / len(every) == pytest.approx(0.7, abs=0.02)
     assert {row["split"] for row in every if row["unseen_combination"]} == {"test"}
     assert sum(row["control"] for row in every) == 60
     assert all(row["chosen_score"] == row["rejected_score"] and not row["unfaithful_patches"] for row in every if row["control"])

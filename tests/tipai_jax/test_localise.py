@@ -41,3 +41,11 @@ def test_the_threshold_has_the_largest_mean_dice(pairs):
 
 def test_a_constant_risk_has_no_threshold_to_find(pairs):
     assert localise.best_threshold(np.full((len(pairs), 49), 0.2, np.float32), pairs) == 0.5
+
+
+def test_at_most_so_many_pictures_are_measured_evenly_spread(pairs):
+    risk = np.random.default_rng(0).random((len(pairs), 49), np.float32)
+    rows, every = localise.localisation_figures(risk, pairs, threshold=0.5)
+    few, measured = localise.localisation_figures(risk, pairs, threshold=0.5, most=3)
+    assert few.tolist() == [rows[0], rows[(len(rows) - 1) // 2], rows[-1]]
+    np.testing.assert_array_equal(measured["auc_judd"], every["auc_judd"][np.searchsorted(rows, few)])

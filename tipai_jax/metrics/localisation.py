@@ -17,26 +17,31 @@ PerImage = Float[np.ndarray, "*batch"] | float
 def iou(heatmap: Maps, mask: Masks, *, threshold: float = 0.5) -> PerImage:
     """|A and B| / |A or B| with A = heatmap >= threshold and B = mask > 0.5."""
     hot, true = heatmap >= threshold, mask > 0.5
-    either = (hot | true).sum((-2, -1))
-    return blank_to_nan((hot & true).sum((-2, -1)) / np.maximum(either, 1), true)
+    either = np.count_nonzero(hot | true, axis=(-2, -1))
+    return blank_to_nan(np.count_nonzero(hot & true, axis=(-2, -1)) / np.maximum(either, 1), true)
 
 
 def dice(heatmap: Maps, mask: Masks, *, threshold: float | None = None) -> PerImage:
     """2 |A and B| / (|A| + |B|). Soft (A = the heatmap, 1 - L_sal) without a threshold, else of heatmap >= threshold."""
     true = mask > 0.5
-    hot = heatmap.astype(np.float64) if threshold is None else (heatmap >= threshold).astype(np.float64)
-    total = hot.sum((-2, -1)) + true.sum((-2, -1))
-    return blank_to_nan(2 * (hot * true).sum((-2, -1)) / np.where(total > 0, total, 1.0), true)
+    if threshold is None:
+        hot = heatmap.sum((-2, -1), dtype=np.float64)
+        both = np.where(true, heatmap, 0.0).sum((-2, -1), dtype=np.float64)
+    else:
+        hot = np.count_nonzero(heatmap >= threshold, axis=(-2, -1))
+        both = np.count_nonzero((heatmap >= threshold) & true, axis=(-2, -1))
+    total = hot + np.count_nonzero(true, axis=(-2, -1))
+    return blank_to_nan(2 * both / np.where(total > 0, total, 1.0), true)
 
 
 def cc(heatmap: Maps, mask: Masks) -> PerImage:
     """Pearson's linear correlation over the pixels (CC of the MIT saliency benchmark); 0 for a constant heatmap."""
-    x = heatmap.astype(np.float64)
-    y = (mask > 0.5).astype(np.float64)
-    x = x - x.mean((-2, -1), keepdims=True)
-    y = y - y.mean((-2, -1), keepdims=True)
-    norm = np.sqrt((x * x).sum((-2, -1)) * (y * y).sum((-2, -1)))
-    return blank_to_nan((x * y).sum((-2, -1)) / np.where(norm > 1e-12, norm, np.inf), mask > 0.5)
+    true = mask > 0.5
+    share = true.mean((-2, -1))
+    x = heatmap - heatmap.mean((-2, -1), dtype=np.float64, keepdims=True)
+    covered = np.where(true, x, 0.0).sum((-2, -1))  # sum of x * (y - its mean), for x has mean 0
+    norm = np.sqrt((x * x).sum((-2, -1)) * share * (1 - share) * heatmap.shape[-2] * heatmap.shape[-1])
+    return blank_to_nan(covered / np.where(norm > 1e-12, norm, np.inf), true)
 
 
 def auc_judd(heatmap: Maps, mask: Masks) -> PerImage:

@@ -100,7 +100,7 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
 @pytest.mark.parametrize("plain", ["dense", "raw"])
 @torch.inference_mode()
 def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plain, clip, tmp_path):
-    """The top left cell is seen by one tile alone: the first 80 of 112 pixels each way, enlarged to 56; 7x7 tokens of it make 5x5 cells.
+    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size; 7x7 tokens of it make 4x4 cells.
 
     They are those of the changed last block, for a small-world encoder those of the plain one.
     """
@@ -109,18 +109,17 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plai
     (tmp_path / "clip" / "config.json").write_text(json.dumps(config | {"tipai_small_world_only": plain == "raw"}))
     load = lambda patches, size: load_clip(find_encoder(str(tmp_path / "clip")), patches=patches, batch_size=size)
     encoder, alone = load("tiles", 2), load(plain, 1)
-    assert encoder.preparation.crop_source == 112
-    prepared = pictures(encoder.preparation, 3, side=112)
-    tile = torch.from_numpy(prepared[2].detail[:80, :80].copy()).permute(2, 0, 1)[None].float()
-    seen = torch.nn.functional.interpolate(tile, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
+    assert encoder.preparation.crop_source == 98
+    prepared = pictures(encoder.preparation, 3, side=98)
+    seen = torch.from_numpy(prepared[2].detail[:56, :56].copy()).permute(2, 0, 1)[None].float()
     whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
     vision = CLIPModel.from_pretrained(clip).eval()
-    if plain == "raw":  # spelled out: the plain last layer, projected, 7x7 to 5x5 by area
+    if plain == "raw":  # spelled out: the plain last layer, projected, 7x7 to 4x4 by area
         last = vision.vision_model(pixel_values=alone._normalise(seen)).last_hidden_state[:, 1:]
         grid = vision.visual_projection(vision.vision_model.post_layernorm(last)).reshape(7, 7, -1)
-        token = torch.einsum("y,x,yxd->d", area_matrix(7, 5)[0], area_matrix(7, 5)[0], grid)
+        token = torch.einsum("y,x,yxd->d", area_matrix(7, 4)[0], area_matrix(7, 4)[0], grid)
     else:
-        token = alone._pass(alone._normalise(seen), 5)[1][0, 0]
+        token = alone._pass(alone._normalise(seen), 4)[1][0, 0]
     expected = whole + unit(token)
     np.testing.assert_allclose(encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3)
     with pytest.raises(ValueError, match="finer view"):
