@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from precompute.encoders.clip import load_clip
+from precompute.encoders.clip import ClipEncoder, load_clip
 from precompute.encoders.folder import GRID, EncoderFolder
 from precompute.pipeline import image_batches
 from precompute.readers.records import ImageFile, Source
@@ -22,7 +22,7 @@ from precompute.world.draw import draw
 from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
 from scripts.benchmark.rounds import Candidate
 
-__all__ = ["Pictures", "draw_pictures", "embedded", "one_by_one"]
+__all__ = ["Embedded", "Pictures", "draw_pictures", "embedded", "one_by_one"]
 
 
 @dataclass(frozen=True)
@@ -53,37 +53,60 @@ def draw_pictures(number: int, *, seed: int = 0) -> Pictures:
     return Pictures(files)
 
 
-def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, waits: list[float]) -> Candidate:
-    """Seconds an image through the whole path, decoding included; what share of the threads' time preparation took goes into `waits`."""
-    encoder = load_clip(folder, patches=patches, batch_size=batch_size)
-    keys = tuple(pictures.files)[:number]
-    works = [Work("images", 0, keys, "")]
-    threads = len(os.sched_getaffinity(0))
+@dataclass
+class Embedded:
+    """Our path as a candidate, and where its time went in the last round.
 
-    def measure() -> list[float]:
-        began = time.perf_counter()
-        batches = list(image_batches(works, pictures.source, encoder, threads=threads))
-        seconds = time.perf_counter() - began
-        read, encoded = sum(batch.read for batch in batches), sum(batch.encoded for batch in batches)
-        waits.append(read / (read + encoded))
-        return [seconds / number]
+    Attributes:
+        preparing: share of the busy time that decoding and resizing took.
+        waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and encodes in turn, that of the cores
+            which did neither; on a GPU that in which no batch was ready.
+    """
 
-    measure()
-    waits.clear()
-    return measure
+    encoder: ClipEncoder
+    pictures: Pictures
+    number: int
+    preparing: float = 0.0
+    waiting: float = 0.0
+
+    def __call__(self) -> list[float]:
+        """Seconds an image through the whole path, decoding included."""
+        works = [Work("images", 0, tuple(self.pictures.files)[: self.number], "")]
+        threads = len(os.sched_getaffinity(0))
+        read = encoded = waited = 0.0
+        began = asked = time.perf_counter()
+        for batch in image_batches(works, self.pictures.source, self.encoder, threads=threads):
+            came = time.perf_counter()
+            if batch.rows is None:
+                self.encoder.encode_images([item.prepared for item in batch.opened if item.prepared])
+            read, encoded, waited = read + batch.read, encoded + batch.encoded, waited + came - asked
+            asked = time.perf_counter()
+        seconds = asked - began
+        on_cpu = self.encoder.device.type == "cpu"
+        busy = encoded if on_cpu else seconds - waited
+        self.preparing = read / (read + busy)
+        self.waiting = 1 - (read + encoded) / (threads * seconds) if on_cpu else waited / seconds
+        return [seconds / self.number]
 
 
-def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int) -> Candidate:
+def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu") -> Embedded:
+    """The candidate, warm."""
+    made = Embedded(load_clip(folder, patches=patches, batch_size=batch_size, device=device), pictures, number)
+    made()
+    return made
+
+
+def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device: str = "cpu") -> Candidate:
     """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the model on one crop after the other."""
     from PIL import Image
     from transformers import CLIPImageProcessorPil, CLIPModel
 
-    model: Any = CLIPModel.from_pretrained(folder.path, local_files_only=True).eval()
+    model: Any = CLIPModel.from_pretrained(folder.path, local_files_only=True).to(device).eval()
     processor = CLIPImageProcessorPil.from_pretrained(folder.path)
     threads = torch.get_num_threads()
 
     def features(image: Any) -> None:
-        model.get_image_features(**processor(images=image, return_tensors="pt"))
+        model.get_image_features(**processor(images=image, return_tensors="pt").to(device))
 
     @torch.inference_mode()
     def measure() -> list[float]:
