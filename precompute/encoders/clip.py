@@ -62,9 +62,9 @@ class ClipEncoder:
         self.preparation = preparation
         self.device = torch.device(device)
         self.batch_size = batch_size
-        scale = torch.tensor(preparation.std) / preparation.rescale
-        self._mean = (torch.tensor(preparation.mean) / preparation.rescale).view(1, 3, 1, 1).to(self.device)
-        self._std = scale.view(1, 3, 1, 1).to(self.device)
+        per_channel = lambda values: torch.tensor(values).view(1, 3, 1, 1).to(self.device)
+        self._scale = per_channel([preparation.rescale / std for std in preparation.std])
+        self._shift = per_channel([-mean / std for mean, std in zip(preparation.mean, preparation.std, strict=True)])
         self._dtype = next(model.parameters()).dtype
         self._plain_last_layer = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
 
@@ -129,8 +129,8 @@ class ClipEncoder:
     def _tiles(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
             raise ValueError("the patch mode tiles needs the finer view")
-        tiles = cut_tiles(_channels_first(detail, self.device), cells=GRID, span=SPAN, size=self.preparation.image_size)
-        rows = [_unit(self._pass(self._normalise(part), SPAN)[1].float()) for part in tiles.split(self.batch_size)]
+        tiles = cut_tiles(self._normalise(_channels_first(detail, self.device)), cells=GRID, span=SPAN)
+        rows = [_unit(self._pass(part, SPAN)[1].float()) for part in tiles.split(self.batch_size)]
         return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=SPAN))
 
     def _crops(self, detail: np.ndarray | None) -> Tensor:
@@ -144,12 +144,12 @@ class ClipEncoder:
         return self._model.visual_projection(self._model.vision_model(pixel_values=pixel_values).pooler_output)
 
     def _normalise(self, pixels: Tensor) -> Tensor:
-        return ((pixels - self._mean) / self._std).to(self._dtype)
+        return torch.addcmul(self._shift, pixels, self._scale).to(self._dtype)
 
 
 def _channels_first(pixels: np.ndarray, device: torch.device) -> Tensor:
     """u8[b, s, s, 3] to f32[b, 3, s, s] on 0..255."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().contiguous()
+    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -161,14 +161,14 @@ def _to_f16(x: Tensor) -> np.ndarray:
 
 
 def _crop_source(patches: str, image_size: int) -> int:
-    """Pixels of the finer view: twice as many for crops, for tiles so many that a tile is cut in the encoder's own size; a multiple of GRID."""
-    match patches:
-        case "crops":
-            return GRID * math.ceil(2 * image_size / GRID)
-        case "tiles":
-            return GRID * math.ceil(image_size / SPAN)
-        case _:
-            return 0
+    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the encoder's own size.
+
+    Raises:
+        UserError: there is no such number for tiles.
+    """
+    if patches == "tiles" and image_size % SPAN:
+        raise UserError(f"--patches tiles needs an encoder whose images have a multiple of {SPAN} pixels a side, this one's have {image_size}; take another --patches")
+    return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // SPAN}.get(patches, 0)
 
 
 def load_clip(

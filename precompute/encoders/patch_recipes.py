@@ -82,27 +82,28 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     """
     batch, channels, side, _ = detail.shape
     step = _cell(side, cells)
-    crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5)
-    return _resized(crops.reshape(batch * cells * cells, channels, step, step), size)
+    crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5).reshape(batch * cells * cells, channels, step, step)
+    if step == size:
+        return crops
+    return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 
-def cut_tiles(detail: Tensor, *, cells: int, span: int, size: int) -> Tensor:
-    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a side, and resize them all at once.
+def cut_tiles(detail: Tensor, *, cells: int, span: int) -> Tensor:
+    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a side.
 
     Args:
-        detail: f32[b, 3, s, s] on 0..255, s a multiple of `cells`.
+        detail: [b, 3, s, s], s a multiple of `cells`.
         cells: cells of the image along an axis.
         span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in all tiles.
-        size: pixels of a resized tile.
 
     Returns:
-        f32[b * 4, 3, size, size] on 0..255, images in order, tiles row-major.
+        [b * 4, 3, s / cells * span, s / cells * span], images in order, tiles row-major.
     """
     batch, channels, side, _ = detail.shape
     step = _cell(side, cells)
     first, length = (cells - span) * step, span * step
     corners = [detail[:, :, y : y + length, x : x + length] for y in (0, first) for x in (0, first)]
-    return _resized(torch.stack(corners, dim=1).reshape(batch * 4, channels, length, length), size)
+    return torch.stack(corners, dim=1).reshape(batch * 4, channels, length, length)
 
 
 def _cell(side: int, cells: int) -> int:
@@ -110,13 +111,6 @@ def _cell(side: int, cells: int) -> int:
     if side % cells:
         raise ValueError(f"{side} pixels cannot be cut into {cells} equal parts")
     return side // cells
-
-
-def _resized(parts: Tensor, size: int) -> Tensor:
-    """Square parts of images at `size` pixels a side, on 0..255."""
-    if parts.shape[-1] == size:
-        return parts
-    return functional.interpolate(parts, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 
 def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:

@@ -57,13 +57,13 @@ def test_a_crop_equals_the_cut_and_resize_of_one():
 
 def test_tiles_lie_in_the_four_corners():
     detail = torch.rand(2, 3, 14, 14) * 255
-    tiles = cut_tiles(detail, cells=7, span=5, size=10)
+    tiles = cut_tiles(detail, cells=7, span=5)
     assert tiles.shape == (8, 3, 10, 10)
     torch.testing.assert_close(tiles[0], detail[0, :, :10, :10])
     torch.testing.assert_close(tiles[1], detail[0, :, :10, 4:])
     torch.testing.assert_close(tiles[6], detail[1, :, 4:, :10])
     with pytest.raises(ValueError, match="cannot be cut into 7"):
-        cut_tiles(torch.rand(1, 3, 15, 15), cells=7, span=5, size=10)
+        cut_tiles(torch.rand(1, 3, 15, 15), cells=7, span=5)
 
 
 def test_merged_tiles_are_back_in_their_places():
