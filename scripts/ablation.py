@@ -37,8 +37,8 @@ def see(**what: bool) -> Change:
 CHANGES: tuple[tuple[str, Change], ...] = (
     ("the plan (`base.py`)", lambda config: config),
     (
-        "learning rate 1e-3, batches of 128, 4 epochs",
-        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=4, full_at_epoch=1)),
+        "learning rate 1e-3, batches of 128, 3 epochs",
+        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=3, full_at_epoch=1)),
     ),
     (
         "L_patch over unfaithful places",
