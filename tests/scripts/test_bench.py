@@ -20,6 +20,7 @@ from scripts.benchmark.rows import Row, at_least, at_most, markdown
 from scripts.benchmark.shapes import Shape, pair_bytes, pair_flops, step_bytes, step_flops
 from scripts.benchmark.synthetic import write_store
 from scripts.benchmark.theirs import arrays_of
+from scripts.benchmark.vit import LARGE, images_per_second, peak_of, vit_flops
 from tipai_jax.run_setup import Setup
 from tipai_jax.tasks.auditor import build_heads
 from tipai_jax.train_step import split_heads
@@ -94,6 +95,15 @@ def test_rows_say_whether_they_hold_and_nothing_where_nothing_was_measured():
     assert markdown(rows).splitlines()[2:] == [
         "| a | 3 | at least 3.5 | **no** |", "| b | 3 % | at most 3.5 | yes |", "| c |  | at most 15 |  |", "| d | 1.235e+04 ms |  |  |"
     ]  # fmt: skip
+
+
+def test_flops_of_a_vision_tower_by_hand():
+    tiny = {"hidden_size": 8, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 8, "patch_size": 4, "projection_dim": 6}
+    patches, layer, out = 2 * 4 * 48 * 8, 2 * 5 * (4 * 64 + 2 * 256) + 4 * 25 * 8, 2 * 8 * 6
+    assert vit_flops(tiny) == patches + 2 * layer + out
+    assert vit_flops(LARGE) == pytest.approx(162e9, rel=0.01)  # twice the 81 G multiply-adds that are quoted for it
+    assert images_per_second(tiny, device="cpu", batch_size=2, batches=1) > 0
+    assert peak_of("NVIDIA H200") == 989e12 and peak_of("NVIDIA L40S") == 362e12 and peak_of("NVIDIA L4") == 121e12 and peak_of("something else") is None
 
 
 @pytest.mark.slow
