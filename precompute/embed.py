@@ -43,7 +43,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
     add("--patches", choices=("dense", "crops", "raw", "tiles"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
-    add("--dtype", choices=("float32", "float16", "bfloat16", "auto"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where that is measured to be twice as fast)")
+    add("--dtype", choices=("float32", "float16", "bfloat16", "auto"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where that is measured to be twice as fast; a store that was begun keeps its own)")
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
     add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
@@ -135,7 +135,7 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
 
     begun = load_plan(args.out) if args.out.is_dir() else None
     device = args.device or (begun.device if begun else _best_device())
-    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else _dtype(args.dtype, device)
+    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else _dtype(args.dtype, device, parts=args.worker[1])
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
     rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
@@ -149,9 +149,15 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     )
 
 
-def _dtype(wanted: str | None, device: str) -> str:
-    """What a new store is computed in."""
+def _dtype(wanted: str | None, device: str, *, parts: int) -> str:
+    """What a new store is computed in, by so many workers.
+
+    Raises:
+        UserError: it is left to be measured by more than one.
+    """
     if wanted == "auto" and device == "cpu":
+        if parts > 1:
+            raise UserError("--dtype auto: every worker would measure for itself, and they must compute in the same; say --dtype float32 or bfloat16")
         import torch
 
         from precompute.encoders.dtypes import fast_dtype
@@ -243,7 +249,7 @@ def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list)
 def _print_summary(out: Path, manifest: "Manifest") -> None:
     counts, encoder = manifest.counts, manifest.encoder
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
-    print(f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; {encoder.name}, {encoder.patches} patches")
+    print(f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}")
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
         print(f"left out  {counts['rejects']} rows ({reasons}), listed in {out / 'rejects/00000.parquet'}")

@@ -24,7 +24,7 @@ from precompute.world.square import CATEGORIES, CHOSEN_SCORE, DIFFICULTIES, DIFF
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
-VERSION = 1
+VERSION = 2
 """Raised whenever the same seed would draw other scenes."""
 CONTROL_SHARE = 0.05
 SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from precompute.encoders.dtypes import DTYPES
-from precompute.encoders.folder import GRID, EncoderFolder
+from precompute.encoders.folder import GRID, TILE_SPAN, EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
 from precompute.encoders.patch_recipes import cut_crops, cut_tiles, dense_tokens, merge_tiles, project_tokens, raw_tokens
 from precompute.encoders.prompts import PromptTokens, Tokens
@@ -25,8 +25,6 @@ __all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
 
 FINER = ("crops", "tiles")
 """Patch modes that cut their parts out of the image in a finer resolution than the encoder is shown."""
-SPAN = 4
-"""Cells of a tile along an axis, of GRID: 4/7 of a side, so a tile is enlarged 1.75 times."""
 
 
 @dataclass(frozen=True)
@@ -129,9 +127,9 @@ class ClipEncoder:
     def _tiles(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
             raise ValueError("the patch mode tiles needs the finer view")
-        tiles = cut_tiles(self._normalise(_channels_first(detail, self.device)), cells=GRID, span=SPAN)
-        rows = [_unit(self._pass(part, SPAN)[1].float()) for part in tiles.split(self.batch_size)]
-        return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=SPAN))
+        tiles = cut_tiles(self._normalise(_channels_first(detail, self.device)), cells=GRID, span=TILE_SPAN)
+        rows = [_unit(self._pass(part, TILE_SPAN)[1].float()) for part in tiles.split(self.batch_size)]
+        return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=TILE_SPAN))
 
     def _crops(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
@@ -161,14 +159,8 @@ def _to_f16(x: Tensor) -> np.ndarray:
 
 
 def _crop_source(patches: str, image_size: int) -> int:
-    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the encoder's own size.
-
-    Raises:
-        UserError: there is no such number for tiles.
-    """
-    if patches == "tiles" and image_size % SPAN:
-        raise UserError(f"--patches tiles needs an encoder whose images have a multiple of {SPAN} pixels a side, this one's have {image_size}; take another --patches")
-    return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // SPAN}.get(patches, 0)
+    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the encoder's own size."""
+    return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // TILE_SPAN}.get(patches, 0)
 
 
 def load_clip(

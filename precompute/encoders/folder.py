@@ -15,9 +15,11 @@ from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
-__all__ = ["GRID", "PATCH_MODES", "PHOTO_ENCODER", "TINY", "EncoderFolder", "find_encoder"]
+__all__ = ["GRID", "PATCH_MODES", "PHOTO_ENCODER", "TILE_SPAN", "TINY", "EncoderFolder", "find_encoder"]
 
 GRID = 7
+TILE_SPAN = 4
+"""Cells of a tile along an axis, of GRID: 4/7 of a side, so a tile is enlarged 1.75 times."""
 PATCH_MODES = ("dense", "crops", "raw", "tiles")
 TINY = "tiny"
 PHOTO_ENCODER = "openai/clip-vit-large-patch14"
@@ -25,7 +27,7 @@ TINY_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "tiny_clip"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 _WANTED = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json", *_TOKENIZER_FILES]
 _CONNECT_SECONDS = 5.0
-_RECIPE = 1  # raise it when the preparation or a patch recipe changes what comes out
+_RECIPE = 2  # raise it when the preparation or a patch recipe changes what comes out
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,15 @@ class EncoderFolder:
         )
 
     def fingerprint(self, *, patches: str, dtype: str) -> Fingerprint:
-        """Which encoder this is, in a patch mode and a dtype; reads and hashes every file that matters."""
+        """Which encoder this is, in a patch mode and a dtype; reads and hashes every file that matters.
+
+        Raises:
+            UserError: a file does not say what it should, or the encoder's images cannot be cut into tiles.
+        """
         view, share = self.view()
         image_size = self.vision("image_size", 224)
+        if patches == "tiles" and image_size % TILE_SPAN:
+            raise UserError(f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of {TILE_SPAN}; take another --patches")
         identity = {
             "config": self.config,
             "processor": self.processor,

@@ -83,8 +83,6 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     batch, channels, side, _ = detail.shape
     step = _cell(side, cells)
     crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5).reshape(batch * cells * cells, channels, step, step)
-    if step == size:
-        return crops
     return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from random_clip import write_pairs
 
-from precompute.embed import main, worker_of
+from precompute.embed import _dtype, main, worker_of
 from tipai_jax.errors import UserError
 from tipai_jax.store import open_store
 from tipai_jax.store.verify import verify
@@ -165,6 +165,23 @@ def test_auto_computes_in_what_this_machine_multiplies_fastest_and_keeps_to_it(f
     monkeypatch.setattr("precompute.encoders.dtypes.fast_dtype", lambda device: pytest.fail("measured again"))
     assert "nothing to do" in embed(pairs, tmp_path / "s", "--dtype", "auto")
     assert "nothing to do" in embed(pairs, tmp_path / "s")
+
+
+def test_auto_is_float16_on_a_gpu_and_refused_to_workers_who_might_disagree(embed, pairs, tmp_path):
+    assert _dtype("auto", "cuda", parts=2) == "float16" and _dtype(None, "cpu", parts=2) == "float32" and _dtype("bfloat16", "cpu", parts=2) == "bfloat16"
+    with pytest.raises(UserError, match="every worker would measure for itself"):
+        embed(pairs, tmp_path / "s", "--dtype", "auto", "--worker", "1/2")
+    assert not (tmp_path / "s").exists()
+    embed(pairs, tmp_path / "s", "--worker", "1/2")
+    embed(pairs, tmp_path / "s", "--dtype", "auto", "--worker", "2/2")  # it was begun, so there is nothing to measure
+    assert open_store(tmp_path / "s").manifest.encoder.dtype == "float32"
+
+
+def test_images_that_cannot_be_cut_into_tiles_are_refused_before_anything_is_written(clip, embed, pairs, tmp_path, monkeypatch):
+    monkeypatch.setattr("precompute.encoders.folder.TILE_SPAN", 5)  # 56 pixels a side
+    with pytest.raises(UserError, match="56 pixels a side, --patches tiles needs a multiple of 5; take another --patches"):
+        embed(pairs, tmp_path / "s", "--patches", "tiles")
+    assert not (tmp_path / "s").exists()
 
 
 def test_an_image_changed_since_is_refused(embed, tmp_path):
