@@ -19,8 +19,8 @@ from scripts.benchmark.rows import Row, at_least, at_most, markdown
 from scripts.benchmark.shapes import Shape, step_flops
 from tipai_jax.errors import Parser, run_main
 
-PLAN = Shape()
-"""d 768, 49 patches, batches of 32."""
+PLAN = Shape(pairs=20_000)
+"""d 768, 49 patches, batches of 32; 3 GB of embeddings."""
 
 
 class Bench:
@@ -109,8 +109,7 @@ def whole(bench: Bench) -> list[Row]:
     """20,000 pairs for 20 epochs, projected from a tenth of them; and what the streaming path holds in memory."""
     from scripts.benchmark.whole import run_whole
 
-    shape = bench.shape if bench.quick else replace(PLAN, pairs=20_000)
-    store = bench.store(shape)
+    shape, store = bench.shape, bench.store(bench.shape)
     size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
     found = {name: run_whole(store.path, bench.scratch(), shape, placement=name) for name in ("resident", "streaming")}
     resident, streaming = (found[name].projected(20) for name in ("resident", "streaming"))

@@ -65,7 +65,7 @@ def input_only(run: Setup) -> Callable[[int], None]:
     return call
 
 
-def epochs_seconds(shape: Shape, store: Store, folder: Path, *, placement: str = "resident", epochs: tuple[int, int] = (1, 4)) -> float:
+def epochs_seconds(shape: Shape, store: Store, folder: Path, *, placement: str = "resident", epochs: tuple[int, int] = (1, 3)) -> float:
     """Seconds of an epoch in `fit` as a user runs it: log, validation, checkpoints and all.
 
     Two runs, one some epochs longer than the other; their difference is free of start and compilation.
