@@ -19,8 +19,12 @@ from scripts.benchmark.rows import Row, at_least, at_most, markdown
 from scripts.benchmark.shapes import Shape, step_flops
 from tipai_jax.errors import Parser, run_main
 
-PLAN = Shape(pairs=20_000)
-"""d 768, 49 patches, batches of 32; 3 GB of embeddings."""
+PLAN = Shape(pairs=4_096)
+"""d 768, 49 patches, batches of 32; 600 MB of embeddings."""
+PLAN_EPOCH = 625
+"""Steps of an epoch of 20,000 pairs: so often a run is validated and saved."""
+WHOLE = replace(PLAN, pairs=20_000)
+"""The training that the plan estimates; 3 GB."""
 
 
 class Bench:
@@ -60,7 +64,7 @@ class Bench:
 def step(bench: Bench) -> list[Row]:
     """The step and the loop, against the reference and against the machine's limit."""
     from scripts.benchmark.machine import measure_limit
-    from scripts.benchmark.ours import config_of, epochs_seconds, input_only, step_only
+    from scripts.benchmark.ours import input_only, loop_seconds, step_only
     from scripts.benchmark.rounds import alternate, clocked, ratio
     from scripts.benchmark.theirs import arrays_of, whole_loop
 
@@ -81,12 +85,12 @@ def step(bench: Bench) -> list[Row]:
         limits.append(measure_limit(shape, rounds=3))
         return [limits[-1].step_seconds(shape)]
 
-    epoch = -(-shape.pairs // shape.batch)
+    every = 1 if bench.quick else round(PLAN_EPOCH / (shape.pairs / shape.batch))
     candidates |= {
         "ours, the step alone": clocked(steps, steps=32, group=run.length),
         "limit": limit,
         "ours, input alone": clocked(input_only(run), steps=32, group=run.length),
-        "ours, end to end": lambda: [epochs_seconds(shape, store, bench.scratch()) / epoch],
+        "ours, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every)],
     }
     found = alternate(candidates, rounds=bench.rounds)
     rows = [
@@ -109,7 +113,8 @@ def whole(bench: Bench) -> list[Row]:
     """20,000 pairs for 20 epochs, projected from a tenth of them; and what the streaming path holds in memory."""
     from scripts.benchmark.whole import run_whole
 
-    shape, store = bench.shape, bench.store(bench.shape)
+    shape = bench.shape if bench.quick else WHOLE
+    store = bench.store(shape)
     size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
     found = {name: run_whole(store.path, bench.scratch(), shape, placement=name) for name in ("resident", "streaming")}
     resident, streaming = (found[name].projected(20) for name in ("resident", "streaming"))
@@ -145,7 +150,6 @@ def images(bench: Bench) -> list[Row]:
     from precompute.encoders.folder import find_encoder
     from scripts.benchmark.images import draw_pictures, embedded, one_by_one
     from scripts.benchmark.rounds import alternate, ratio
-
     from scripts.benchmark.vit import LARGE, images_per_second, peak_of, vit_flops
 
     number = 16 if bench.quick else 1024

@@ -18,7 +18,7 @@ from tipai_jax.config import Config
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import Store
 
-__all__ = ["config_of", "epochs_seconds", "input_only", "step_only"]
+__all__ = ["config_of", "input_only", "loop_seconds", "step_only"]
 
 
 def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1) -> Config:
@@ -65,17 +65,19 @@ def input_only(run: Setup) -> Callable[[int], None]:
     return call
 
 
-def epochs_seconds(shape: Shape, store: Store, folder: Path, *, placement: str = "resident", epochs: tuple[int, int] = (1, 3)) -> float:
-    """Seconds of an epoch in `fit` as a user runs it: log, validation, checkpoints and all.
+def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int) -> float:
+    """Seconds of a step in `fit` as a user runs it: log, validation, checkpoints and all.
 
-    Two runs, one some epochs longer than the other; their difference is free of start and compilation.
+    Two runs, the second `every` epochs longer than the first, which is one validation and one checkpoint more; their difference is free of start and
+    compilation.
     """
     from tipai_jax.loop import fit
 
     took = []
-    for number in epochs:
+    for epochs in (every, 2 * every):
         shutil.rmtree(folder, ignore_errors=True)
+        config = config_of(shape, store.path, folder, epochs=epochs)
         began = time.perf_counter()
-        fit(config_of(shape, store.path, folder, placement=placement, epochs=number))
+        fit(dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every)))
         took.append(time.perf_counter() - began)
-    return (took[1] - took[0]) / (epochs[1] - epochs[0])
+    return (took[1] - took[0]) / (every * -(-shape.pairs // shape.batch))

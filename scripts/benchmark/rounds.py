@@ -4,6 +4,7 @@ Owns the rounds and what is made of them. A candidate is a function that does it
 """
 
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -54,9 +55,12 @@ def clocked(call: Callable[[int], None], *, steps: int, group: int = 1) -> Candi
 def alternate(candidates: Mapping[str, Candidate], *, rounds: int = 5) -> dict[str, Timing]:
     """What a step of each candidate took; every candidate gets its turn in each round."""
     seconds: dict[str, list[list[float]]] = {name: [] for name in candidates}
-    for _ in range(rounds):
+    for number in range(rounds):
         for name, measure in candidates.items():
+            began = time.perf_counter()
             seconds[name].append(measure())
+            took = f"{1e3 * statistics.median(seconds[name][-1]):.3g} ms a step, the round took {time.perf_counter() - began:.0f} s"
+            print(f"round {number + 1} of {rounds}: {name}: {took}", file=sys.stderr, flush=True)
     made = {}
     for name, found in seconds.items():
         medians = tuple(statistics.median(each) for each in found)
