@@ -99,6 +99,7 @@ def step(bench: Bench) -> list[Row]:
     ]
     times, least, most = ratio(found["ours, end to end"], found["reference"])
     rows.append(at_least("end to end, times as fast as the reference", times, 3.5, least=least, most=most))
+    rows.append(Row("what the limit itself would be, times as fast as the reference", ratio(found["limit"], found["reference"])[0]))
     if "reference, compiled" in found:
         rows.append(Row("end to end, times as fast as the compiled reference", ratio(found["ours, end to end"], found["reference, compiled"])[0]))
     share = ratio(found["ours, the step alone"], found["limit"])[0]
