@@ -40,7 +40,7 @@ def _maps(
 
 def _spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
     """At most so many of the rows, at even distances."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))] if len(rows) else rows
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
 
 
 def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
