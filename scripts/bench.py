@@ -47,12 +47,12 @@ class Bench:
 
         return write_store(self.folder / f"store-{shape.d}-{shape.k}-{shape.pairs}", shape)
 
-    def setup(self, shape: Shape, *, members: int = 1, placement: str = "resident"):
+    def setup(self, shape: Shape, *, members: int = 1, placement: str = "resident", dtype: str = "float32"):
         """A run, put together but not begun."""
         from scripts.benchmark.ours import config_of
         from tipai_jax.run_setup import Setup
 
-        config = config_of(shape, self.store(shape).path, self.folder / "run", placement=placement)
+        config = config_of(shape, self.store(shape).path, self.folder / "run", placement=placement, dtype=dtype)
         return Setup([replace(config, seed=i, workdir=str(self.folder / f"run{i}")) for i in range(members)], self.store(shape))
 
     def scratch(self) -> Path:
@@ -70,11 +70,14 @@ def step(bench: Bench) -> list[Row]:
 
     shape, store = bench.shape, bench.store(bench.shape)
     device = "cuda" if bench.gpu else "cpu"
-    run = bench.setup(shape)
+    run, rounded = bench.setup(shape), bench.setup(shape, dtype="bfloat16")
     steps, compiling = step_only(run)
     arrays = arrays_of(store)
     eager = clocked(whole_loop(arrays, shape, device=device), steps=32)
-    candidates = {"reference": eager}
+    candidates = {
+        "reference": eager,
+        "reference, bfloat16": clocked(whole_loop(arrays, shape, device=device, dtype="bfloat16"), steps=32),
+    }
     try:
         candidates["reference, compiled"] = clocked(whole_loop(arrays, shape, device=device, compiled=True), steps=32)
     except Exception as error:  # torch.compile wants a C++ compiler, and says so in a dozen ways
@@ -91,15 +94,20 @@ def step(bench: Bench) -> list[Row]:
         "limit": limit,
         "ours, input alone": clocked(input_only(run), steps=32, group=run.length),
         "ours, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every)],
+        "ours, bfloat16, the step alone": clocked(step_only(rounded)[0], steps=32, group=rounded.length),
+        "ours, bfloat16, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every, dtype="bfloat16")],
     }
     found = alternate(candidates, rounds=bench.rounds)
     rows = [
         Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"rounds_ms": [1e3 * each for each in timing.rounds], "pairs_per_s": shape.batch / timing.median})
         for name, timing in found.items()
     ]
-    times, least, most = ratio(found["ours, end to end"], found["reference"])
-    rows.append(at_least("end to end, times as fast as the reference", times, 3.5, least=least, most=most))
-    rows.append(Row("what the limit itself would be, times as fast as the reference", ratio(found["limit"], found["reference"])[0]))
+    for which in ("", "bfloat16, "):
+        times, least, most = ratio(found[f"ours, {which}end to end"], found["reference"])
+        rows.append(at_least(f"{which}end to end, times as fast as the reference", times, 3.5, least=least, most=most))
+    same = ratio(found["ours, bfloat16, end to end"], found["reference, bfloat16"])[0]
+    rows.append(Row("bfloat16, end to end, times as fast as the reference in bfloat16", same))
+    rows.append(Row("what the float32 limit itself would be, times as fast as the reference", ratio(found["limit"], found["reference"])[0]))
     if "reference, compiled" in found:
         rows.append(Row("end to end, times as fast as the compiled reference", ratio(found["ours, end to end"], found["reference, compiled"])[0]))
     share = ratio(found["ours, the step alone"], found["limit"])[0]

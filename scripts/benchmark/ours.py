@@ -21,12 +21,12 @@ from tipai_jax.store import Store
 __all__ = ["config_of", "input_only", "loop_seconds", "step_only"]
 
 
-def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1) -> Config:
+def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32") -> Config:
     """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
     base = load_config("base.py")
     return dataclasses.replace(
         base,
-        model=dataclasses.replace(base.model, hidden=shape.hidden, reason_sees=base.model.global_sees),
+        model=dataclasses.replace(base.model, hidden=shape.hidden, reason_sees=base.model.global_sees, dtype=dtype),
         store=str(store),
         workdir=str(workdir),
         data=dataclasses.replace(base.data, batch_size=shape.batch, placement=placement, epochs=epochs),
@@ -65,7 +65,7 @@ def input_only(run: Setup) -> Callable[[int], None]:
     return call
 
 
-def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int) -> float:
+def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype: str = "float32") -> float:
     """Seconds of a step in `fit` as a user runs it: log, validation, checkpoints and all.
 
     Two runs, the second `every` epochs longer than the first, which is one validation and one checkpoint more; their difference is free of start and
@@ -76,7 +76,7 @@ def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int) -> flo
     took = []
     for epochs in (every, 2 * every):
         shutil.rmtree(folder, ignore_errors=True)
-        config = config_of(shape, store.path, folder, epochs=epochs)
+        config = config_of(shape, store.path, folder, epochs=epochs, dtype=dtype)
         began = time.perf_counter()
         fit(dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every)))
         took.append(time.perf_counter() - began)

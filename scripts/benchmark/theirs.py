@@ -34,8 +34,10 @@ def arrays_of(store: Store) -> Arrays:
     )
 
 
-def whole_loop(arrays: Arrays, shape: Shape, *, workers: int = 0, compiled: bool = False, device: str = "cpu") -> Callable[[int], None]:
-    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch."""
+def whole_loop(
+    arrays: Arrays, shape: Shape, *, workers: int = 0, compiled: bool = False, dtype: str = "float32", device: str = "cpu"
+) -> Callable[[int], None]:
+    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16 under torch's autocast."""
     torch.manual_seed(0)
     model = Heads(shape.d, shape.hidden).to(device)
     optimizer = make_optimizer(model)
@@ -44,7 +46,8 @@ def whole_loop(arrays: Arrays, shape: Shape, *, workers: int = 0, compiled: bool
 
     def call(steps: int) -> None:
         for batch in itertools.islice(batches, steps):
-            loss = loss_of(model, {name: value.to(device, non_blocking=True) for name, value in batch.items()})
+            with torch.autocast(device, dtype=torch.bfloat16, enabled=dtype == "bfloat16"):
+                loss = loss_of(model, {name: value.to(device, non_blocking=True) for name, value in batch.items()})
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
             optimizer.step()

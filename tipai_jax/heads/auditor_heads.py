@@ -53,6 +53,7 @@ class AuditorHeads(nnx.Module):
         global_sees, patch_sees, reason_sees: what each head sees; those with attention must be equal.
         saliency: "interpolate" (risk = 1 - score) or "decoder" (small and trainable).
         attention_width: width of the evidence tokens.
+        dtype: of the operands of the products with the embeddings, float32 or bfloat16; everything else is float32.
         rngs: source of the initial values.
     """
 
@@ -68,8 +69,10 @@ class AuditorHeads(nnx.Module):
         reason_sees: Sees = PLAN,
         saliency: Literal["interpolate", "decoder"] = "interpolate",
         attention_width: int = 128,
+        dtype: Literal["float32", "bfloat16"] = "float32",
         rngs: nnx.Rngs,
     ) -> None:
+        self.dtype = jnp.dtype(dtype)
         wanted = {sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention}
         assert len(wanted) <= 1, "the heads with attention read one trunk, so they must see the same"
         shared = {"hidden": hidden, "dropout": dropout, "k": k, "width": attention_width, "shares_evidence": True, "rngs": rngs}
@@ -103,7 +106,7 @@ class AuditorHeads(nnx.Module):
             patches: L2-normalised patch embeddings.
             rngs: source of the dropout masks (stream "dropout"); needed only with dropout > 0 and after `.train()`.
         """
-        text, image, patches = text.astype(jnp.float32), image.astype(jnp.float32), patches.astype(jnp.float32)
+        text, image, patches = (each.astype(self.dtype) for each in (text, image, patches))
         tokens = None if self.evidence is None else self.evidence(text, image, patches, rngs=rngs)
         patch_logit = self.patch_head(text, image, patches, evidence=tokens, rngs=rngs)
         return AuditorOutput(

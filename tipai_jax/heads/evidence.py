@@ -15,6 +15,7 @@ from jaxtyping import Array, Float, Int
 
 from tipai_jax.errors import UserError
 from tipai_jax.heads.joint_linear import JointLinear
+from tipai_jax.heads.product import product
 from tipai_jax.heads.sees import Sees
 
 __all__ = ["Evidence", "EvidencePool", "patch_blocks"]
@@ -132,7 +133,7 @@ class EvidencePool(nnx.Module):
         b, n, _, w = tokens.shape
         query = self.query[...]
         if self.from_text is not None:
-            query = query + (text @ self.from_text.part("text") + self.from_text.bias[...]).reshape(b, self.heads, w)
+            query = query + (product(text, self.from_text.part("text")) + self.from_text.bias[...]).reshape(b, self.heads, w)
         query = jnp.broadcast_to(query * w**-0.5, (b, self.heads, w))
         attention = jax.nn.softmax(jnp.einsum("bhw,bnkw->bnhk", query, tokens), axis=-1)
         return jnp.einsum("bnhk,bnkw->bnhw", attention, tokens).reshape(b, n, self.heads * w)

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
+from tipai_jax.heads.product import product
+
 __all__ = ["JointLinear"]
 
 BLOCKS = ("text", "patch", "text*patch", "image", "text*image")
@@ -20,7 +22,7 @@ class JointLinear(nnx.Module):
 
     The kernel is kept whole, `[len(blocks) * d, features]` in the order of `blocks`, so it is drawn, saved and compared
     as the kernel of the plain `Linear` on the concatenated input; it is only applied in parts: the text's once a
-    prompt, the image's once an image, the patch's once a patch.
+    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`); the output is float32.
 
     Args:
         d: width of the embeddings.
@@ -50,18 +52,18 @@ class JointLinear(nnx.Module):
         """What is the same for all patches of an image, bias included; m is n, or 1 if no image is seen."""
         out = jnp.broadcast_to(self.bias[...], (len(text), 1, self.bias.shape[0]))
         if "text" in self.blocks:
-            out = out + (text @ self.part("text"))[:, None]
+            out = out + product(text, self.part("text"))[:, None]
         if "image" in self.blocks:
-            out = out + image @ self.part("image")
+            out = out + product(image, self.part("image"))
         if "text*image" in self.blocks:
-            out = out + (text[:, None] * image) @ self.part("text*image")
+            out = out + product(text[:, None] * image, self.part("text*image"))
         return out
 
     def local(self, text: Float[Array, "b d"], patches: Float[Array, "b n k d"]) -> Float[Array, "b n k features"]:
         """What differs from patch to patch, without bias."""
-        out = patches @ self.part("patch")
+        out = product(patches, self.part("patch"))
         if "text*patch" in self.blocks:
-            out = out + (text[:, None, None] * patches) @ self.part("text*patch")
+            out = out + product(text[:, None, None] * patches, self.part("text*patch"))
         return out
 
     def __call__(

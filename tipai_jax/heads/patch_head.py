@@ -10,6 +10,7 @@ from jaxtyping import Array, Float
 
 from tipai_jax.heads.evidence import Evidence, patch_blocks
 from tipai_jax.heads.joint_linear import JointLinear
+from tipai_jax.heads.product import operand
 from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["PatchHead"]
@@ -64,7 +65,7 @@ class PatchHead(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n k"]:
         """The logit of each patch; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
-        text, image, patches = text.astype(jnp.float32), image.astype(jnp.float32), patches.astype(jnp.float32)
+        text, image, patches = operand(text), operand(image), operand(patches)
         if self.from_evidence is not None:
             if evidence is None:
                 assert self.evidence is not None, "a head that shares its evidence must be given it"

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float
 
 from tipai_jax.heads.evidence import Evidence, EvidencePool
 from tipai_jax.heads.joint_linear import JointLinear
+from tipai_jax.heads.product import operand
 from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["PooledHead"]
@@ -68,12 +69,12 @@ class PooledHead(nnx.Module):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n outputs"]:
         """The outputs before any sigmoid."""
-        text, image = text.astype(jnp.float32), image.astype(jnp.float32)
+        text, image = operand(text), operand(image)
         hidden = self.joint.whole(text, image)
         if self.pool is not None and self.from_evidence is not None:
             if evidence is None:
                 assert self.evidence is not None, "a head that shares its evidence must be given it"
-                evidence = self.evidence(text, image, patches.astype(jnp.float32), rngs=rngs)
+                evidence = self.evidence(text, image, operand(patches), rngs=rngs)
             hidden = hidden + self.from_evidence(self.pool(text, evidence))
         scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
         return jnp.broadcast_to(scores, (*image.shape[:2], scores.shape[-1]))

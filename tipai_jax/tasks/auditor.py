@@ -48,6 +48,7 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         reason_sees=config.reason_sees,
         saliency=config.saliency,
         attention_width=config.attention_width,
+        dtype=config.dtype,
         rngs=nnx.Rngs(seed),
     )
 
