@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from tipai_jax import localise
-from tipai_jax.calibrate import Calibration, reason_examples, score_examples
+from tipai_jax.calibrate import Calibration, reason_examples, score_examples, worst_patch
 from tipai_jax.calibrators import sigmoid
 from tipai_jax.metrics import Interval, difference_by_group, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
 from tipai_jax.metrics.ece_bootstrap import binned_ece, ece_by_group
@@ -24,6 +24,8 @@ __all__ = ["ECE_BINS", "Figure", "difference", "figures", "wins"]
 
 ECE_BINS = 15
 DIFFICULTIES = ("easy", "medium", "hard")
+LEVELS = (0.8, 0.9, 0.95)
+"""At which conformal coverage is measured."""
 Figure = dict[str, Any]
 
 
@@ -135,6 +137,36 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }
 
 
+def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    logit, label, group = score_examples(predictions, pairs)
+    if not np.isfinite(logit).all():
+        return {"conformal": None}
+    found = {}
+    for level in LEVELS:
+        keeps, breaks = calibration.conformal.sets(logit, level)
+        right = np.where(label == 1, keeps, breaks)
+        shares = {"coverage": right, "coverage_keeps": right[label == 1], "coverage_breaks": right[label == 0], "abstains": keeps == breaks}
+        owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
+        found[f"{level:g}"] = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+    return {"conformal": found}
+
+
+def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    if predictions.patch is None:
+        return {"consistency": None}
+    logit, label, group = score_examples(predictions, pairs)
+    first = calibration.global_score(logit) >= calibration.score_threshold
+    agree = first == (calibration.worst_patch(worst_patch(predictions, pairs)) >= calibration.score_threshold)
+    right = (first == (label == 1)).astype(np.float64)
+    return {
+        "consistency": {
+            "inconsistent_rate": _mean((~agree).astype(np.float64), group, seed),
+            "accuracy_consistent": _mean(right[agree], group[agree], seed),
+            "accuracy_inconsistent": _mean(right[~agree], group[~agree], seed),
+        }
+    }
+
+
 def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
     if predictions.risk is None:
         return {"heatmap": None}
@@ -157,7 +189,10 @@ def figures(
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
     sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
-    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
+    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
+    three levels, how often the prediction set holds the truth (over all images but those of controls, and over those that keep and that break
+    their prompt), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:
         predictions: what the scorer says of the pairs.
@@ -181,4 +216,6 @@ def figures(
         "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
         **_heatmap_figures(predictions, pairs, calibration, seed),
         **_control_figures(predictions, pairs, calibration, seed),
+        **_conformal_figures(predictions, pairs, calibration, seed),
+        **_consistency_figures(predictions, pairs, calibration, seed),
     }

@@ -9,10 +9,18 @@ from sklearn.metrics import roc_auc_score
 
 from tipai_jax.calibrate import Calibration
 from tipai_jax.calibrators import Platt, sigmoid
+from tipai_jax.conformal import Conformal
 from tipai_jax.measure import difference, figures, wins
 from tipai_jax.predictions import Predictions
 
-IDENTITY = Calibration(global_score=Platt(), patch=Platt(), reason={}, risk_threshold=0.5)
+IDENTITY = Calibration(
+    global_score=Platt(),
+    patch=Platt(),
+    reason={},
+    worst_patch=Platt(),
+    conformal=Conformal((-1.0, 0.5, 2.0, 3.0), (-3.0, -2.0, -0.5, 1.0)),
+    risk_threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -156,3 +164,26 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
     other = figures(Predictions(score=noise.score), pairs, calibration=IDENTITY, seed=4)["global_pair_auc"]
     assert other["value"] == found["global_pair_auc"]["value"]
     assert other["ci95"] != found["global_pair_auc"]["ci95"]
+
+
+def test_conformal_coverage_and_consistency_by_hand(pairs):
+    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at all."""
+    rows = np.flatnonzero(~pairs.control)[:4]
+    few = pairs.select(rows)
+    score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
+    patch = np.full((4, 2, 49), 1.0, np.float32)
+    patch[0, 1, 7] = patch[1, 0, 0] = patch[2, 1, 48] = -1.0
+    said = Predictions(score=score, patch=patch, risk=sigmoid(-patch).astype(np.float32), reason=np.zeros((4, 2, 5), np.float32))
+    found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
+    at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
+    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8}
+    assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
+    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
+    assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
+    assert found["consistency"]["accuracy_consistent"]["value"] == 3 / 4
+    assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4
+
+
+def test_a_scorer_without_patches_has_no_consistency(pairs, noise):
+    found = figures(Predictions(score=noise.score), pairs, calibration=IDENTITY, seed=0)
+    assert found["consistency"] is None and found["conformal"]["0.9"]["coverage"]["n"] > 0
