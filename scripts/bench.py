@@ -90,11 +90,11 @@ def step(bench: Bench) -> list[Row]:
 
     every = 1 if bench.quick else round(PLAN_EPOCH / (shape.pairs / shape.batch))
     candidates |= {
-        "ours, the step alone": clocked(steps, steps=32, group=run.length),
+        "ours, the step alone": clocked(steps, steps=96, group=run.length),
         "limit": limit,
         "ours, input alone": clocked(input_only(run), steps=32, group=run.length),
         "ours, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every)],
-        "ours, bfloat16, the step alone": clocked(step_only(rounded)[0], steps=32, group=rounded.length),
+        "ours, bfloat16, the step alone": clocked(step_only(rounded)[0], steps=96, group=rounded.length),
         "ours, bfloat16, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every, dtype="bfloat16")],
     }
     found = alternate(candidates, rounds=bench.rounds)

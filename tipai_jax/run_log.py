@@ -58,13 +58,17 @@ class RunLog:
 
     def steps(self, first: int, record: dict[str, np.ndarray], *, lr: np.ndarray, pairs: np.ndarray) -> None:
         """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each."""
+        self._pairs += int(pairs.sum())
+        speed, told = self._pairs / max(time.perf_counter() - self._clock, 1e-9), False  # of whole dispatches: the host does not see single steps
         for i in range(len(lr)):
-            self._pairs += int(pairs[i])
             self._count += 1
             for name, values in record.items():
                 self._sums[name] = self._sums.get(name, 0.0) + float(values[i])
             if (first + i + 1) % self._config.every_steps == 0 or first + i + 1 == self._total:
-                self._line(first + i + 1, float(lr[i]))
+                self._line(first + i + 1, float(lr[i]), speed)
+                told = True
+        if told:
+            self.restart_clock()
         if self._bar is not None:
             self._bar.update(len(lr))
 
@@ -97,19 +101,16 @@ class RunLog:
             if each is not None:
                 each.close()
 
-    def _line(self, step: int, lr: float) -> None:
-        now = time.perf_counter()
+    def _line(self, step: int, lr: float, speed: float) -> None:
         figures = {name: total / self._count for name, total in self._sums.items()}
-        speed = self._pairs / max(now - self._clock, 1e-9)
         line = {"step": step, "epoch": self._epoch(step), **figures, "lr": lr}
-        self._write({**line, "pairs_per_s": round(speed, 1), "seconds": round(now - self._began, 3)})
+        self._write({**line, "pairs_per_s": round(speed, 1), "seconds": round(time.perf_counter() - self._began, 3)})
         if self._board is not None:
             for name, value in {**figures, "lr": lr, "pairs_per_s": speed}.items():
                 self._board.add_scalar(f"train/{name}", value, step)
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {figures['loss']:.4f}, {speed:.0f} pairs/s")
         self._count, self._sums = 0, {}
-        self.restart_clock()
 
     def _epoch(self, step: int) -> float:
         return round(step / self._per_epoch, 6)

@@ -5,6 +5,7 @@ Owns how a benchmark's config looks and which part is which. Everything that is 
 
 import dataclasses
 import itertools
+import json
 import shutil
 import time
 from collections.abc import Callable
@@ -68,16 +69,15 @@ def input_only(run: Setup) -> Callable[[int], None]:
 def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype: str = "float32") -> float:
     """Seconds of a step in `fit` as a user runs it: log, validation, checkpoints and all.
 
-    Two runs, the second `every` epochs longer than the first, which is one validation and one checkpoint more; their difference is free of start and
-    compilation.
+    A run of twice `every` epochs, validated and saved after each half; timed from the end of the first half's last step, by the run's own log, to
+    that of the second's, which is one validation, one checkpoint and no compilation.
     """
     from tipai_jax.loop import fit
 
-    took = []
-    for epochs in (every, 2 * every):
-        shutil.rmtree(folder, ignore_errors=True)
-        config = config_of(shape, store.path, folder, epochs=epochs, dtype=dtype)
-        began = time.perf_counter()
-        fit(dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every)))
-        took.append(time.perf_counter() - began)
-    return (took[1] - took[0]) / (every * -(-shape.pairs // shape.batch))
+    shutil.rmtree(folder, ignore_errors=True)
+    config, steps = config_of(shape, store.path, folder, epochs=2 * every, dtype=dtype), every * -(-shape.pairs // shape.batch)
+    log = dataclasses.replace(config.log, every_steps=next(n for n in range(min(64, steps), 0, -1) if steps % n == 0))
+    fit(dataclasses.replace(config, log=log, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every)))
+    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    at = {line["step"]: line["seconds"] for line in lines if "seconds" in line}
+    return (at[2 * steps] - at[steps]) / steps

@@ -31,11 +31,15 @@ def test_value_and_gradients_are_near_those_in_float32(shape):
         assert 0 < np.linalg.norm(difference) < 0.01 * np.linalg.norm(far)
 
 
-def test_float32_is_the_plain_product():
+@pytest.mark.parametrize("shape", SHAPES)
+def test_float32_is_the_plain_product(shape):
     rng = np.random.default_rng(1)
-    inputs, kernel = jnp.asarray(rng.normal(size=(4, 8)), jnp.float16), jnp.asarray(rng.normal(size=(8, 3)), jnp.float32)
+    inputs, kernel = jnp.asarray(rng.normal(size=shape), jnp.float16), jnp.asarray(rng.normal(size=(shape[-1], 3)), jnp.float32)
     assert operand(inputs).dtype == jnp.float32
-    np.testing.assert_array_equal(product(operand(inputs), kernel), inputs.astype(jnp.float32) @ kernel)
+    plain = jax.value_and_grad(lambda x, k: jnp.sum(jnp.tanh(x @ k)), (0, 1))
+    found, expected = (f(operand(inputs), kernel) for f in (value_and_gradients, plain))
+    for here, there in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
+        np.testing.assert_allclose(here, there, rtol=1e-5, atol=2e-5)
 
 
 def test_members_of_a_sweep_multiply_as_alone():
