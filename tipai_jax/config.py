@@ -28,6 +28,7 @@ __all__ = [
     "differences",
     "flatten",
     "from_json",
+    "model_from_json",
     "to_json",
 ]
 
@@ -270,6 +271,11 @@ def to_json(config: Config) -> dict[str, Any]:
 def from_json(record: dict[str, Any]) -> Config:
     """The config that `to_json` wrote; unknown or missing names and wrong values raise `UserError`."""
     return _build(Config, record, "")
+
+
+def model_from_json(record: dict[str, Any]) -> ModelConfig:
+    """The model's part of what `to_json` wrote; errors as `from_json`."""
+    return _build(ModelConfig, record, "model.")
 
 
 def _build(kind: type, record: Any, room: str) -> Any:

@@ -24,13 +24,18 @@ from tipai_jax.store import PairTable, Store
 #: Raised whenever a figure comes to mean something else: a record of another number is measured again.
 MEASURES = 3
 
-__all__ = ["config_digest", "known_record", "provenance", "reliability", "write_record"]
+__all__ = ["config_digest", "known_record", "made_for", "provenance", "reliability", "write_record"]
 
 
 def config_digest(run: Run) -> str:
     """sha256 of the resolved config of a run, without where things lie, what is logged and what is asked of it."""
     fixed = {name: value for name, value in to_json(run.config).items() if name not in FREE_FIELDS}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
+
+
+def made_for(run: Run) -> dict[str, Any]:
+    """Which checkpoint a calibration belongs to, as its record says it."""
+    return {"store_digest": run.store["digest"], "config_digest": config_digest(run), "step": run.step}
 
 
 def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, command: str) -> dict[str, Any]:

@@ -206,17 +206,16 @@ def _calibration(run: "Run", home: "Store | None", workdir: Path) -> "Calibratio
 
     from tipai_jax.calibrate import fit_calibration, load_calibration, save_calibration
     from tipai_jax.data.splits import split_pairs
-    from tipai_jax.eval_record import config_digest
+    from tipai_jax.eval_record import made_for
 
-    made_for = {"store_digest": run.store["digest"], "config_digest": config_digest(run), "step": run.step}
     if home is None:
         calibration = load_calibration(workdir)
-        if calibration.record.get("made_for") != made_for:
+        if calibration.record.get("made_for") != made_for(run):
             raise UserError(f"{workdir}/calibration.json belongs to another checkpoint; bring back {run.store['path']} and evaluate again")
         return calibration
     pairs = split_pairs(home, "validation")
     calibration = fit_calibration(_opinions(run, home, pairs), pairs)
-    calibration = replace(calibration, record={"made_for": made_for, "split": "validation", "n_pairs": len(pairs), **calibration.record})
+    calibration = replace(calibration, record={"made_for": made_for(run), "split": "validation", "n_pairs": len(pairs), **calibration.record})
     save_calibration(calibration, workdir)
     return calibration
 

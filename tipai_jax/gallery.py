@@ -14,10 +14,10 @@ from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tipai_jax.errors import UserError
-from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet
+from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
-__all__ = ["Opinion", "draw_gallery", "draw_pair", "pick_pairs", "shown_risk"]
+__all__ = ["Opinion", "draw_gallery", "draw_pair", "pick_pairs"]
 
 SIDE = 300
 TRUE, FOUND = (20, 20, 24), (150, 0, 130)
@@ -79,20 +79,6 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
         raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
-
-
-def shown_risk(risk: Float[np.ndarray, "*shape"], threshold: float) -> Float[np.ndarray, "*shape"]:
-    """Risk as it is coloured: the threshold is yellow, no risk green, twice the threshold (or certainty) red.
-
-    A head whose risks are small everywhere still shows what stands out by its own measure, and the same measure holds
-    for all sheets of a run.
-
-    Args:
-        risk: 0 to 1.
-        threshold: the risk from which a pixel counts as unfaithful.
-    """
-    top = min(1.0, 2.0 * threshold)
-    return np.interp(risk, [0.0, threshold, max(top, threshold + 1e-6)], [0.0, 0.5, 1.0])
 
 
 def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:

@@ -5,7 +5,7 @@ calls it hands over arrays, pictures and words.
 """
 
 from tipai_jax.render.boxes import Mark, draw_marks, find_boxes
-from tipai_jax.render.colours import risk_colours
+from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge, heatmap
 from tipai_jax.render.overlay import overlay
 from tipai_jax.render.sheet import Panel, contact_sheet, legend, panel_sheet
@@ -24,5 +24,6 @@ __all__ = [
     "overlay",
     "panel_sheet",
     "risk_colours",
+    "shown_risk",
     "wrap",
 ]
