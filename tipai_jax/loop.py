@@ -27,6 +27,7 @@ from tipai_jax.run_folder import SCORE, FitResult, RunFolder, alone_in, check_sa
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import open_store
 from tipai_jax.trace import Trace
+from tipai_jax.train_step import NORMS
 
 __all__ = ["fit", "fit_members"]
 
@@ -129,7 +130,7 @@ def _told(step: int, run: Setup, folders: list[RunFolder], figures: list[dict[st
 
 @dataclass(frozen=True)
 class _Sent:
-    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come."""
+    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come (see `Steps.train`)."""
 
     first: int
     count: int
@@ -140,9 +141,14 @@ def _settle(sent: _Sent | None, folders: list[RunFolder]) -> None:
     """Read the figures of a chunk, refuse what is not finite, log the rest."""
     if sent is None:
         return
-    record = {name: values[: sent.count] for name, values in jax.device_get(sent.record).items()}
+    record = jax.device_get(sent.record)
+    norms = {name: record.pop(name) for name in NORMS}
+    record = {name: values[: sent.count] for name, values in record.items()}
     for i, folder in enumerate(folders):
-        folder.take(sent.first, record if len(folders) == 1 else {name: values[:, i] for name, values in record.items()})
+        if len(folders) > 1:
+            folder.take(sent.first, {name: values[:, i] for name, values in record.items()}, {name: float(value[i]) for name, value in norms.items()})
+        else:
+            folder.take(sent.first, record, {name: float(value) for name, value in norms.items()})
     if all(folder.failure is not None for folder in folders):
         raise UserError(f"every member failed, the first one: {folders[0].failure}")
 

@@ -113,8 +113,8 @@ class RunFolder:
         )
         return self.log
 
-    def take(self, first: int, record: dict[str, np.ndarray]) -> None:
-        """Check and log the figures of the steps from `first` on, as far as they are new.
+    def take(self, first: int, record: dict[str, np.ndarray], norms: dict[str, float]) -> None:
+        """Check and log the figures of the steps from `first` on, as far as they are new; the norms are of the last of them.
 
         Raises:
             UserError: one of them is not finite, and this run is alone.
@@ -124,11 +124,13 @@ class RunFolder:
         first += known
         if self.failure is not None or not len(record["loss"]):
             return
-        finite = self._finite(record, first + 1)
+        ends = {name: np.append(np.zeros(len(record["loss"]) - 1), norm) for name, norm in norms.items()}
+        finite = self._finite(record | ends, first + 1)
         if finite:
             order, steps = self.member.order, range(first, first + finite)
             figures = {name: values[:finite] for name, values in record.items()}
-            self.log.steps(first, figures, lr=self.member.numbers.lr[first : first + finite], pairs=np.array([order.size(step) for step in steps]))
+            pairs = np.array([order.size(step) for step in steps])
+            self.log.steps(first, figures, norms=norms, lr=self.member.numbers.lr[first : first + finite], pairs=pairs)
             self.step, self._saved, self._measured = first + finite, False, False
 
     def unmeasured(self, step: int) -> bool:

@@ -2,7 +2,7 @@
 
 Owns the window of steps that one line of the log is the mean of (its sums go into the checkpoint, so that a resumed
 run writes the very lines the uninterrupted one would have), and the forms of output. Knows nothing of devices: it is
-given plain numbers.
+given plain numbers. Norms are not means: they are those of the last step of the dispatch that the line ended in.
 
     {"step": 50, "epoch": 0.4, "loss": ..., "pair": ..., ..., "lr": ..., "grad_norm": ..., "pairs_per_s": ...}
     {"step": 125, "epoch": 1.0, "validation": {"loss": ..., "global_pair_auc": ..., ...}}
@@ -56,8 +56,8 @@ class RunLog:
         """The window that is still open, for the checkpoint."""
         return {"count": self._count, "sums": self._sums}
 
-    def steps(self, first: int, record: dict[str, np.ndarray], *, lr: np.ndarray, pairs: np.ndarray) -> None:
-        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each."""
+    def steps(self, first: int, record: dict[str, np.ndarray], *, norms: dict[str, float], lr: np.ndarray, pairs: np.ndarray) -> None:
+        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the norms at the last of them."""
         self._pairs += int(pairs.sum())
         speed, told = self._pairs / max(time.perf_counter() - self._clock, 1e-9), False  # of whole dispatches: the host does not see single steps
         for i in range(len(lr)):
@@ -65,7 +65,7 @@ class RunLog:
             for name, values in record.items():
                 self._sums[name] = self._sums.get(name, 0.0) + float(values[i])
             if (first + i + 1) % self._config.every_steps == 0 or first + i + 1 == self._total:
-                self._line(first + i + 1, float(lr[i]), speed)
+                self._line(first + i + 1, {**norms, "lr": float(lr[i])}, speed)
                 told = True
         if told:
             self.restart_clock()
@@ -101,12 +101,12 @@ class RunLog:
             if each is not None:
                 each.close()
 
-    def _line(self, step: int, lr: float, speed: float) -> None:
-        figures = {name: total / self._count for name, total in self._sums.items()}
-        line = {"step": step, "epoch": self._epoch(step), **figures, "lr": lr}
+    def _line(self, step: int, last: dict[str, float], speed: float) -> None:
+        figures = {name: total / self._count for name, total in self._sums.items()} | last
+        line = {"step": step, "epoch": self._epoch(step), **figures}
         self._write({**line, "pairs_per_s": round(speed, 1), "seconds": round(time.perf_counter() - self._began, 3)})
         if self._board is not None:
-            for name, value in {**figures, "lr": lr, "pairs_per_s": speed}.items():
+            for name, value in {**figures, "pairs_per_s": speed}.items():
                 self._board.add_scalar(f"train/{name}", value, step)
         if self._bar is not None:
             self._bar.set_postfix_str(f"loss {figures['loss']:.4f}, {speed:.0f} pairs/s")

@@ -28,6 +28,7 @@ from tipai_jax.train_state import TrainState
 __all__ = ["NORMS", "Steps", "make_steps", "make_update", "split_heads"]
 
 NORMS = ("grad_norm", "update_norm", "param_norm")
+"""Of gradient, update and new parameters. A dispatch looks at them once, at its last step: at every step they would cost it a tenth."""
 
 Record = dict[str, Float[Array, "*s"]]
 
@@ -44,10 +45,10 @@ def split_heads(model: AuditorHeads) -> tuple[nnx.GraphDef[Any], nnx.GraphDef[An
 
 def make_update(
     task: AuditorTask, graph: nnx.GraphDef[Any], *, dropout: bool
-) -> Callable[[TrainState, Numbers, PairBatch], tuple[TrainState, Record]]:
-    """The step as a function of (state, numbers, batch), not yet compiled.
+) -> Callable[..., tuple[TrainState, Record]]:
+    """The step as a function of (state, numbers, batch, look), not yet compiled.
 
-    Its record: the loss, each term, and the norms of gradient, update and new parameters.
+    Its record: the loss, each term, and the norms of gradient, update and new parameters, which are zero if `look` is false.
     """
 
     def loss(params: Any, numbers: Numbers, batch: PairBatch, step: Array) -> tuple[Float[Array, ""], dict[str, Sums]]:
@@ -55,27 +56,30 @@ def make_update(
         sums = task.losses(task.forward(nnx.merge(graph, params), batch, dropout=key), batch)
         return task.total(sums, numbers.weights), sums
 
-    def update(state: TrainState, numbers: Numbers, batch: PairBatch) -> tuple[TrainState, Record]:
+    def norms(grads: Any, updates: Any, params: Any) -> Record:
+        return {name: optax.tree.norm(tree) for name, tree in zip(NORMS, (grads, updates, params))}
+
+    def update(state: TrainState, numbers: Numbers, batch: PairBatch, look: Array | bool = True) -> tuple[TrainState, Record]:
         (total, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params, numbers, batch, state.step)
         optimizer = make_optimizer(lr=numbers.lr, weight_decay=numbers.weight_decay, clip_norm=numbers.clip_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
         record = {"loss": total, **{name: each.mean for name, each in sums.items()}}
-        record |= {name: optax.tree.norm(tree) for name, tree in zip(NORMS, (grads, updates, params))}
+        record |= jax.lax.cond(look, norms, lambda *_: dict.fromkeys(NORMS, jnp.zeros(())), grads, updates, params)
         return TrainState(state.step + 1, params, opt_state), record
 
     return update
 
 
 def _guarded(update: Callable[..., tuple[TrainState, Record]], terms: Sequence[str]) -> Callable[..., tuple[TrainState, Record]]:
-    """The step of a member of a sweep: (state, numbers, batch, step) -> (state, record).
+    """The step of a member of a sweep: (state, numbers, batch, look, step) -> (state, record).
 
     A step whose figures are not finite changes nothing, and since the state's own count then stays behind, none after it does: the member is
-    frozen. In the same way a member that was saved later than the others waits until they have caught up.
+    frozen. (A gradient that is not finite while the loss is shows in the loss of the step after it, or in the norms of the last.) In the same way a member that was saved later than the others waits until they have caught up.
     """
 
-    def advance(state: TrainState, numbers: Numbers, batch: PairBatch, step: Array) -> tuple[TrainState, Record]:
-        moved, record = update(state, numbers, batch)
+    def advance(state: TrainState, numbers: Numbers, batch: PairBatch, look: Array, step: Array) -> tuple[TrainState, Record]:
+        moved, record = update(state, numbers, batch, look)
         due = state.step == step
         fine = jnp.all(jnp.stack([jnp.isfinite(record[name]) for name in ("loss", *terms, "grad_norm")]))
         keep = lambda new, old: jnp.where(due & fine, new, old)
@@ -89,8 +93,9 @@ class Steps:
     """The compiled functions of a run, or of all members of a sweep. Each is traced once; `traces` counts.
 
     Attributes:
-        train: (state, numbers, columns, elements [s, ...], step [s]) -> (state, record [s]). The state given is donated. The
-            record of a step that was not run (number -1) is zero. In a sweep of m: state [m, ...], record [s, m].
+        train: (state, numbers, columns, elements [s, ...], step [s]) -> (state, record). The state given is donated. The record holds loss and
+            terms of every step, [s], zero for one that was not run (number -1), and the norms of the last one that was. In a sweep of m: state
+            [m, ...], record [s, m] and [m].
         evaluate: (params, columns, elements, step) -> sums of each term and of "global_pair_auc" over the chunk, [m] in a sweep.
         traces: name of the function -> times it was traced.
     """
@@ -125,9 +130,9 @@ def make_steps(
     update = make_update(task, training, dropout=dropout)
     traces = {"train": 0, "evaluate": 0}
     if members == 1:
-        shape, advance = (), lambda state, numbers, batch, step: update(state, numbers, batch)
+        shape, advance = (), lambda state, numbers, batch, look, step: update(state, numbers, batch, look)
     else:
-        shape, advance = (members,), jax.vmap(_guarded(update, list(task.terms)), in_axes=(0, 0, None if one_order else 0, None))
+        shape, advance = (members,), jax.vmap(_guarded(update, list(task.terms)), in_axes=(0, 0, None if one_order else 0, None, None))
 
     def train(state: TrainState, numbers: Numbers, columns: Any, elements: Any, step: Int[Array, " s"]) -> tuple[TrainState, Record]:
         traces["train"] += 1
@@ -136,9 +141,11 @@ def make_steps(
         def one(state: TrainState, each: tuple[Any, Array]) -> tuple[TrainState, Record]:
             element, number = each
             batch = source.batch(columns, element)
-            return jax.lax.cond(number >= 0, advance, lambda state, *_: (state, idle), state, numbers, batch, number)
+            return jax.lax.cond(number >= 0, advance, lambda state, *_: (state, idle), state, numbers, batch, number == last, number)
 
-        return jax.lax.scan(one, state, (elements, step))
+        last = jnp.max(step)
+        state, record = jax.lax.scan(one, state, (elements, step))
+        return state, {name: values.sum(axis=0) if name in NORMS else values for name, values in record.items()}
 
     def measure(params: Any, batch: PairBatch) -> dict[str, Sums]:
         output = task.forward(nnx.merge(evaluation, params), batch)

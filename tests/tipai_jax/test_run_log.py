@@ -20,7 +20,8 @@ def open_log(folder, *, step=0, window=None, **config):
 
 def feed(log, first, count):
     values = np.arange(first, first + count, dtype=np.float32)
-    log.steps(first, {"loss": values, "pair": 2 * values}, lr=values / 10, pairs=np.full(count, 32))
+    norms = {"grad_norm": float(first + count)}
+    log.steps(first, {"loss": values, "pair": 2 * values}, norms=norms, lr=values / 10, pairs=np.full(count, 32))
 
 
 def lines(folder):
@@ -38,6 +39,7 @@ def test_a_line_is_the_mean_of_the_steps_since_the_one_before(tmp_path):
         (10, 2.0, 8.5, 17.0),
     ]
     assert [line["lr"] for line in lines(tmp_path)] == pytest.approx([0.3, 0.7, 0.9])
+    assert [line["grad_norm"] for line in lines(tmp_path)] == [6, 10, 10]  # of the end of the dispatch
     assert all(line["pairs_per_s"] > 0 for line in lines(tmp_path))
 
 
@@ -67,9 +69,15 @@ def test_without_a_checkpoint_the_log_begins_afresh(tmp_path):
 def test_a_validation_line_and_what_is_said(tmp_path, capsys):
     log = open_log(tmp_path, progress=True)
     log.validation(5, {"loss": 0.5, "global_pair_auc": 0.75})
+    log.say("epoch 1 is over")
     log.close()
     assert lines(tmp_path) == [{"step": 5, "epoch": 1.0, "validation": {"loss": 0.5, "global_pair_auc": 0.75}}]
-    assert capsys.readouterr().err == "epoch 1, step 5/10: validation loss 0.5000 global_pair_auc 0.7500\n"
+    assert capsys.readouterr().err == "epoch 1 is over\n"
+    quiet = open_log(tmp_path / "quiet")
+    quiet.say("nothing")
+    quiet.say("stopped", always=True)
+    quiet.close()
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_tensorboard_files_by_a_flag(tmp_path):

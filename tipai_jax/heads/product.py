@@ -20,8 +20,12 @@ def operand(embeddings: Float[Array, "*batch d"]) -> Float[Array, "*batch d"]:
 @jax.custom_vjp
 def product(inputs: Float[Array, "*batch d"], kernel: Float[Array, "d features"]) -> Float[Array, "*batch features"]:
     """`inputs @ kernel` in float32; with bfloat16 inputs the kernel and, going back, the gradient are rounded to bfloat16 for their products."""
-    flat = inputs.reshape(-1, inputs.shape[-1])
-    return _dot(flat, kernel.astype(inputs.dtype), (1,), (0,)).reshape(*inputs.shape[:-1], -1)
+    return _dot(_rows(inputs), kernel.astype(inputs.dtype), (1,), (0,)).reshape(*inputs.shape[:-1], -1)
+
+
+def _rows(x: Array) -> Array:
+    """All leading axes as one."""
+    return x.reshape(-1, x.shape[-1])
 
 
 def _dot(a: Array, b: Array, over_a: tuple[int, ...], over_b: tuple[int, ...]) -> Array:
@@ -36,12 +40,12 @@ def _forward(inputs: Array, kernel: Array) -> tuple[Array, tuple[Array, Array]]:
 def _backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]:
     inputs, kernel = kept
     gradient = gradient.astype(inputs.dtype)
-    by_inputs = _dot(gradient.reshape(-1, gradient.shape[-1]), kernel.astype(inputs.dtype), (1,), (1,)).reshape(inputs.shape)
-    # All leading axes at once, and the narrow operand first: over two axes or more XLA's CPU backend then copies that one and multiplies as it
-    # does going forward. Left to itself it multiplies bfloat16 as float32, three times as slow on two cores with AMX, and float32 a fifth slower.
-    # The barrier keeps it from folding the transposition back into the product.
-    axes = tuple(range(inputs.ndim - 1))
-    by_kernel = jax.lax.optimization_barrier(_dot(gradient, inputs, axes, axes)).T
+    by_inputs = _dot(_rows(gradient), kernel.astype(inputs.dtype), (1,), (1,)).reshape(inputs.shape)
+    # The narrow operand first, and the result transposed behind a barrier, which keeps XLA's CPU backend from swapping them back. It multiplies
+    # bfloat16 in the processor's matrix units only where it copies the transposed operand itself, which it does for two axes or more; a transposed
+    # float32 operand it takes as it lies, if there is one axis.
+    by_kernel = _dot(gradient, inputs, *2 * (tuple(range(inputs.ndim - 1)),)) if inputs.dtype == jnp.bfloat16 else _dot(_rows(gradient), _rows(inputs), (0,), (0,))
+    by_kernel = jax.lax.optimization_barrier(by_kernel).T
     return by_inputs.astype(inputs.dtype), by_kernel
 
 
