@@ -80,6 +80,7 @@ COMMANDS = {
     "tipai_jax/train.py": (),
     "tipai_jax/evaluate.py": (),
     "tipai_jax/table.py": (),
+    "tipai_jax/audit.py": (),
     "tipai_jax/store/verify.py": ("numpy", "pyarrow"),
     "precompute/embed.py": (),
     "precompute/scenes.py": ("numpy", "PIL"),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,7 @@ from tipai_jax.verdict import Digests, Ranking, Verdict, Verdicts
 
 if TYPE_CHECKING:
     from precompute.encoders.clip import ClipEncoder
+    from precompute.encoders.images import Prepared
 
 __all__ = ["Auditor", "EmbeddedImages", "EmbeddedPrompts"]
 
@@ -61,7 +62,7 @@ class EmbeddedImages:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPrompts:
-    """Prompts as the encoder sees them, with their words and how many of these it has never seen."""
+    """Prompts as the encoder sees them, with their words and how many pieces of these its vocabulary does not hold."""
 
     text: Float[np.ndarray, "n d"]
     prompts: tuple[str, ...]
@@ -153,9 +154,27 @@ class Auditor:
         Raises:
             UserError: one cannot be read.
         """
-        prepared = [_prepared(self.encoder, image, place) for place, image in enumerate(images)]
+        return self.embed_prepared([self.prepare(image, place) for place, image in enumerate(images)])
+
+    def prepare(self, image: Picture, place: int = 0) -> "Prepared":
+        """One picture as the encoder's preparation gives it, for `embed_prepared`; reading it is done here.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        from precompute.encoders.images import BadImage
+
+        found, name = read_picture(image, place)
+        preparation = self.encoder.preparation
+        try:
+            return preparation.prepare(found) if isinstance(found, bytes) else preparation.prepare_picture(found)
+        except BadImage as error:
+            raise UserError(f"{name}: {error}; expected a whole JPEG, PNG or WEBP picture") from None
+
+    def embed_prepared(self, prepared: "Sequence[Prepared]") -> EmbeddedImages:
+        """Embed pictures that `prepare` gave, in batches."""
         with self._batches_of(len(prepared)):
-            rows = self.encoder.encode_images(prepared)
+            rows = self.encoder.encode_images(list(prepared))
         return EmbeddedImages(rows.image, rows.patches, tuple((each.width, each.height) for each in prepared))
 
     def score(
@@ -235,7 +254,7 @@ class Auditor:
                 view=view_box(width, height, view=encoder.view, share=encoder.view_share),
                 digests=self.digests,
                 small_world_only=encoder.small_world_only or bool(self.bundle.trained["small_world_only"]),
-                unknown_words=prompts.unknown[column],
+                unknown_tokens=prompts.unknown[column],
             )
             made.append(verdict)
         return tuple(made)
@@ -280,7 +299,7 @@ class Auditor:
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message="An auditor of text-to-image faithfulness")
         return str(address)
 
-    def export(self, form: Literal["stablehlo"] = "stablehlo") -> bytes:
+    def export(self, form: str = "stablehlo") -> bytes:
         """The heads as a program that `jax.export.deserialize` loads, for any number of pictures.
 
         Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d]; it returns logits and risks before calibration:
@@ -298,7 +317,7 @@ class Auditor:
             said = self._judge(self._params, text, image, patches)
             return {name: getattr(said, name)[:, 0] for name in ("global_logit", "patch_logit", "risk", "reason_logit")}
 
-        return export.export(jax.jit(heads), platforms=("cpu", "cuda", "tpu"))(row(d), row(d), row(k, d)).serialize()
+        return bytes(export.export(jax.jit(heads), platforms=("cpu", "cuda", "tpu"))(row(d), row(d), row(k, d)).serialize())
 
 
 def _bucket(n: int, most: int) -> int:
@@ -317,18 +336,3 @@ def _filled(like: Any, tree: dict[str, Any]) -> Any:
     if wrong := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
         raise UserError(f"weights {wrong[0]}: {found.get(wrong[0])}, expected {wanted.get(wrong[0])}; save the auditor again with this tipai_jax")
     return jax.tree.map(jnp.asarray, tree)
-
-
-def _prepared(encoder: "ClipEncoder", image: Picture, place: int) -> Any:
-    """A picture as the encoder's preparation gives it.
-
-    Raises:
-        UserError: it cannot be read.
-    """
-    from precompute.encoders.images import BadImage
-
-    found, name = read_picture(image, place)
-    try:
-        return encoder.preparation.prepare(found) if isinstance(found, bytes) else encoder.preparation.prepare_picture(found)
-    except BadImage as error:
-        raise UserError(f"{name}: {error}; expected a whole JPEG, PNG or WEBP picture") from None

@@ -90,7 +90,7 @@ class Verdict:
         view: left, top, right, bottom of what the encoder saw of it, in pixels.
         digests: which auditor spoke.
         small_world_only: its encoder knows drawn scenes only and nothing of photographs.
-        unknown_words: words of the prompt that its encoder has never seen.
+        unknown_tokens: pieces of the prompt that its encoder's vocabulary does not hold.
     """
 
     prompt: str
@@ -108,7 +108,7 @@ class Verdict:
     view: tuple[float, float, float, float]
     digests: Digests
     small_world_only: bool
-    unknown_words: int = 0
+    unknown_tokens: int = 0
 
     def __lt__(self, other: "Verdict") -> bool:
         self.digests.check_same(other.digests)
@@ -210,7 +210,7 @@ class Verdict:
             "risk_threshold": self.risk_threshold,
             "size": list(self.size),
             "view": list(self.view),
-            "unknown_words": self.unknown_words,
+            "unknown_tokens": self.unknown_tokens,
             "small_world_only": self.small_world_only,
             "encoder_digest": self.digests.encoder,
             "heads_digest": self.digests.heads,

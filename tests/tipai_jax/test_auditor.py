@@ -201,7 +201,7 @@ def test_pushed_to_a_hub_only_on_demand(auditor, monkeypatch):
             seen["token"] = token
 
         def create_repo(self, repo_id, *, private, exist_ok):
-            seen |= {"repo": repo_id, "private": private}
+            seen.update(repo=repo_id, private=private)
             return f"hub/{repo_id}"
 
         def upload_folder(self, *, repo_id, folder_path, commit_message):
@@ -258,7 +258,7 @@ def test_the_weights_are_read_without_jax(tmp_path, pictures):
     np.testing.assert_allclose(found["risk"].reshape(5, 7, 7), [v.risk for v in expected], atol=1e-4)
 
 
-def test_prompts_are_embedded_once_and_unknown_words_counted(auditor):
-    prompts = auditor.embed_prompts(["a red cat", "a red zyzzyva", "a red cat"])
+def test_prompts_are_embedded_once_and_what_no_vocabulary_holds_is_counted(auditor):
+    prompts = auditor.embed_prompts(["a red cat", "a red 猫", "a red cat"])
     assert isinstance(prompts, EmbeddedPrompts) and prompts.unknown[0] == prompts.unknown[2] == 0 < prompts.unknown[1]
     np.testing.assert_array_equal(prompts.text[0], prompts.text[2])

@@ -1,0 +1,139 @@
+"""The command: a few pictures in words and overlays, many into a parquet file, resumed, and what is refused."""
+
+import csv
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from auditor_world import make_bundle, tiny_fingerprint, write_picture
+from PIL import Image
+
+from tipai_jax import audit, audit_table
+from tipai_jax.errors import UserError, run_main
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("auditor")
+    make_bundle(tiny_fingerprint()).save(folder)
+    return str(folder)
+
+
+def run(*argv: str) -> int:
+    return run_main(lambda: audit.main(argv))
+
+
+def test_a_few_pictures_in_words(saved, tmp_path, capsys):
+    (tmp_path / "other").mkdir()
+    paths = [write_picture(tmp_path, 1, size=(200, 120)), write_picture(tmp_path / "other", 1)]
+    assert run(*map(str, paths), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "out")) == 0
+    out, err = capsys.readouterr()
+    assert out.count("for 'a red cat'") == 2 and "strongest reason" in out and "at level 0.9:" in out
+    assert "drawn scenes only" in err
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1_2_audit.png", "1_audit.png"]
+    with Image.open(tmp_path / "out" / "1_audit.png") as overlay:
+        assert overlay.size == (200, 120)
+
+
+def test_json(saved, tmp_path, capsys):
+    path = write_picture(tmp_path, 1)
+    assert run(str(path), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "out"), "--json", "--level", "0.6") == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    found = json.loads(line)
+    assert found["image"] == str(path) and found["level"] == 0.6 and 0 <= found["score"] <= 1 and found["small_world_only"] is True
+
+
+def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(audit_table, "PART", 3)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(7):
+        write_picture(folder, i)
+    assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 0
+    assert "7 pictures judged" in capsys.readouterr().out
+    with (tmp_path / "t.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "prompt"), *((f"pictures/{i}.png", "a red cat") for i in range(7))])
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"image": f"pictures/{i}.png", "prompt": "a red cat"}) + "\n" for i in range(7)))
+    pq.write_table(pa.table({"image": [f"pictures/{i}.png" for i in range(7)], "prompt": ["a red cat"] * 7}), tmp_path / "t.parquet")
+    scores = [pq.read_table(tmp_path / "a.parquet").column("score").to_pylist()]
+    for kind in ("csv", "jsonl", "parquet"):
+        out = tmp_path / f"{kind}-out.parquet"
+        assert run(str(tmp_path / f"t.{kind}"), "--auditor", saved, "--out", str(out)) == 0
+        scores.append(pq.read_table(out).column("score").to_pylist())
+        assert not out.with_name(out.name + ".parts").exists()
+    assert len(set(scores[0])) == 7
+    for each in scores[1:]:
+        np.testing.assert_allclose(each, scores[0], atol=1e-9)
+    row = pq.read_table(tmp_path / "a.parquet").to_pylist()[0]
+    assert row["image"] == "0.png" and len(row["patch_score"]) == 49 and row["error"] is None and len(row["heads_digest"]) == 64
+
+
+def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
+    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are refused."""
+    monkeypatch.setattr(audit_table, "PART", 2)
+    folder, out = tmp_path / "pictures", tmp_path / "a.parquet"
+    folder.mkdir()
+    for i in range(5):
+        write_picture(folder, i)
+    judged, calls = audit_table._judged, []
+
+    def stopping(auditor, rows):
+        calls.append([row.image for row in rows])
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return judged(auditor, rows)
+
+    monkeypatch.setattr(audit_table, "_judged", stopping)
+    command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
+    assert run(*command) == 130 and not out.exists()
+    assert "run the same command again" in capsys.readouterr().err
+    assert run(str(folder), "--prompt", "a blue dog", "--auditor", saved, "--out", str(out)) == 2
+    assert "parts of other pictures, prompts or another auditor" in capsys.readouterr().err
+    assert run(*command) == 0
+    assert calls == [["0.png", "1.png"], ["2.png", "3.png"], ["2.png", "3.png"], ["4.png"]]
+    assert pq.read_table(out).column("image").to_pylist() == [f"{i}.png" for i in range(5)]
+    before = out.stat().st_mtime_ns
+    assert run(*command) == 0 and out.stat().st_mtime_ns == before and len(calls) == 4
+
+
+def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
+    write_picture(tmp_path, 0)
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\nbad.png,a cat\ngone.png,a cat\n")
+    assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
+    assert "3 pictures judged, 2 of them not: see the column error" in capsys.readouterr().out
+    errors = pq.read_table(tmp_path / "a.parquet").column("error").to_pylist()
+    assert errors[0] is None and "neither JPEG, PNG nor WEBP" in errors[1] and "No such file" in errors[2]
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["nowhere.png", "--prompt", "a cat"], r"nowhere.png: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table"),
+        (["a.png"], r"--prompt is missing: what were the pictures to show\?"),
+        (["a.png", "--prompt", "a cat", "--level", "90"], r"--level 90: expected a share above 0 and below 1"),
+        (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each picture"),
+        (["t.csv", "b.csv"], r"t.csv: a folder or a table is judged alone"),
+        (["t.csv", "--out", "x.csv"], r"--out x.csv: a folder or a table goes to a parquet file"),
+    ],
+)
+def test_what_is_refused(argv, message):
+    with pytest.raises(UserError, match=message):
+        audit.parse(argv)
+
+
+def test_tables_that_do_not_fit(saved, tmp_path):
+    (tmp_path / "a.csv").write_text("picture,prompt\n0.png,a cat\n")
+    with pytest.raises(UserError, match=r"a.csv: no column 'image', only picture, prompt; expected image and prompt"):
+        audit_table.table_rows(tmp_path / "a.csv")
+    (tmp_path / "b.csv").write_text("image,prompt\n0.png,a cat\n1.png,\n")
+    with pytest.raises(UserError, match=r"b.csv: row 2 has image '1.png' and prompt ''"):
+        audit_table.table_rows(tmp_path / "b.csv")
+    (tmp_path / "c.jsonl").write_text("{not json")
+    with pytest.raises(UserError, match=r"c.jsonl: not a JSONL file that can be read"):
+        audit_table.table_rows(tmp_path / "c.jsonl")
+    with pytest.raises(UserError, match=r"no picture in it"):
+        (tmp_path / "empty").mkdir()
+        audit_table.folder_rows(tmp_path / "empty", "a cat")
