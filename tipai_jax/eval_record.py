@@ -22,7 +22,7 @@ from tipai_jax.predictions import Predictions
 from tipai_jax.store import PairTable, Store
 
 #: Raised whenever a figure comes to mean something else: a record of another number is measured again.
-MEASURES = 2
+MEASURES = 3
 
 __all__ = ["config_digest", "known_record", "provenance", "reliability", "write_record"]
 
