@@ -259,5 +259,5 @@ def _commands(record: Record) -> list[Markup]:
     return [
         element("p", "Each command goes on where it stopped and repeats nothing. Settings of the training that differ from configs/base.py are spelled out."),
         table(("what", "command"), rows, caption="Commands", words=(1,)),
-        table(("made with", ""), [(name, code(value)) for name, value in facts.items()], caption="Digests (sha256), seeds and versions", words=(1,)),
+        table(("what", "made with"), [(name, code(value)) for name, value in facts.items()], caption="Digests (sha256), seeds and versions", words=(1,)),
     ]

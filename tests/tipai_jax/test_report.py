@@ -258,3 +258,8 @@ def test_an_unknown_figure_is_an_error_of_ours_and_not_of_the_user():
 def test_the_command_refuses_what_it_does_not_know():
     with pytest.raises(UserError, match="unrecognized"):
         report.main(["--workdir", "x", "--heatmaps", "3"])
+
+
+def test_notes_are_numbered_as_they_are_first_mentioned(shown):
+    found = list(dict.fromkeys(attributes["href"] for _, attributes in shown.tags if attributes.get("href", "").startswith("#note-")))
+    assert found == [f"#note-{number}" for number in range(1, len(found) + 1)]
