@@ -69,18 +69,23 @@ def extremes(
         For each side its entries: `pair_id`, `prompt`, `broken` (names of categories), `difficulty`, `score` (calibrated, chosen
         and rejected), `reason` (the strongest of the rejected image, and its probability), `sheet` (a file in the folder, or None)
         and `no_sheet` (why there is none, or "").
+
+    Raises:
+        UserError: the folder cannot be written.
     """
-    for side in SIDES:
-        for old in folder.glob(f"{side}-*.webp"):
-            old.unlink()
     rows = dict(zip(SIDES, pick_extremes(ours, pairs, calibration)))
-    return {
-        side: [
-            _entry(store, pairs, row, opinion_of(ours, calibration, row), data=data, sheet=folder / f"{side}-{place:02d}.webp")
-            for place, row in enumerate(rows[side], start=1)
-        ]
-        for side in SIDES
-    }
+    try:
+        for old in (old for side in SIDES for old in folder.glob(f"{side}-*.webp")):
+            old.unlink()
+        return {
+            side: [
+                _entry(store, pairs, row, opinion_of(ours, calibration, row), data=data, sheet=folder / f"{side}-{place:02d}.webp")
+                for place, row in enumerate(rows[side], start=1)
+            ]
+            for side in SIDES
+        }
+    except OSError as error:
+        raise UserError(f"{folder}: the sheets of the report cannot be written ({error.strerror}); name another place with --out") from None
 
 
 def _entry(store: Store, pairs: PairTable, row: int, opinion: Opinion, *, data: Path | None, sheet: Path) -> dict[str, Any]:

@@ -35,7 +35,8 @@ def training(log: Sequence[Record]) -> list[Markup]:
     lines = [last[key] for key in sorted(last)]
     measured, trained = [line for line in lines if "validation" in line], [line for line in lines if "validation" not in line]
     names = list(dict.fromkeys(name for line in measured for name in line["validation"]))
-    names = sorted((name for name in names if name != SCORE), key=lambda name: (name not in _NAMES, list(_NAMES).index(name) if name in _NAMES else 0))
+    known = [name for name in _NAMES if name in names]
+    names = known + [name for name in names if name not in (*known, SCORE)]
     plots = [_plot(_NAMES.get(name, f"Term: {name}"), name, trained, measured) for name in names]
     plots.insert(1, _plot("Pair AUC on validation", SCORE, [], measured, unit="pair AUC", from_zero=False))
     words = (

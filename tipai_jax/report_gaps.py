@@ -12,8 +12,9 @@ __all__ = ["gaps"]
 
 Record = Mapping[str, Any]
 FIGURES = (
-    "global_pair_auc", "pair_auc_by_category", "pair_auc_by_difficulty", "pair_auc_by_margin", "unseen_combination_pair_auc", "patch_pair_auc",
-    "patch_pair_auc_within_rejected", "category_roc_auc", "category_roc_auc_within_pairs", "ece", "ece_equal_mass", "ece_before", "heatmap", "control",
+    "global_pair_auc", "pair_auc_by_category", "pair_auc_by_difficulty", "pair_auc_by_margin", "unseen_combination_pair_auc",
+    "patch_pair_auc", "patch_pair_auc_within_rejected", "category_roc_auc", "category_roc_auc_within_pairs", "ece", "ece_equal_mass",
+    "ece_before", "heatmap", "control",
 )  # fmt: skip
 _SPELT = {"auc": "AUC", "roc": "ROC", "ece": "ECE", "iou": "IoU", "cc": "correlation", "judd": "Judd"}
 
@@ -33,7 +34,8 @@ def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) 
     if missing:
         remarks.append(f"sheets: {missing} of {len(shown)} pairs have none; the section on the pairs says why")
     if record["small_world_only"]:
-        remarks.append("photographs: the encoder or the pictures belong to a small world of drawn scenes, and no number here says anything of photographs")
+        drawn = "the encoder or the pictures belong to a small world of drawn scenes"
+        remarks.append(f"photographs: {drawn}, and no number here says anything of photographs")
     remarks.append("speed and memory, on a CPU or on a GPU: an evaluation times nothing; python scripts/bench.py does")
     return [element("ul", *(element("li", remark) for remark in remarks), class_="plain")]
 

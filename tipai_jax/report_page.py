@@ -87,7 +87,8 @@ def _targets(record: Record) -> list[Markup]:
         for row in record["targets"]
     ]
     head = ("target", "verdict", "measured", "asked", "95 % interval")
-    words = element("p", "Asked by the config of the run. A target is judged by the measured value; its interval", _note("interval"), " says how far chance may have moved it.")
+    says = "Asked by the config of the run. A target is judged by the measured value; its interval"
+    words = element("p", says, _note("interval"), " says how far chance may have moved it.")
     return [words, table(head, rows, caption="What is asked, and what was measured", numbers=(2, 3, 4))]
 
 
@@ -188,12 +189,14 @@ def _places(record: Record) -> list[Markup]:
 def _baselines(record: Record) -> list[Markup]:
     if not record["baselines"]:
         return [element("p", "None was measured: ", *(f"{reason}. " for reason in record["not_measured"]))]
-    rows = [_scorer("ours", record, None), *(_scorer(_name(name), entry, entry["global_pair_auc_difference"]) for name, entry in record["baselines"].items())]
+    theirs = [_scorer(_name(name), entry, entry["global_pair_auc_difference"]) for name, entry in record["baselines"].items()]
+    rows = [_scorer("ours", record, None), *theirs]
     head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "ECE")
     return [
-        element("p", "The same pairs, judged by simpler scorers", _note("baselines"), ". A difference is paired: ours is better beyond chance where its interval lies above 0."),
+        element("p", "The same pairs, judged by simpler scorers", _note("baselines"), ". A difference is paired: ours is better beyond chance "
+                "where its interval lies above 0."),
         table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=(1, 2, 3, 4, 5)),
-    ]
+    ]  # fmt: skip
 
 
 def _scorer(name: str, entry: Record, gap: Record | None) -> list[str]:
@@ -205,9 +208,9 @@ def _pairs(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
     entries = [entry for side in SIDES for entry in record["extremes"][side]]
     reasons = {_no_sheet(entry, sheets) for entry in entries}
     parts = [
-        element("p", "The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it stands lowest or below", _note("extremes"),
-                ". On a sheet, from left: the chosen image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing there), its heatmap "
-                "with what the auditor found in violet."),
+        element("p", "The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it stands lowest "
+                "or below", _note("extremes"), ". On a sheet, from left: the chosen image, its heatmap, the rejected image with the true boxes in "
+                "black (dashed: something is missing there), its heatmap with what the auditor found in violet."),
     ]  # fmt: skip
     if entries and reasons == {GONE}:
         parts.append(element("p", "There are no sheets: they are not in the folder of the report any more; evaluate again to have them drawn."))
@@ -228,7 +231,8 @@ def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
     chosen, rejected = entry["score"]
     broken = ", ".join(entry["broken"]) or "not said"
     reason, chance = entry["reason"]
-    facts = f"Chosen {chosen:.3f}, rejected {rejected:.3f}, difference {chosen - rejected:+.3f}. Broken: {broken}; the auditor's first reason: {reason} ({chance:.2f})."
+    facts = f"Chosen {chosen:.3f}, rejected {rejected:.3f}, difference {chosen - rejected:+.3f}. "
+    facts += f"Broken: {broken}; the auditor's first reason: {reason} ({chance:.2f})."
     facts += f" Pair {entry['pair_id']}" + (f", {entry['difficulty']}." if entry["difficulty"] else ".")
     caption = element("figcaption", element("strong", f"{place}. {entry['prompt']}"), element("br"), element("span", facts, class_="quiet"))
     why = _no_sheet(entry, sheets)
@@ -256,8 +260,10 @@ def _commands(record: Record) -> list[Markup]:
         "seeds": ", ".join(f"{name} {seed}" for name, seed in record["seeds"].items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
+    says = "Each command goes on where it stopped and repeats nothing. Settings of the training that differ from configs/base.py are spelled out."
+    made = [(name, code(value)) for name, value in facts.items()]
     return [
-        element("p", "Each command goes on where it stopped and repeats nothing. Settings of the training that differ from configs/base.py are spelled out."),
+        element("p", says),
         table(("what", "command"), rows, caption="Commands", words=(1,)),
-        table(("what", "made with"), [(name, code(value)) for name, value in facts.items()], caption="Digests (sha256), seeds and versions", words=(1,)),
+        table(("what", "made with"), made, caption="Digests (sha256), seeds and versions", words=(1,)),
     ]

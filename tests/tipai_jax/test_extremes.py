@@ -9,6 +9,7 @@ from PIL import Image
 
 from tipai_jax.calibrate import Calibration
 from tipai_jax.calibrators import Isotonic, Platt
+from tipai_jax.errors import UserError
 from tipai_jax.extremes import extremes, pick_extremes
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import CATEGORIES
@@ -67,6 +68,13 @@ def test_entries_and_sheets(world, tmp_path):
     assert first["score"] == pytest.approx([1.0, 0.5], abs=1e-6) and first["reason"] == ["attribute", pytest.approx(1 / (1 + np.exp(-2.0)))]
     with Image.open(tmp_path / first["sheet"]) as sheet:
         assert sheet.format == "WEBP" and sheet.width > 1000
+
+
+def test_a_folder_that_cannot_be_written_is_named(world, tmp_path):
+    store, data = world
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file: the sheets .* --out"):
+        extremes(store, store.pairs, opinions(store.pairs, np.arange(len(store.pairs))), IDENTITY, data=data, folder=tmp_path / "file")
 
 
 def test_a_missing_picture_costs_its_own_sheets_and_no_folder_all(world, tmp_path):

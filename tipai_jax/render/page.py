@@ -17,7 +17,8 @@ _STYLE = """
 :root { color-scheme: light; --ink: #1b1f24; --faint: #57606a; --line: #dde2e8; --pale: #f5f7f9; --accent: #0b5cad; }
 * { box-sizing: border-box; }
 html { scroll-behavior: smooth; -webkit-text-size-adjust: 100%; }
-body { margin: 0; background: #fff; color: var(--ink); font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; overflow-wrap: break-word; }
+body { margin: 0; background: #fff; color: var(--ink); overflow-wrap: break-word; }
+body { font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
 main { max-width: 1152px; margin: 0 auto; padding: 40px 16px 64px; }
 h1 { font-size: clamp(30px, 5vw, 44px); line-height: 1.15; letter-spacing: -.015em; margin: 4px 0 12px; }
 h2 { font-size: 24px; line-height: 1.25; margin: 0 0 12px; }
@@ -40,7 +41,8 @@ tbody th { font-weight: 500; white-space: normal; min-width: 120px; }
 td.number, th.number { text-align: right; }
 td.words { white-space: normal; min-width: 220px; }
 tbody tr:hover { background: var(--pale); }
-.verdict { display: inline-block; border-radius: 999px; padding: 1px 11px; border: 1.5px solid var(--accent); color: var(--accent); font-weight: 600; font-size: 14px; }
+.verdict { display: inline-block; border-radius: 999px; padding: 1px 11px; border: 1.5px solid var(--accent); }
+.verdict { color: var(--accent); font-weight: 600; font-size: 14px; }
 .verdict.missed { background: var(--ink); border-color: var(--ink); color: #fff; }
 .verdict.open { border: 1.5px dashed var(--faint); color: var(--faint); }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 24px; margin: 16px 0 20px; }
@@ -50,8 +52,8 @@ figure.sheet { max-width: none; margin: 20px 0 32px; }
 figure.sheet figcaption { font-weight: 400; font-size: 15.5px; }
 figure.sheet img { display: block; width: 100%; max-width: 1258px; height: auto; border: 1px solid var(--line); border-radius: 8px; }
 .quiet { color: var(--faint); font-size: 14.5px; }
-code { font: 13.5px/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace; overflow-wrap: anywhere; white-space: pre-wrap; }
-td code { white-space: pre-wrap; }
+code { font: 13.5px/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace; }
+code { overflow-wrap: anywhere; white-space: pre-wrap; }
 sup a { text-decoration: none; padding: 0 2px; }
 ol.notes { padding-left: 24px; } ol.notes li { margin-bottom: 8px; max-width: 84ch; }
 ul.plain { padding-left: 20px; } ul.plain li { margin-bottom: 4px; max-width: 84ch; }

@@ -97,7 +97,8 @@ class _Frame:
         return join([*parts, _text(label, 12.0, middle, anchor="middle", transform=f"rotate(-90 12 {middle:g})")])
 
     def axes(self) -> Markup:
-        return join(_line(*ends, look="axis") for ends in ((self.left, self.bottom, self.right, self.bottom), (self.left, self.top, self.left, self.bottom)))
+        foot, side = (self.left, self.bottom, self.right, self.bottom), (self.left, self.top, self.left, self.bottom)
+        return join([_line(*foot, look="axis"), _line(*side, look="axis")])
 
 
 def _line(x1: float, y1: float, x2: float, y2: float, *, look: str = "grid") -> Markup:
@@ -188,10 +189,11 @@ def reliability(
     frame = _Frame(52.0, WIDTH - 16, 12.0, 292.0, (0.0, 1.0), (0.0, 1.0))
     foot = _Frame(frame.left, frame.right, 312.0, 352.0, (0.0, 1.0), (0.0, float(max([*count, 1]))))
     wide = (foot.right - foot.left) / max(len(count), 1)
+    tops = [foot.at(0.0, float(n))[1] for n in count]
     bars = [
-        element("rect", x=foot.left + i * wide + 1, y=foot.at(0.0, float(n))[1], width=wide - 2, height=foot.bottom - foot.at(0.0, float(n))[1], class_="bar")
-        for i, n in enumerate(count)
-        if n
+        element("rect", x=foot.left + i * wide + 1, y=top, width=wide - 2, height=foot.bottom - top, class_="bar")
+        for i, top in enumerate(tops)
+        if count[i]
     ]
     filled = [(x, y) for x, y in zip(confidence, frequency) if x is not None and y is not None]
     curve = Curve("", [x for x, _ in filled], [y for _, y in filled], marked=True)
