@@ -16,13 +16,14 @@ FIGURES = (
     "patch_pair_auc", "patch_pair_auc_within_rejected", "category_roc_auc", "category_roc_auc_within_pairs", "ece", "ece_equal_mass",
     "ece_before", "heatmap", "control",
 )  # fmt: skip
+NOTHING = "the split holds nothing to measure it on"
 _SPELT = {"auc": "AUC", "roc": "ROC", "ece": "ECE", "iou": "IoU", "cc": "correlation", "judd": "Judd"}
 
 
 def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) -> list[Markup]:
     """The remarks: figures that have no value, and why; baselines, curves and sheets that are missing; what an evaluation never measures."""
     ours = dict(unmeasured(record))
-    remarks = [f"{name}: {why}" for name, why in ours.items()]
+    remarks = [f"{why}: {'; '.join(name for name in ours if ours[name] == why)}" for why in dict.fromkeys(ours.values())]
     for baseline, entry in record["baselines"].items():
         theirs = [name for name, _ in unmeasured(entry) if name not in ours]
         remarks += [f"{_spell(baseline)}, {', '.join(theirs)}: this baseline has no such figure"] if theirs else []
@@ -48,14 +49,14 @@ def unmeasured(scorer: Record) -> Iterator[tuple[str, str]]:
 
 def _look(name: str, entry: Record | None) -> Iterator[tuple[str, str]]:
     if entry is None:
-        yield name, "the scorer has no opinion on it"
+        yield name, "the heads have no opinion on it"
     elif "value" in entry and "n" in entry:
         if entry["n"] == 0:
-            yield name, "the split holds nothing to measure it on"
+            yield name, NOTHING
         elif entry["value"] is None:
-            yield name, f"over {entry['n']:,} it came out as no finite number"
+            yield name, "it came out as no finite number"
     elif not entry:
-        yield name, "the split holds nothing to measure it on"
+        yield name, NOTHING
     else:
         for part, inner in entry.items():
             if inner is None or isinstance(inner, Mapping):
@@ -63,4 +64,5 @@ def _look(name: str, entry: Record | None) -> Iterator[tuple[str, str]]:
 
 
 def _spell(name: str) -> str:
-    return " ".join(_SPELT.get(word, word) for word in name.replace("zero_shot", "zero-shot").split("_"))
+    words = " ".join(_SPELT.get(word, word) for word in name.replace("zero_shot", "zero-shot").split("_"))
+    return words.replace("ROC AUC", "ROC-AUC").replace("AUC Judd", "AUC-Judd")

@@ -172,8 +172,9 @@ def test_what_is_missing_is_said():
     shown = Document(render(bare, log=[], sheets={}))
     gaps = shown.of("gaps")
     for line in (
-        "patch pair AUC: the scorer has no opinion on it", "heatmap: the scorer has no opinion on it", "pair AUC by margin: the split holds nothing",
-        "pair AUC by category, text: the split holds nothing", "unseen combination pair AUC: the split", "ECE: over 40 it came out as no finite number",
+        "no opinion on it: patch pair AUC; category ROC-AUC; category ROC-AUC within pairs; heatmap",
+        "the split holds nothing to measure it on: pair AUC by category, text; pair AUC by margin; unseen combination pair AUC",
+        "it came out as no finite number: ECE",
         "baselines: the store is gone", "no log.jsonl", "2 of 2 pairs have none", "GPU",
     ):  # fmt: skip
         assert line in gaps, line

@@ -20,7 +20,7 @@ svg.plot .ink { fill: var(--ink); }
 svg.plot .grid { stroke: var(--line); stroke-width: 1; }
 svg.plot .axis { stroke: var(--faint); stroke-width: 1; }
 svg.plot .first { stroke: var(--accent); fill: none; stroke-width: 2.2; }
-svg.plot .second { stroke: var(--faint); fill: none; stroke-width: 1.6; }
+svg.plot .second { stroke: var(--faint); fill: none; stroke-width: 1.6; stroke-linecap: round; }
 svg.plot .dashed { stroke: var(--faint); fill: none; stroke-width: 1.2; stroke-dasharray: 5 4; }
 svg.plot .dot { fill: var(--accent); stroke: #fff; stroke-width: 1; }
 svg.plot .hollow { fill: #fff; stroke: var(--faint); stroke-width: 1.6; }
@@ -161,7 +161,7 @@ def _curve(frame: _Frame, curve: Curve) -> Markup:
     path, pen_up = [], True
     for place in places:
         if place is not None:
-            path.append(f"{'M' if pen_up else 'L'}{place[0]:.2f} {place[1]:.2f}")
+            path.append(f"{'M' if pen_up else 'L'}{place[0]:.2f} {place[1]:.2f}{'h0' if pen_up else ''}")  # h0: a point that stands alone is seen
         pen_up = place is None
     line = element("path", d="".join(path), class_="first" if curve.marked else "second")
     return join([line, *(_dot(*place) for place in places if place is not None and curve.marked)])

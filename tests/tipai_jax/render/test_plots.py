@@ -65,7 +65,7 @@ def test_curves_by_hand():
 def test_what_is_not_finite_breaks_the_line():
     tree = read(curves("d", [Curve("a", [0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 2.0, NAN, None, 3.0])], x_label="x", y_label="y"))
     (path,) = [each.get("d") for each in tree.iter("path")]
-    assert re.sub(r"[-0-9. ]+", "", path) == "MLM"
+    assert re.sub(r"[-0-9. ]+", "", path) == "MhLMh"
 
 
 @pytest.mark.parametrize("series", [[], [Curve("a", [], [])], [Curve("a", [1.0], [NAN])]])
