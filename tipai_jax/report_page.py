@@ -156,7 +156,19 @@ def _calibration(record: Record) -> list[Markup]:
         element("p", says, _note("calibration"), ".", flagged, _note("control"), "."),
         element("div", *plots, class_="plots"),
         _figures("Calibration and alarms", figures),
+        *_conformal(record.get("conformal")),
     ]
+
+
+def _conformal(levels: Record | None) -> list[Markup]:
+    """Coverage at each level, where the record holds it."""
+    if not levels:
+        return []
+    names = {"coverage": "covered", "coverage_keeps": "of those that keep the prompt", "coverage_breaks": "of those that break it", "abstains": "abstains"}
+    rows = [(level, *(figure_text(shares[name]) for name in names)) for level, shares in levels.items()]
+    says = "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true one as often as the level asks. "
+    words = element("p", says, "Where the set holds both or neither, the auditor abstains.")
+    return [words, table(("level asked", *names.values()), rows, caption="Conformal prediction", numbers=range(1, 5))]
 
 
 def _figures(caption: str, figures: Mapping[str, Record | None]) -> Markup:

@@ -183,6 +183,13 @@ def test_what_is_missing_is_said():
     assert "no curves" in shown.of("training") and "the store is gone" in shown.of("baselines")
 
 
+def test_conformal_coverage_is_shown_where_it_was_measured(shown):
+    shares = {name: fig(value) for name, value in {"coverage": 0.81, "coverage_keeps": 0.82, "coverage_breaks": 0.83, "abstains": 0.12}.items()}
+    calibration = Document(render(record(conformal={"0.8": shares}), log=log(), sheets=SHEETS)).of("calibration")
+    assert "0.80.810 (0.760 to 0.860)0.820 (0.770 to 0.870)0.830 (0.780 to 0.880)0.120 (0.070 to 0.170)" in calibration
+    assert "level asked" not in shown.of("calibration")
+
+
 def test_no_pair_at_all():
     empty = record(extremes={"best": [], "worst": []}, global_pair_auc=fig(None, 0), pair_auc_by_category={name: fig(None, 0) for name in CATEGORIES})
     assert "holds no pair" in Document(render(empty, log=log(), sheets={})).of("pairs")
