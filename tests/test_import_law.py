@@ -79,6 +79,7 @@ def test_the_blocker_blocks():
 COMMANDS = {
     "tipai_jax/train.py": (),
     "tipai_jax/evaluate.py": (),
+    "tipai_jax/report.py": (),
     "tipai_jax/table.py": (),
     "tipai_jax/audit.py": (),
     "tipai_jax/store/verify.py": ("numpy", "pyarrow"),

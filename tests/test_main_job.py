@@ -53,6 +53,8 @@ def test_the_record_holds_every_figure(job):
     assert 0 <= low <= record["global_pair_auc"]["value"] <= high <= 1
     assert record["baselines"]["text_only"]["global_pair_auc"]["value"] == 0.5
     assert len(list((job[0] / "runs" / "base" / "heatmaps").glob("pair-*.png"))) == 2
+    page = (job[0] / "runs" / "base" / "report.html").read_text()
+    assert "Small world only" in page and page.count("data:image/webp;base64,") == 20 and len(page) < 6e6
 
 
 def test_nothing_is_repeated(job):

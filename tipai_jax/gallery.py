@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tipai_jax.calibrate import Calibration
 from tipai_jax.errors import UserError
+from tipai_jax.predictions import Predictions
 from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
-__all__ = ["Opinion", "draw_gallery", "draw_pair", "pick_pairs"]
+__all__ = ["Opinion", "draw_gallery", "draw_pair", "opinion_of", "pick_pairs", "read_pictures"]
 
 SIDE = 300
 TRUE, FOUND = (20, 20, 24), (150, 0, 130)
@@ -31,6 +33,13 @@ class Opinion:
     risk: Float[np.ndarray, "2 k"]
     reason: Float[np.ndarray, "2 c"]
     risk_threshold: float
+
+
+def opinion_of(ours: Predictions, calibration: Calibration, row: int) -> Opinion:
+    """The calibrated opinion on one pair of heads that have one on everything."""
+    assert ours.risk is not None and ours.reason is not None
+    reason = np.stack([calibration.reason[name](ours.reason[row][:, c]) for c, name in enumerate(CATEGORIES)], axis=-1)
+    return Opinion(calibration.global_score(ours.score[row]), ours.risk[row], reason, calibration.risk_threshold)
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
@@ -67,6 +76,15 @@ def _hash(name: str) -> bytes:
     from hashlib import sha256
 
     return sha256(name.encode()).digest()
+
+
+def read_pictures(store: Store, pairs: PairTable, row: int, data: Path) -> list[Image.Image]:
+    """What the encoder saw of the chosen and of the rejected image of a pair.
+
+    Raises:
+        UserError: a picture is missing or cannot be read.
+    """
+    return [_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])]
 
 
 def _picture(store: Store, row: int, data: Path) -> Image.Image:
@@ -148,7 +166,7 @@ def draw_gallery(
     Raises:
         UserError: a picture is missing or cannot be read.
     """
-    pictures = [[_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])] for row in rows]
+    pictures = [read_pictures(store, pairs, row, data) for row in rows]
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
         old.unlink()

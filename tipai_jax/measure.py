@@ -24,6 +24,7 @@ __all__ = ["ECE_BINS", "Figure", "difference", "figures", "wins"]
 
 ECE_BINS = 15
 DIFFICULTIES = ("easy", "medium", "hard")
+MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
 Figure = dict[str, Any]
@@ -78,8 +79,28 @@ def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict
         "global_pair_auc": scored(everyone),
         "pair_auc_by_category": {name: scored(pairs.category[:, c] == 1) for c, name in enumerate(CATEGORIES)},
         "pair_auc_by_difficulty": {name: scored(pairs.difficulty == name) for name in DIFFICULTIES},
+        "pair_auc_by_margin": {name: scored(rows) for name, rows in _margin_bins(pairs).items()},
         "unseen_combination_pair_auc": scored(pairs.unseen),
     }
+
+
+def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
+    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so there may be fewer.
+
+    A bin's name is its least and its greatest margin, with as many digits as tell the bins apart.
+    """
+    counted = ~pairs.control
+    if not counted.any():
+        return {}
+    edges = np.unique(np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf"))
+    index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
+    bins = [counted & (index == i) for i in np.unique(index[counted])]
+    ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
+    for digits in range(2, 10):  # nine tell any two float32 apart
+        names = [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}" for low, high in ends]
+        if len({f"{end:.{digits}g}" for each in ends for end in each}) == len({end for each in ends for end in each}):
+            break
+    return dict(zip(names, bins))
 
 
 def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
@@ -180,8 +201,8 @@ def figures(
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
-    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty and on
-    the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
+    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by margin
+    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
     outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
     rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
     against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen

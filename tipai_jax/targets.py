@@ -24,16 +24,18 @@ SLACK = 0.01
 Target = dict[str, Any]
 
 
-def _row(name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True) -> Target:
+def _row(
+    name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True, ci95: Sequence[float] | None = None
+) -> Target:
     """One row. `pass` is None where nothing could be measured, and False where what was measured is not a number."""
     met = None if not measured else value is not None and (value > threshold if direction == ">" else value < threshold)
     value = None if value is None else float(value)
-    return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met}
+    return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met, "ci95": ci95 and list(ci95)}
 
 
 def _of(name: str, figure: Mapping[str, Any] | None, direction: str, threshold: float) -> Target:
     figure = figure or {"value": None, "n": 0}
-    return _row(name, figure["value"], direction, threshold, measured=figure["n"] > 0)
+    return _row(name, figure["value"], direction, threshold, measured=figure["n"] > 0, ci95=figure.get("ci95"))
 
 
 def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Mapping[str, Any]]) -> list[Target]:
@@ -45,8 +47,9 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         log: the lines of the run's `log.jsonl`.
 
     Returns:
-        `{"name", "value", "direction", "threshold", "pass"}`; the value has to lie on the side of the threshold that
-        `direction` says. `pass` is None where the split holds nothing to measure it on.
+        `{"name", "value", "direction", "threshold", "pass", "ci95"}`; the value has to lie on the side of the threshold that
+        `direction` says. `pass` is None where the split holds nothing to measure it on; `ci95` is the interval of the figure
+        that is asked about, None where it has none.
     """
     rows = [
         _of("global pair AUC", record["global_pair_auc"], ">", targets.global_pair_auc),
@@ -66,7 +69,7 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         elif targets.beats_baselines:
             gap = baseline.get("global_pair_auc_difference") or {"n": 0}
             low = gap["ci95"][0] if gap.get("ci95") else None
-            rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0))
+            rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0, ci95=gap.get("ci95")))
     fall, epoch = loss_fall(log), converged_at(log)
     rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
     rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1.0, measured=bool(log)))
@@ -80,7 +83,7 @@ def _at_chance(name: str, baseline: Mapping[str, Any]) -> Target:
     if figure["ci95"]:
         low, high = figure["ci95"]
         away = max(low - 0.5, 0.5 - high, 0.0)
-        row |= {"value": away, "pass": away < 1e-9}
+        row |= {"value": away, "pass": away < 1e-9, "ci95": [low, high]}
     return row
 
 

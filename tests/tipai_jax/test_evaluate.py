@@ -130,6 +130,39 @@ def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
     command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
+    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), "the sheets are drawn to the same bytes as well"
+
+
+def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
+    from tipai_jax import report
+
+    run = world / "run"
+    page = (run / "report.html").read_text()
+    assert "13 of 13 targets met" in page and page.count("data:image/webp;base64,") == 20
+    sides = record["extremes"]
+    assert {path.name for path in (run / "report").iterdir()} == {entry["sheet"] for side in sides.values() for entry in side}
+    gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
+    assert gaps["best"] == sorted(gaps["best"], reverse=True) and gaps["worst"] == sorted(gaps["worst"]) and gaps["worst"][-1] <= gaps["best"][-1]
+    (run / "report.html").unlink()
+    assert report.main(["--workdir", str(run)]) == 0
+    assert (run / "report.html").read_text() == page
+    assert f"--workdir {run}" in record["commands"]["train"] and "precompute/embed.py" in record["commands"]["embed"]
+
+
+def test_without_pictures_it_is_measured_all_the_same(world, record):
+    hidden = world / "pictures"
+    (world / "data").rename(hidden)
+    try:
+        asked = command.Request(workdir=world / "run", out=world / "bare.json")
+        bare = command.evaluate(asked)
+        assert command.evaluate(asked) == bare, "what cannot be drawn is not measured again"
+    finally:
+        hidden.rename(world / "data")
+    assert {name: bare[name] for name in FIGURES} == {name: record[name] for name in FIGURES}
+    page = (world / "report-bare.html").read_text()
+    assert "There are no sheets: the folder of the pictures is not there any more" in page and "data:image" not in page.split("<body>")[1]
+    command.evaluate(asked)
+    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, "the pictures are back, and so are the sheets"
 
 
 def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch):

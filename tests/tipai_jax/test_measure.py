@@ -63,6 +63,33 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
     assert found["patch_pair_auc"] is None and found["category_roc_auc"] is None and found["heatmap"] is None
 
 
+def test_margin_bins_by_hand(pairs):
+    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of .3 are in one."""
+    rows = np.flatnonzero(~pairs.control)[:8]
+    few = dataclasses.replace(pairs.select(rows), margin=np.array([0.6, 0.1, 0.3, 0.2, 0.3, 0.5, 0.3, 0.4], np.float32))
+    score = np.zeros((8, 2), np.float32)
+    score[[1, 2, 0], 0] = 1.0  # .1 and one of .3 and .6 won
+    score[[3, 4, 5], 1] = 1.0  # .2, one of .3 and .5 lost, the others tie
+    found = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert {name: (figure["value"], figure["n"]) for name, figure in found.items()} == {
+        "0.1 to 0.2": (0.5, 2), "0.3": (0.5, 3), "0.4": (0.5, 1), "0.5 to 0.6": (0.5, 2),
+    }  # fmt: skip
+    score[3, 1] = 0.0
+    again = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
+
+
+def test_margins_that_are_equal_or_nearly_so_and_none_at_all(pairs, noise):
+    one = figures(noise, pairs, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert list(one) == ["0.7"] and one["0.7"]["n"] == (~pairs.control).sum()
+    near = dataclasses.replace(pairs, margin=np.linspace(0.5, 0.50001, len(pairs), dtype=np.float32))
+    found = figures(noise, near, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert len(found) == 4 and sum(figure["n"] for figure in found.values()) == (~pairs.control).sum()
+    controls = pairs.select(pairs.control)
+    score = Predictions(score=np.zeros((len(controls), 2), np.float32))
+    assert figures(score, controls, calibration=IDENTITY, seed=0)["pair_auc_by_margin"] == {}
+
+
 def test_the_parts_add_up(pairs, noise, found):
     for part in ("pair_auc_by_category", "pair_auc_by_difficulty"):
         entries = found[part].values()

@@ -50,7 +50,10 @@ def verdicts(rows):
 def test_the_plan_is_met():
     rows = check(record(), targets=TargetsConfig(), log=LOG)
     assert all(row["pass"] is True for row in rows), rows
-    assert all(set(row) == {"name", "value", "direction", "threshold", "pass"} for row in rows)
+    assert all(set(row) == {"name", "value", "direction", "threshold", "pass", "ci95"} for row in rows)
+    intervals = {row["name"]: row["ci95"] for row in rows}
+    assert intervals["global pair AUC"] == [0.4, 0.6] and intervals["text_only at chance: distance of its interval from 0.5"] == [0.4, 0.6]
+    assert intervals["converged at epoch"] is None
     assert sum(row["name"].startswith("category ROC-AUC") for row in rows) == 5
     assert not any("Judd" in row["name"] or "pair AUC above" in row["name"] for row in rows), "the plan does not ask for these"
 
