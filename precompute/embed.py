@@ -1,4 +1,4 @@
-"""The command that turns images and prompts into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
+"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
 
 Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
 that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
@@ -16,6 +16,7 @@ if __package__ in (None, ""):  # run as a file: the repository, not this folder,
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from precompute.compute import BATCH, add_encoder_options, best_device, choose_dtype
+from precompute.from_prompts import check_alone, make_pictures
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 if TYPE_CHECKING:
@@ -38,7 +39,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(prog="precompute/embed.py", description="Embed prompts and images once with a frozen CLIP and write them to a store.")
     add = parser.add_argument
-    add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing)")
+    add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator the folder its pictures are made in (default: data/ and the name of the store)")
+    add("--prompts", type=Path, help="prompts to make pictures for first, as in generate.py (default with --generator: those of generate.py)")
+    add("--generator", metavar="MODEL", help="make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by zero-shot scores (default with --prompts: scenes)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
     add_encoder_options(parser, kept="; a store that was begun keeps its own")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
@@ -50,6 +53,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dry-run", action="store_true", help="print rows, bytes, free disk and an estimate from two real batches; write nothing")
     args = parser.parse_args(arguments)
     args.worker = args.worker or worker_of(os.environ)
+    if args.generator or args.prompts:
+        check_alone(args)
     return args
 
 
@@ -77,6 +82,8 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
 def main(arguments: list[str] | None = None) -> int:
     """Embed; returns 0."""
     args = parse_arguments(arguments)
+    if args.generator or args.prompts:
+        args.data = str(make_pictures(args))
     if args.data is None:
         args.data = str(SCENES)
         if not (SCENES / "pairs.jsonl").exists():

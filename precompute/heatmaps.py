@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["SCALE_WORDS", "Scale", "add_catalog_options", "folder_of", "open_picture", "own_scores", "put_picture", "scale_of"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
-SCALE_WORDS = ("green: from the median of all patch scores here up", "yellow: their lowest 15 %, red: 2 %")
+SCALE_WORDS = ("high patch score (above the median of all pictures)", "low (yellow: the lowest 15 %, red: 2 %)")
 _DRAWING = 1
 """Raised whenever the same scores would be drawn differently."""
 

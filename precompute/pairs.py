@@ -27,6 +27,8 @@ __all__ = ["PAIRS_FILE", "Verdict", "choose_pairs", "make_pairs", "pair_row"]
 
 PAIRS_FILE = "pairs.jsonl"
 SIDE = 300
+AROUND = 3
+"""Pixels of the picture between what is wrong and its frame, which would hide letters otherwise."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--jsonl", type=Path, metavar="FILE", help=f"also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as {PAIRS_FILE}")
     args = parser.parse_args(arguments)
     make_pairs(args.data, scorer=args.scorer, jsonl=args.jsonl)
+    if args.jsonl is not None:
+        data = args.data if args.jsonl.name == PAIRS_FILE else args.jsonl
+        print(f"embed     python precompute/embed.py --data {data} --out store/{args.data.absolute().name}")
     return 0
 
 
@@ -188,8 +193,9 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
         marks = _marks(image, small.size)
         panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
-    lines = [f"scored by {scorer.name}: {scorer.model}", f"pictures: {both[0].generator}"]
-    return panel_sheet(both[0].prompt, lines, panels, side=SIDE, ends=SCALE_WORDS)
+    remark = "; low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
+    lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"pictures: {both[0].generator}"]
+    return panel_sheet(f'Prompt: "{both[0].prompt}"', lines, panels, side=SIDE, ends=SCALE_WORDS)
 
 
 def _marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
@@ -198,7 +204,8 @@ def _marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
     (width, height), marks = size, []
     for box in image.boxes:
         x1, y1, x2, y2 = box["bbox"]
-        marks.append(Mark(x1 / width, y1 / height, x2 / width, y2 / height, dashed=bool(box.get("absent")), label="missing here" if box.get("absent") else ""))
+        corners = (x1 - AROUND) / width, (y1 - AROUND) / height, (x2 + AROUND) / width, (y2 + AROUND) / height
+        marks.append(Mark(*corners, dashed=bool(box.get("absent")), label="missing here" if box.get("absent") else ""))
     return marks
 
 
@@ -213,7 +220,7 @@ def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, C
 
     rows = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
     write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-    print(f"{path}: {len(rows)} pairs; embed them: python precompute/embed.py --data {path.parent if path.name == PAIRS_FILE else path} --out store/{path.absolute().parent.name}")
+    print(f"{path}: {len(rows)} pairs")
 
 
 def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.compute import BATCH, add_encoder_options, best_device, check_device, choose_dtype
+from precompute.compute import add_encoder_options, best_device, check_device, choose_dtype
 from precompute.generate import FOLDER
 from tipai_jax.errors import Parser, UserError, run_main
 
@@ -34,6 +34,8 @@ __all__ = ["CENTRE", "WIDTH", "ZERO_SHOT", "score", "to_scores"]
 
 ZERO_SHOT = "zero_shot"
 CENTRE, WIDTH = 15.0, 6.0
+FEW = {"cpu": 16, "cuda": 64}
+"""Images a pass: a catalogue holds few, and a pass is filled up."""
 RULE = "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for the picture and its patches"
 
 
@@ -49,7 +51,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0 and 1, in the order of the cosines, no probability.",
     )
     parser.add_argument("--data", type=Path, default=FOLDER, help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})")
-    add_encoder_options(parser)
+    add_encoder_options(parser, batch=FEW)
     return parser.parse_args(arguments)
 
 
@@ -105,7 +107,7 @@ def score(
             return scorer
         if known:
             print(f"going on: {len(known)} pictures are scored, {len(todo)} to do")
-        _score(catalog, todo, scorer, _load(folder, fingerprint, device=device, batch_size=batch_size or BATCH[device]))
+        _score(catalog, todo, scorer, _load(folder, fingerprint, device=device, batch_size=batch_size or FEW[device]))
         _print_summary(catalog, scorer, fingerprint, drawn=drawn)
     return scorer
 
