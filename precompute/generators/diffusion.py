@@ -45,10 +45,10 @@ class DiffusionGenerator:
     def __init__(
         self, model: str, *, steps: int | None = None, guidance: float | None = None, size: int | None = None, device: str | None = None, dtype: str | None = None
     ) -> None:
-        self._folder = _find(model)
         self._device = device or best_device()
         check_device(self._device)
         self._dtype = dtype or DTYPE[self._device]
+        self._folder = _find(model, half=self._dtype == "float16")
         self._call = {"num_inference_steps": steps, "guidance_scale": guidance, "height": size, "width": size}
         self._call = {name: value for name, value in self._call.items() if value is not None}
         self._pipeline: Any = None
@@ -60,19 +60,17 @@ class DiffusionGenerator:
 
     def load(self) -> str:
         import torch
-        from diffusers import AutoPipelineForText2Image
-        from diffusers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
-        half = self._dtype == "float16" and any(self._folder.rglob(f"*.{_HALF}.safetensors"))
+        _hush()
+        from diffusers import AutoPipelineForText2Image
+
         try:
             pipeline = AutoPipelineForText2Image.from_pretrained(
                 self._folder,
                 use_safetensors=True,
                 local_files_only=True,
-                torch_dtype=getattr(torch, self._dtype),
-                variant=_HALF if half else None,
+                dtype=getattr(torch, self._dtype),
+                variant=_variant(self._folder, half=self._dtype == "float16"),
             )
         except Exception as error:  # whatever the library raises over such a folder, it cannot be used
             raise UserError(f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose another --model") from None
@@ -96,7 +94,7 @@ class DiffusionGenerator:
         return Made(result.images[0])
 
 
-def _find(model: str) -> Path:
+def _find(model: str, *, half: bool) -> Path:
     folder = Path(model)
     if folder.is_dir():
         if not (folder / _INDEX).is_file():
@@ -109,8 +107,11 @@ def _find(model: str) -> Path:
 
     def download() -> Path:
         from diffusers import DiffusionPipeline
+        from huggingface_hub import HfApi
 
-        return Path(DiffusionPipeline.download(model, use_safetensors=True))
+        offered = [entry.rfilename for entry in HfApi().model_info(model).siblings or []]
+        variant = _HALF if half and any(name.endswith(f".{_HALF}.safetensors") for name in offered) else None
+        return Path(DiffusionPipeline.download(model, use_safetensors=True, variant=variant))
 
     found = hub_folder(
         model,
@@ -142,6 +143,25 @@ def _without_safetensors(folder: Path) -> list[str]:
         raise UserError(f"{folder / _INDEX}: is no pipeline's index ({_first_line(error)}); fetch or save the model again") from None
     weighty = [name for name in parts if name.startswith(("unet", "transformer", "vae", "text_encoder", "prior"))]
     return [name for name in weighty if not any((folder / name).glob("*.safetensors"))]
+
+
+def _variant(folder: Path, *, half: bool) -> str | None:
+    """Which weights of a folder are loaded: those in half precision where they are asked for or nothing else is there."""
+    files = [path.name for path in folder.glob("*/*.safetensors")]
+    halves = [name for name in files if f".{_HALF}." in name]
+    return _HALF if halves and (half or len(halves) == len(files)) else None
+
+
+def _hush() -> None:
+    """Neither remarks on what is not installed nor bars of their own from the libraries."""
+    from transformers.utils import logging as of_transformers
+
+    of_transformers.set_verbosity_error()
+    of_transformers.disable_progress_bar()
+    from diffusers.utils import logging as of_diffusers
+
+    of_diffusers.set_verbosity_error()
+    of_diffusers.disable_progress_bar()
 
 
 def _digest(folder: Path) -> str:
