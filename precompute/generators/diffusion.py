@@ -142,7 +142,14 @@ def _without_safetensors(folder: Path) -> list[str]:
     except (ValueError, AttributeError) as error:
         raise UserError(f"{folder / _INDEX}: is no pipeline's index ({_first_line(error)}); fetch or save the model again") from None
     weighty = [name for name in parts if name.startswith(("unet", "transformer", "vae", "text_encoder", "prior"))]
-    return [name for name in weighty if not any((folder / name).glob("*.safetensors"))]
+    return [name for name in weighty if not _has_weights(folder / name)]
+
+
+def _has_weights(part: Path) -> bool:
+    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside them."""
+    files = {path.name for path in part.glob("*.safetensors")}
+    lists = [json.loads(path.read_bytes()) for path in part.glob("*.safetensors.index*.json")]
+    return any("-of-" not in name for name in files) or any(set(each["weight_map"].values()) <= files for each in lists)
 
 
 def _variant(folder: Path, *, half: bool) -> str | None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from random_pipeline import write_pipeline
 
-from precompute.generators.diffusion import DiffusionGenerator, _variant
+from precompute.generators.diffusion import DiffusionGenerator, _has_weights, _variant
 from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
 
@@ -59,6 +59,34 @@ def test_weights_in_half_precision_are_taken_where_they_serve(tmp_path):
     assert _variant(tmp_path, half=True) == "fp16" and _variant(tmp_path, half=False) is None
     (tmp_path / "unet/a.safetensors").unlink()
     assert _variant(tmp_path, half=False) == "fp16"
+
+
+def test_weights_in_several_files_are_there_when_all_are(tmp_path):
+    names = [f"model-0000{i}-of-00002.safetensors" for i in (1, 2)]
+    (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": dict(zip("ab", names))}))
+    (tmp_path / names[0]).touch()
+    assert not _has_weights(tmp_path)
+    (tmp_path / names[1]).touch()
+    assert _has_weights(tmp_path)
+
+
+@pytest.mark.parametrize(("dtype", "variant"), [("float16", "fp16"), ("float32", None)])
+def test_a_model_of_the_hub_is_fetched_as_safetensors_in_half_precision_where_that_serves(folder, monkeypatch, tmp_path, dtype, variant):
+    import types
+
+    import diffusers
+    import huggingface_hub
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    offered = [types.SimpleNamespace(rfilename=f"unet/model{half}.safetensors") for half in ("", ".fp16")]
+    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: types.SimpleNamespace(siblings=offered))
+    asked = []
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "download", lambda name, **options: asked.append((name, options)) or str(folder))
+    generator = DiffusionGenerator("some/model", device="cpu", dtype=dtype)
+    assert asked == [("some/model", {"use_safetensors": True, "variant": variant})]
+    assert generator.label == "some/model" and generator.settings["dtype"] == dtype
 
 
 def test_what_a_pipeline_refuses_is_said_in_a_line(folder):
