@@ -193,9 +193,9 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
         marks = _marks(image, small.size)
         panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
-    remark = "; low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
+    remark = "; a patch scores low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
     lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"pictures: {both[0].generator}"]
-    return panel_sheet(f'Prompt: "{both[0].prompt}"', lines, panels, side=SIDE, ends=SCALE_WORDS)
+    return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=SCALE_WORDS)
 
 
 def _marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
