@@ -85,6 +85,10 @@ COMMANDS = {
     "tipai_jax/store/verify.py": ("numpy", "pyarrow"),
     "precompute/embed.py": (),
     "precompute/scenes.py": ("numpy", "PIL"),
+    "precompute/generate.py": (),
+    "precompute/score.py": (),
+    "precompute/heatmaps.py": (),
+    "precompute/pairs.py": (),
     "scripts/ablation.py": (),
     "scripts/export_tfds.py": ("numpy",),
 }
