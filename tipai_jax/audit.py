@@ -3,9 +3,10 @@
     python -m tipai_jax.audit PICTURE... --prompt "a red car on the beach" [--auditor runs/scenes] [--json] [--out FOLDER]
     python -m tipai_jax.audit FOLDER --prompt "..." --out audit.parquet
     python -m tipai_jax.audit pairs.csv --out audit.parquet
+    python -m tipai_jax.audit data/poc/catalog.db
 
 Pictures one by one are told of in words, and their overlays written; a folder or a table (CSV, JSONL or parquet with the columns image and prompt)
-goes to one parquet file. Owns the command line and the words; what is said is the auditor's, the table is `audit_table.py`'s. Imports late, so
+goes to one parquet file; of a catalogue (`precompute/generate.py`) every picture gets a score there. Owns the command line and the words; what is said is the auditor's, the table is `audit_table.py`'s. Imports late, so
 that `--help` answers at once.
 """
 
@@ -26,6 +27,7 @@ __all__ = ["Request", "main", "parse", "told"]
 
 PROG = "python -m tipai_jax.audit"
 TABLES = (".csv", ".jsonl", ".parquet")
+CATALOG = "catalog.db"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Request:
     batch_size: int
 
     @property
+    def catalog(self) -> bool:
+        """Whether this is a catalogue."""
+        return self.inputs[0].name == CATALOG
+
+    @property
     def many(self) -> bool:
         """Whether this is a folder or a table."""
         return len(self.inputs) == 1 and (self.inputs[0].is_dir() or self.inputs[0].suffix.lower() in TABLES)
@@ -57,7 +64,8 @@ def parse(argv: Sequence[str]) -> Request:
     """
     parser = Parser(prog=PROG, description="Say how well pictures keep a prompt, where they fail and why.")
     add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="PICTURE", help="pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt")
+    kinds = "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of generate.py"
+    add("inputs", nargs="+", type=Path, metavar="PICTURE", help=kinds)
     add("--prompt", help="what the pictures were to show (a table has its own)")
     add("--auditor", default="runs/scenes", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/scenes)")
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
@@ -71,13 +79,15 @@ def parse(argv: Sequence[str]) -> Request:
         raise UserError(f"--level {asked.level:g}: expected a share above 0 and below 1, such as 0.9")
     inputs = tuple(asked.inputs)
     request = Request(**{**vars(asked), "inputs": inputs, "out": asked.out or Path("audit")})
-    tables = [path for path in inputs if path.suffix.lower() in TABLES]
+    tables = [path for path in inputs if path.suffix.lower() in TABLES or path.name == CATALOG]
     if len(inputs) > 1 and (tables or any(path.is_dir() for path in inputs)):
-        raise UserError(f"{(tables or inputs)[0]}: a folder or a table is judged alone; give it as the only input")
+        raise UserError(f"{(tables or inputs)[0]}: a folder, a table or a catalogue is judged alone; give it as the only input")
     if tables and asked.prompt is not None:
         raise UserError(f"--prompt: {tables[0]} names a prompt for each picture; leave the option away")
     if not tables and (asked.prompt is None or not asked.prompt.strip()):
         raise UserError('--prompt is missing: what were the pictures to show? for example --prompt "a red car on the beach"')
+    if request.catalog:
+        return request
     if request.many:
         out = asked.out or Path("audit.parquet")
         if out.suffix.lower() != ".parquet":
@@ -131,6 +141,20 @@ def _few(request: Request, auditor: "Auditor") -> int:
     return 0
 
 
+def _catalog(request: Request, auditor: "Auditor") -> int:
+    from tipai_jax.audit_catalog import AUDITOR, audit_catalog
+    from tipai_jax.store.catalog import open_catalog
+
+    folder = request.inputs[0].parent
+    with open_catalog(folder) as catalog:
+        judged = audit_catalog(auditor, catalog)
+    if request.json:
+        print(json.dumps({"catalog": str(request.inputs[0]), "judged": judged, "heads_digest": auditor.digests.heads}))
+    else:
+        print(f"{request.inputs[0]}: {judged} pictures judged now; best and worst: python precompute/pairs.py --data {folder} --scorer {AUDITOR}")
+    return 0
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Judge what the command line names; 0 when everything was judged, 1 where some rows of a folder or table could not be."""
     request = parse(sys.argv[1:] if argv is None else argv)
@@ -138,6 +162,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
     auditor = Auditor.from_pretrained(request.auditor, **options)
+    if request.catalog:
+        return _catalog(request, auditor)
     if not request.many:
         return _few(request, auditor)
     from tipai_jax.audit_table import audit_rows, folder_rows, table_rows

@@ -177,11 +177,11 @@ def _figures(caption: str, figures: Mapping[str, Record | None]) -> Markup:
 
 
 def _places(record: Record) -> list[Markup]:
-    names = {"iou": "IoU", "dice": "Dice", "cc": "correlation", "auc_judd": "AUC-Judd"}
+    names = {"iou": "IoU", "dice": "Dice", "cc": "correlation", "auc_judd": "AUC-Judd", "box_overlap": "reddest box overlaps the true one"}
     where = {
         "patch pair AUC": record["patch_pair_auc"],
         "patch pair AUC within rejected images": record["patch_pair_auc_within_rejected"],
-        **{f"heatmap, {names.get(name, name)}": entry for name, entry in (record["heatmap"] or {}).items()},
+        **{f"heatmap, {names.get(name, name.replace('_', ' '))}": entry for name, entry in (record["heatmap"] or {}).items()},
     }
     blind = (record["baselines"].get("text_only") or {}).get("category_roc_auc") or {}
     within = record["category_roc_auc_within_pairs"] or {}

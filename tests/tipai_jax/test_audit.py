@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -10,8 +11,9 @@ import pytest
 from auditor_world import make_bundle, tiny_fingerprint, write_picture
 from PIL import Image
 
-from tipai_jax import audit, audit_table
+from tipai_jax import Auditor, audit, audit_table
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.store.catalog import open_catalog
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +110,37 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
     assert errors[0] is None and "neither JPEG, PNG nor WEBP" in errors[1] and "No such file" in errors[2]
 
 
+def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
+    """Beside the zero-shot ones, once; and a picture that was changed is named."""
+    generate(["--out", str(tmp_path), "--per-prompt", "2"], count=3)
+    command = (str(tmp_path / "catalog.db"), "--auditor", saved)
+    assert run(*command) == 0 and "6 pictures judged now" in capsys.readouterr().out
+    with open_catalog(tmp_path) as catalog:
+        (scorer,) = catalog.scorers()
+        scores = catalog.scores(scorer)
+    auditor = Auditor.from_pretrained(saved)
+    assert (scorer.name, scorer.digest) == ("auditor", auditor.digests.heads) and len(scores) == 6
+    name, score = next(iter(scores.items()))
+    verdict = auditor.explain(tmp_path / "images" / f"{name}.png", score.prompt)
+    assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and len(score.patch_scores) == 49
+    assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
+    other = tmp_path / "images" / f"{name}.png"
+    other.write_bytes(other.read_bytes() + b"x")
+    make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
+    assert run(command[0], "--auditor", str(tmp_path / "second")) == 2
+    assert "is not the picture of the catalogue any more" in capsys.readouterr().err
+
+
+def generate(arguments, *, count):
+    """The first few drawn pictures of the default prompts."""
+    from precompute import generate as command
+
+    prompts = json.loads((Path(command.__file__).parent / "assets" / "scene_prompts.json").read_text())[:count]
+    file = Path(arguments[1]) / "prompts.json"
+    file.write_text(json.dumps(prompts))
+    assert command.main([*arguments, "--prompts", str(file)]) == 0
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -115,7 +148,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
         (["a.png"], r"--prompt is missing: what were the pictures to show\?"),
         (["a.png", "--prompt", "a cat", "--level", "90"], r"--level 90: expected a share above 0 and below 1"),
         (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each picture"),
-        (["t.csv", "b.csv"], r"t.csv: a folder or a table is judged alone"),
+        (["t.csv", "b.csv"], r"t.csv: a folder, a table or a catalogue is judged alone"),
         (["t.csv", "--out", "x.csv"], r"--out x.csv: a folder or a table goes to a parquet file"),
     ],
 )

@@ -169,11 +169,16 @@ def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pai
     assert absent.any()
     assert {entry["n"] for entry in found.values()} == {int((~pairs.control & ~absent).sum())}
     assert found["auc_judd"]["value"] > 0.97 and found["cc"]["value"] > 0.8 and found["dice"]["value"] > 0.85
+    assert found["box_overlap"]["value"] == found["pointing_game"]["value"] == 1.0
     only = lambda risk: figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
     constant = only(np.full_like(risk, 0.5))
     assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(0.5)
     turned = only(1 - risk)  # what was right must come out wrong
     assert turned["auc_judd"]["value"] < 0.1 and turned["cc"]["value"] < -0.8
+    assert turned["pointing_game"]["value"] == 0.0
+    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(risk.shape)  # a box at the wrong place touches nothing
+    assert only(beside)["box_overlap"]["value"] < 0.2
+    assert only(np.zeros_like(risk))["box_overlap"]["value"] == 0.0
 
 
 def test_the_difference_is_paired(pairs, noise, found):

@@ -1,0 +1,72 @@
+"""A trained auditor's opinion on the pictures of a catalogue, entered beside those of other scorers.
+
+Owns how the auditor appears there: its name, its digest (that of the heads) and its rule. The pictures, the best and worst and the sheets are the
+business of `precompute/`; whatever can be made of a scorer there can be made of this one.
+"""
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tipai_jax.errors import UserError
+from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
+
+if TYPE_CHECKING:
+    from tipai_jax.auditor import Auditor
+
+__all__ = ["AUDITOR", "audit_catalog"]
+
+AUDITOR = "auditor"
+PART = 32
+
+
+def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
+    """Judge every picture for the prompt it was made for; what this auditor has judged already is left alone.
+
+    Args:
+        auditor: who judges.
+        catalog: open, and written to after every batch.
+
+    Returns:
+        How many pictures were judged now.
+
+    Raises:
+        UserError: there is no picture, or one is missing or not the one of the catalogue.
+    """
+    from tqdm import tqdm
+
+    encoder = auditor.bundle.encoder
+    scorer = Scorer(
+        name=AUDITOR,
+        digest=auditor.digests.heads,
+        model=f"heads of {auditor.bundle.trained['step']} steps on {encoder.name}, {encoder.patches} patches, {encoder.dtype}",
+        rule="calibrated probability that the picture keeps the prompt; of a patch, that it is faithful",
+    )
+    images = catalog.images()
+    if not images:
+        raise UserError(f"{catalog.folder}: its catalogue holds no picture; make some first: python precompute/generate.py --out {catalog.folder}")
+    known = catalog.scores(scorer)
+    todo = [image for image in images if image.image_id not in known]
+    for start in tqdm(range(0, len(todo), PART), unit="batch", file=sys.stderr, disable=not sys.stderr.isatty()):
+        part = todo[start : start + PART]
+        pictures = [auditor.prepare(_checked(catalog, image)) for image in part]
+        verdicts = auditor.score(auditor.embed_prepared(pictures), [image.prompt for image in part])
+        scores = [
+            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, patch_scores=tuple(map(float, said.patch_score.reshape(-1))))
+            for image, said in zip(part, verdicts, strict=True)
+        ]
+        catalog.put_scores(scorer, scores)
+    return len(todo)
+
+
+def _checked(catalog: Catalog, image: CatalogImage) -> Path:
+    """The path of a picture whose bytes are those that were entered."""
+    path = catalog.folder / image.path
+    try:
+        fine = hashlib.sha256(path.read_bytes()).hexdigest() == image.sha256
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it again: python precompute/generate.py --out {catalog.folder}") from None
+    if not fine:
+        raise UserError(f"{path}: is not the picture of the catalogue any more; make it again: python precompute/generate.py --out {catalog.folder}")
+    return path
