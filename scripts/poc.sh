@@ -15,4 +15,11 @@ run python precompute/generate.py --out data/poc
 run python precompute/score.py --data data/poc
 run python precompute/heatmaps.py --data data/poc
 run python precompute/pairs.py --data data/poc --jsonl data/poc/pairs.jsonl
+if [ -f runs/quickstart/calibration.json ]; then
+  run python -m tipai_jax.audit data/poc/catalog.db --auditor runs/quickstart
+  run python precompute/heatmaps.py --data data/poc --scorer auditor
+  run python precompute/pairs.py --data data/poc --scorer auditor
+else
+  printf '\nno trained auditor yet: after scripts/quickstart.sh, this script adds its scores\n'
+fi
 printf '\nimages, heatmaps, pairs and catalog.db are in %s\n' "$PWD/data/poc"

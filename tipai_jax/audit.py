@@ -1,6 +1,6 @@
 """The command that judges pictures: one, a few, or thousands.
 
-    python -m tipai_jax.audit PICTURE... --prompt "a red car on the beach" [--auditor runs/scenes] [--json] [--out FOLDER]
+    python -m tipai_jax.audit PICTURE... --prompt "a red car on the beach" [--auditor runs/quickstart] [--json] [--out FOLDER]
     python -m tipai_jax.audit FOLDER --prompt "..." --out audit.parquet
     python -m tipai_jax.audit pairs.csv --out audit.parquet
     python -m tipai_jax.audit data/poc/catalog.db
@@ -67,7 +67,7 @@ def parse(argv: Sequence[str]) -> Request:
     kinds = "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of generate.py"
     add("inputs", nargs="+", type=Path, metavar="PICTURE", help=kinds)
     add("--prompt", help="what the pictures were to show (a table has its own)")
-    add("--auditor", default="runs/scenes", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/scenes)")
+    add("--auditor", default="runs/quickstart", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
     add("--device", choices=("cpu", "cuda"), help="of the encoder (default: cuda if there is one)")
     add("--level", type=float, default=0.9, help="of the conformal prediction: share of right answers asked for (default: 0.9)")

@@ -2,7 +2,7 @@
 
     from tipai_jax import Auditor
 
-    auditor = Auditor.from_pretrained("runs/scenes")
+    auditor = Auditor.from_pretrained("runs/quickstart")
     auditor.score("a.png", "a red car on the beach").score
     auditor.rank("a red car on the beach", ["a.png", "b.png"]).best
     print(auditor.explain("a.png", "a red car on the beach").sentence)
