@@ -38,7 +38,7 @@ class Bench:
 
     def __init__(self, folder: Path, *, quick: bool, gpu: bool) -> None:
         self.folder, self.quick, self.gpu = folder, quick, gpu
-        self.rounds = 2 if quick else 5
+        self.rounds = 1 if quick else 5
         self.shape = Shape(d=64, k=9, batch=8, hidden=32, pairs=64) if quick else PLAN
 
     def store(self, shape: Shape):
@@ -191,8 +191,9 @@ def grow(bench: Bench) -> list[Row]:
     from scripts.benchmark.rounds import alternate, clocked
     from scripts.benchmark.whole import run_whole
 
-    base = replace(bench.shape, pairs=bench.shape.pairs if bench.quick else 1024)
-    shapes = {f"batch {size}": replace(base, batch=size) for size in ((8, 16) if bench.quick else (16, 32, 64, 128, 256))}
+    base = replace(bench.shape, pairs=bench.shape.pairs if bench.quick else 1024)  # a dispatch of 16 steps of 32 and more
+    sizes = (8, 16) if bench.quick else (16, 32, 64, 128, 256)
+    shapes = {f"batch {size}": replace(bench.shape, batch=size) for size in sizes}  # 16 steps of 256 are all pairs of the plan's shape
     shapes |= {} if bench.quick else {f"K {k}": replace(base, k=k) for k in (49, 256)}
     shapes |= {} if bench.quick else {f"d {d}": replace(base, d=d) for d in (512, 768, 1024)}
     runs = {name: bench.setup(shape) for name, shape in shapes.items()}

@@ -23,7 +23,7 @@ __all__ = ["Chunk", "Resident", "Source", "Streaming", "chunk_length", "make_sou
 
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25
-STREAMED_BYTES = 64 << 20
+STREAMED_BYTES = 30 << 20
 """A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says."""
 
 
