@@ -19,7 +19,7 @@ from tipai_jax.config import Config
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import Store
 
-__all__ = ["config_of", "input_only", "loop_seconds", "step_only"]
+__all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
 
 
 def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32") -> Config:
@@ -72,12 +72,20 @@ def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype:
     A run of twice `every` epochs, validated and saved after each half; timed from the end of the first half's last step, by the run's own log, to
     that of the second's, which is one validation, one checkpoint and no compilation.
     """
+    steps = every * -(-shape.pairs // shape.batch)
+    config = config_of(shape, store.path, folder, epochs=2 * every, dtype=dtype)
+    config = dataclasses.replace(config, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every))
+    first, second = seconds_at(config, every=steps)
+    return (second - first) / steps
+
+
+def seconds_at(config: Config, *, every: int) -> list[float]:
+    """Run `fit` anew; the seconds, by the run's own log, at which each `every` steps were done, before they were validated and saved."""
     from tipai_jax.loop import fit
 
+    folder = Path(config.workdir)
     shutil.rmtree(folder, ignore_errors=True)
-    config, steps = config_of(shape, store.path, folder, epochs=2 * every, dtype=dtype), every * -(-shape.pairs // shape.batch)
-    log = dataclasses.replace(config.log, every_steps=next(n for n in range(min(64, steps), 0, -1) if steps % n == 0))
-    fit(dataclasses.replace(config, log=log, checkpoint=dataclasses.replace(config.checkpoint, every_epochs=every)))
-    lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
-    at = {line["step"]: line["seconds"] for line in lines if "seconds" in line}
-    return (at[2 * steps] - at[steps]) / steps
+    lines = next(n for n in range(min(64, every), 0, -1) if every % n == 0)
+    fit(dataclasses.replace(config, log=dataclasses.replace(config.log, every_steps=lines)))
+    read = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+    return [line["seconds"] for line in read if "seconds" in line and line["step"] % every == 0]

@@ -7,7 +7,6 @@ Owns what is asked of such a process and what it answers; what it runs is `tipai
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import threading
@@ -24,10 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Whole:
-    """Two runs of the same training, one of a single epoch.
+    """A run of a few epochs.
 
     Attributes:
-        start: seconds of the run of one epoch, from the opening of the store to the last checkpoint, compilation included.
+        start: seconds of everything but the further epochs, from the opening of the store to the last checkpoint, compilation included.
         epoch: seconds of each further epoch: of validation, log and checkpoint as well.
         resident: bytes of memory held at most, the system's cache of the store's files not counted (what the kernel calls RssAnon).
     """
@@ -44,7 +43,7 @@ class Whole:
 def run_whole(store: Path, workdir: Path, shape: Shape, *, placement: str, epochs: int = 3) -> Whole:
     """Run it in a fresh process, so that nothing else is in its memory."""
     command = [sys.executable, "-m", "scripts.benchmark.whole", str(store), str(workdir), "--placement", placement]
-    sizes = ["--epochs", str(epochs), "--batch", str(shape.batch)]
+    sizes = ["--epochs", str(epochs), "--batch", str(shape.batch), "--pairs", str(shape.pairs)]
     done = subprocess.run([*command, *sizes], cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
@@ -76,22 +75,20 @@ def main() -> None:
     parser.add_argument("--placement", required=True)
     parser.add_argument("--epochs", type=int, required=True)
     parser.add_argument("--batch", type=int, required=True)
+    parser.add_argument("--pairs", type=int, required=True)
     args = parser.parse_args()
 
-    from scripts.benchmark.ours import config_of
-    from tipai_jax.loop import fit
+    from scripts.benchmark.ours import config_of, seconds_at
 
     memory = _Memory()
     memory.start()
-    seconds = []
-    for epochs in (1, args.epochs):
-        shutil.rmtree(args.workdir, ignore_errors=True)
-        began = time.perf_counter()
-        fit(config_of(Shape(batch=args.batch), args.store, args.workdir, placement=args.placement, epochs=epochs))
-        seconds.append(time.perf_counter() - began)
+    began = time.perf_counter()
+    config = config_of(Shape(batch=args.batch), args.store, args.workdir, placement=args.placement, epochs=args.epochs)
+    at = seconds_at(config, every=-(-args.pairs // args.batch))
+    took = time.perf_counter() - began
     memory.look()
-    epoch = (seconds[1] - seconds[0]) / (args.epochs - 1)
-    print(json.dumps({"start": seconds[0], "epoch": epoch, "resident": memory.most}))
+    epoch = (at[-1] - at[0]) / (args.epochs - 1)
+    print(json.dumps({"start": took - epoch * (args.epochs - 1), "epoch": epoch, "resident": memory.most}))
 
 
 if __name__ == "__main__":
