@@ -84,7 +84,10 @@ class Auditor:
     """
 
     def __init__(self, bundle: Bundle, *, encoder: str | None = None, device: str | None = None, level: float = 0.9, batch_size: int = 32) -> None:
-        bundle.calibration.conformal.thresholds(level)
+        if bundle.calibration.conformal is None or bundle.calibration.worst_patch is None:
+            raise UserError("the calibration has no conformal part; evaluate the run again: python -m tipai_jax.evaluate --workdir RUN --again")
+        if not 0.0 < level < 1.0:
+            raise UserError(f"level is {level}; expected a share above 0 and below 1, such as 0.9")
         self.bundle, self.level, self.batch_size = bundle, level, batch_size
         self.digests = Digests(encoder=bundle.encoder.digest, heads=bundle.digest())
         self._encoder_name, self._device = encoder or bundle.encoder.name, device
@@ -217,7 +220,7 @@ class Auditor:
         """Calibrated scores of every picture against every text, in the call shape of t2v_metrics."""
         return self.score(images, texts, pairwise=True).score
 
-    def rank(self, prompt: str, images: Sequence[Picture] | EmbeddedImages) -> Ranking:
+    def rank(self, prompt: str | EmbeddedPrompts, images: Sequence[Picture] | EmbeddedImages) -> Ranking:
         """The pictures of a prompt, best first; by logit, so that no calibration can make a tie."""
         verdicts = self.score(images, prompt)
         return Ranking(tuple(int(i) for i in np.argsort(-verdicts.logit, kind="stable")), verdicts)

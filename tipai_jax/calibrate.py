@@ -45,15 +45,15 @@ class Calibration:
     `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
     into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
     breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps the
-    prompt, a second opinion on the first. `conformal` predicts at a level that is named later. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
+    prompt, a second opinion on the first. `conformal` predicts at a level that is named later; a baseline has neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
     `score_threshold` the probability below which an image is flagged. `record` says how each came about.
     """
 
     global_score: Calibrator
     patch: Calibrator
     reason: dict[str, Calibrator]
-    worst_patch: Calibrator
-    conformal: Conformal
+    worst_patch: Calibrator | None
+    conformal: Conformal | None
     risk_threshold: float
     score_threshold: float = 0.5
     record: dict[str, Any] = field(default_factory=dict)
@@ -76,8 +76,8 @@ def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
         "global_score": _to_json(calibration.global_score),
         "patch": _to_json(calibration.patch),
         "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
-        "worst_patch": _to_json(calibration.worst_patch),
-        "conformal": asdict(calibration.conformal),
+        "worst_patch": None if calibration.worst_patch is None else _to_json(calibration.worst_patch),
+        "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
         "risk_threshold": calibration.risk_threshold,
         "score_threshold": calibration.score_threshold,
         "record": calibration.record,
@@ -92,8 +92,8 @@ def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
         global_score=_from_json(content["global_score"]),
         patch=_from_json(content["patch"]),
         reason={name: _from_json(entry) for name, entry in content["reason"].items()},
-        worst_patch=_from_json(content["worst_patch"]),
-        conformal=Conformal(**{name: tuple(values) for name, values in content["conformal"].items()}),
+        worst_patch=None if (worst := content["worst_patch"]) is None else _from_json(worst),
+        conformal=None if (examples := content["conformal"]) is None else Conformal(**{name: tuple(values) for name, values in examples.items()}),
         risk_threshold=float(content["risk_threshold"]),
         score_threshold=float(content["score_threshold"]),
         record=content["record"],
@@ -206,8 +206,8 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         global_score=chosen["global_score"].calibrator,
         patch=chosen.get("patch", nothing).calibrator,
         reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
-        worst_patch=chosen.get("worst_patch", nothing).calibrator,
-        conformal=fit_conformal(logit, label),
+        worst_patch=chosen["worst_patch"].calibrator if "worst_patch" in chosen else None,
+        conformal=fit_conformal(logit, label) if everything else None,
         risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
         record={
             name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()

@@ -160,7 +160,7 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
 
 def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
     logit, label, group = score_examples(predictions, pairs)
-    if not np.isfinite(logit).all():
+    if calibration.conformal is None or not np.isfinite(logit).all():
         return {"conformal": None}
     found = {}
     for level in LEVELS:
@@ -173,7 +173,7 @@ def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: 
 
 
 def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
-    if predictions.patch is None:
+    if calibration.worst_patch is None or predictions.patch is None:
         return {"consistency": None}
     logit, label, group = score_examples(predictions, pairs)
     first = calibration.global_score(logit) >= calibration.score_threshold

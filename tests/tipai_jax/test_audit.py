@@ -112,33 +112,34 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
 
 def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     """Beside the zero-shot ones, once; and a picture that was changed is named."""
-    generate(["--out", str(tmp_path), "--per-prompt", "2"], count=3)
-    command = (str(tmp_path / "catalog.db"), "--auditor", saved)
+    data = tmp_path / "poc"
+    generate(data, count=3)
+    command = (str(data / "catalog.db"), "--auditor", saved)
     assert run(*command) == 0 and "6 pictures judged now" in capsys.readouterr().out
-    with open_catalog(tmp_path) as catalog:
+    with open_catalog(data) as catalog:
         (scorer,) = catalog.scorers()
         scores = catalog.scores(scorer)
     auditor = Auditor.from_pretrained(saved)
     assert (scorer.name, scorer.digest) == ("auditor", auditor.digests.heads) and len(scores) == 6
     name, score = next(iter(scores.items()))
-    verdict = auditor.explain(tmp_path / "images" / f"{name}.png", score.prompt)
+    verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
     assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and len(score.patch_scores) == 49
     assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
-    other = tmp_path / "images" / f"{name}.png"
+    other = data / "images" / f"{name}.png"
     other.write_bytes(other.read_bytes() + b"x")
     make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
     assert run(command[0], "--auditor", str(tmp_path / "second")) == 2
     assert "is not the picture of the catalogue any more" in capsys.readouterr().err
 
 
-def generate(arguments, *, count):
-    """The first few drawn pictures of the default prompts."""
+def generate(data, *, count):
+    """Two drawn pictures for each of the first few default prompts."""
     from precompute import generate as command
 
     prompts = json.loads((Path(command.__file__).parent / "assets" / "scene_prompts.json").read_text())[:count]
-    file = Path(arguments[1]) / "prompts.json"
+    file = data.with_suffix(".json")
     file.write_text(json.dumps(prompts))
-    assert command.main([*arguments, "--prompts", str(file)]) == 0
+    assert command.main(["--out", str(data), "--per-prompt", "2", "--prompts", str(file)]) == 0
 
 
 @pytest.mark.parametrize(

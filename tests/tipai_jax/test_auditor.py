@@ -7,14 +7,20 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from auditor_world import make_bundle, picture, tiny_fingerprint, write_picture
+from auditor_world import CALIBRATION, make_bundle, picture, tiny_fingerprint, write_picture
+from eval_world import write_store
+from flax import nnx
 from PIL import Image
 
 import tipai_jax
 from tipai_jax.auditor import Auditor, EmbeddedImages, EmbeddedPrompts
-from tipai_jax.bundle import find_bundle
+from tipai_jax.bundle import find_bundle, nested
 from tipai_jax.config import ModelConfig, SeesConfig
 from tipai_jax.errors import UserError
+from tipai_jax.measure import figures
+from tipai_jax.predict import predict
+from tipai_jax.predictions import Predictions
+from tipai_jax.tasks.auditor import build_heads
 
 PROMPTS = ["a red cat", "two blue dogs left of a tree", "a green car"]
 
@@ -84,6 +90,23 @@ def test_rank_is_by_logit(auditor, pictures):
     assert ranking.scores.tolist() == sorted(ranking.verdicts.score.tolist(), reverse=True)
     best, worst = ranking.verdicts[ranking.order[0]], ranking.verdicts[ranking.order[-1]]
     assert worst < best and best > worst and not best < worst
+
+
+def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
+    """One by one through the public API against the batches of the evaluation, on embeddings of a store."""
+    store = write_store(tmp_path, splits={"test": 60})
+    bundle = make_bundle(store.manifest.encoder)
+    auditor, pairs = Auditor(bundle), store.pairs.select(~store.pairs.control)
+    first = []
+    for row in range(len(pairs)):
+        both = np.array([pairs.chosen[row], pairs.rejected[row]])
+        prompt = EmbeddedPrompts(store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), (0,))
+        first.append(auditor.rank(prompt, EmbeddedImages(store.image.take(both), store.patches.take(both))).best == 0)
+    heads = build_heads(bundle.model, d=16, k=49, seed=0)
+    nnx.update(heads, nested(bundle.weights))
+    heads.eval()
+    said = Predictions.from_mapping(predict(heads, store, pairs))
+    assert 0.2 < np.mean(first) < 0.8 and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
 
 
 def test_scores_of_other_heads_are_not_compared(auditor, pictures):

@@ -91,8 +91,12 @@ def test_a_missing_or_broken_file_has_one_line(tmp_path):
         calibrate.load_calibration(tmp_path)
 
 
-def test_identity_where_there_is_nothing_to_fit(store):
+def test_identity_where_there_is_nothing_to_fit(store, tmp_path):
     pairs = store.pairs.select(np.flatnonzero(store.pairs.split == "validation")[:4])
     fitted = calibrate.fit_calibration(Predictions(score=np.zeros((4, 2), np.float32)), pairs)
     assert fitted.global_score == Platt(1.0, 0.0)
+    baseline = calibrate.fit_calibration(Predictions(score=np.zeros((4, 2), np.float32)), pairs, everything=False)
+    assert baseline.conformal is None and baseline.worst_patch is None
+    calibrate.save_calibration(baseline, tmp_path)
+    assert calibrate.load_calibration(tmp_path) == baseline
     np.testing.assert_allclose(fitted.global_score(np.array([0.3])), sigmoid(np.array([0.3])))
