@@ -19,6 +19,7 @@ class Shape:
         batch: pairs in a step.
         hidden: width of the hidden layers.
         pairs: training pairs of the store.
+        validation: pairs of the validation split.
     """
 
     d: int = 768
@@ -26,6 +27,7 @@ class Shape:
     batch: int = 32
     hidden: int = 256
     pairs: int = 2048
+    validation: int = 64
 
     @property
     def parameters(self) -> int:

@@ -19,19 +19,19 @@ from tipai_jax.store.writer import StoreWriter
 __all__ = ["write_store"]
 
 SHARD = 1024
-VALIDATION = 64
 
 
 def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
-    """Write and open a store of `shape.pairs` training pairs and a few for validation; one that is there and whole is taken as it is."""
+    """Write and open a store of random training and validation pairs; one that is there and whole is taken as it is."""
+    splits = {"train": shape.pairs, "validation": shape.validation}
     if (folder / "manifest.json").exists():
         store = open_store(folder)
-        if (store.manifest.encoder.d, store.manifest.encoder.k, store.manifest.splits["train"]) == (shape.d, shape.k, shape.pairs):
+        if (store.manifest.encoder.d, store.manifest.encoder.k, store.manifest.splits) == (shape.d, shape.k, splits):
             return store
         shutil.rmtree(folder)
     rng = np.random.default_rng(seed)
-    n = shape.pairs + VALIDATION
-    pairs = _pairs(rng, n, math.isqrt(shape.k))
+    n = shape.pairs + shape.validation
+    pairs = _pairs(rng, shape)
     block = rng.standard_normal((SHARD * 2, shape.d), np.float32)
     block = (block / np.linalg.norm(block, axis=1, keepdims=True)).astype(np.float16)
     rows = lambda count: block[rng.integers(len(block), size=count)]
@@ -44,12 +44,12 @@ def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
     shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
     nothing = {"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}}
     shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
-    splits = {"train": shape.pairs, "validation": VALIDATION}
     writer.finish(shards, splits=splits, counts={"pairs": n}, reject_reasons={})
     return open_store(folder)
 
 
-def _pairs(rng: np.random.Generator, n: int, cells: int) -> PairTable:
+def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
+    n, cells = shape.pairs + shape.validation, math.isqrt(shape.k)
     corner = rng.uniform(0, 0.6, size=(n, 2))
     xyxy = np.concatenate([corner, corner + rng.uniform(0.1, 0.4, size=corner.shape)], axis=1)
     absent, offsets = np.zeros(n, bool), np.arange(n + 1)
@@ -68,7 +68,7 @@ def _pairs(rng: np.random.Generator, n: int, cells: int) -> PairTable:
         margin=margin,
         category=category,
         patch_label=np.stack([np.ones_like(wrong), wrong], axis=1),
-        split=np.where(rows < n - VALIDATION, "train", "validation"),
+        split=np.where(rows < shape.pairs, "train", "validation"),
         group=rows,
         group_name=np.array([f"group-{i}" for i in range(n)], object),
         difficulty=np.full(n, "easy"),
