@@ -119,11 +119,13 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
     from tqdm import tqdm
 
     parts = out.with_name(out.name + ".parts")
-    said = [[row.image, row.prompt] for row in rows]
+    said = [[row.image, row.prompt, *_stamp(row.path)] for row in rows]
     plan = {"rows": len(rows), "inputs": sha256_bytes(canonical_json(said)), "heads": auditor.digests.heads, "level": auditor.level, "part": PART}
     if out.exists() and _plan_of(out) == plan:
         print(f"{out}: judged already, nothing to do", file=sys.stderr)
         return _failed([out])
+    if out.exists():
+        raise UserError(f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another --out, or remove it")
     if (parts / "plan.json").exists() and json.loads((parts / "plan.json").read_text()) != plan:
         raise UserError(f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder to begin anew")
     write_file(parts / "plan.json", (json.dumps(plan, indent=1) + "\n").encode())
@@ -143,6 +145,15 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
     os.replace(aside, out)
     shutil.rmtree(parts)
     return _failed([out])
+
+
+def _stamp(path: Path) -> list[Any]:
+    """What tells a picture from another one of the same name: where it lies, its size and when it was written."""
+    try:
+        found = path.stat()
+    except OSError:
+        return [str(path.resolve()), None, None]
+    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 def _plan_of(file: Path) -> dict[str, Any] | None:
@@ -165,16 +176,17 @@ def _write(file: Path, table: pa.Table) -> None:
 def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The verdicts of some rows; those whose picture cannot be read hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": row.image, "prompt": row.prompt} for row in rows]
-    fine, pictures = [], []
-    for i, row in enumerate(rows):
-        try:
-            pictures.append(auditor.prepare(row.path))
-            fine.append(i)
-        except UserError as error:
-            made[i]["error"] = str(error)
-    verdicts = auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]) if fine else []
-    for i, verdict in zip(fine, verdicts):
-        made[i] |= _columns(verdict)
+    for start in range(0, len(rows), auditor.batch_size):
+        fine, pictures = [], []
+        for i in range(start, min(start + auditor.batch_size, len(rows))):
+            try:
+                pictures.append(auditor.prepare(rows[i].path))
+                fine.append(i)
+            except UserError as error:
+                made[i]["error"] = str(error)
+        if fine:
+            for i, verdict in zip(fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True):
+                made[i] |= _columns(verdict)
     return made
 
 

@@ -11,7 +11,6 @@ This is the one file where the frozen encoder (PyTorch, loaded once and only whe
 meet. Owns reading pictures, batching and the compiled forward; what is said of a picture is `verdict.py`'s, the files are `bundle.py`'s.
 """
 
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -142,8 +141,7 @@ class Auditor:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise UserError(f"prompt {place} is {prompt!r}; expected words")
         unique = list(dict.fromkeys(prompts))
-        with self._batches_of(len(unique)):
-            rows = self.encoder.encode_text(unique)
+        rows = self.encoder.encode_text(unique, batch_size=_bucket(len(unique), self.batch_size))
         place = {prompt: i for i, prompt in enumerate(unique)}
         where = [place[prompt] for prompt in prompts]
         return EmbeddedPrompts(rows.text[where], tuple(prompts), tuple(int(rows.tokens.unknown[i]) for i in where))
@@ -176,8 +174,7 @@ class Auditor:
 
     def embed_prepared(self, prepared: "Sequence[Prepared]") -> EmbeddedImages:
         """Embed pictures that `prepare` gave, in batches."""
-        with self._batches_of(len(prepared)):
-            rows = self.encoder.encode_images(list(prepared))
+        rows = self.encoder.encode_images(list(prepared), batch_size=_bucket(len(prepared), self.batch_size))
         return EmbeddedImages(rows.image, rows.patches, tuple((each.width, each.height) for each in prepared))
 
     def score(
@@ -274,13 +271,6 @@ class Auditor:
         shapes = {"global_logit": (), "patch_logit": (k,), "risk": (k,), "reason_logit": (len(CATEGORIES),)}
         gathered = lambda name, shape: [np.zeros((0, *shape), np.float32), *(np.asarray(getattr(said, name))[:n, 0] for said, n in pending)]
         return {name: np.concatenate(gathered(name, shape)) for name, shape in shapes.items()}
-
-    @contextlib.contextmanager
-    def _batches_of(self, n: int) -> Any:
-        """Let the encoder take batches no larger than the work needs."""
-        self.encoder.batch_size = _bucket(max(n, 1), self.batch_size)
-        yield
-        self.encoder.batch_size = self.batch_size
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json`, `model.safetensors` and a model card; `from_pretrained` reads them, and so can programs without jax."""

@@ -122,7 +122,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     data = data_folder(store, request.data, needed=request.heatmaps > 0)  # a wrong folder is to be known before the work, not after it
     made_with = provenance(run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command)
     out = request.out or request.workdir / "eval.json"
-    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, home, request, data=data, out=out):
+    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, run, home, request, data=data, out=out):
         print(f"{out}: measured already, nothing to do (--again measures again)", file=sys.stderr)
         targets = check(known, targets=run.config.targets, log=read_log(request.workdir))
         if targets != known["targets"]:
@@ -152,9 +152,17 @@ def evaluate(request: Request) -> dict[str, Any]:
     return record
 
 
-def _is_whole(record: Mapping[str, Any], home: "Store | None", request: Request, *, data: Path | None, out: Path) -> bool:
-    """Whether nothing is missing of a record that could be measured now, and its sheets are there."""
+def _is_whole(record: Mapping[str, Any], run: "Run", home: "Store | None", request: Request, *, data: Path | None, out: Path) -> bool:
+    """Whether nothing is missing of a record that could be measured now, and its sheets and the calibration are there."""
+    from tipai_jax.calibrate import load_calibration
+    from tipai_jax.eval_record import made_for
     from tipai_jax.report import report_folder
+
+    try:
+        if load_calibration(request.workdir).record.get("made_for") != made_for(run):
+            return False
+    except UserError:
+        return False
 
     drawn = len(list((request.workdir / "heatmaps").glob("pair-*.png")))
     shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]

@@ -14,7 +14,7 @@ Record = Mapping[str, Any]
 FIGURES = (
     "global_pair_auc", "pair_auc_by_category", "pair_auc_by_difficulty", "pair_auc_by_margin", "unseen_combination_pair_auc",
     "patch_pair_auc", "patch_pair_auc_within_rejected", "category_roc_auc", "category_roc_auc_within_pairs", "ece", "ece_equal_mass",
-    "ece_before", "heatmap", "control",
+    "ece_before", "heatmap", "control", "conformal", "consistency",
 )  # fmt: skip
 NOTHING = "the split holds nothing to measure it on"
 _SPELT = {"auc": "AUC", "roc": "ROC", "ece": "ECE", "iou": "IoU", "cc": "correlation", "judd": "Judd"}

@@ -16,11 +16,13 @@ from PIL import Image
 
 from tipai_jax.conformal import BREAKS, KEEPS
 from tipai_jax.errors import UserError
-from tipai_jax.render import Mark, draw_marks, enlarge, find_boxes, overlay, shown_risk
+from tipai_jax.render import Mark, draw_marks, enlarge, find_regions, overlay, shown_risk
 
 __all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts"]
 
 FOUND = (150, 0, 130)
+SIZE = 224
+"""Pixels of the longer side of the map in which boxes are looked for."""
 WRONG = {
     "object": "something that was asked for is missing, or another thing stands in its place",
     "attribute": "a thing has the wrong colour or another wrong property",
@@ -123,35 +125,39 @@ class Verdict:
         left, top, right, bottom = (round(edge) for edge in self.view)
         return left, top, max(right, left + 1), max(bottom, top + 1)
 
-    @cached_property
+    @property
     def heatmap(self) -> Float[np.ndarray, "height width"]:
         """The risk at the size of the picture, 0 to 1; NaN where the encoder did not look."""
         left, top, right, bottom = self._seen
         whole = np.full((self.size[1], self.size[0]), np.nan, np.float32)
-        whole[top:bottom, left:right] = np.clip(enlarge(self.risk, (bottom - top, right - left)), 0.0, 1.0)
+        whole[top:bottom, left:right] = self._risk_at(bottom - top, right - left)
         return whole
+
+    def _risk_at(self, height: int, width: int) -> Float[np.ndarray, "height width"]:
+        return np.clip(enlarge(self.risk, (height, width)), 0.0, 1.0)
 
     @cached_property
     def boxes(self) -> tuple[FoundBox, ...]:
-        """The regions at or above the threshold, the most important first; none where nothing stands out."""
+        """The regions at or above the threshold, that of the highest risk first; none where nothing stands out."""
         left, top, right, bottom = self._seen
-        risk = self.heatmap[top:bottom, left:right]
-        hot = np.where(risk >= self.risk_threshold, risk, 0.0).astype(np.float64)
-        total = float(hot.sum())
+        width, height = right - left, bottom - top
+        share = min(1.0, SIZE / max(width, height))  # a map of seven cells has no finer edges than this shows
+        risk = self._risk_at(max(1, round(share * height)), max(1, round(share * width)))
+        total = float(risk[risk >= self.risk_threshold].sum(dtype=np.float64))
         found = []
-        for x1, y1, x2, y2, peak in find_boxes(risk, self.risk_threshold):
-            columns, rows = (slice(round(a * n), round(b * n)) for a, b, n in ((x1, x2, risk.shape[1]), (y1, y2, risk.shape[0])))
-            share = float(hot[rows, columns].sum()) / total
-            found.append(FoundBox(left + columns.start, top + rows.start, left + columns.stop, top + rows.stop, share, peak))
-        return tuple(sorted(found, key=lambda box: -box.importance))
+        for region in find_regions(risk, self.risk_threshold):
+            across, down = (round(left + x * width) for x in (region.x1, region.x2)), (round(top + y * height) for y in (region.y1, region.y2))
+            (x1, x2), (y1, y2) = across, down
+            found.append(FoundBox(x1, y1, x2, y2, region.mass / total, region.peak))
+        return tuple(found)
 
     @property
     def sentence(self) -> str:
         """The verdict in words: which reason is the strongest, and where to look."""
         name = max(self.reasons, key=lambda each: self.reasons[each])
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(self.prediction, "Not sure whether it keeps the prompt")
-        if self.prediction == KEEPS and self.reasons[name] < 0.5:
-            said = f"{head}; no reason speaks against it."
+        if self.reasons[name] < 0.5:
+            said = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         else:
             said = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:

@@ -100,6 +100,21 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
     assert run(*command) == 0 and out.stat().st_mtime_ns == before and len(calls) == 4
 
 
+def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tmp_path, capsys):
+    out = tmp_path / "audit.parquet"
+    for name, seed in (("one", 1), ("two", 2)):
+        (tmp_path / name).mkdir()
+        write_picture(tmp_path, seed).rename(tmp_path / name / "a.png")
+    command = ("--prompt", "a red cat", "--auditor", saved, "--out", str(out))
+    assert run(str(tmp_path / "one"), *command) == 0
+    before = out.read_bytes()
+    assert run(str(tmp_path / "two"), *command) == 2 and out.read_bytes() == before
+    assert "is there and holds something else" in capsys.readouterr().err
+    write_picture(tmp_path, 3).replace(tmp_path / "one" / "a.png")  # made anew in its place
+    assert run(str(tmp_path / "one"), *command) == 2
+    assert run(str(out), "--auditor", saved, "--out", str(out)) == 2 and out.read_bytes() == before
+
+
 def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
     write_picture(tmp_path, 0)
     (tmp_path / "bad.png").write_bytes(b"no picture")

@@ -36,7 +36,7 @@ def test_the_heatmap_has_the_size_of_the_picture_and_is_blind_outside_the_view()
 def test_boxes_are_in_pixels_and_their_importance_adds_up():
     """Two spots of one cell: the hotter one holds more of the risk above the threshold."""
     boxes = verdict(spot((1, 1, 0.9), (5, 4, 0.7))).boxes
-    assert len(boxes) == 2 and boxes[0].importance > boxes[1].importance
+    assert len(boxes) == 2 and boxes[0].risk > boxes[1].risk and boxes[0].importance > boxes[1].importance
     assert sum(box.importance for box in boxes) == pytest.approx(1.0)
     first = boxes[0]
     assert first.x1 < 30 < first.x2 and first.y1 < 30 < first.y2 and first.x2 - first.x1 <= 40  # the middle of cell (1, 1) is at (30, 30)
@@ -44,6 +44,11 @@ def test_boxes_are_in_pixels_and_their_importance_adds_up():
     moved = verdict(spot((1, 1, 0.9), (5, 4, 0.7)), size=(340, 140), view=(100.0, 0.0, 240.0, 140.0)).boxes
     assert [(box.x1 - 100, box.y1, box.importance) for box in moved] == [(box.x1, box.y1, box.importance) for box in boxes]
     assert verdict().boxes == ()
+    bent = spot(*((row, 1, 0.9) for row in range(6)), *((5, column, 0.9) for column in range(2, 6)), (1, 4, 0.8))  # the second lies in the first one's rectangle
+    around, inside = verdict(bent).boxes
+    assert around.x1 < inside.x1 and inside.y2 < around.y2 and around.importance + inside.importance == pytest.approx(1.0)
+    large = verdict(spot((1, 1, 0.9)), size=(1400, 1400), view=(0.0, 0.0, 1400.0, 1400.0)).boxes[0]
+    assert large.x1 == pytest.approx(10 * first.x1, abs=10) and large.y2 == pytest.approx(10 * first.y2, abs=10)
 
 
 @pytest.mark.parametrize(
@@ -53,11 +58,11 @@ def test_boxes_are_in_pixels_and_their_importance_adds_up():
         ({"risk": spot((3, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the middle."),
         ({"risk": spot((6, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the bottom."),
         ({}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. No region stands out."),
-        ({"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}}, "Keeps the prompt; no reason speaks against it."),
+        ({"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}}, "Keeps the prompt; no reason stands out (the strongest: counting, 0.30)."),
         ({"prediction": "keeps", "reasons": {"counting": 0.6}}, "Keeps the prompt; strongest reason: counting (0.60), the number of things is wrong."),
         (
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
-            "Not sure whether it keeps the prompt; strongest reason: text (0.40), written words are missing or wrong. No region stands out. "
+            "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). No region stands out. "
             "Score and patches disagree: have a look yourself.",
         ),
     ],

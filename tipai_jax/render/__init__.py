@@ -4,7 +4,7 @@ This room owns how a risk grid becomes something to look at. It knows no prompt 
 calls it hands over arrays, pictures and words.
 """
 
-from tipai_jax.render.boxes import Mark, draw_marks, find_boxes
+from tipai_jax.render.boxes import Mark, Region, draw_marks, find_boxes, find_regions
 from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge, heatmap
 from tipai_jax.render.overlay import overlay
@@ -14,11 +14,13 @@ from tipai_jax.render.words import draw_lines, wrap
 __all__ = [
     "Mark",
     "Panel",
+    "Region",
     "contact_sheet",
     "draw_lines",
     "draw_marks",
     "enlarge",
     "find_boxes",
+    "find_regions",
     "heatmap",
     "legend",
     "overlay",

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from tipai_jax.render.words import font
 
-__all__ = ["Mark", "draw_marks", "find_boxes"]
+__all__ = ["Mark", "Region", "draw_marks", "find_boxes", "find_regions"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,29 @@ def _tab(
 def find_boxes(
     risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
 ) -> list[tuple[float, float, float, float, float]]:
-    """The hot regions of a map: boxes round the connected pixels (four neighbours) at or above a threshold.
+    """The boxes of `find_regions`: `(x1, y1, x2, y2, peak)`, that of the highest risk first."""
+    return [region.box for region in find_regions(risk, threshold, min_share=min_share, most=most)]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and the sum of their risks."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    peak: float
+    mass: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float, float]:
+        """Corners and peak."""
+        return self.x1, self.y1, self.x2, self.y2, self.peak
+
+
+def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8) -> list[Region]:
+    """The hot regions of a map: connected pixels (four neighbours) at or above a threshold.
 
     Args:
         risk: a map, 0 to 1.
@@ -112,19 +134,20 @@ def find_boxes(
         most: how many boxes to give at most.
 
     Returns:
-        `(x1, y1, x2, y2, peak)` with fractions of the map and the highest risk inside, worst first.
+        The regions, that of the highest risk first.
     """
     height, width = risk.shape
     regions: dict[int, list[float]] = {}
     for row, start, end, root in _runs(risk >= threshold):
-        region = regions.setdefault(root, [width, height, 0, 0, 0, -np.inf])
+        region = regions.setdefault(root, [width, height, 0, 0, 0, -np.inf, 0.0])
         region[0], region[1] = min(region[0], start), min(region[1], row)
         region[2], region[3] = max(region[2], end), max(region[3], row + 1)
         region[4] += end - start
         region[5] = max(region[5], float(risk[row, start:end].max()))
+        region[6] += float(risk[row, start:end].sum())
     large = [r for r in regions.values() if r[4] >= min_share * risk.size]
-    boxes = [(r[0] / width, r[1] / height, r[2] / width, r[3] / height, r[5]) for r in large]
-    return sorted(boxes, key=lambda box: (-box[4], box[1], box[0]))[:most]
+    found = [Region(r[0] / width, r[1] / height, r[2] / width, r[3] / height, r[5], r[6]) for r in large]
+    return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))[:most]
 
 
 def _runs(hot: np.ndarray) -> list[tuple[int, int, int, int]]:
