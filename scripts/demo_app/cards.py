@@ -15,7 +15,7 @@ from tipai_jax.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
 from tipai_jax.render.markup import Markup, element, join
-from tipai_jax.verdict import FOUND, Verdict
+from tipai_jax.verdict import Verdict
 
 __all__ = ["about", "analysis", "candidates", "comparison", "head", "message", "shelf_page", "single"]
 
@@ -71,26 +71,36 @@ def comparison(found: Round, threshold: float) -> Markup:
 def analysis(shown: Shown, threshold: float, *, title: str) -> Markup:
     """Where a picture fails and why: sentence, boxes on the heatmap, the grid of patch scores, the five reasons."""
     shown = at_threshold(shown, threshold)
-    said = shown.verdict
-    seen = element(
-        "figure",
-        _picture(said.overlay(shown.picture), "the picture under its heatmap, with the regions that stand out", heat=True),
-        element("figcaption", f"risk from {threshold:.2f} on counts; the boxes found are violet"),
-    )
-    grid = element("figure", _patches(said), element("figcaption", "probability of each patch to be faithful, in hundredths; the grid covers what the encoder sees"))
-    why = element("div", element("h3", "Why"), _reasons(said), element("h3", "Where"), _boxes(said))
-    facts = element("p", _prediction(said), " ", _truth_of(shown), class_="tp-facts")
-    return element("section", element("h2", title), element("p", said.sentence, class_="tp-sentence"), facts, element("div", seen, grid, why, class_="tp-analysis"))
+    parts = element("div", *_parts(shown), class_="tp-analysis")
+    return element("section", element("h2", title), *_sentence(shown), parts)
 
 
 def single(shown: Shown, threshold: float) -> Markup:
     """Everything about one picture of the user's own."""
-    said = shown.verdict
-    line = element("p", element("strong", f"{said.score:.2f}"), f" that it keeps “{said.prompt}”", class_="tp-score")
-    unknown = said.unknown_tokens
+    shown = at_threshold(shown, threshold)
+    said, unknown = shown.verdict, shown.verdict.unknown_tokens
     words = f"The encoder's vocabulary does not hold {unknown} piece{'s' if unknown != 1 else ''} of this prompt, so part of it was not understood." if unknown else ""
-    plain = element("div", _picture(shown.picture, "the picture judged"), line, _bar(said.score), class_="tp-card tp-plain tp-own")
-    return join([message(words, kind="hint"), plain, analysis(shown, threshold, title="Where and why"), _scale()])
+    score = element("p", element("strong", f"{said.score:.2f}"), f" calibrated probability that it keeps “{said.prompt}”", class_="tp-score")
+    plain = element("figure", _picture(shown.picture, "the picture judged"), element("figcaption", "the picture"))
+    parts = element("div", plain, *_parts(shown), class_="tp-analysis tp-four")
+    return element("section", message(words, kind="hint"), score, _bar(said.score), *_sentence(shown), parts, _scale())
+
+
+def _sentence(shown: Shown) -> tuple[Markup, ...]:
+    """The verdict in words, the prediction, and the truth where it is known."""
+    return element("p", shown.verdict.sentence, class_="tp-sentence"), element("p", _prediction(shown.verdict), _truth_of(shown), class_="tp-facts")
+
+
+def _parts(shown: Shown) -> tuple[Markup, ...]:
+    """Heatmap with boxes, patch scores, and the reasons and regions in numbers."""
+    said = shown.verdict
+    seen = element(
+        "figure",
+        _picture(said.overlay(shown.picture), "the picture under its heatmap, with the regions that stand out", heat=True),
+        element("figcaption", f"heatmap; risk from {said.risk_threshold:.2f} on makes a region (violet, with its share of the risk)"),
+    )
+    grid = element("figure", _patches(said), element("figcaption", "probability of each patch to be faithful, in hundredths; the grid covers what the encoder sees"))
+    return seen, grid, element("div", element("h3", "Why: it breaks the prompt in"), _reasons(said), element("h3", "Where: regions that stand out"), _boxes(said))
 
 
 def shelf_page(shelf: Shelf, prompt_id: str) -> Markup:
@@ -202,5 +212,4 @@ def _scale() -> Markup:
     stops = ", ".join(f"rgb({r},{g},{b}) {100 * place:.0f}%" for place, (r, g, b) in STOPS)
     strip = element("div", style=f"background:linear-gradient(to right, {stops})", aria_hidden="true")
     ends = [element("span", "no risk"), element("span", "at the threshold"), element("span", "twice that")]
-    found = element("span", style=f"border-color:rgb{FOUND}", class_="tp-swatch", aria_hidden="true")
-    return element("div", strip, element("div", *ends, class_="tp-ends"), element("p", found, "violet: a region that stands out, with its share of the risk", class_="tp-quiet"), class_="tp-scale")
+    return element("div", strip, element("div", *ends, class_="tp-ends"), class_="tp-scale")

@@ -33,29 +33,29 @@ def build_page(desk: Desk, examples: Sequence[Prompt], data: Path) -> gr.Blocks:
         data: folder of the catalogue to browse; it need not be there.
     """
     with gr.Blocks(title="TiPAI: does the picture keep its prompt?", analytics_enabled=False, delete_cache=(600, KEPT)) as page:
-        gr.HTML(cards.head(desk))
-        with gr.Tab("Generate and compare"):
+        _markup(cards.head(desk))
+        with gr.Tab("Generate"):
             _generate_tab(desk, examples)
-        with gr.Tab("Your own picture"):
+        with gr.Tab("Your picture"):
             _upload_tab(desk)
-        with gr.Tab("Browse the catalogue") as tab:
+        with gr.Tab("Catalogue") as tab:
             _browse_tab(data, page, tab)
-        gr.HTML(cards.about(desk))
+        _markup(cards.about(desk))
     return page
 
 
 def _generate_tab(desk: Desk, examples: Sequence[Prompt]) -> None:
     found = gr.State(time_to_live=KEPT)
     with gr.Row(elem_classes="tp-ask"):
-        prompt = gr.Textbox(label="Prompt", placeholder="a red car on the beach", lines=1, max_lines=1, max_length=LONGEST, scale=5, elem_id="prompt")
+        prompt = gr.Textbox(label="Prompt", placeholder="a red car on the beach", lines=1, max_lines=1, max_length=LONGEST, scale=5, min_width=280, elem_id="prompt")
         go = gr.Button("Generate", variant="primary", scale=1, min_width=130, elem_id="generate")
         more = gr.Button("Four others", scale=1, min_width=130, elem_id="others", visible=False)
     chosen = gr.Dataset(components=["textbox"], samples=[[each.prompt] for each in examples], label="Examples", samples_per_page=len(examples), type="index", elem_id="examples")
-    trouble = gr.HTML(elem_id="trouble")
-    pictures = gr.HTML(elem_id="pictures")
+    trouble = _markup(elem_id="trouble")
+    pictures = _markup(elem_id="pictures")
     with gr.Column(visible=False) as results:
         threshold = _threshold(desk, "threshold")
-        details = gr.HTML(elem_id="details")
+        details = _markup(elem_id="details")
 
     def answer(make: Callable[[gr.Progress], Round], share: float, progress: gr.Progress) -> dict[Any, Any]:
         try:
@@ -89,19 +89,19 @@ def _details(made: Round, share: float) -> str:
 
 def _upload_tab(desk: Desk) -> None:
     shown = gr.State(time_to_live=KEPT)
-    with gr.Row(elem_classes="tp-ask"):
+    with gr.Row(elem_classes="tp-hand"):
         with gr.Column(scale=2, min_width=260):
             file = gr.File(label="Picture (JPEG, PNG or WEBP)", type="binary", height=150, elem_id="file")
         with gr.Column(scale=3, min_width=260):
             prompt = gr.Textbox(label="What was it to show?", placeholder="a red car on the beach", lines=1, max_lines=1, max_length=LONGEST, elem_id="own-prompt")
             judge = gr.Button("Judge", variant="primary", elem_id="judge")
-    trouble = gr.HTML(elem_id="own-trouble")
+    trouble = _markup(elem_id="own-trouble")
     with gr.Column(visible=False) as results:
         with gr.Row():
             threshold = _threshold(desk, "own-threshold")
             level = gr.Radio([(f"{each:.0%}", each) for each in LEVELS], value=desk.auditor.level if desk.auditor.level in LEVELS else LEVELS[1],
                              label="Level of the prediction", info="share of right answers asked for; a higher level abstains more often", elem_id="level")  # fmt: skip
-        details = gr.HTML(elem_id="own-details")
+        details = _markup(elem_id="own-details")
 
     def look(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
         try:
@@ -128,11 +128,11 @@ def _upload_tab(desk: Desk) -> None:
 
 def _browse_tab(data: Path, page: gr.Blocks, tab: gr.Tab) -> None:
     with gr.Row(elem_classes="tp-ask"):
-        prompt = gr.Dropdown([], label="Prompt", scale=5, elem_id="catalogue-prompt", interactive=True)
+        prompt = gr.Dropdown([], label="Prompt", scale=5, min_width=280, elem_id="catalogue-prompt", interactive=True)
         back = gr.Button("Previous", scale=1, min_width=110, elem_id="previous")
         onward = gr.Button("Next", scale=1, min_width=110, elem_id="next")
-    trouble = gr.HTML(elem_id="catalogue-trouble")
-    exhibits = gr.HTML(elem_id="catalogue")
+    trouble = _markup(elem_id="catalogue-trouble")
+    exhibits = _markup(elem_id="catalogue")
 
     def show(wanted: str | None, step: int = 0) -> dict[Any, Any]:
         try:
@@ -153,6 +153,11 @@ def _chosen(shelf: Shelf, wanted: str | None, step: int) -> str:
     """The prompt so many steps from the wanted one, round and round; the first where that is not there."""
     names = [prompt_id for prompt_id, _ in shelf.prompts]
     return names[(names.index(wanted) + step) % len(names)] if wanted in names else names[0]
+
+
+def _markup(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
+    """A place for markup that brings its own look."""
+    return gr.HTML(value, elem_id=elem_id, apply_default_css=False, padding=False)
 
 
 def _threshold(desk: Desk, elem_id: str) -> gr.Slider:
