@@ -49,15 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError("the demo needs Gradio, which is not installed: python -m pip install -c constraints.txt -e '.[demo]'")
     from scripts.demo_app.serve import reserve, serve
 
-    at = reserve(args.port)
-    print("loading the auditor ...", flush=True)
-    from precompute.generate import find_generator
-    from scripts.demo_app.desk import Desk
-    from tipai_jax.auditor import Auditor
+    with reserve(args.port) as at:
+        print("loading the auditor ...", flush=True)
+        from precompute.generate import find_generator
+        from scripts.demo_app.desk import Desk
+        from tipai_jax.auditor import Auditor
 
-    desk = Desk(Auditor.from_pretrained(args.auditor), find_generator(args.model))
-    print(desk.generator.load(), flush=True)
-    serve(desk, examples, args.data, at=at)
+        desk = Desk(Auditor.from_pretrained(args.auditor), find_generator(args.model))
+        print(desk.generator.load(), flush=True)
+        serve(desk, examples, args.data, at=at)
     return 0
 
 

@@ -14,7 +14,7 @@ from scripts.demo_app.shelf import Exhibit, Shelf
 from tipai_jax.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
-from tipai_jax.render.markup import Markup, element, join
+from tipai_jax.render.markup import Markup, element
 from tipai_jax.verdict import Verdict
 
 __all__ = ["about", "analysis", "candidates", "comparison", "head", "message", "shelf_page", "single"]
@@ -49,9 +49,9 @@ def candidates(found: Round) -> Markup:
         alt = f"picture {n + 1} of {len(found.shown)}, score {shown.verdict.score:.2f}"
         badge = element("span", place, class_=f"tp-badge tp-{place}") if place else Markup("")
         line = element("p", element("strong", f"{shown.verdict.score:.2f}"), badge, class_="tp-score")
-        entries.append(element("li", _picture(shown.picture, alt), line, _bar(shown.verdict.score), _prediction(shown.verdict), _truth_of(shown), class_=f"tp-card tp-{place or 'plain'}"))
+        entries.append(element("li", _picture(shown.picture, alt), line, _bar(shown.verdict.score), _prediction(shown.verdict, level=False), _truth_of(shown), class_=f"tp-card tp-{place or 'plain'}"))
     first, last = found.shown[0].seed, found.shown[-1].seed
-    under = element("p", f"{found.made_by}, seeds {first} to {last}. Score: calibrated probability that the picture keeps the prompt.", class_="tp-quiet")
+    under = element("p", f"{found.made_by}, seeds {first} to {last}. Score: calibrated probability that the picture keeps the prompt; below it, the prediction at level {found.best.verdict.level:g}.", class_="tp-quiet")
     return element("section", element("h2", f"Four pictures for “{found.prompt}”"), under, element("ol", *entries, class_="tp-grid"))
 
 
@@ -157,9 +157,10 @@ def _bar(share: float) -> Markup:
     return element("div", element("div", style=f"width:{100 * share:.1f}%"), class_="tp-bar", aria_hidden="true")
 
 
-def _prediction(said: Verdict) -> Markup:
+def _prediction(said: Verdict, *, level: bool = True) -> Markup:
+    """The prediction in words, with its level unless that stands elsewhere."""
     words = PREDICTED.get(said.prediction, "abstains")
-    return element("span", f"{words} (at level {said.level:g})", class_=f"tp-chip tp-{said.prediction}")
+    return element("span", f"{words} (at level {said.level:g})" if level else words, class_=f"tp-chip tp-{said.prediction}")
 
 
 def _truth_of(shown: Shown) -> Markup:
@@ -188,7 +189,7 @@ def _ink(red: int, green: int, blue: int) -> str:
     """Black or white, whichever is easier to read on a colour (relative luminance of WCAG 2)."""
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in (red / 255, green / 255, blue / 255)]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return "#111" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#fff"
+    return "#000" if (luminance + 0.05) / 0.05 > 1.05 / (luminance + 0.05) else "#fff"
 
 
 def _reasons(said: Verdict) -> Markup:

@@ -13,7 +13,7 @@ import gradio as gr
 from precompute.prompt_file import Prompt
 from scripts.demo_app import cards
 from scripts.demo_app.desk import LEVELS, LONGEST, Desk, Round, Shown
-from scripts.demo_app.shelf import Shelf, read_shelf
+from scripts.demo_app.shelf import read_shelf
 from tipai_jax.errors import UserError
 
 __all__ = ["build_page"]
@@ -100,7 +100,7 @@ def _upload_tab(desk: Desk) -> None:
         with gr.Row():
             threshold = _threshold(desk, "own-threshold")
             level = gr.Radio([(f"{each:.0%}", each) for each in LEVELS], value=desk.auditor.level if desk.auditor.level in LEVELS else LEVELS[1],
-                             label="Level of the prediction", info="share of right answers asked for; a higher level abstains more often", elem_id="level")  # fmt: skip
+                             label="Level of the prediction", info="share of right answers asked for; a higher level abstains more often", min_width=280, elem_id="level")  # fmt: skip
         details = _markup(elem_id="own-details")
 
     def look(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
@@ -139,7 +139,7 @@ def _browse_tab(data: Path, page: gr.Blocks, tab: gr.Tab) -> None:
             shelf = read_shelf(data)
         except UserError as error:
             return {trouble: cards.message(str(error)), exhibits: "", prompt: gr.update(choices=[], value=None)}
-        chosen = _chosen(shelf, wanted, step)
+        chosen = shelf.near(wanted, step)
         choices = [(f"{prompt_id}: {words}", prompt_id) for prompt_id, words in shelf.prompts]
         return {trouble: "", exhibits: cards.shelf_page(shelf, chosen), prompt: gr.update(choices=choices, value=chosen)}
 
@@ -147,12 +147,6 @@ def _browse_tab(data: Path, page: gr.Blocks, tab: gr.Tab) -> None:
     gr.on([page.load, tab.select, prompt.input], show, prompt, **shared)
     back.click(lambda wanted: show(wanted, -1), prompt, **shared)
     onward.click(lambda wanted: show(wanted, 1), prompt, **shared)
-
-
-def _chosen(shelf: Shelf, wanted: str | None, step: int) -> str:
-    """The prompt so many steps from the wanted one, round and round; the first where that is not there."""
-    names = [prompt_id for prompt_id, _ in shelf.prompts]
-    return names[(names.index(wanted) + step) % len(names)] if wanted in names else names[0]
 
 
 def _markup(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
@@ -163,4 +157,4 @@ def _markup(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
 def _threshold(desk: Desk, elem_id: str) -> gr.Slider:
     fitted = desk.fitted_threshold
     info = f"From which risk on a region counts; {fitted:.2f} was fitted on the validation split. Lower shows more."
-    return gr.Slider(0.01, 0.99, value=round(fitted, 2), step=0.01, label="Threshold", info=info, elem_id=elem_id, scale=3)
+    return gr.Slider(0.01, 0.99, value=round(fitted, 2), step=0.01, label="Threshold", info=info, elem_id=elem_id, scale=3, min_width=280)

@@ -52,6 +52,11 @@ class Shelf:
     prompts: tuple[tuple[str, str], ...]
     exhibits: dict[str, tuple[Exhibit, ...]]
 
+    def near(self, wanted: str | None, step: int = 0) -> str:
+        """The prompt_id so many steps from the wanted one, round and round; the first where that is not here."""
+        names = [prompt_id for prompt_id, _ in self.prompts]
+        return names[(names.index(wanted) + step) % len(names)] if wanted in names else names[0]
+
     def picture(self, image: CatalogImage) -> tuple[Image.Image, str]:
         """A picture as it is shown, what is truly wrong framed; or a plain one, with a line on why it cannot be read."""
         try:
