@@ -1,4 +1,4 @@
-"""The demo, a page on this machine: python scripts/demo.py [--auditor runs/scenes] [--model scenes] [--data data/poc] [--port 7860].
+"""The demo, a page on this machine: python scripts/demo.py [--auditor runs/quickstart] [--model scenes] [--data data/poc] [--port 7860].
 
 Type a prompt: four pictures are made and judged, the best is set against the worst, and the worst is looked at patch by patch. Or judge a picture of your own, or
 browse a catalogue that `generate.py` and `score.py` made. It owns the command line; the parts stand in `scripts/demo_app`. Needs the extra: pip install -e '.[demo]'.
@@ -28,7 +28,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(prog="scripts/demo.py", description="A page on this machine: make pictures for a prompt, see which keeps it best, where the worst fails, and why.")
     add = parser.add_argument
-    add("--auditor", default="runs/scenes", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/scenes)")
+    add("--auditor", default="runs/quickstart", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
     add("--model", default=SCENES, help=f"what makes pictures: {SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a folder (default: {SCENES})")
     add("--data", type=Path, default=Path("data/poc"), help="folder of the catalogue to browse (default: data/poc)")
     add("--port", type=whole_number(0), default=7860, help="of 127.0.0.1; 0 for any free one (default: 7860)")

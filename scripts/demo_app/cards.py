@@ -193,8 +193,10 @@ def _ink(red: int, green: int, blue: int) -> str:
 
 
 def _reasons(said: Verdict) -> Markup:
+    """The five reasons as bars, the strongest in bold where there is any."""
+    strongest = max(0.005, *said.reasons.values())
     rows = [
-        element("tr", element("th", name, scope="row"), element("td", _bar(share), class_="tp-wide"), element("td", f"{share:.2f}"), class_="tp-top" if share == max(said.reasons.values()) else None)
+        element("tr", element("th", name, scope="row"), element("td", _bar(share), class_="tp-wide"), element("td", f"{share:.2f}"), class_="tp-top" if share == strongest else None)
         for name, share in said.reasons.items()
     ]
     return element("table", element("tbody", *rows), class_="tp-reasons", aria_label="probability that the picture breaks the prompt, by category")

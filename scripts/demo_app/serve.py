@@ -105,8 +105,11 @@ def _application(desk: "Desk", examples: Sequence[Prompt], data: Path) -> App:
     system = ("Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif")
     mono = ("Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
     fonts = {"font": [gr.themes.Font(name) for name in system], "font_mono": [gr.themes.Font(name) for name in mono]}
-    faint = {"body_text_color_subdued": "*neutral_600", "block_info_text_color": "*neutral_600", "block_info_text_color_dark": "*neutral_300"}
-    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(**faint, body_text_color_subdued_dark="*neutral_300")
+    readable = {
+        "body_text_color_subdued": "*neutral_600", "body_text_color_subdued_dark": "*neutral_300", "block_info_text_color": "*neutral_600", "block_info_text_color_dark": "*neutral_300",
+        "button_primary_background_fill": "*primary_600", "button_primary_background_fill_hover": "*primary_700", "color_accent": "*primary_600",
+    }  # fmt: skip
+    theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(**readable)
     outer = gr.mount_gradio_app(
         fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, path="/", server_name=HOST, footer_links=[], run_history=False, enable_monitoring=False,
         max_file_size=MAX_UPLOAD, ssr_mode=False, pwa=False, mcp_server=False, show_error=False, css_paths=[STYLE],

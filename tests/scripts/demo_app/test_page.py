@@ -33,7 +33,7 @@ WAIT = 60_000
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, which scripts/setup.sh does for root"),
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, as .ci/run does for root"),
 ]
 
 GUARDED = """
