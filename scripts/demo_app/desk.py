@@ -182,4 +182,4 @@ def _shown(picture: Image.Image, verdict: Verdict, seed: int | None = None, trut
     """A picture and its verdict, both at the size in which they are shown."""
     share = SIDE / max(picture.size)
     size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
-    return Shown(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), verdict.at_size(size), seed, truth)
+    return Shown(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), verdict.at_size(size), seed, truth)
