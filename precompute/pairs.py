@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tipai_jax.store.catalog import CatalogImage, CatalogPair, CatalogScore, Scorer
 
-__all__ = ["PAIRS_FILE", "Verdict", "choose_pairs", "make_pairs", "pair_row"]
+__all__ = ["PAIRS_FILE", "Verdict", "choose_pairs", "make_pairs", "pair_row", "truth_marks"]
 
 PAIRS_FILE = "pairs.jsonl"
 SIDE = 300
@@ -190,7 +190,7 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
         small = open_picture(data, image)
         side = SIDE / max(small.size)
         large = small.resize((round(small.width * side), round(small.height * side)), Image.Resampling.LANCZOS)
-        marks = _marks(image, small.size)
+        marks = truth_marks(image, small.size)
         panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
     remark = "; a patch scores low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
@@ -198,7 +198,8 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
     return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=SCALE_WORDS)
 
 
-def _marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
+def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
+    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is, or nobody knows."""
     from tipai_jax.render import Mark
 
     (width, height), marks = size, []

@@ -90,6 +90,7 @@ COMMANDS = {
     "precompute/heatmaps.py": (),
     "precompute/pairs.py": (),
     "scripts/ablation.py": (),
+    "scripts/demo.py": (),
     "scripts/export_tfds.py": ("numpy",),
 }
 """Every command, and what it may import beyond our own light rooms before it answers `--help`: half a second is asked of it."""
@@ -108,7 +109,7 @@ print("imported:", *sorted(name for name in heavy if name in sys.modules))
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_waits_for_nothing_heavy(command):
-    heavy = {*JAX, *TORCH, "numpy", "pyarrow", "PIL", "tyro", "tensorflow_datasets"} - {*COMMANDS[command]}
+    heavy = {*JAX, *TORCH, "numpy", "pyarrow", "PIL", "tyro", "tensorflow_datasets", "gradio"} - {*COMMANDS[command]}
     done = subprocess.run([sys.executable, "-c", HELP, str(ROOT / command), *heavy], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].strip() == "imported:"

@@ -6,7 +6,7 @@ from `auditor.py`; nothing is computed here that a calibration would have to kno
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -161,13 +161,13 @@ class Verdict:
         else:
             said = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
-            said += f" Look {self._place(self.boxes[0])}." if self.boxes else " No region stands out."
+            said += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region stands out."
         if not self.consistent:
             said += " Score and patches disagree: have a look yourself."
         return said
 
-    def _place(self, box: FoundBox) -> str:
-        """Where a box lies, in words."""
+    def place(self, box: FoundBox) -> str:
+        """Where a box lies, in words: "at the upper left"."""
         left, top, right, bottom = self._seen
         x, y = (box.x1 + box.x2 - 2 * left) / 2 / (right - left), (box.y1 + box.y2 - 2 * top) / 2 / (bottom - top)
         across = "left" if x < 0.4 else "right" if x > 0.6 else ""
@@ -177,6 +177,12 @@ class Verdict:
         if across and down:
             return f"at the {down} {across}"
         return f"at the {across or ({'upper': 'top', 'lower': 'bottom'}[down])}"
+
+    def at_size(self, size: tuple[int, int]) -> "Verdict":
+        """The same verdict for a copy of the picture of another width and height, such as one that fits a screen."""
+        across, down = size[0] / self.size[0], size[1] / self.size[1]
+        left, top, right, bottom = self.view
+        return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
     def overlay(self, picture: Image.Image, *, boxes: bool = True) -> Image.Image:
         """The picture under its heatmap (green: keeps, yellow: at the threshold, red: twice that), with the boxes found in violet.

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared", "to_rgb"]
 
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge`: the longer grows along with it
@@ -107,7 +107,7 @@ class Preparation:
             raise BadImage(f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other")
         image.load()  # only a full decode notices half a file
         turned = image.getexif().get(_ORIENTATION, 1) != 1
-        rgb = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        rgb = to_rgb(ImageOps.exif_transpose(image) if turned else image)
         detail = self._view(rgb, self.crop_source) if self.crop_source else None
         return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
 
@@ -124,7 +124,7 @@ class Preparation:
         return np.asarray(resized)[top : top + side, left : left + side]
 
 
-def _to_rgb(image: Any) -> Any:
+def to_rgb(image: Any) -> Any:
     """RGB with anything transparent over white, as transformers 5 does it."""
     from PIL import Image
 

@@ -51,6 +51,15 @@ def test_boxes_are_in_pixels_and_their_importance_adds_up():
     assert large.x1 == pytest.approx(10 * first.x1, abs=10) and large.y2 == pytest.approx(10 * first.y2, abs=10)
 
 
+def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
+    whole = verdict(spot((1, 1, 0.9)), size=(340, 140), view=(100.0, 0.0, 240.0, 140.0))
+    half = whole.at_size((170, 70))
+    assert half.size == (170, 70) and half.view == (50.0, 0.0, 120.0, 70.0) and half.heatmap.shape == (70, 170)
+    assert (half.score, half.sentence) == (whole.score, whole.sentence)
+    for small, large in zip(half.boxes, whole.boxes, strict=True):
+        assert [2 * small.x1, 2 * small.y1, 2 * small.x2, 2 * small.y2] == pytest.approx([large.x1, large.y1, large.x2, large.y2], abs=2)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [

@@ -29,19 +29,20 @@ class Mark:
     colour: tuple[int, int, int] = (20, 20, 20)
 
 
-def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int = 2) -> Image.Image:
+def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int | None = None) -> Image.Image:
     """A copy of a picture with frames on it; each has a white rim, so that it shows on any ground.
 
     Args:
         picture: what to draw on.
         marks: the frames; the part outside the picture is cut off.
-        width: thickness of a line in pixels.
+        width: thickness of a line in pixels; by the size of the picture if None, as the letters of a tab are.
 
     Returns:
         An RGB copy; the picture itself is left alone. A tab that would leave the picture is moved inside.
     """
     drawn = picture.convert("RGB").copy()
     pen = ImageDraw.Draw(drawn)
+    width = width or max(2, round(max(drawn.size) / 240))
     for mark in marks:
         corners = _corners(mark, drawn.size, width)
         _frame(pen, corners, (255, 255, 255), width + 2, mark.dashed)
@@ -86,7 +87,7 @@ def _tab(
     taken: list[tuple[int, int, int, int]],
 ) -> None:
     """The word of a frame on a tab above it, or under its top edge where there is no room; left out where one lies."""
-    letters = font(11)
+    letters = font(max(11, round(max(size) / 30)))
     x1, y1, x2, y2 = letters.getbbox(mark.label)
     wide, high = x2 - x1 + 6, y2 - y1 + 6
     left = min(max(corners[0] - 1, 0), max(size[0] - wide, 0))
