@@ -122,12 +122,14 @@ def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScor
     return pairs
 
 
-def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any]:
-    """A pair as a row of a pairs file.
+def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
+    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to prefer it.
 
-    What is wrong is said only as far as it is known and fits the pair: boxes where the rejected picture is broken and the chosen one is not, a control where
-    both keep the prompt, nothing where the chosen one is broken itself.
+    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is not, a control where both keep
+    the prompt.
     """
+    if chosen.broken:
+        return None
     row = {
         "pair_id": pair.pair_id,
         "prompt": pair.prompt,
@@ -219,9 +221,11 @@ def _truth_words(image: "CatalogImage") -> str:
 def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]") -> None:
     from tipai_jax.store.durable import write_file
 
-    rows = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
+    made = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
+    rows = [row for row in made if row is not None]
     write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-    print(f"{path}: {len(rows)} pairs")
+    left_out = f"; {len(made) - len(rows)} left out, whose best picture truly breaks the prompt" if len(rows) < len(made) else ""
+    print(f"{path}: {len(rows)} pairs{left_out}")
 
 
 def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> None:
