@@ -22,8 +22,9 @@ run python precompute/heatmaps.py --data data/poc
 run python precompute/pairs.py --data data/poc --jsonl data/poc/pairs.jsonl
 if [ -f runs/quickstart/calibration.json ]; then
   run python -m tipai_jax.audit data/poc/catalog.db --auditor runs/quickstart
-  run python precompute/heatmaps.py --data data/poc --scorer auditor
-  run python precompute/pairs.py --data data/poc --scorer auditor
+  digest=$(PATH="$PWD/.venv/bin:$PATH" python -m tipai_jax.audit data/poc/catalog.db --auditor runs/quickstart --json | sed -n 's/.*"heads_digest": "\([0-9a-f]\{12\}\).*/\1/p')
+  run python precompute/heatmaps.py --data data/poc --scorer "auditor@$digest"
+  run python precompute/pairs.py --data data/poc --scorer "auditor@$digest"
 else
   printf '\nno trained auditor yet: after scripts/quickstart.sh, this script adds its scores\n'
 fi

@@ -28,6 +28,7 @@ __all__ = ["Request", "main", "parse", "told"]
 PROG = "python -m tipai_jax.audit"
 TABLES = (".csv", ".jsonl", ".parquet")
 CATALOG = "catalog.db"
+QUICKSTART = "runs/quickstart"
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Request:
 
     inputs: tuple[Path, ...]
     prompt: str | None
-    auditor: str
+    auditor: str | None
     encoder: str | None
     device: str | None
     level: float
@@ -67,10 +68,10 @@ def parse(argv: Sequence[str]) -> Request:
     kinds = "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of generate.py"
     add("inputs", nargs="+", type=Path, metavar="PICTURE", help=kinds)
     add("--prompt", help="what the pictures were to show (a table has its own)")
-    add("--auditor", default="runs/quickstart", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
+    add("--auditor", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
     add("--device", choices=("cpu", "cuda"), help="of the encoder (default: cuda if there is one)")
-    add("--level", type=float, default=0.9, help="of the conformal prediction: share of right answers asked for (default: 0.9)")
+    add("--level", type=float, default=0.9, help="of the conformal prediction: share of pictures of either kind whose set of answers holds the right one (default: 0.9)")
     add("--json", action="store_true", help="one JSON object a picture on stdout instead of words")
     add("--out", type=Path, help="folder of the overlays (default: audit), or the parquet file of a folder or table (default: audit.parquet)")
     add("--batch-size", type=whole_number(1), default=32, help="pictures a forward pass, at most (default: 32)")
@@ -151,7 +152,7 @@ def _catalog(request: Request, auditor: "Auditor") -> int:
     if request.json:
         print(json.dumps({"catalog": str(request.inputs[0]), "judged": judged, "heads_digest": auditor.digests.heads}))
     else:
-        print(f"{request.inputs[0]}: {judged} pictures judged now; best and worst: python precompute/pairs.py --data {folder} --scorer {AUDITOR}")
+        print(f"{request.inputs[0]}: {judged} pictures judged now; best and worst: python precompute/pairs.py --data {folder} --scorer {AUDITOR}@{auditor.digests.heads[:8]}")
     return 0
 
 
@@ -160,8 +161,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = parse(sys.argv[1:] if argv is None else argv)
     from tipai_jax.auditor import Auditor
 
+    if request.auditor is None and not Path(QUICKSTART).is_dir():
+        raise UserError(f"{QUICKSTART}: no trained auditor there yet; make it with scripts/quickstart.sh, or name another with --auditor")
     options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
-    auditor = Auditor.from_pretrained(request.auditor, **options)
+    auditor = Auditor.from_pretrained(request.auditor or QUICKSTART, **options)
     if request.catalog:
         return _catalog(request, auditor)
     if not request.many:

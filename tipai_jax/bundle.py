@@ -122,7 +122,11 @@ def find_bundle(name: str) -> Bundle:
     folder = Path(name)
     if (folder / WEIGHTS).exists():
         return read_bundle(folder)
-    return _bundle_of_run(folder) if folder.is_dir() else read_bundle(_hub_folder(name))
+    if folder.is_dir():
+        return _bundle_of_run(folder)
+    if folder.parent != Path(".") and folder.parent.exists():  # a folder was meant: nobody else's repository of that name is asked for
+        raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, or one that Auditor.save_pretrained wrote")
+    return read_bundle(_hub_folder(name))
 
 
 def _bundle_of_run(workdir: Path) -> Bundle:

@@ -77,7 +77,8 @@ class Verdict:
 
     Attributes:
         prompt: the words.
-        score: calibrated probability that the picture keeps the prompt.
+        score: calibrated probability that the picture keeps the prompt, where half of the pictures do (the chosen and the rejected ones of
+            the validation pairs).
         logit: the global head's output before calibration.
         patch_score: calibrated probability that a patch is faithful, row 0 at the top.
         risk: risk of each patch as the heatmap shows it, 0 to 1.
