@@ -48,11 +48,13 @@ class EmbeddedImages:
     Attributes:
         image: embedding of each picture, L2-normalised.
         patches: of its k patches, row-major from the top left.
+        encoder: digest of the encoder that made them (of a store: `store.manifest.encoder.digest`).
         sizes: (width, height) of each picture in pixels; the encoder's own size where it is not known.
     """
 
     image: Float[np.ndarray, "n d"]
     patches: Float[np.ndarray, "n k d"]
+    encoder: str
     sizes: Sequence[tuple[int, int]] | None = None
 
     def __len__(self) -> int:
@@ -61,11 +63,19 @@ class EmbeddedImages:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedPrompts:
-    """Prompts as the encoder sees them, with their words and how many pieces of these its vocabulary does not hold."""
+    """Prompts as the encoder sees them.
+
+    Attributes:
+        text: embedding of each prompt, L2-normalised.
+        prompts: the words.
+        encoder: digest of the encoder that made them.
+        unknown: pieces of each that its vocabulary does not hold; None where that is not known.
+    """
 
     text: Float[np.ndarray, "n d"]
     prompts: tuple[str, ...]
-    unknown: tuple[int, ...]
+    encoder: str
+    unknown: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -144,7 +154,7 @@ class Auditor:
         rows = self.encoder.encode_text(unique, batch_size=_bucket(len(unique), self.batch_size))
         place = {prompt: i for i, prompt in enumerate(unique)}
         where = [place[prompt] for prompt in prompts]
-        return EmbeddedPrompts(rows.text[where], tuple(prompts), tuple(int(rows.tokens.unknown[i]) for i in where))
+        return EmbeddedPrompts(rows.text[where], tuple(prompts), self.digests.encoder, tuple(int(rows.tokens.unknown[i]) for i in where))
 
     def embed_images(self, images: Sequence[Picture]) -> EmbeddedImages:
         """Embed pictures in batches.
@@ -175,7 +185,7 @@ class Auditor:
     def embed_prepared(self, prepared: "Sequence[Prepared]") -> EmbeddedImages:
         """Embed pictures that `prepare` gave, in batches."""
         rows = self.encoder.encode_images(list(prepared), batch_size=_bucket(len(prepared), self.batch_size))
-        return EmbeddedImages(rows.image, rows.patches, tuple((each.width, each.height) for each in prepared))
+        return EmbeddedImages(rows.image, rows.patches, self.digests.encoder, tuple((each.width, each.height) for each in prepared))
 
     def score(
         self,
@@ -200,6 +210,12 @@ class Auditor:
         images = images if isinstance(images, EmbeddedImages) else self.embed_images([images] if is_one(images) else list(images))
         prompts = prompts if isinstance(prompts, EmbeddedPrompts) else self.embed_prompts([prompts] if isinstance(prompts, str) else list(prompts))
         wanted = self.bundle.encoder
+        for each in (images, prompts):
+            if each.encoder != wanted.digest:
+                raise UserError(f"embeddings of the encoder with digest {each.encoder[:12]}, but the heads were trained on {wanted.name} with digest {wanted.digest[:12]}")
+        lengths = {len(images.image), len(images.patches), len(images if images.sizes is None else images.sizes)}
+        if len(lengths) > 1 or len(prompts.text) != len(prompts.prompts):
+            raise UserError(f"embeddings of {len(images.image)} pictures, patches of {len(images.patches)} and {len(prompts.text)} texts for {len(prompts.prompts)} prompts; expected one each")
         if images.image.shape[1:] != (wanted.d,) or images.patches.shape[1:] != (wanted.k, wanted.d) or prompts.text.shape[1:] != (wanted.d,):
             raise UserError(
                 f"embeddings of shapes {images.image.shape}, {images.patches.shape} and {prompts.text.shape}; "
@@ -254,7 +270,7 @@ class Auditor:
                 view=view_box(width, height, view=encoder.view, share=encoder.view_share),
                 digests=self.digests,
                 small_world_only=encoder.small_world_only or bool(self.bundle.trained["small_world_only"]),
-                unknown_tokens=prompts.unknown[column],
+                unknown_tokens=0 if prompts.unknown is None else prompts.unknown[column],
             )
             made.append(verdict)
         return tuple(made)

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float
@@ -21,6 +21,9 @@ from tipai_jax.config import ModelConfig, model_from_json
 from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, write_file
+
+if TYPE_CHECKING:
+    from tipai_jax.predict import Run
 
 __all__ = ["CONFIG", "WEIGHTS", "Bundle", "find_bundle", "flat", "nested", "read_bundle"]
 
@@ -156,15 +159,20 @@ def _bundle_of_run(workdir: Path) -> Bundle:
             "validation_pair_auc": run.score,
             "small_world_only": bool(run.store["small_world_only"]),
         },
-        evaluation=_evaluation(workdir),
+        evaluation=_evaluation(workdir, run),
     )
 
 
-def _evaluation(workdir: Path) -> dict[str, Any] | None:
+def _evaluation(workdir: Path, run: "Run") -> dict[str, Any] | None:
+    """`eval.json`, if it is of just this checkpoint."""
+    from tipai_jax.eval_record import made_for
+
     try:
-        return json.loads((workdir / "eval.json").read_bytes())
-    except (FileNotFoundError, ValueError):
+        record = json.loads((workdir / "eval.json").read_bytes())
+        of = {"store_digest": record["training_store_digest"], "config_digest": record["config_digest"], "step": record["checkpoint"]["step"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
+    return record if of == made_for(run) else None
 
 
 def flat(tree: Mapping[str, Any], room: str = "") -> dict[str, np.ndarray]:

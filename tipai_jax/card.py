@@ -19,7 +19,6 @@ def model_card(record: Mapping[str, Any]) -> str:
     lines = [
         "---",
         "library_name: tipai_jax",
-        "pipeline_tag: image-text-to-text",
         "tags: [text-to-image, evaluation, faithfulness, clip]",
         "---",
         "",
@@ -58,13 +57,14 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
         "expected calibration error": evaluation.get("ece"),
         **{f"heatmap, {name.replace('_', ' ')}": figure for name, figure in (evaluation.get("heatmap") or {}).items()},
         **{f"conformal coverage at {level}": each["coverage"] for level, each in (evaluation.get("conformal") or {}).items()},
+        **{f"abstains at {level}": each.get("abstains") for level, each in (evaluation.get("conformal") or {}).items()},
     }
     for name, each in (evaluation.get("baselines") or {}).items():
         figures[f"global pair AUC above {name.replace('_', ' ')}"] = each.get("global_pair_auc_difference")
     rows = [f"| {name} | {_cell(figure)} |" for name, figure in figures.items() if figure and figure["value"] is not None]
     missing = [name for name, figure in figures.items() if not figure or figure["value"] is None]
     lines = [
-        f"On the {evaluation['split']} split, {evaluation['n_pairs']:,} pairs; in brackets {evaluation['intervals']}.",
+        f"On the {evaluation['split']} split, {evaluation['n_pairs']:,} pairs of the store {evaluation.get('store_digest', '')[:12]}; in brackets {evaluation['intervals']}. Scores are calibrated where half of the pictures keep their prompt.",
         "",
         "| figure | value |",
         "|---|---|",

@@ -78,7 +78,7 @@ def test_few_programs_are_compiled(auditor, pictures):
     auditor.score(images, prompts, pairwise=True)
     before = auditor._judge._cache_size()
     for n in (9, 12, 15, 16):
-        rows = EmbeddedImages(np.repeat(images.image[:1], n, 0), np.repeat(images.patches[:1], n, 0))
+        rows = EmbeddedImages(np.repeat(images.image[:1], n, 0), np.repeat(images.patches[:1], n, 0), images.encoder)
         auditor.score(rows, PROMPTS[0])
     assert auditor._judge._cache_size() == before
 
@@ -100,8 +100,9 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     first = []
     for row in range(len(pairs)):
         both = np.array([pairs.chosen[row], pairs.rejected[row]])
-        prompt = EmbeddedPrompts(store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), (0,))
-        first.append(auditor.rank(prompt, EmbeddedImages(store.image.take(both), store.patches.take(both))).best == 0)
+        prompt = EmbeddedPrompts(store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), store.manifest.encoder.digest)
+        pictures = EmbeddedImages(store.image.take(both), store.patches.take(both), store.manifest.encoder.digest)
+        first.append(auditor.rank(prompt, pictures).best == 0)
     heads = build_heads(bundle.model, d=16, k=49, seed=0)
     nnx.update(heads, nested(bundle.weights))
     heads.eval()
@@ -133,11 +134,11 @@ def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     figure = {"value": 0.8125, "ci95": [0.75, 0.875], "n": 10}
     evaluation = {
         "split": "test", "n_pairs": 1234, "intervals": "95 %", "command": "python -m tipai_jax.evaluate --workdir runs/x", "not_measured": ["baselines: gone"],
-        "global_pair_auc": figure, "ece": {"value": None, "ci95": None, "n": 0}, "conformal": {"0.9": {"coverage": figure}},
+        "global_pair_auc": figure, "ece": {"value": None, "ci95": None, "n": 0}, "conformal": {"0.9": {"coverage": figure, "abstains": figure}}, "store_digest": "abcdef012345678",
     }  # fmt: skip
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert "| global pair AUC (chosen above rejected) | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs" in card
+    assert "| global pair AUC (chosen above rejected) | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
     assert "| conformal coverage at 0.9 | 0.812" in card and "runs/x" in card
     assert "Not measured: patch pair AUC, expected calibration error, baselines: gone." in card
     assert "Nothing yet" not in card
@@ -185,7 +186,9 @@ def test_another_encoder_is_refused(tmp_path):
         ([np.zeros((4, 4, 2), np.uint8)], "a cat", r"picture 0: an array uint8\[4, 4, 2\]; expected u8\[height, width\]"),
         ([picture(0)], "  ", r"prompt 0 is '  '; expected words"),
         ([picture(0)] * 3, ["a cat", "a dog"], r"3 pictures and 2 prompts; expected as many of both"),
-        (EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3))), "a cat", r"embeddings of shapes \(1, 3\)"),
+        (EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest), "a cat", r"embeddings of shapes \(1, 3\)"),
+        (EmbeddedImages(np.zeros((2, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest), "a cat", r"embeddings of 2 pictures, patches of 1"),
+        (EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), "0" * 64), "a cat", r"embeddings of the encoder with digest 000000000000, but"),
     ],
 )
 def test_what_cannot_be_judged_gets_one_line(auditor, images, prompts, message):
