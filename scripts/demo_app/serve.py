@@ -5,6 +5,7 @@ itself refuses to load anything from elsewhere. Gradio is imported here, late, a
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -134,7 +135,9 @@ def _with_headers(app: App) -> App:
 def _server(app: App) -> Any:
     import uvicorn
 
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False))
+    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # that an open page is cut off at the end is no error
+    return server
 
 
 async def _run(server: Any, at: socket.socket) -> None:

@@ -115,10 +115,12 @@ def watched(browser, server, *, width: int = 1280):
     page.on("request", lambda request: outside.append(request.url) if not request.url.startswith((server.url + "/", "data:", "blob:")) else None)
     page.on("console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(server.url)
-    page.locator("#generate").wait_for()
-    yield page, outside, complaints
-    page.close()
+    try:
+        page.goto(server.url)
+        page.locator("#generate").wait_for()
+        yield page, outside, complaints
+    finally:
+        page.close()
 
 
 @pytest.fixture
@@ -259,10 +261,13 @@ def test_only_this_machines_names_are_answered(server):
         assert client.get(server.url, headers={"host": "elsewhere.example"}).status_code == 400
 
 
-def test_it_ends_cleanly_and_leaves_nothing(auditor, tmp_path):
+def test_it_ends_cleanly_under_an_open_page_and_leaves_nothing(browser, auditor, tmp_path):
     running = Server(tmp_path, "--auditor", auditor, "--data", str(tmp_path / "none"))
     (folder,) = running.temporary.glob("tipai-demo-*")
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert running.stop() == 0, running.said
-    assert running.said.rstrip().endswith("stopped") and "Traceback" not in running.said
+    with watched(browser, running) as (page, _, _):
+        page.get_by_role("tab", name="Catalogue").click()
+        expect(page.locator("#catalogue-trouble [role=alert]")).to_contain_text("no catalogue here; make pictures first", timeout=WAIT)
+        assert running.stop() == 0, running.said
+    assert running.said.rstrip().endswith("stopped") and "Traceback" not in running.said and "ERROR" not in running.said, running.said
     assert list(running.temporary.glob("tipai-demo-*")) == []
