@@ -14,7 +14,14 @@ from tipai_jax.extremes import extremes, pick_extremes
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import CATEGORIES
 
-IDENTITY = Calibration(global_score=Platt(), patch=Platt(), reason={name: Platt() for name in CATEGORIES}, risk_threshold=0.5)
+IDENTITY = Calibration(
+    global_score=Platt(),
+    patch=Platt(),
+    reason={name: Platt() for name in CATEGORIES},
+    worst_patch=None,
+    conformal=None,
+    risk_threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
