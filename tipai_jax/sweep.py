@@ -16,7 +16,6 @@ from typing import Any
 
 from tipai_jax.config import Config
 from tipai_jax.errors import UserError
-from tipai_jax.store.durable import write_file
 
 __all__ = ["RECORD", "SWEPT", "Grid", "begin_sweep", "members_of", "read_sweep", "sweep_table", "take_sweep"]
 
@@ -107,6 +106,8 @@ def begin_sweep(config: Config, grid: Grid, members: Sequence[Config]) -> None:
     Raises:
         UserError: the folder holds a single run, or another sweep.
     """
+    from tipai_jax.store.durable import write_file  # late: the store's room brings numpy, and --help is not to wait for it
+
     folder = Path(config.workdir)
     record = {"grid": {name: list(values) for name, values in grid.items()}, "members": [Path(member.workdir).name for member in members]}
     if (folder / "checkpoints").exists():
