@@ -75,7 +75,8 @@ def _guarded(update: Callable[..., tuple[TrainState, Record]], terms: Sequence[s
     """The step of a member of a sweep: (state, numbers, batch, look, step) -> (state, record).
 
     A step whose figures are not finite changes nothing, and since the state's own count then stays behind, none after it does: the member is
-    frozen. (A gradient that is not finite while the loss is shows in the loss of the step after it, or in the norms of the last.) In the same way a member that was saved later than the others waits until they have caught up.
+    frozen. (A gradient that is not finite while the loss is shows in the loss of the step after it, or in the norms of the last.) In the same
+    way a member that was saved later than the others waits until they have caught up.
     """
 
     def advance(state: TrainState, numbers: Numbers, batch: PairBatch, look: Array, step: Array) -> tuple[TrainState, Record]:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from loop_world import log_lines, small_config, small_store
@@ -80,3 +81,4 @@ def test_variables_that_make_no_sense_are_refused(said):
 
 def test_a_process_alone_starts_nothing():
     start({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})  # a batch script of an allocation for four, not one of four tasks
+    assert jax.process_count() == 1

@@ -24,7 +24,7 @@ __all__ = ["Chunk", "Resident", "Source", "Streaming", "chunk_length", "make_sou
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25
 STREAMED_BYTES = 30 << 20
-"""A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says."""
+"""A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks the kernel for new pages each time."""
 
 
 @dataclass(frozen=True)

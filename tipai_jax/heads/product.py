@@ -44,8 +44,10 @@ def _backward(kept: tuple[Array, Array], gradient: Array) -> tuple[Array, Array]
     # The narrow operand first, and the result transposed behind a barrier, which keeps XLA's CPU backend from swapping them back. It multiplies
     # bfloat16 in the processor's matrix units only where it copies the transposed operand itself, which it does for two axes or more; a transposed
     # float32 operand it takes as it lies, if there is one axis.
-    by_kernel = _dot(gradient, inputs, *2 * (tuple(range(inputs.ndim - 1)),)) if inputs.dtype == jnp.bfloat16 else _dot(_rows(gradient), _rows(inputs), (0,), (0,))
-    by_kernel = jax.lax.optimization_barrier(by_kernel).T
+    if inputs.dtype != jnp.bfloat16:
+        gradient, inputs = _rows(gradient), _rows(inputs)
+    leading = tuple(range(inputs.ndim - 1))
+    by_kernel = jax.lax.optimization_barrier(_dot(gradient, inputs, leading, leading)).T
     return by_inputs.astype(inputs.dtype), by_kernel
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tipai_jax.store import Rows
+from tipai_jax.store.rows import ALIGNMENT
 
 PARTS = [np.arange(n * 6, dtype=np.float16).reshape(n, 2, 3) + 100 * i for i, n in enumerate((4, 1, 5))]
 WHOLE = np.concatenate(PARTS)
@@ -44,3 +45,8 @@ def test_shards_must_agree():
         Rows([PARTS[0], PARTS[1].astype(np.float32)])
     with pytest.raises(ValueError, match="at least one"):
         Rows([])
+
+
+@pytest.mark.parametrize("rows", [[0], [3, 1, 0], [0] * 11])
+def test_what_is_taken_starts_where_xla_takes_it_over(rows):
+    assert Rows(PARTS).take(np.array(rows)).ctypes.data % ALIGNMENT == 0 and Rows(PARTS).whole().ctypes.data % ALIGNMENT == 0
