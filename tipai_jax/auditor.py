@@ -213,9 +213,9 @@ class Auditor:
         for each in (images, prompts):
             if each.encoder != wanted.digest:
                 raise UserError(f"embeddings of the encoder with digest {each.encoder[:12]}, but the heads were trained on {wanted.name} with digest {wanted.digest[:12]}")
-        lengths = {len(images.image), len(images.patches), len(images if images.sizes is None else images.sizes)}
-        if len(lengths) > 1 or len(prompts.text) != len(prompts.prompts):
-            raise UserError(f"embeddings of {len(images.image)} pictures, patches of {len(images.patches)} and {len(prompts.text)} texts for {len(prompts.prompts)} prompts; expected one each")
+        n, patches, sizes = len(images.image), len(images.patches), len(images if images.sizes is None else images.sizes)
+        if len({n, patches, sizes}) > 1 or len(prompts.text) != len(prompts.prompts):
+            raise UserError(f"embeddings of {n} pictures (patches of {patches}, sizes of {sizes}) and of {len(prompts.text)} texts for {len(prompts.prompts)} prompts; expected one each")
         if images.image.shape[1:] != (wanted.d,) or images.patches.shape[1:] != (wanted.k, wanted.d) or prompts.text.shape[1:] != (wanted.d,):
             raise UserError(
                 f"embeddings of shapes {images.image.shape}, {images.patches.shape} and {prompts.text.shape}; "

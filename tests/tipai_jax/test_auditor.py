@@ -187,7 +187,8 @@ def test_another_encoder_is_refused(tmp_path):
         ([picture(0)], "  ", r"prompt 0 is '  '; expected words"),
         ([picture(0)] * 3, ["a cat", "a dog"], r"3 pictures and 2 prompts; expected as many of both"),
         (EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest), "a cat", r"embeddings of shapes \(1, 3\)"),
-        (EmbeddedImages(np.zeros((2, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest), "a cat", r"embeddings of 2 pictures, patches of 1"),
+        (EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest, ((8, 8), (8, 8))), "a cat", r"1 pictures \(patches of 1, sizes of 2\)"),
+        ([picture(0)], EmbeddedPrompts(np.zeros((2, 160)), ("a cat",), tiny_fingerprint().digest), r"2 texts for 1 prompts; expected one each"),
         (EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), "0" * 64), "a cat", r"embeddings of the encoder with digest 000000000000, but"),
     ],
 )
