@@ -1,9 +1,9 @@
 """The command that draws where pictures fail: python precompute/heatmaps.py [--data FOLDER] [--scorer zero_shot].
 
-Owns `heatmaps/{image_id}_heatmap.png` (of a scorer other than zero_shot: `heatmaps/{scorer}/...`) and the colour scale of patch scores. Cosines of
-patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red the lowest 2 % of all its patch scores, yellow at
-15 %, green from the median up. One scale holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not
-changed is not drawn again.
+Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the catalogue's first: `heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
+scores. Cosines of patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red the lowest 2 % of all its patch
+scores, yellow at 15 %, green from the median up. A trained auditor knows from which risk on a patch is broken: yellow there, red at twice that. One scale
+holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not changed is not drawn again.
 """
 
 import argparse
@@ -25,23 +25,38 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL.Image import Image
 
-    from tipai_jax.store.catalog import CatalogImage, CatalogScore, Scorer
+    from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
 
-__all__ = ["SCALE_WORDS", "Scale", "add_catalog_options", "folder_of", "open_picture", "own_scores", "put_picture", "scale_of"]
+__all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "own_scores", "put_picture", "scale_of"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
-SCALE_WORDS = ("high patch score (above the median of all pictures)", "low (yellow: the lowest 15 %, red: 2 %)")
 _DRAWING = 1
 """Raised whenever the same scores would be drawn differently."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The patch scores that are drawn red, yellow and green, each with what lies beyond it."""
+    """The patch scores that are drawn red, yellow and green, each with what lies beyond it; ranks in a catalogue, or the scorer's own."""
 
     red: float
     yellow: float
     green: float
+    ranks: bool = True
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """What stands at the green and at the red end of the scale."""
+        if self.ranks:
+            return "high patch score (above the median of all pictures)", "low (yellow: the lowest 15 %, red: 2 %)"
+        return "no risk", "at risk (yellow: from here on it counts, red: twice that)"
+
+    @property
+    def words(self) -> str:
+        """The scale in a line."""
+        red, yellow, green = (f"{value:.2f}" for value in (self.red, self.yellow, self.green))
+        if self.ranks:
+            return f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), yellow at {yellow} ({RANKS['yellow']:.0%}), green from {green} (the median)"
+        return f"red up to {red}, yellow at {yellow} (from there on down a patch counts as broken), green at {green}"
 
     def risk(self, score: "CatalogScore") -> "np.ndarray":
         """The grid of a picture's patches as risks for the project's colours: 0 green, 1/2 yellow, 1 red."""
@@ -52,10 +67,12 @@ class Scale:
         return np.interp(np.array(score.patch_scores).reshape(side, side), stops, [1.0, 0.5, 0.0])
 
 
-def scale_of(scores: "Mapping[str, CatalogScore]") -> Scale:
-    """The scale of all scores of a scorer in a catalogue."""
+def scale_of(scorer: "Scorer", scores: "Mapping[str, CatalogScore]") -> Scale:
+    """The scale of a scorer: its own, or the ranks among all its scores in a catalogue."""
     import numpy as np
 
+    if scorer.stops is not None:
+        return Scale(*scorer.stops, ranks=False)
     every = np.concatenate([score.patch_scores for score in scores.values()])
     return Scale(**{name: float(np.quantile(every, rank)) for name, rank in RANKS.items()})
 
@@ -71,7 +88,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser(
         prog="precompute/heatmaps.py",
         description="Draw every scored picture of a catalogue under the heatmap of its patch scores.",
-        epilog="Colours are ranks among all patch scores of the catalogue: red the lowest 2 %%, yellow at 15 %%, green from the median up.",
+        epilog="Zero-shot colours are ranks among all patch scores of the catalogue: red the lowest 2 %%, yellow at 15 %%, green from the median up. An auditor's are its own: yellow from where a patch counts as broken, red at twice that risk.",
     )
     add_catalog_options(parser)
     args = parser.parse_args(arguments)
@@ -80,8 +97,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     with open_catalog(args.data) as catalog:
         scorer = catalog.find_scorer(args.scorer)
-        images, scores = catalog.images(), catalog.scores(scorer)
-    _draw(args.data, scorer, own_scores(images, scores, args.data), scores)
+        images, scores, folder = catalog.images(), catalog.scores(scorer), folder_of(catalog, "heatmaps", scorer)
+    _draw(args.data, scorer, own_scores(images, scores, args.data), scores, folder)
     return 0
 
 
@@ -99,9 +116,10 @@ def own_scores(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]
     return scored
 
 
-def folder_of(data: Path, kind: str, scorer: "Scorer") -> Path:
-    """Where the drawings of a kind lie: those of the default scorer in the folder of the kind, those of others one below."""
-    return data / kind if scorer.name == ZERO_SHOT else data / kind / scorer.name
+def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
+    """Where the drawings of a kind lie: those of who judged first in the folder of the kind, those of others one below."""
+    folder, first = catalog.folder / kind, catalog.scorers()[0]
+    return folder if (scorer.name, scorer.digest) == (first.name, first.digest) else folder / f"{scorer.name}@{scorer.digest[:8]}"
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":
@@ -158,13 +176,12 @@ def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Cal
     return True
 
 
-def _draw(data: Path, scorer: "Scorer", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> None:
+def _draw(data: Path, scorer: "Scorer", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path) -> None:
     from tqdm import tqdm
 
     from tipai_jax.render import overlay
 
-    scale, folder = scale_of(scores), folder_of(data, "heatmaps", scorer)
-    drawn = 0
+    scale, drawn = scale_of(scorer, scores), 0
     for image in tqdm(images, desc="drawing heatmaps", unit="picture", mininterval=0.5 if sys.stderr.isatty() else 10.0):
         score = scores[image.image_id]
         said = {"prompt": image.prompt, "generator": image.generator, "scorer": f"{scorer.name}@{scorer.digest}", "score": f"{score.global_score:.4f}"}
@@ -172,7 +189,7 @@ def _draw(data: Path, scorer: "Scorer", images: "list[CatalogImage]", scores: "M
         picture = lambda image=image, score=score: overlay(open_picture(data, image), scale.risk(score))
         drawn += put_picture(folder / f"{image.image_id}_heatmap.png", said, content, picture)
     print(f"{folder}: {len(images)} heatmaps by {scorer.name} ({scorer.model}), {drawn} of them drawn now")
-    print(f"colours   red up to {scale.red:.2f} (the lowest {RANKS['red']:.0%} of all patch scores), yellow at {scale.yellow:.2f} ({RANKS['yellow']:.0%}), green from {scale.green:.2f} (the median)")
+    print(f"colours   {scale.words}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE].
 
-Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of a scorer other than zero_shot: `pairs/{scorer}/...`), the file of
+Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the catalogue's first: `pairs/{scorer}@{digest}/...`), the file of
 pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer was right.
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.heatmaps import SCALE_WORDS, Scale, add_catalog_options, folder_of, open_picture, own_scores, put_picture, scale_of
+from precompute.heatmaps import Scale, add_catalog_options, folder_of, open_picture, own_scores, put_picture, scale_of
 from precompute.score import ZERO_SHOT
 from tipai_jax.errors import Parser, UserError, run_main
 
@@ -88,8 +88,9 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
         if not pairs:
             raise UserError(f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data} --per-prompt 4")
         catalog.put_pairs(found, pairs)
+        folder = folder_of(catalog, "pairs", found)
     if sheets:
-        _draw_sheets(data, found, pairs, images, scores)
+        _draw_sheets(data, found, pairs, images, scores, folder)
     if jsonl is not None:
         _write_jsonl(jsonl, pairs, images)
     _print_summary(data, found, pairs, list(images.values()))
@@ -163,12 +164,11 @@ def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> Verdict |
 
 
 def _draw_sheets(
-    data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]", scores: "Mapping[str, CatalogScore]"
+    data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path
 ) -> None:
     from tqdm import tqdm
 
-    scale, folder = scale_of(scores), folder_of(data, "pairs", scorer)
-    drawn = 0
+    scale, drawn = scale_of(scorer, scores), 0
     for pair in tqdm(pairs, desc="drawing pairs", unit="pair", mininterval=0.5 if sys.stderr.isatty() else 10.0):
         both = [images[pair.chosen_img], images[pair.rejected_img]]
         said = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
@@ -197,7 +197,7 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
     remark = "; a patch scores low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
     lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"pictures: {both[0].generator}"]
-    return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=SCALE_WORDS)
+    return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=scale.ends)
 
 
 def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:

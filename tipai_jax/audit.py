@@ -72,7 +72,7 @@ def parse(argv: Sequence[str]) -> Request:
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
     add("--device", choices=("cpu", "cuda"), help="of the encoder (default: cuda if there is one)")
     add("--level", type=float, default=0.9, help="of the conformal prediction: share of pictures of either kind whose set of answers holds the right one (default: 0.9)")
-    add("--json", action="store_true", help="one JSON object a picture on stdout instead of words")
+    add("--json", action="store_true", help="JSON on stdout instead of words: an object a picture; of a folder, table or catalogue one object that counts")
     add("--out", type=Path, help="folder of the overlays (default: audit), or the parquet file of a folder or table (default: audit.parquet)")
     add("--batch-size", type=whole_number(1), default=32, help="pictures a forward pass, at most (default: 32)")
     asked = parser.parse_args(list(argv))
@@ -93,10 +93,14 @@ def parse(argv: Sequence[str]) -> Request:
         out = asked.out or Path("audit.parquet")
         if out.suffix.lower() != ".parquet":
             raise UserError(f"--out {out}: a folder or a table goes to a parquet file; expected a name that ends in .parquet")
+        if out.is_dir():
+            raise UserError(f"--out {out}: is a folder; name a file in it, such as {out / 'audit.parquet'}")
         return Request(**{**vars(request), "out": out})
     for path in inputs:
         if not path.is_file():
             raise UserError(f"{path}: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table ({', '.join(TABLES)})")
+    if request.out.exists() and not request.out.is_dir():
+        raise UserError(f"--out {request.out}: is a file; the overlays of pictures go to a folder, name another")
     return request
 
 
@@ -122,8 +126,11 @@ def _few(request: Request, auditor: "Auditor") -> int:
     from tipai_jax.pictures import open_picture
 
     assert request.prompt is not None
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {request.out}: cannot be made ({error.strerror}); name another folder") from None
     verdicts = auditor.score(list(request.inputs), request.prompt)
-    request.out.mkdir(parents=True, exist_ok=True)
     taken: set[str] = set()
     for path, verdict in zip(request.inputs, verdicts, strict=True):
         name, number = f"{path.stem}_audit.png", 1
@@ -177,7 +184,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if request.json:
         print(json.dumps({"out": str(request.out), "rows": len(rows), "failed": failed}))
     else:
-        print(f"{request.out}: {len(rows)} pictures judged" + (f", {failed} of them not: see the column error" if failed else ""))
+        print(f"{request.out}: {len(rows) - failed} pictures judged" + (f", {failed} could not be: see the column error" if failed else ""))
     return 1 if failed else 0
 
 

@@ -1,6 +1,6 @@
 """A trained auditor's opinion on the pictures of a catalogue, entered beside those of other scorers.
 
-Owns how the auditor appears there: its name, its digest (that of the heads) and its rule. The pictures, the best and worst and the sheets are the
+Owns how the auditor appears there: its name, its digest (that of the heads), its rule, and the stops of its colours (`render.shown_risk`). The pictures, the best and worst and the sheets are the
 business of `precompute/`; whatever can be made of a scorer there can be made of this one.
 """
 
@@ -36,12 +36,13 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     """
     from tqdm import tqdm
 
-    encoder = auditor.bundle.encoder
+    encoder, threshold = auditor.bundle.encoder, auditor.bundle.calibration.risk_threshold
     scorer = Scorer(
         name=AUDITOR,
         digest=auditor.digests.heads,
         model=f"heads of {auditor.bundle.trained['step']} steps on {encoder.name}, {encoder.patches} patches, {encoder.dtype}",
-        rule="calibrated probability that the picture keeps the prompt; of a patch, that it is faithful",
+        rule="calibrated probability that the picture keeps the prompt; of a patch, 1 minus its risk in the heatmap",
+        stops=(1.0 - min(1.0, 2.0 * threshold), 1.0 - threshold, 1.0),
     )
     images = catalog.images()
     if not images:
@@ -53,7 +54,7 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
         pictures = [auditor.prepare(_checked(catalog, image)) for image in part]
         verdicts = auditor.score(auditor.embed_prepared(pictures), [image.prompt for image in part])
         scores = [
-            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, patch_scores=tuple(map(float, said.patch_score.reshape(-1))))
+            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()))
             for image, said in zip(part, verdicts, strict=True)
         ]
         catalog.put_scores(scorer, scores)

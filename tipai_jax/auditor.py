@@ -40,6 +40,7 @@ __all__ = ["Auditor", "EmbeddedImages", "EmbeddedPrompts"]
 
 MOST = 256
 """Pictures and prompts that the heads judge at a time."""
+NAME_IT = "name that encoder's folder with --encoder, in Python Auditor.from_pretrained(..., encoder=FOLDER)"
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedImages:
@@ -129,12 +130,15 @@ class Auditor:
         from precompute.encoders.folder import find_encoder
 
         wanted = self.bundle.encoder
-        folder = find_encoder(self._encoder_name)
+        try:
+            folder = find_encoder(self._encoder_name)
+        except UserError as error:
+            raise UserError(f"{error}; the heads were trained on {wanted.name!r}, digest {wanted.digest[:12]}: {NAME_IT}") from None
         found = folder.fingerprint(patches=wanted.patches, dtype=wanted.dtype)
         if found.digest != wanted.digest:
             raise UserError(
                 f"encoder {self._encoder_name}: digest {found.digest[:12]}, but the heads were trained on {wanted.name} with digest {wanted.digest[:12]}; "
-                "name that encoder's folder: Auditor.from_pretrained(..., encoder=FOLDER)"
+                f"{NAME_IT}"
             )
         import torch
 

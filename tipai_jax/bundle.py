@@ -19,6 +19,7 @@ from tipai_jax.calibrate import Calibration, calibration_from_json, calibration_
 from tipai_jax.card import model_card
 from tipai_jax.config import ModelConfig, model_from_json
 from tipai_jax.errors import UserError
+from tipai_jax.hub import hub_folder, is_hub_id
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, write_file
 
@@ -129,7 +130,9 @@ def find_bundle(name: str) -> Bundle:
         return _bundle_of_run(folder)
     if folder.parent != Path(".") and folder.parent.exists():  # a folder was meant: nobody else's repository of that name is asked for
         raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, or one that Auditor.save_pretrained wrote")
-    return read_bundle(_hub_folder(name))
+    if not is_hub_id(name):
+        raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
+    return read_bundle(_from_hub(name))
 
 
 def _bundle_of_run(workdir: Path) -> Bundle:
@@ -195,18 +198,15 @@ def nested(leaves: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return tree
 
 
-def _hub_folder(name: str) -> Path:
-    """A saved auditor out of the model hub, or out of its cache on this machine.
-
-    Raises:
-        UserError: it is no folder and no hub id, or not to be fetched.
-    """
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
+def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    try:
-        return Path(snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS]))
-    except Exception as error:  # whatever the client raises, the user can only do one thing about it
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"{name}: no such folder, and not to be fetched as a hub id ({reason})") from None
+    wanted = [CONFIG, WEIGHTS]
+    return hub_folder(
+        name,
+        kind="auditor",
+        find=lambda: Path(snapshot_download(name, allow_patterns=wanted, local_files_only=True)),
+        whole=lambda folder: all((folder / each).exists() for each in wanted),
+        fetch=lambda: Path(snapshot_download(name, allow_patterns=wanted)),
+        hint="name the folder of a trained and evaluated run, or one that Auditor.save_pretrained wrote",
+    )

@@ -11,8 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from precompute.hub import hub_folder, is_hub_id
 from tipai_jax.errors import UserError
+from tipai_jax.hub import hub_folder, is_hub_id
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 

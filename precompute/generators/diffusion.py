@@ -12,9 +12,9 @@ from typing import Any
 
 from precompute.compute import DTYPE, best_device, check_device
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made
-from precompute.hub import hub_folder, is_hub_id
 from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
+from tipai_jax.hub import hub_folder, is_hub_id
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
 __all__ = ["DiffusionGenerator"]

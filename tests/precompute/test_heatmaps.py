@@ -8,6 +8,7 @@ from PIL import Image
 
 from precompute.heatmaps import Scale, main, scale_of
 from tipai_jax.errors import UserError
+from tipai_jax.render import shown_risk
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
 
@@ -17,7 +18,7 @@ def score(values, **changes):
 
 def test_the_scale_is_ranks_among_all_patches():
     scores = {f"i{i}": score(np.arange(49) + 49 * i) for i in range(4)}
-    scale = scale_of(scores)
+    scale = scale_of(Scorer(name="zero_shot", digest="ab", model="m", rule="r"), scores)
     every = np.arange(196)
     assert (scale.red, scale.yellow, scale.green) == pytest.approx(tuple(np.quantile(every, [0.02, 0.15, 0.5])))
     risk = np.stack([scale.risk(each) for each in scores.values()]).ravel()
@@ -30,6 +31,14 @@ def test_row_by_row_from_the_top_left():
     values[8] = 0.0  # second row, second column
     risk = Scale(red=0.1, yellow=0.3, green=0.6).risk(score(values))
     assert risk.shape == (7, 7) and risk[1, 1] == 1.0 and risk.sum() == 1.0
+
+
+def test_a_scorer_that_knows_when_a_patch_is_broken_is_drawn_by_that():
+    auditor = Scorer(name="auditor", digest="ab", model="m", rule="r", stops=(0.4, 0.7, 1.0))
+    scale = scale_of(auditor, {"i": score(np.arange(49) / 48)})
+    risk = scale.risk(score([1.0, 0.7, 0.4, 0.0]))
+    np.testing.assert_allclose(risk.ravel(), shown_risk(np.array([0.0, 0.3, 0.6, 1.0]), 0.3), atol=1e-6)
+    assert not scale.ranks and "counts as broken" in scale.words and "risk" in scale.ends[0]
 
 
 def test_equal_scores_are_green():
@@ -66,7 +75,7 @@ def test_another_scorers_heatmaps_lie_beside_and_change_with_its_scores(catalog_
     assert main(["--data", str(catalog_copy), "--scorer", "auditor"]) == 0
     printed = capsys.readouterr().out
     assert "13 of 16 pictures are not scored and left out" in printed and "3 heatmaps by auditor (heads), 3 of them drawn now" in printed
-    assert len(list((catalog_copy / "heatmaps/auditor").iterdir())) == 3 and not list((catalog_copy / "heatmaps").glob("*.png"))
+    assert len(list((catalog_copy / "heatmaps/auditor@abababab").iterdir())) == 3 and not list((catalog_copy / "heatmaps").glob("*.png"))
     with open_catalog(catalog_copy) as catalog:
         first = next(iter(zero_shot.values()))
         catalog.put_scores(auditor, [dataclasses.replace(first, patch_scores=first.patch_scores[::-1])])

@@ -11,6 +11,7 @@ import pytest
 from auditor_world import make_bundle, tiny_fingerprint, write_picture
 from PIL import Image
 
+from precompute import heatmaps
 from tipai_jax import Auditor, audit, audit_table
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.store.catalog import open_catalog
@@ -120,7 +121,7 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
     (tmp_path / "bad.png").write_bytes(b"no picture")
     (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\nbad.png,a cat\ngone.png,a cat\n")
     assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
-    assert "3 pictures judged, 2 of them not: see the column error" in capsys.readouterr().out
+    assert "1 pictures judged, 2 could not be: see the column error" in capsys.readouterr().out
     errors = pq.read_table(tmp_path / "a.parquet").column("error").to_pylist()
     assert errors[0] is None and "neither JPEG, PNG nor WEBP" in errors[1] and "No such file" in errors[2]
 
@@ -139,6 +140,10 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     name, score = next(iter(scores.items()))
     verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
     assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and len(score.patch_scores) == 49
+    assert heatmaps.main(["--data", str(data), "--scorer", "auditor"]) == 0
+    with Image.open(data / "heatmaps" / f"{name}_heatmap.png") as drawn, Image.open(data / "images" / f"{name}.png") as plain:
+        expected = np.asarray(verdict.overlay(plain.convert("RGB"), boxes=False), np.int16)
+        assert np.abs(np.asarray(drawn.convert("RGB"), np.int16) - expected).max() <= 4  # both are drawn by the auditor's own threshold
     assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
     other = data / "images" / f"{name}.png"
     other.write_bytes(other.read_bytes() + b"x")
@@ -165,6 +170,7 @@ def generate(data, *, count):
         (["a.png", "--prompt", "a cat", "--level", "90"], r"--level 90: expected a share above 0 and below 1"),
         (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each picture"),
         (["t.csv", "b.csv"], r"t.csv: a folder, a table or a catalogue is judged alone"),
+        ([__file__, "--prompt", "a cat", "--out", __file__], r"--out .*test_audit.py: is a file; the overlays of pictures go to a folder"),
         (["t.csv", "--out", "x.csv"], r"--out x.csv: a folder or a table goes to a parquet file"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -177,6 +178,25 @@ def test_another_encoder_is_refused(tmp_path):
     wrong = Auditor(make_bundle(dataclasses.replace(tiny_fingerprint(), digest="f" * 64)))
     with pytest.raises(UserError, match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest ffffffffffff"):
         wrong.explain(picture(0), "a red cat")
+
+
+def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
+    with pytest.raises(UserError, match=r"encoder my_clip: no such folder; .*; the heads were trained on 'tiny', digest [0-9a-f]{12}: name that encoder's folder with --encoder"):
+        Auditor(make_bundle(tiny_fingerprint()), encoder="my_clip").explain(picture(0), "a red cat")
+
+
+def test_a_hub_id_is_asked_for_and_its_absence_said():
+    with pytest.raises(UserError, match=r"auditor nobody/auditor: not on this machine, and HF_HUB_OFFLINE forbids fetching it; name the folder"):
+        Auditor.from_pretrained("nobody/auditor")
+
+
+def test_two_threads_do_not_disturb_each_other(auditor, pictures):
+    """Each asks for another number of pictures, so for other batch sizes of the encoder and of the heads."""
+    alone = {n: auditor.score(pictures[:n], PROMPTS[0]).logit for n in (1, 2, 5)}
+    with ThreadPoolExecutor(3) as pool:
+        said = list(pool.map(lambda n: (n, auditor.score(pictures[:n], PROMPTS[0]).logit), [1, 5, 2] * 6))
+    for n, logit in said:
+        np.testing.assert_allclose(logit, alone[n], atol=1e-5)
 
 
 @pytest.mark.parametrize(

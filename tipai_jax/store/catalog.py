@@ -43,6 +43,7 @@ CREATE TABLE scorers (
     digest TEXT NOT NULL CHECK (digest <> ''),
     model  TEXT NOT NULL,
     rule   TEXT NOT NULL CHECK (rule <> ''),
+    stops  TEXT CHECK (json_type(stops) = 'array' AND json_array_length(stops) = 3),
     PRIMARY KEY (name, digest)
 ) STRICT;
 CREATE TABLE scores (
@@ -112,12 +113,21 @@ class CatalogImage:
 
 @dataclass(frozen=True, kw_only=True)
 class Scorer:
-    """Who judged: `name` (such as zero_shot), `digest` of the weights, the `model` in words and the `rule` behind its numbers."""
+    """Who judged.
+
+    Attributes:
+        name: such as zero_shot.
+        digest: of the weights.
+        model: in words.
+        rule: behind its numbers, in words.
+        stops: the patch scores that are drawn red, yellow and green, ascending; None where only their order means something.
+    """
 
     name: str
     digest: str
     model: str
     rule: str
+    stops: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +176,8 @@ class Catalog:
 
     def scorers(self) -> list[Scorer]:
         """Everybody who has judged here, in the order in which they came."""
-        return [Scorer(**row) for row in self._db.execute("SELECT name, digest, model, rule FROM scorers ORDER BY rowid")]
+        rows = self._db.execute(f"SELECT {', '.join(_names(Scorer))} FROM scorers ORDER BY rowid")
+        return [Scorer(**{**dict(row), "stops": None if row["stops"] is None else tuple(json.loads(row["stops"]))}) for row in rows]
 
     def find_scorer(self, wanted: str) -> Scorer:
         """The scorer of a name, or of `NAME@DIGEST` with the first digits of the digest.
@@ -222,7 +233,8 @@ class Catalog:
 
     def _put_scorer(self, scorer: Scorer) -> None:
         names = tuple(_names(Scorer))
-        self._db.execute(_upsert("scorers", names, names[:2]), [getattr(scorer, name) for name in names])
+        values = [getattr(scorer, name) for name in names[:-1]] + [None if scorer.stops is None else json.dumps(list(scorer.stops))]
+        self._db.execute(_upsert("scorers", names, names[:2]), values)
 
 
 @contextmanager

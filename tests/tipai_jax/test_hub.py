@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from precompute.hub import hub_folder, is_hub_id
 from tipai_jax.errors import UserError
+from tipai_jax.hub import hub_folder, is_hub_id
 
 
 @pytest.mark.parametrize(("name", "is_one"), [("a/b", True), ("a", False), ("a/b/c", False), ("./b", False), ("/b", False), ("~/b", False), ("a/", False)])
