@@ -225,12 +225,14 @@ class TargetsConfig:
     """Ask that heads shown only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
+    conformal: float | None = None
+    """Coverage of the conformal prediction, no further than this from any level it is measured at; none asks nothing (the plan)."""
 
     def __post_init__(self) -> None:
         _check_kinds(self, "targets.")
-        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd"):
+        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
             value = getattr(self, name)
-            fine = (value is None and name == "auc_judd") or _number(value, high=1.0)
+            fine = (value is None and name in ("auc_judd", "conformal")) or _number(value, high=1.0)
             _require(fine, f"targets.{name}", value, "a number from 0 to 1")
 
 

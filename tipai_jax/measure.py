@@ -162,13 +162,17 @@ def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: 
     logit, label, group = score_examples(predictions, pairs)
     if calibration.conformal is None or not np.isfinite(logit).all():
         return {"conformal": None}
+    controls = np.asarray(predictions.score, np.float64)[pairs.control].reshape(-1)  # both images of a control keep the prompt
+    owners_of_controls = np.repeat(pairs.group[pairs.control], 2)
     found = {}
     for level in LEVELS:
         keeps, breaks = calibration.conformal.sets(logit, level)
         right = np.where(label == 1, keeps, breaks)
         shares = {"coverage": right, "coverage_keeps": right[label == 1], "coverage_breaks": right[label == 0], "abstains": keeps == breaks}
         owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
-        found[f"{level:g}"] = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+        figures_at = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+        held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
+        found[f"{level:g}"] = figures_at | {"coverage_controls": _mean(held, owners_of_controls, seed)}
     return {"conformal": found}
 
 
@@ -211,8 +215,8 @@ def figures(
     sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
     and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
-    three levels, how often the prediction set holds the truth (over all images but those of controls, and over those that keep and that break
-    their prompt), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break
+    their prompt, and over both images of the controls, which are harder than the chosen images that it was fitted on), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
     of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:

@@ -13,7 +13,7 @@ from tipai_jax.render.plots import Interval, intervals, reliability
 from tipai_jax.report_curves import training
 from tipai_jax.report_gaps import gaps
 from tipai_jax.report_notes import NOTES, number_of
-from tipai_jax.table import figure_text, interval_text, number_text
+from tipai_jax.table import CONSISTENCY, figure_text, interval_text, number_text
 
 __all__ = ["render"]
 
@@ -157,6 +157,7 @@ def _calibration(record: Record) -> list[Markup]:
         element("div", *plots, class_="plots"),
         _figures("Calibration and alarms", figures),
         *_conformal(record.get("conformal")),
+        *([_figures("Score and worst patch: two opinions on one picture", {CONSISTENCY[name]: entry for name, entry in agree.items()})] if (agree := record.get("consistency")) else []),
     ]
 
 
@@ -164,11 +165,11 @@ def _conformal(levels: Record | None) -> list[Markup]:
     """Coverage at each level, where the record holds it."""
     if not levels:
         return []
-    names = {"coverage": "covered", "coverage_keeps": "of those that keep the prompt", "coverage_breaks": "of those that break it", "abstains": "abstains"}
+    names = {"coverage": "covered", "coverage_keeps": "of those that keep the prompt", "coverage_breaks": "of those that break it", "coverage_controls": "of controls", "abstains": "abstains"}
     rows = [(level, *(figure_text(shares[name]) for name in names)) for level, shares in levels.items()]
     says = "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true one as often as the level asks. "
     words = element("p", says, "Where the set holds both or neither, the auditor abstains.")
-    return [words, table(("level asked", *names.values()), rows, caption="Conformal prediction", numbers=range(1, 5))]
+    return [words, table(("level asked", *names.values()), rows, caption="Conformal prediction", numbers=range(1, 6))]
 
 
 def _figures(caption: str, figures: Mapping[str, Record | None]) -> Markup:

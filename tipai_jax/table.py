@@ -12,8 +12,14 @@ from typing import Any
 
 from tipai_jax.errors import Parser, UserError, run_main
 
-__all__ = ["compare", "figure_text", "interval_text", "number_text", "show"]
+__all__ = ["CONSISTENCY", "compare", "figure_text", "interval_text", "number_text", "show"]
 
+PLACES = {"box_overlap": "box overlap", "pointing_game": "pointing game"}
+CONSISTENCY = {
+    "inconsistent_rate": "score and worst patch disagree",
+    "accuracy_consistent": "score right where they agree",
+    "accuracy_inconsistent": "score right where they disagree",
+}
 VERDICT = {True: "pass", False: "FAIL", None: "not measured"}
 
 
@@ -62,10 +68,14 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("pair AUC, unseen combinations", record["unseen_combination_pair_auc"]),
         ("patch pair AUC", record["patch_pair_auc"]),
         ("patch pair AUC within rejected images", record["patch_pair_auc_within_rejected"]),
-        *((f"heatmap {name}", figure) for name, figure in (record["heatmap"] or {}).items()),
+        *((f"heatmap {PLACES.get(name, name)}", figure) for name, figure in (record["heatmap"] or {}).items()),
         ("ECE before calibration", record["ece_before"]),
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
+        *((f"conformal coverage at {level}", each["coverage"]) for level, each in (record.get("conformal") or {}).items()),
+        *((f"of control images at {level}", each["coverage_controls"]) for level, each in (record.get("conformal") or {}).items()),
+        *((f"abstains at {level}", each["abstains"]) for level, each in (record.get("conformal") or {}).items()),
+        *((CONSISTENCY[name], figure) for name, figure in (record.get("consistency") or {}).items()),
     ]
     words = {
         "alarm_rate": "control images flagged",

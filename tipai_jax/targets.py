@@ -62,6 +62,8 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
     ]
     if targets.auc_judd is not None:
         rows.append(_of("heatmap AUC-Judd", (record["heatmap"] or {}).get("auc_judd"), ">", targets.auc_judd))
+    if targets.conformal is not None:
+        rows.append(_coverage(record.get("conformal") or {}, targets.conformal))
     for name, baseline in record["baselines"].items():
         if name in ("text_only", "image_only"):
             if targets.blind_at_chance:
@@ -74,6 +76,14 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
     rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
     rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1.0, measured=bool(log)))
     return rows
+
+
+def _coverage(levels: Mapping[str, Any], within: float) -> Target:
+    """The level whose coverage is furthest from it, too high or too low."""
+    covered = {level: each["coverage"] for level, each in levels.items() if each["coverage"]["n"]}
+    away = [abs(figure["value"] - float(level)) for level, figure in covered.items() if figure["value"] is not None]
+    worst = max(away) if len(away) == len(covered) and away else None
+    return _row("conformal coverage, distance from its level", worst, "<", within, measured=bool(covered))
 
 
 def _at_chance(name: str, baseline: Mapping[str, Any]) -> Target:

@@ -36,7 +36,7 @@ def world(tmp_path_factory):
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
         log=LogConfig(progress=False),
-        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7),
+        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
     )
     fit(config)
     return folder
@@ -138,7 +138,7 @@ def test_the_report_lies_beside_the_record_and_can_be_written_again(world, recor
 
     run = world / "run"
     page = (run / "report.html").read_text()
-    assert "13 of 13 targets met" in page and page.count("data:image/webp;base64,") == 20
+    assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
     sides = record["extremes"]
     assert {path.name for path in (run / "report").iterdir()} == {entry["sheet"] for side in sides.values() for entry in side}
     gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
@@ -213,7 +213,7 @@ def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
     monkeypatch.setattr(command, "evaluate", lambda request: record)
     assert command.main(["--workdir", str(world / "run")]) == 0
     shown = capsys.readouterr().out
-    assert "all 13 targets met" in shown and "eval.json" in shown and "small world only" in shown
+    assert "all 14 targets met" in shown and "eval.json" in shown and "small world only" in shown
     missed = record | {"targets": [*record["targets"][1:], record["targets"][0] | {"pass": False}]}
     monkeypatch.setattr(command, "evaluate", lambda request: missed)
     assert command.main(["--workdir", str(world / "run")]) == 1

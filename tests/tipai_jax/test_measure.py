@@ -208,12 +208,21 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
     said = Predictions(score=score, patch=patch, risk=sigmoid(-patch).astype(np.float32), reason=np.zeros((4, 2, 5), np.float32))
     found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
     at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
-    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8}
+    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8, "coverage_controls": None}
     assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
     # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
     assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
     assert found["consistency"]["accuracy_consistent"]["value"] == 3 / 4
     assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4
+
+
+def test_both_images_of_a_control_keep_their_prompt(pairs):
+    """At 0.8 a set holds "keeps" from -1 on."""
+    few = pairs.select(np.flatnonzero(pairs.control)[:2])
+    assert len(few) == 2
+    said = Predictions(score=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
+    figure = figures(said, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
+    assert figure["coverage_controls"]["value"] == 3 / 4 and figure["coverage_controls"]["n"] == 4 and figure["coverage"]["n"] == 0
 
 
 def test_a_scorer_without_patches_has_no_consistency(pairs, noise):

@@ -31,6 +31,8 @@ def scorer(value=0.9):
         "patch_pair_auc_within_rejected": fig(value), "category_roc_auc": reasons, "category_roc_auc_within_pairs": reasons, "ece": fig(0.02),
         "ece_equal_mass": fig(0.03), "ece_before": fig(0.3), "heatmap": by(("iou", "dice", "cc", "auc_judd")),
         "control": {"threshold": 0.5, **by(("alarm_rate", "score_gap", "alarm_rate_faithful", "alarm_rate_broken"))},
+        "conformal": {"0.9": by(("coverage", "coverage_keeps", "coverage_breaks", "coverage_controls", "abstains"))},
+        "consistency": by(("inconsistent_rate", "accuracy_consistent", "accuracy_inconsistent")),
     }  # fmt: skip
 
 
@@ -44,7 +46,7 @@ def entry(place, sheet="best-01.webp", **more):
 def record(**changes):
     target = {"name": "global pair AUC", "value": 0.9, "direction": ">", "threshold": 0.85, "pass": True, "ci95": [0.8512, 0.9487]}
     bins = {"confidence": [0.25, None, 0.75], "frequency": [0.5, None, 1.0], "count": [10, 0, 20]}
-    theirs = scorer(0.7) | {"ece_before": None, "global_pair_auc_difference": fig(0.2)}
+    theirs = scorer(0.7) | {"ece_before": None, "conformal": None, "consistency": None, "global_pair_auc_difference": fig(0.2)}
     return {
         **scorer(), "command": f"python -m tipai_jax.evaluate --workdir {EVIL}", "split": "test", "small_world_only": True, "store_digest": "5" * 64,
         "encoder": {"name": "tiny", "digest": "e" * 64, "patches": "tiles"}, "training_store_digest": "6" * 64, "config_digest": "c" * 64,
@@ -183,11 +185,18 @@ def test_what_is_missing_is_said():
     assert "no curves" in shown.of("training") and "the store is gone" in shown.of("baselines")
 
 
-def test_conformal_coverage_is_shown_where_it_was_measured(shown):
-    shares = {name: fig(value) for name, value in {"coverage": 0.81, "coverage_keeps": 0.82, "coverage_breaks": 0.83, "abstains": 0.12}.items()}
+def test_conformal_coverage_is_shown_where_it_was_measured():
+    shares = {name: fig(value) for name, value in {"coverage": 0.81, "coverage_keeps": 0.82, "coverage_breaks": 0.83, "coverage_controls": 0.7, "abstains": 0.12}.items()}
     calibration = Document(render(record(conformal={"0.8": shares}), log=log(), sheets=SHEETS)).of("calibration")
-    assert "0.80.810 (0.760 to 0.860)0.820 (0.770 to 0.870)0.830 (0.780 to 0.880)0.120 (0.070 to 0.170)" in calibration
-    assert "level asked" not in shown.of("calibration")
+    assert "0.80.810 (0.760 to 0.860)0.820 (0.770 to 0.870)0.830 (0.780 to 0.880)0.700 (0.650 to 0.750)0.120 (0.070 to 0.170)" in calibration
+    assert "level asked" not in Document(render(record(conformal=None), log=log(), sheets=SHEETS)).of("calibration")
+
+
+def test_two_opinions_are_shown_where_they_were_measured():
+    shares = {"inconsistent_rate": fig(0.2), "accuracy_consistent": fig(0.9), "accuracy_inconsistent": fig(0.4)}
+    calibration = Document(render(record(consistency=shares), log=log(), sheets=SHEETS)).of("calibration")
+    assert "score and worst patch disagree0.200" in calibration and "score right where they disagree0.400" in calibration
+    assert "disagree" not in Document(render(record(consistency=None), log=log(), sheets=SHEETS)).of("calibration")
 
 
 def test_no_pair_at_all():

@@ -99,6 +99,20 @@ def test_stricter_targets_are_the_config_s():
     assert found["pair AUC above zero_shot_cosine, lower end of the difference"] is True
 
 
+@pytest.mark.parametrize(
+    ("covered", "met"),
+    [((0.81, 0.885), True), ((0.815, 0.925), False), ((0.77, 0.9), False), ((None, 0.9), False)],
+    ids=["near", "too high", "too low", "not a number"],
+)
+def test_coverage_has_to_lie_near_its_level_on_either_side(covered, met):
+    measured = {level: {"coverage": fig(value)} for level, value in zip(("0.8", "0.9"), covered)}
+    targets = TargetsConfig(conformal=0.02)
+    name = "conformal coverage, distance from its level"
+    assert verdicts(check(record(conformal=measured), targets=targets, log=LOG))[name] is met
+    assert verdicts(check(record(conformal={"0.9": {"coverage": fig(None, n=0)}}), targets=targets, log=LOG))[name] is None
+    assert verdicts(check(record(conformal=None), targets=targets, log=LOG))[name] is None
+
+
 @pytest.mark.parametrize(("ci", "met"), [((0.5, 0.5), True), ((0.45, 0.5), True), ((0.51, 0.6), False), ((0.3, 0.49), False)])
 def test_a_blind_head_has_to_stay_at_chance(ci, met):
     changed = record()
