@@ -137,43 +137,16 @@ def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, m
     Returns:
         The regions, that of the highest risk first.
     """
+    from scipy import ndimage  # late: who only draws frames does not wait for it
+
     height, width = risk.shape
-    regions: dict[int, list[float]] = {}
-    for row, start, end, root in _runs(risk >= threshold):
-        region = regions.setdefault(root, [width, height, 0, 0, 0, -np.inf, 0.0])
-        region[0], region[1] = min(region[0], start), min(region[1], row)
-        region[2], region[3] = max(region[2], end), max(region[3], row + 1)
-        region[4] += end - start
-        region[5] = max(region[5], float(risk[row, start:end].max()))
-        region[6] += float(risk[row, start:end].sum())
-    large = [r for r in regions.values() if r[4] >= min_share * risk.size]
-    found = [Region(r[0] / width, r[1] / height, r[2] / width, r[3] / height, r[5], r[6]) for r in large]
+    labels, _ = ndimage.label(risk >= threshold)
+    pixels = np.bincount(labels.reshape(-1))
+    mass = np.bincount(labels.reshape(-1), weights=risk.reshape(-1).astype(np.float64))
+    found = []
+    for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
+        if pixels[number] >= min_share * risk.size:
+            peak = float(risk[down, across][labels[down, across] == number].max())
+            corners = (across.start / width, down.start / height, across.stop / width, down.stop / height)
+            found.append(Region(*corners, peak, float(mass[number])))
     return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))[:most]
-
-
-def _runs(hot: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Runs of hot pixels `(row, start, end, region)`, joined into regions where runs of neighbouring rows overlap."""
-    parent: list[int] = []
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    runs: list[tuple[int, int, int, int]] = []
-    above: list[int] = []
-    for row, line in enumerate(hot):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
-        here = []
-        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
-            node = len(runs)
-            parent.append(node)
-            runs.append((row, start, end, node))
-            here.append(node)
-            for other in above:
-                if runs[other][1] < end and start < runs[other][2]:
-                    low, high = sorted((root(node), root(other)))
-                    parent[high] = low
-        above = here
-    return [(row, start, end, root(node)) for row, start, end, node in runs]
