@@ -151,6 +151,7 @@ class Desk:
                 raise UserError(f"this file cannot be judged: {error}; choose a whole JPEG, PNG or WEBP picture") from None
             said = self.auditor.score(self.auditor.embed_prepared([prepared]), _words(prompt))[0]
         with Image.open(io.BytesIO(data)) as opened:
+            opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
             return _shown(to_rgb(ImageOps.exif_transpose(opened)), said)
 
     def at_level(self, shown: Shown, level: float) -> Shown:
