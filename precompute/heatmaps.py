@@ -1,6 +1,6 @@
 """The command that draws where pictures fail: python precompute/heatmaps.py [--data FOLDER] [--scorer zero_shot].
 
-Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the catalogue's first: `heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
+Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the first zero-shot one: `heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
 scores. Cosines of patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red the lowest 2 % of all its patch
 scores, yellow at 15 %, green from the median up. A trained auditor knows from which risk on a patch is broken: yellow there, red at twice that. One scale
 holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not changed is not drawn again.
@@ -63,7 +63,7 @@ class Scale:
         import numpy as np
 
         side = round(len(score.patch_scores) ** 0.5)
-        stops = np.maximum.accumulate(np.array([self.red, self.yellow, self.green]) + 1e-9 * np.arange(3))  # equal scores: green
+        stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array([2, 1, 0])  # ascending also where they are equal, and equal scores are green
         return np.interp(np.array(score.patch_scores).reshape(side, side), stops, [1.0, 0.5, 0.0])
 
 
@@ -117,29 +117,22 @@ def own_scores(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]
 
 
 def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
-    """Where the drawings of a kind lie: those of who judged first in the folder of the kind, those of others one below."""
-    folder, first = catalog.folder / kind, catalog.scorers()[0]
-    return folder if (scorer.name, scorer.digest) == (first.name, first.digest) else folder / f"{scorer.name}@{scorer.digest[:8]}"
+    """Where the drawings of a kind lie: those of the catalogue's first zero-shot scorer in the folder of the kind, those of any other one below."""
+    folder, first = catalog.folder / kind, next((each for each in catalog.scorers() if each.name == ZERO_SHOT), None)
+    return folder if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest) else folder / f"{scorer.name}@{scorer.digest[:8]}"
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":
     """The picture of a row.
 
     Raises:
-        UserError: it is gone, changed, or cannot be read.
+        UserError: it is gone or has changed.
     """
     from PIL import Image
 
-    from tipai_jax.store.durable import sha256_bytes
+    from tipai_jax.store.catalog import read_image
 
-    path = data / image.path
-    try:
-        content = path.read_bytes()
-        if sha256_bytes(content) != image.sha256:
-            raise OSError("has changed since it was made")
-        return Image.open(io.BytesIO(content)).convert("RGB")
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}; run the same generate.py command again, it makes anew what is missing or changed") from None
+    return Image.open(io.BytesIO(read_image(data, image))).convert("RGB")
 
 
 def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Callable[[], Image]") -> bool:

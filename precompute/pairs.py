@@ -1,6 +1,6 @@
 """The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE].
 
-Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the catalogue's first: `pairs/{scorer}@{digest}/...`), the file of
+Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
 pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer was right.
 """
 

@@ -98,7 +98,9 @@ def score(
         folder = find_encoder(encoder or (TINY if drawn else PHOTO_ENCODER))
         device = device or best_device()
         check_device(device)
-        fingerprint = folder.fingerprint(patches=patches or folder.default_patches, dtype=choose_dtype(dtype, device))
+        patches = patches or folder.default_patches
+        known_dtype = _known_dtype(catalog, folder, patches) if dtype == "auto" else None
+        fingerprint = folder.fingerprint(patches=patches, dtype=known_dtype or choose_dtype(dtype, device))
         scorer = _scorer(fingerprint)
         known = catalog.scores(scorer)
         todo = [image for image in images if image.image_id not in known]
@@ -110,6 +112,12 @@ def score(
         _score(catalog, todo, scorer, _load(folder, fingerprint, device=device, batch_size=batch_size or FEW[device]))
         _print_summary(catalog, scorer, fingerprint, drawn=drawn)
     return scorer
+
+
+def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> str | None:
+    """What this encoder has computed in for this catalogue before: a measurement must not begin another scorer."""
+    digests = {scorer.digest for scorer in catalog.scorers() if scorer.name == ZERO_SHOT}
+    return next((dtype for dtype in ("float32", "float16", "bfloat16") if folder.fingerprint(patches=patches, dtype=dtype).digest in digests), None)
 
 
 def _scorer(encoder: "Fingerprint") -> "Scorer":
@@ -139,17 +147,12 @@ def _score(catalog: "Catalog", todo: "list[CatalogImage]", scorer: "Scorer", enc
 def _read(folder: Path, image: "CatalogImage", encoder: "ClipEncoder") -> "Prepared":
     """A picture as the encoder is shown it, if it is still the one of the catalogue."""
     from precompute.encoders.images import BadImage
-    from tipai_jax.store.durable import sha256_bytes
+    from tipai_jax.store.catalog import read_image
 
-    path = folder / image.path
     try:
-        data = path.read_bytes()
-        if sha256_bytes(data) != image.sha256:
-            raise BadImage("has changed since it was made")
-        return encoder.preparation.prepare(data)
-    except (OSError, BadImage) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UserError(f"{path}: {reason}; run the same generate.py command again, it makes anew what is missing or changed") from None
+        return encoder.preparation.prepare(read_image(folder, image))
+    except BadImage as error:
+        raise UserError(f"{folder / image.path}: {error}; generate it with other settings, in another folder") from None
 
 
 def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "ClipEncoder") -> "list[CatalogScore]":

@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     if len(examples) > MOST_EXAMPLES:
         raise UserError(f"{args.examples}: {len(examples)} prompts; expected at most {MOST_EXAMPLES} examples")
     if find_spec("gradio") is None:
-        raise UserError("the demo needs Gradio, which is not installed: python -m pip install -c constraints.txt -e '.[demo]'")
+        raise UserError("the demo needs Gradio, which is not installed here: source .venv/bin/activate first, or python -m pip install -c constraints.txt -e '.[demo]'")
     from scripts.demo_app.serve import reserve, serve
 
     with reserve(args.port) as at:

@@ -123,8 +123,6 @@ def told(verdict: "Verdict", name: str, overlay: Path | None) -> str:
 
 def _few(request: Request, auditor: "Auditor") -> int:
     """Judge pictures that were named, write their overlays and tell of them in the order of their names on the command line."""
-    from tipai_jax.pictures import open_picture
-
     assert request.prompt is not None
     try:
         request.out.mkdir(parents=True, exist_ok=True)
@@ -139,7 +137,7 @@ def _few(request: Request, auditor: "Auditor") -> int:
             name = f"{path.stem}_{number}_audit.png"
         taken.add(name)
         overlay = request.out / name
-        verdict.overlay(open_picture(path)).save(overlay)
+        verdict.overlay(path).save(overlay)
         if request.json:
             print(json.dumps({"image": str(path), "overlay": str(overlay), **verdict.as_json()}), flush=True)
         else:

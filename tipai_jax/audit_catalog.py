@@ -4,13 +4,12 @@ Owns how the auditor appears there: its name, its digest (that of the heads), it
 business of `precompute/`; whatever can be made of a scorer there can be made of this one.
 """
 
-import hashlib
+import io
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tipai_jax.errors import UserError
-from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
+from tipai_jax.store.catalog import Catalog, CatalogScore, Scorer, read_image
 
 if TYPE_CHECKING:
     from tipai_jax.auditor import Auditor
@@ -34,6 +33,7 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     Raises:
         UserError: there is no picture, or one is missing or not the one of the catalogue.
     """
+    from PIL import Image
     from tqdm import tqdm
 
     encoder, threshold = auditor.bundle.encoder, auditor.bundle.calibration.risk_threshold
@@ -51,7 +51,7 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     todo = [image for image in images if image.image_id not in known]
     for start in tqdm(range(0, len(todo), PART), unit="batch", file=sys.stderr, disable=not sys.stderr.isatty()):
         part = todo[start : start + PART]
-        pictures = [auditor.prepare(_checked(catalog, image)) for image in part]
+        pictures = [auditor.prepare(Image.open(io.BytesIO(read_image(catalog.folder, image)))) for image in part]
         verdicts = auditor.score(auditor.embed_prepared(pictures), [image.prompt for image in part])
         scores = [
             CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()))
@@ -59,15 +59,3 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
         ]
         catalog.put_scores(scorer, scores)
     return len(todo)
-
-
-def _checked(catalog: Catalog, image: CatalogImage) -> Path:
-    """The path of a picture whose bytes are those that were entered."""
-    path = catalog.folder / image.path
-    try:
-        fine = hashlib.sha256(path.read_bytes()).hexdigest() == image.sha256
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); make it again: python precompute/generate.py --out {catalog.folder}") from None
-    if not fine:
-        raise UserError(f"{path}: is not the picture of the catalogue any more; make it again: python precompute/generate.py --out {catalog.folder}")
-    return path

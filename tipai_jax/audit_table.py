@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tipai_jax.errors import UserError
+from tipai_jax.lock import alone_in
 from tipai_jax.store import CATEGORIES
 from tipai_jax.store.durable import canonical_json, sha256_bytes, write_file
 
@@ -93,6 +94,8 @@ def table_rows(table: Path) -> list[Row]:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
     except pa.ArrowInvalid as error:
         raise UserError(f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})") from None
+    if twice := [name for name in ("image", "prompt") if read.column_names.count(name) > 1]:
+        raise UserError(f"{table}: two columns {twice[0]!r}; expected one image and one prompt")
     if missing := [name for name in ("image", "prompt") if name not in read.column_names]:
         raise UserError(f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt")
     columns = [read.column(name).to_pylist() for name in ("image", "prompt")]
@@ -114,18 +117,40 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
         How many rows could not be judged.
 
     Raises:
-        UserError: the parts of another call lie there.
+        UserError: the parts of another call lie there, another process is writing them, or the file cannot be written.
     """
-    from tqdm import tqdm
-
     parts = out.with_name(out.name + ".parts")
     said = [[row.image, row.prompt, *_stamp(row.path)] for row in rows]
     plan = {"rows": len(rows), "inputs": sha256_bytes(canonical_json(said)), "heads": auditor.digests.heads, "level": auditor.level, "part": PART}
-    if out.exists() and _plan_of(out) == plan:
+    if _is_done(out, plan):
         print(f"{out}: judged already, nothing to do", file=sys.stderr)
+        shutil.rmtree(parts, ignore_errors=True)  # of a run that was killed between the last two steps
         return _failed([out])
-    if out.exists():
+    with alone_in(parts, what="the folder of the parts", doing="judging", option="--out"):
+        try:
+            if not _is_done(out, plan):  # another process may have come to its end meanwhile
+                _judge_into(out, parts, plan, auditor, rows)
+        except OSError as error:
+            raise UserError(f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command again, or name another --out") from None
+        shutil.rmtree(parts)
+    return _failed([out])
+
+
+def _is_done(out: Path, plan: dict[str, Any]) -> bool:
+    """Whether the file is there and holds just this.
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if out.exists() and _plan_of(out) != plan:
         raise UserError(f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another --out, or remove it")
+    return out.exists()
+
+
+def _judge_into(out: Path, parts: Path, plan: dict[str, Any], auditor: "Auditor", rows: Sequence[Row]) -> None:
+    """Write the parts that are missing, then the file."""
+    from tqdm import tqdm
+
     if (parts / "plan.json").exists() and json.loads((parts / "plan.json").read_text()) != plan:
         raise UserError(f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder to begin anew")
     write_file(parts / "plan.json", (json.dumps(plan, indent=1) + "\n").encode())
@@ -143,16 +168,14 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
         for file in files:
             writer.write_table(pq.read_table(file))
     os.replace(aside, out)
-    shutil.rmtree(parts)
-    return _failed([out])
 
 
 def _stamp(path: Path) -> list[Any]:
     """What tells a picture from another one of the same name: where it lies, its size and when it was written."""
     try:
         found = path.stat()
-    except OSError:
-        return [str(path.resolve()), None, None]
+    except (OSError, ValueError):  # ValueError: a null byte in the name
+        return [str(path.absolute()), None, None]
     return [str(path.resolve()), found.st_size, found.st_mtime_ns]
 
 

@@ -128,8 +128,6 @@ def find_bundle(name: str) -> Bundle:
         return read_bundle(folder)
     if folder.is_dir():
         return _bundle_of_run(folder)
-    if folder.parent != Path(".") and folder.parent.exists():  # a folder was meant: nobody else's repository of that name is asked for
-        raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, or one that Auditor.save_pretrained wrote")
     if not is_hub_id(name):
         raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
     return read_bundle(_from_hub(name))

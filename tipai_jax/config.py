@@ -226,7 +226,7 @@ class TargetsConfig:
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
     conformal: float | None = None
-    """Coverage of the conformal prediction, no further than this from any level it is measured at; none asks nothing (the plan)."""
+    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this from any level it is measured at; none asks nothing (the plan)."""
 
     def __post_init__(self) -> None:
         _check_kinds(self, "targets.")
@@ -283,6 +283,8 @@ def model_from_json(record: dict[str, Any]) -> ModelConfig:
 def _build(kind: type, record: Any, room: str) -> Any:
     _require(isinstance(record, dict), room or "the file", record, "a table of fields")
     hints = typing.get_type_hints(kind)
+    if kind is TargetsConfig:  # what is asked for may grow; a run that was trained before asks what the default asks
+        record = dataclasses.asdict(TargetsConfig()) | record
     for name in record.keys() ^ hints.keys():
         what = "an unknown field" if name in record else "a field that is missing"
         raise UserError(f"config: {room}{name} is {what}; this version knows {', '.join(sorted(hints))}")

@@ -25,7 +25,7 @@ from tipai_jax.predictions import Predictions
 from tipai_jax.store import PairTable, Store
 
 #: Raised whenever a figure comes to mean something else: a record of another number is measured again.
-MEASURES = 4
+MEASURES = 5
 
 __all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance", "reliability", "train_command", "write_record"]
 

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tipai_jax.calibrate import Calibration
 from tipai_jax.errors import UserError
 from tipai_jax.predictions import Predictions
-from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk
+from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk, to_rgb
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
 __all__ = ["Opinion", "draw_gallery", "draw_pair", "opinion_of", "pick_pairs", "read_pictures"]
@@ -92,7 +92,7 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
     path = data / str(store.images.path[row])
     try:
         with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB").crop(tuple(round(edge) for edge in store.view_box(row)))
+            return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
     except FileNotFoundError:
         raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
     except (OSError, UnidentifiedImageError) as error:

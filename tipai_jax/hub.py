@@ -14,8 +14,8 @@ _CONNECT_SECONDS = 5.0
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name can be a hub id, `OWNER/NAME`."""
-    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/"))
+    """Whether a name can be a hub id, `OWNER/NAME`: not where a folder OWNER stands here, for then a folder was meant, and nobody else's model is asked for."""
+    return not (Path(name).parent != Path(".") and Path(name).parent.exists()) and name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/"))
 
 
 def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callable[[Path], bool], fetch: Callable[[], Path], hint: str) -> Path:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tipai_jax.errors import UserError
+from tipai_jax.render import to_rgb
 
 __all__ = ["Picture", "is_one", "open_picture", "read_picture"]
 
@@ -40,21 +41,21 @@ def read_picture(image: Picture, place: int = 0) -> tuple[bytes | Image.Image, s
         return Image.fromarray(image), f"picture {place}"
     try:
         return Path(image).read_bytes(), str(image)
-    except OSError as error:
-        raise UserError(f"{image}: cannot be read ({error.strerror}); expected the path of a JPEG, PNG or WEBP file") from None
+    except (OSError, ValueError) as error:  # ValueError: a null byte in the name
+        raise UserError(f"{image}: cannot be read ({getattr(error, 'strerror', error)}); expected the path of a JPEG, PNG or WEBP file") from None
 
 
 def open_picture(image: Picture) -> Image.Image:
-    """A picture to draw on: turned as its file says, RGB.
+    """A picture to draw on, as its encoder sees it: turned as its file says, anything transparent over white, RGB.
 
     Raises:
         UserError: it cannot be read.
     """
     found, name = read_picture(image)
     if isinstance(found, Image.Image):
-        return ImageOps.exif_transpose(found).convert("RGB")
+        return to_rgb(ImageOps.exif_transpose(found))
     try:
         with Image.open(Path(name)) as opened:
-            return ImageOps.exif_transpose(opened).convert("RGB")
+            return to_rgb(ImageOps.exif_transpose(opened))
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"{name}: not a picture that can be drawn on ({error})") from None

@@ -166,7 +166,7 @@ def _conformal(levels: Record | None) -> list[Markup]:
     if not levels:
         return []
     names = {"coverage": "covered", "coverage_keeps": "of those that keep the prompt", "coverage_breaks": "of those that break it", "coverage_controls": "of controls", "abstains": "abstains"}
-    rows = [(level, *(figure_text(shares[name]) for name in names)) for level, shares in levels.items()]
+    rows = [(level, *(figure_text(shares.get(name)) for name in names)) for level, shares in levels.items()]
     says = "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true one as often as the level asks. "
     words = element("p", says, "Where the set holds both or neither, the auditor abstains.")
     return [words, table(("level asked", *names.values()), rows, caption="Conformal prediction", numbers=range(1, 6))]
@@ -178,7 +178,7 @@ def _figures(caption: str, figures: Mapping[str, Record | None]) -> Markup:
 
 
 def _places(record: Record) -> list[Markup]:
-    names = {"iou": "IoU", "dice": "Dice", "cc": "correlation", "auc_judd": "AUC-Judd", "box_overlap": "reddest box overlaps the true one"}
+    names = {"iou": "IoU", "dice": "Dice", "cc": "correlation", "auc_judd": "AUC-Judd", "box_overlap": "reddest box overlaps the true one", "pointing_game": "reddest pixel lies in what is wrong"}
     where = {
         "patch pair AUC": record["patch_pair_auc"],
         "patch pair AUC within rejected images": record["patch_pair_auc_within_rejected"],
@@ -204,16 +204,17 @@ def _baselines(record: Record) -> list[Markup]:
         return [element("p", "None was measured: ", *(f"{reason}. " for reason in record["not_measured"]))]
     theirs = [_scorer(_name(name), entry, entry["global_pair_auc_difference"]) for name, entry in record["baselines"].items()]
     rows = [_scorer("ours", record, None), *theirs]
-    head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "ECE")
+    head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "IoU", "pointing game", "ECE")
     return [
         element("p", "The same pairs, judged by simpler scorers", _note("baselines"), ". A difference is paired: ours is better beyond chance "
                 "where its interval lies above 0."),
-        table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=(1, 2, 3, 4, 5)),
+        table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=range(1, 8)),
     ]  # fmt: skip
 
 
 def _scorer(name: str, entry: Record, gap: Record | None) -> list[str]:
-    figures = (entry["global_pair_auc"], gap, entry["patch_pair_auc"], (entry["heatmap"] or {}).get("auc_judd"), entry["ece"])
+    places = [(entry["heatmap"] or {}).get(name) for name in ("auc_judd", "iou", "pointing_game")]
+    figures = (entry["global_pair_auc"], gap, entry["patch_pair_auc"], *places, entry["ece"])
     return [name, *(figure_text(each) for each in figures)]
 
 

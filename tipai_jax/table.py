@@ -73,7 +73,7 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
         *((f"conformal coverage at {level}", each["coverage"]) for level, each in (record.get("conformal") or {}).items()),
-        *((f"of control images at {level}", each["coverage_controls"]) for level, each in (record.get("conformal") or {}).items()),
+        *((f"of control images at {level}", each.get("coverage_controls")) for level, each in (record.get("conformal") or {}).items()),
         *((f"abstains at {level}", each["abstains"]) for level, each in (record.get("conformal") or {}).items()),
         *((CONSISTENCY[name], figure) for name, figure in (record.get("consistency") or {}).items()),
     ]
@@ -132,13 +132,14 @@ def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] 
         "the same within pairs, {}": record["category_roc_auc_within_pairs"],
     }
     reasons = [(text.format(name), figure) for text, figures in words.items() for name, figure in (figures or {}).items()]
-    blind = baselines.get("image_only") or {}
-    others = [
-        *((f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()),
-        ("patch pair AUC of image only", blind.get("patch_pair_auc")),
-        ("patch pair AUC within rejected images of image only", blind.get("patch_pair_auc_within_rejected")),
-        ("heatmap auc_judd of image only", (blind.get("heatmap") or {}).get("auc_judd")),
-    ]
+    others = [(f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()]
+    for name in ("image_only", "ridge_probe"):  # the two that find the place without the heads
+        entry, whose = baselines.get(name) or {}, name.replace("_", " ")
+        others += [
+            (f"patch pair AUC of {whose}", entry.get("patch_pair_auc")),
+            (f"patch pair AUC within rejected images of {whose}", entry.get("patch_pair_auc_within_rejected")),
+            *((f"heatmap {PLACES.get(place, place)} of {whose}", figure) for place, figure in (entry.get("heatmap") or {}).items()),
+        ]
     return [*_figures(record), *reasons, *others]
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 
 from tipai_jax.conformal import BREAKS, KEEPS
 from tipai_jax.errors import UserError
+from tipai_jax.pictures import Picture, open_picture
 from tipai_jax.render import Mark, draw_marks, enlarge, find_regions, overlay, shown_risk
 
 __all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts"]
@@ -159,6 +160,8 @@ class Verdict:
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(self.prediction, "Not sure whether it keeps the prompt")
         if self.reasons[name] < 0.5:
             said = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
+        elif self.prediction == KEEPS:
+            said = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."
         else:
             said = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
@@ -185,19 +188,22 @@ class Verdict:
         left, top, right, bottom = self.view
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
-    def overlay(self, picture: Image.Image, *, boxes: bool = True) -> Image.Image:
+    def overlay(self, picture: Picture, *, boxes: bool = True) -> Image.Image:
         """The picture under its heatmap (green: keeps, yellow: at the threshold, red: twice that), with the boxes found in violet.
 
         Args:
-            picture: the one that was judged, turned as its file says; its size must be `size`.
+            picture: the one that was judged, as it was handed over: a PIL picture, an array or a path.
             boxes: whether to draw them.
 
         Returns:
             An RGB picture of the same size; what the encoder did not see is left plain.
+
+        Raises:
+            UserError: it cannot be read, or is of another size than the one that was judged.
         """
-        if picture.size != self.size:
-            raise ValueError(f"the picture is {picture.size[0]} x {picture.size[1]} pixels, the one that was judged {self.size[0]} x {self.size[1]}")
-        drawn = picture.convert("RGB").copy()
+        drawn = open_picture(picture)
+        if drawn.size != self.size:
+            raise UserError(f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]} x {self.size[1]}; hand over that one")
         drawn.paste(overlay(drawn.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
         if not boxes:
             return drawn

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared", "to_rgb"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared"]
 
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge`: the longer grows along with it
@@ -101,6 +101,8 @@ class Preparation:
         """
         from PIL import ImageOps
 
+        from tipai_jax.render.opaque import to_rgb
+
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
         if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
@@ -122,13 +124,3 @@ class Preparation:
         resized = rgb.resize(size, resample=self.resample) if size != rgb.size else rgb
         top, left = (resized.height - side) // 2, (resized.width - side) // 2
         return np.asarray(resized)[top : top + side, left : left + side]
-
-
-def to_rgb(image: Any) -> Any:
-    """RGB with anything transparent over white, as transformers 5 does it."""
-    from PIL import Image
-
-    if "A" in image.getbands() or image.info.get("transparency") is not None:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
-    return image.convert("RGB")

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from precompute.encoders.images import BadImage, to_rgb
+from precompute.encoders.images import BadImage
 from precompute.generators import Truth
 from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
+from tipai_jax.render import to_rgb
 from tipai_jax.verdict import Verdict
 
 if TYPE_CHECKING:

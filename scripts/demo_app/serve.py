@@ -45,6 +45,7 @@ def reserve(port: int) -> socket.socket:
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((HOST, port))
+        taken.listen()  # nobody else can have it from here on; who comes before the page is there waits
     except OSError as error:
         taken.close()
         raise UserError(f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for any free one") from None
@@ -66,30 +67,38 @@ def serve(desk: "Desk", examples: Sequence[Prompt], data: Path, *, at: socket.so
         examples: prompts to choose from.
         data: folder of the catalogue to browse.
         at: the reserved port.
+
+    Raises:
+        UserError: the encoder cannot be loaded.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with private_folder() as folder:
         os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_TEMP_DIR=str(folder))
-        warm = threading.Thread(target=_warm_up, args=(desk,), daemon=True)
+        broken: list[Exception] = []
         try:
             server = _server(_application(desk, examples, data))
+            warm = threading.Thread(target=_warm_up, args=(desk, server, broken), daemon=True)
             warm.start()
-            asyncio.run(_run(server, at))
+            try:
+                asyncio.run(_run(server, at))
+            finally:
+                warm.join()  # a library that is being loaded must not lose the interpreter under it
         except KeyboardInterrupt:
             pass
         finally:
             at.close()
-            if warm.is_alive():
-                warm.join()  # a library that is being loaded must not lose the interpreter under it
+    if broken:
+        raise broken[0]
     print("stopped")
 
 
-def _warm_up(desk: "Desk") -> None:
+def _warm_up(desk: "Desk", server: Any, broken: list[Exception]) -> None:
+    """Make the desk ready; without one there is no page: what went wrong is handed on, and the server ends."""
     try:
         desk.warm_up()
-    except UserError as error:
-        print(f"error: {error}", flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
+    except Exception as error:
+        broken.append(error)
+        server.should_exit = True
         return
     print("ready: encoder loaded, heads compiled", flush=True)
 
@@ -145,6 +154,6 @@ async def _run(server: Any, at: socket.socket) -> None:
     running = asyncio.ensure_future(server.serve(sockets=[at]))
     while not server.started and not running.done():
         await asyncio.sleep(0.05)
-    if server.started:
+    if server.started and not server.should_exit:
         print(f"open http://{HOST}:{at.getsockname()[1]} (Ctrl-C ends it)", flush=True)
     await running

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from precompute.heatmaps import Scale, main, scale_of
+from precompute.heatmaps import Scale, folder_of, main, scale_of
 from tipai_jax.errors import UserError
 from tipai_jax.render import shown_risk
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
@@ -42,7 +42,8 @@ def test_a_scorer_that_knows_when_a_patch_is_broken_is_drawn_by_that():
 
 
 def test_equal_scores_are_green():
-    assert (Scale(0.4, 0.4, 0.4).risk(score(np.full(49, 0.4 + 1e-6))) == 0).all()
+    for value in (0.4, 0.0, 1.0):
+        assert (Scale(value, value, value).risk(score(np.full(49, value))) == 0).all()
 
 
 def test_every_picture_is_drawn_under_its_scores_and_none_twice(catalog_copy, capsys):
@@ -81,6 +82,15 @@ def test_another_scorers_heatmaps_lie_beside_and_change_with_its_scores(catalog_
         catalog.put_scores(auditor, [dataclasses.replace(first, patch_scores=first.patch_scores[::-1])])
     main(["--data", str(catalog_copy), "--scorer", "auditor"])
     assert "1 of them drawn now" in capsys.readouterr().out
+
+
+def test_the_plain_folder_is_the_zero_shot_scorers_whoever_judged_first(tmp_path):
+    auditor, zero_shot, other = (Scorer(name=name, digest=letter * 64, model="m", rule="r") for name, letter in (("auditor", "a"), ("zero_shot", "b"), ("zero_shot", "c")))
+    with open_catalog(tmp_path, create=True) as catalog:
+        for scorer in (auditor, zero_shot, other):
+            catalog.put_pairs(scorer, [])
+        folders = [folder_of(catalog, "pairs", scorer) for scorer in (auditor, zero_shot, other)]
+    assert folders == [tmp_path / "pairs/auditor@aaaaaaaa", tmp_path / "pairs", tmp_path / "pairs/zero_shot@cccccccc"]
 
 
 def test_refusals_are_one_line(catalog_copy, tmp_path):

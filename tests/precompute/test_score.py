@@ -57,6 +57,12 @@ def test_what_is_scored_is_not_scored_again(catalog_copy, capsys, monkeypatch):
     assert "scored already, 16 pictures by tiny" in capsys.readouterr().out and entries(catalog_copy) == before
 
 
+def test_auto_keeps_to_what_the_first_call_computed_in(catalog_copy, capsys, monkeypatch):
+    monkeypatch.setattr("precompute.score.choose_dtype", lambda *_: pytest.fail("measured again"))
+    assert main(["--data", str(catalog_copy), "--device", "cpu", "--dtype", "auto"]) == 0
+    assert "scored already, 16 pictures by tiny" in capsys.readouterr().out
+
+
 def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog_copy, capsys, monkeypatch, clip):
     """The random encoder of the tests scores beside the small one; it is stopped after its second batch of four."""
     from tipai_jax.store.catalog import Catalog

@@ -2,8 +2,11 @@
 
 import io
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +28,7 @@ from tipai_jax.errors import UserError, run_main
 from tipai_jax.render import risk_colours
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
+ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "a red car on the beach"
 HOSTILE = 'a <img src=x onerror="x()"> car'
 
@@ -234,11 +238,38 @@ def test_the_port_is_this_machines_and_nobody_elses():
     try:
         host, port = taken.getsockname()
         assert host == HOST == "127.0.0.1" and port > 0
-        taken.listen()
         with pytest.raises(UserError, match=f"--port {port}: cannot be used"):
             reserve(port)
     finally:
         taken.close()
+
+
+BROKEN = """
+import sys
+from scripts.demo_app import serve as room
+from tipai_jax.errors import UserError, run_main
+
+class Desk:
+    def warm_up(self):
+        raise {"user": UserError("encoder my_clip: no such folder"), "ours": RuntimeError("out of memory")}[sys.argv[1]]
+
+async def page(scope, receive, send):
+    while scope["type"] == "lifespan":
+        event = (await receive())["type"]
+        await send({"type": f"{event}.complete"})
+        if event == "lifespan.shutdown":
+            return
+
+room._application = lambda *_: page
+with room.reserve(0) as at:
+    sys.exit(run_main(lambda: room.serve(Desk(), [], None, at=at)))
+"""
+
+
+@pytest.mark.parametrize(("whose", "code", "line"), [("user", 2, "error: encoder my_clip: no such folder"), ("ours", 1, "RuntimeError: out of memory")])
+def test_a_desk_that_cannot_be_made_ready_ends_the_demo_with_its_error(whose, code, line):
+    done = subprocess.run([sys.executable, "-c", BROKEN, whose], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == code and done.stderr.rstrip().endswith(line) and done.stdout == "", done.stdout + done.stderr
 
 
 def test_uploads_lie_in_a_private_folder_that_goes():

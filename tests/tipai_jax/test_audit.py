@@ -14,6 +14,7 @@ from PIL import Image
 from precompute import heatmaps
 from tipai_jax import Auditor, audit, audit_table
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.lock import alone_in
 from tipai_jax.store.catalog import open_catalog
 
 
@@ -101,6 +102,25 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
     assert run(*command) == 0 and out.stat().st_mtime_ns == before and len(calls) == 4
 
 
+def test_two_processes_cannot_write_one_file(saved, tmp_path, capsys):
+    write_picture(tmp_path, 0)
+    out = tmp_path / "a.parquet"
+    command = (str(tmp_path), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
+    with alone_in(tmp_path / "a.parquet.parts", what="", doing="", option=""):
+        assert run(*command) == 2
+    assert "another process is judging here; wait for it, or choose another --out" in capsys.readouterr().err
+    assert run(*command) == 0 and not (tmp_path / "a.parquet.parts").exists()
+    (tmp_path / "a.parquet.parts").mkdir()  # as a process leaves it that is killed in its last step
+    assert run(*command) == 0 and not (tmp_path / "a.parquet.parts").exists()
+
+
+def test_a_place_where_nothing_can_be_written(saved, tmp_path, capsys):
+    image = write_picture(tmp_path, 0)
+    (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\n")
+    assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(image / "x.parquet")) == 2
+    assert "cannot be used as the folder of the parts" in capsys.readouterr().err
+
+
 def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tmp_path, capsys):
     out = tmp_path / "audit.parquet"
     for name, seed in (("one", 1), ("two", 2)):
@@ -119,6 +139,10 @@ def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tm
 def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
     write_picture(tmp_path, 0)
     (tmp_path / "bad.png").write_bytes(b"no picture")
+    (tmp_path / "n.jsonl").write_text('{"image": "a\\u0000.png", "prompt": "a cat"}\n')
+    assert run(str(tmp_path / "n.jsonl"), "--auditor", saved, "--out", str(tmp_path / "n.parquet")) == 1
+    assert "null byte" in pq.read_table(tmp_path / "n.parquet").column("error").to_pylist()[0]
+    capsys.readouterr()
     (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\nbad.png,a cat\ngone.png,a cat\n")
     assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
     assert "1 pictures judged, 2 could not be: see the column error" in capsys.readouterr().out
@@ -141,7 +165,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
     assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and len(score.patch_scores) == 49
     assert heatmaps.main(["--data", str(data), "--scorer", "auditor"]) == 0
-    with Image.open(data / "heatmaps" / f"{name}_heatmap.png") as drawn, Image.open(data / "images" / f"{name}.png") as plain:
+    with Image.open(data / "heatmaps" / f"auditor@{scorer.digest[:8]}" / f"{name}_heatmap.png") as drawn, Image.open(data / "images" / f"{name}.png") as plain:
         expected = np.asarray(verdict.overlay(plain.convert("RGB"), boxes=False), np.int16)
         assert np.abs(np.asarray(drawn.convert("RGB"), np.int16) - expected).max() <= 4  # both are drawn by the auditor's own threshold
     assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
@@ -149,7 +173,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     other.write_bytes(other.read_bytes() + b"x")
     make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
     assert run(command[0], "--auditor", str(tmp_path / "second")) == 2
-    assert "is not the picture of the catalogue any more" in capsys.readouterr().err
+    assert "has changed since it was made; run the same generate.py command again" in capsys.readouterr().err
 
 
 def generate(data, *, count):
@@ -186,6 +210,9 @@ def test_tables_that_do_not_fit(saved, tmp_path):
     (tmp_path / "b.csv").write_text("image,prompt\n0.png,a cat\n1.png,\n")
     with pytest.raises(UserError, match=r"b.csv: row 2 has image '1.png' and prompt ''"):
         audit_table.table_rows(tmp_path / "b.csv")
+    (tmp_path / "d.csv").write_text("image,image,prompt\n0.png,1.png,a cat\n")
+    with pytest.raises(UserError, match=r"d.csv: two columns 'image'; expected one image and one prompt"):
+        audit_table.table_rows(tmp_path / "d.csv")
     (tmp_path / "c.jsonl").write_text("{not json")
     with pytest.raises(UserError, match=r"c.jsonl: not a JSONL file that can be read"):
         audit_table.table_rows(tmp_path / "c.jsonl")

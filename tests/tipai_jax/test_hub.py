@@ -13,6 +13,13 @@ def test_hub_ids(name, is_one):
     assert is_hub_id(name) == is_one
 
 
+def test_where_a_folder_was_meant_nobody_elses_model_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert is_hub_id("models/mine")
+    (tmp_path / "models").mkdir()
+    assert not is_hub_id("models/mine") and is_hub_id("others/mine")
+
+
 def ask(find, whole, fetch):
     return hub_folder("some/model", kind="model", find=find, whole=whole, fetch=fetch, hint="draw instead")
 

@@ -100,16 +100,16 @@ def test_stricter_targets_are_the_config_s():
 
 
 @pytest.mark.parametrize(
-    ("covered", "met"),
-    [((0.81, 0.885), True), ((0.815, 0.925), False), ((0.77, 0.9), False), ((None, 0.9), False)],
-    ids=["near", "too high", "too low", "not a number"],
+    ("keeps", "breaks", "met"),
+    [(0.81, 0.785, True), (0.8, 0.825, False), (0.77, 0.8, False), (0.77, 0.83, False), (None, 0.8, False)],
+    ids=["near", "too high", "too low", "right on average alone", "not a number"],
 )
-def test_coverage_has_to_lie_near_its_level_on_either_side(covered, met):
-    measured = {level: {"coverage": fig(value)} for level, value in zip(("0.8", "0.9"), covered)}
+def test_coverage_of_either_kind_has_to_lie_near_its_level(keeps, breaks, met):
+    measured = {"0.8": {"coverage_keeps": fig(keeps), "coverage_breaks": fig(breaks)}, "0.9": {"coverage_keeps": fig(0.9), "coverage_breaks": fig(0.9)}}
     targets = TargetsConfig(conformal=0.02)
-    name = "conformal coverage, distance from its level"
+    name = "conformal coverage of either kind, furthest from its level"
     assert verdicts(check(record(conformal=measured), targets=targets, log=LOG))[name] is met
-    assert verdicts(check(record(conformal={"0.9": {"coverage": fig(None, n=0)}}), targets=targets, log=LOG))[name] is None
+    assert verdicts(check(record(conformal={"0.9": {"coverage_keeps": fig(None, n=0), "coverage_breaks": fig(None, n=0)}}), targets=targets, log=LOG))[name] is None
     assert verdicts(check(record(conformal=None), targets=targets, log=LOG))[name] is None
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tipai_jax.errors import UserError
 from tipai_jax.verdict import Digests, Verdict, Verdicts
 
 MINE = Digests(encoder="e" * 64, heads="h" * 64)
@@ -68,7 +69,7 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
         ({"risk": spot((6, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the bottom."),
         ({}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. No region stands out."),
         ({"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}}, "Keeps the prompt; no reason stands out (the strongest: counting, 0.30)."),
-        ({"prediction": "keeps", "reasons": {"counting": 0.6}}, "Keeps the prompt; strongest reason: counting (0.60), the number of things is wrong."),
+        ({"prediction": "keeps", "reasons": {"counting": 0.6}}, "Keeps the prompt, though one reason stands out: counting (0.60)."),
         (
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
             "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). No region stands out. "
@@ -88,8 +89,24 @@ def test_the_overlay_reddens_what_is_wrong_and_leaves_what_was_not_seen():
     assert red[0] > red[1] + 60 and green[1] > green[0] + 30
     framed = np.asarray(verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture)).astype(int)
     assert (framed != drawn).any()
-    with pytest.raises(ValueError, match="the picture is 200 x 100 pixels, the one that was judged 140 x 140"):
+    with pytest.raises(UserError, match="the picture is 200 x 100 pixels, the one that was judged 140 x 140"):
         verdict().overlay(picture)
+
+
+def test_the_overlay_takes_whatever_was_judged(tmp_path):
+    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw it."""
+    said = verdict(spot((3, 3, 1.0)), size=(40, 20), view=(0.0, 0.0, 40.0, 20.0))
+    upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
+    expected = np.asarray(said.overlay(upright))
+    upright.save(tmp_path / "plain.png")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter, clockwise
+    upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
+    with Image.open(tmp_path / "turned.png") as turned:
+        for each in (np.asarray(upright), tmp_path / "plain.png", str(tmp_path / "turned.png"), turned):
+            np.testing.assert_array_equal(np.asarray(said.overlay(each)), expected)
+    clear, white = Image.new("RGBA", (40, 20), (0, 90, 0, 0)), Image.new("RGB", (40, 20), (255, 255, 255))
+    np.testing.assert_array_equal(np.asarray(said.overlay(clear)), np.asarray(said.overlay(white)))
 
 
 def test_json_holds_what_can_be_said_without_pixels():

@@ -14,8 +14,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from tipai_jax.errors import UserError
+from tipai_jax.store.durable import sha256_bytes
 
-__all__ = ["CATALOG", "Catalog", "CatalogImage", "CatalogPair", "CatalogScore", "Scorer", "open_catalog"]
+__all__ = ["CATALOG", "Catalog", "CatalogImage", "CatalogPair", "CatalogScore", "Scorer", "open_catalog", "read_image"]
 
 CATALOG = "catalog.db"
 _APPLICATION = 0x54695041  # "TiPA": whose file it is
@@ -235,6 +236,27 @@ class Catalog:
         names = tuple(_names(Scorer))
         values = [getattr(scorer, name) for name in names[:-1]] + [None if scorer.stops is None else json.dumps(list(scorer.stops))]
         self._db.execute(_upsert("scorers", names, names[:2]), values)
+
+
+def read_image(folder: Path, image: CatalogImage) -> bytes:
+    """The bytes of a picture, if they are still those that were entered.
+
+    Args:
+        folder: of the catalogue.
+        image: its row.
+
+    Raises:
+        UserError: the file is gone, cannot be read or has changed.
+    """
+    path = folder / image.path
+    try:
+        data = path.read_bytes()
+        problem = "" if sha256_bytes(data) == image.sha256 else "has changed since it was made"
+    except OSError as error:
+        problem = error.strerror or str(error)
+    if problem:
+        raise UserError(f"{path}: {problem}; run the same generate.py command again, it makes anew what is missing or changed")
+    return data
 
 
 @contextmanager
