@@ -4,4 +4,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # a core for each: torch's threads wait for each other by spinning
 exec .venv/bin/python -m pytest -n 2 --dist loadfile "$@"
