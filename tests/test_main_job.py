@@ -47,7 +47,7 @@ def test_the_record_holds_every_figure(job):
     assert set(wanted.split()) <= record.keys()
     assert record["small_world_only"] is True
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game"}
+    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
     assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
     low, high = record["global_pair_auc"]["ci95"]
     assert 0 <= low <= record["global_pair_auc"]["value"] <= high <= 1

@@ -13,7 +13,7 @@ from tipai_jax.metrics import localisation
 from tipai_jax.render import find_boxes
 from tipai_jax.store import PairTable, box_mask, upsample_matrix
 
-__all__ = ["SIZE", "best_threshold", "localisation_figures", "rows_with_pixels"]
+__all__ = ["SIZE", "best_threshold", "localisation_figures", "region_found", "rows_with_pixels"]
 
 #: Height and width of the maps that are compared, in pixels.
 SIZE = 224
@@ -77,6 +77,19 @@ def _reddest_overlaps(heat: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h 
         return False
     x1, y1, x2, y2 = (round(edge * SIZE) for edge in found[0][:4])
     return bool(mask[y1:y2, x1:x2].any())
+
+
+def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
+    """1 for each picture in which a region stands out (`render.find_boxes`), 0 for the others.
+
+    Args:
+        risk: of each picture, 0 to 1, before enlargement.
+        threshold: the risk from which a pixel counts as unfaithful.
+    """
+    grid = round(risk.shape[1] ** 0.5)
+    matrix = upsample_matrix(SIZE, grid)
+    maps = (matrix @ each.reshape(grid, grid).astype(np.float32) @ matrix.T for each in risk)
+    return np.array([float(bool(find_boxes(heat, threshold, most=1))) for heat in maps], np.float64)
 
 
 def localisation_figures(

@@ -196,6 +196,8 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     if predictions.risk is None:
         return {"heatmap": None}
     rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
+    for name, side in (("box_found_in_chosen", 0), ("box_found_in_rejected", 1)):
+        measured[name] = localise.region_found(predictions.risk[rows, side], threshold=calibration.risk_threshold)
     kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
     return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
 
@@ -212,7 +214,8 @@ def figures(
     against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
     images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224. `control`:
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224; `box_found_in_chosen` and
+    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red everywhere overlaps everything. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
     and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
     three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break

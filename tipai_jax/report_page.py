@@ -204,16 +204,16 @@ def _baselines(record: Record) -> list[Markup]:
         return [element("p", "None was measured: ", *(f"{reason}. " for reason in record["not_measured"]))]
     theirs = [_scorer(_name(name), entry, entry["global_pair_auc_difference"]) for name, entry in record["baselines"].items()]
     rows = [_scorer("ours", record, None), *theirs]
-    head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "IoU", "pointing game", "ECE")
+    head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "IoU", "pointing game", "box found in chosen", "ECE")
     return [
         element("p", "The same pairs, judged by simpler scorers", _note("baselines"), ". A difference is paired: ours is better beyond chance "
                 "where its interval lies above 0."),
-        table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=range(1, 8)),
+        table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=range(1, 9)),
     ]  # fmt: skip
 
 
 def _scorer(name: str, entry: Record, gap: Record | None) -> list[str]:
-    places = [(entry["heatmap"] or {}).get(name) for name in ("auc_judd", "iou", "pointing_game")]
+    places = [(entry["heatmap"] or {}).get(name) for name in ("auc_judd", "iou", "pointing_game", "box_found_in_chosen")]
     figures = (entry["global_pair_auc"], gap, entry["patch_pair_auc"], *places, entry["ece"])
     return [name, *(figure_text(each) for each in figures)]
 

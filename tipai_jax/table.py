@@ -14,7 +14,13 @@ from tipai_jax.errors import Parser, UserError, run_main
 
 __all__ = ["CONSISTENCY", "compare", "figure_text", "interval_text", "number_text", "show"]
 
-PLACES = {"box_overlap": "box overlap", "pointing_game": "pointing game"}
+PLACES = {
+    "auc_judd": "AUC-Judd",
+    "box_overlap": "box overlap",
+    "pointing_game": "pointing game",
+    "box_found_in_chosen": "box found in chosen images",
+    "box_found_in_rejected": "box found in rejected images",
+}
 CONSISTENCY = {
     "inconsistent_rate": "score and worst patch disagree",
     "accuracy_consistent": "score right where they agree",
@@ -68,7 +74,7 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("pair AUC, unseen combinations", record["unseen_combination_pair_auc"]),
         ("patch pair AUC", record["patch_pair_auc"]),
         ("patch pair AUC within rejected images", record["patch_pair_auc_within_rejected"]),
-        *((f"heatmap {PLACES.get(name, name)}", figure) for name, figure in (record["heatmap"] or {}).items()),
+        *((f"heatmap, {PLACES.get(name, name)}", figure) for name, figure in (record["heatmap"] or {}).items()),
         ("ECE before calibration", record["ece_before"]),
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
@@ -138,7 +144,7 @@ def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] 
         others += [
             (f"patch pair AUC of {whose}", entry.get("patch_pair_auc")),
             (f"patch pair AUC within rejected images of {whose}", entry.get("patch_pair_auc_within_rejected")),
-            *((f"heatmap {PLACES.get(place, place)} of {whose}", figure) for place, figure in (entry.get("heatmap") or {}).items()),
+            *((f"heatmap, {PLACES.get(place, place)} of {whose}", figure) for place, figure in (entry.get("heatmap") or {}).items()),
         ]
     return [*_figures(record), *reasons, *others]
 

@@ -57,7 +57,7 @@ def test_the_record_has_every_figure(record):
         figure = record[name]
         low, high = figure["ci95"]
         assert low <= figure["value"] <= high and figure["n"] > 0, name
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game"}
+    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
     assert record["n_pairs"] == 80 and record["split"] == "test"
