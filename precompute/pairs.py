@@ -98,7 +98,7 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
 
 
 def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer") -> "list[CatalogPair]":
-    """The best and the worst picture of every prompt that has two; among equals the smaller seed is the better."""
+    """The best and the worst picture of every prompt that has two; by the number behind the score; among equals the smaller seed is the better."""
     from tipai_jax.store.catalog import CatalogPair
 
     by_prompt: dict[str, list[CatalogImage]] = {}
@@ -106,7 +106,7 @@ def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScor
         by_prompt.setdefault(image.prompt_id, []).append(image)
     pairs = []
     for prompt_id, group in by_prompt.items():
-        ranked = sorted(group, key=lambda image: (-scores[image.image_id].global_score, image.seed))
+        ranked = sorted(group, key=lambda image: (-scores[image.image_id].raw, image.seed))
         best, worst = ranked[0], ranked[-1]
         if best is not worst:
             pairs.append(

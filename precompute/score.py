@@ -164,11 +164,12 @@ def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "C
     text = encoder.encode_text([image.prompt for image in images]).text.astype(np.float64)
     rows = encoder.encode_images(prepared)
     scale = encoder.fingerprint.logit_scale
-    whole = to_scores(np.einsum("nd,nd->n", rows.image.astype(np.float64), text), logit_scale=scale)
+    cosines = np.einsum("nd,nd->n", rows.image.astype(np.float64), text)
+    whole = to_scores(cosines, logit_scale=scale)
     parts = to_scores(np.einsum("nkd,nd->nk", rows.patches.astype(np.float64), text), logit_scale=scale)
     return [
-        CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=float(one), patch_scores=tuple(each.tolist()))
-        for image, one, each in zip(images, whole, parts, strict=True)
+        CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=float(one), raw=float(cosine), patch_scores=tuple(each.tolist()))
+        for image, one, cosine, each in zip(images, whole, cosines, parts, strict=True)
     ]
 
 

@@ -54,7 +54,7 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
         pictures = [auditor.prepare(Image.open(io.BytesIO(read_image(catalog.folder, image)))) for image in part]
         verdicts = auditor.score(auditor.embed_prepared(pictures), [image.prompt for image in part])
         scores = [
-            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()))
+            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, raw=said.logit, patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()))
             for image, said in zip(part, verdicts, strict=True)
         ]
         catalog.put_scores(scorer, scores)

@@ -25,7 +25,7 @@ FOUND = (150, 0, 130)
 SIZE = 224
 """Pixels of the longer side of the map in which boxes are looked for."""
 WRONG = {
-    "object": "something that was asked for is missing, or another thing stands in its place",
+    "object": "a thing is missing, another stands in its place, or one is there that should not be",
     "attribute": "a thing has the wrong colour or another wrong property",
     "counting": "the number of things is wrong",
     "spatial": "things do not stand to each other as asked",
@@ -74,7 +74,7 @@ class FoundBox:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Verdict:
-    """What is said of one picture for one prompt. Verdicts of one auditor are ordered by their score.
+    """What is said of one picture for one prompt. Verdicts of one auditor are ordered by their logit, as their scores are where they differ.
 
     Attributes:
         prompt: the words.
@@ -116,7 +116,7 @@ class Verdict:
 
     def __lt__(self, other: "Verdict") -> bool:
         self.digests.check_same(other.digests)
-        return self.score < other.score
+        return self.logit < other.logit
 
     def __gt__(self, other: "Verdict") -> bool:
         return other < self

@@ -13,7 +13,7 @@ from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
 
 def score(values, **changes):
-    return CatalogScore(**({"sha256": "0" * 64, "prompt": "p", "global_score": 0.5, "patch_scores": tuple(map(float, values))} | changes))
+    return CatalogScore(**({"sha256": "0" * 64, "prompt": "p", "global_score": 0.5, "raw": 0.0, "patch_scores": tuple(map(float, values))} | changes))
 
 
 def test_the_scale_is_ranks_among_all_patches():

@@ -25,8 +25,8 @@ def image(name: str, broken: bool | None) -> CatalogImage:
     )  # fmt: skip
 
 
-def scores_of(values: dict[str, float]) -> dict[str, CatalogScore]:
-    return {name: CatalogScore(sha256="", prompt="", global_score=value, patch_scores=(value,)) for name, value in values.items()}
+def scores_of(values: dict[str, float], raw: dict[str, float] | None = None) -> dict[str, CatalogScore]:
+    return {name: CatalogScore(sha256="", prompt="", global_score=value, raw=(raw or values)[name], patch_scores=(value,)) for name, value in values.items()}
 
 
 def test_best_against_worst_by_hand():
@@ -34,6 +34,12 @@ def test_best_against_worst_by_hand():
     pairs = choose_pairs([image(name, None) for name in values], scores_of(values), ANYONE)
     assert [(pair.chosen_img, pair.rejected_img, pair.c_score, pair.r_score) for pair in pairs] == [("a_1", "a_2", 0.9, 0.4), ("c_0", "c_1", 0.2, 0.2)]
     assert pairs[0].pair_id == "a-anyone-12345678"
+
+
+def test_scores_that_a_calibration_made_equal_keep_their_order():
+    raw = {"a_0": -1.0, "a_1": -3.0, "a_2": 2.0, "a_3": 2.5}
+    (pair,) = choose_pairs([image(name, None) for name in raw], scores_of({"a_0": 0.1, "a_1": 0.1, "a_2": 0.9, "a_3": 0.9}, raw), ANYONE)
+    assert (pair.chosen_img, pair.rejected_img) == ("a_3", "a_1")
 
 
 def test_the_count_against_the_truth_by_hand():

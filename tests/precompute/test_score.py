@@ -41,7 +41,7 @@ def test_scores_are_those_of_the_cosines_of_picture_and_patches(scored):
     cosine, cosines = rows.image[0].astype(np.float64) @ text, rows.patches[0].astype(np.float64) @ text
     assert scores[image.image_id].global_score == pytest.approx(1 / (1 + np.exp(-(scale * cosine - 15) / 6)), abs=2e-3)
     assert np.array(scores[image.image_id].patch_scores) == pytest.approx(1 / (1 + np.exp(-(scale * cosines - 15) / 6)), abs=2e-3)
-    assert len(scores[image.image_id].patch_scores) == 49
+    assert scores[image.image_id].raw == pytest.approx(cosine, abs=2e-3) and len(scores[image.image_id].patch_scores) == 49
 
 
 def test_pictures_that_keep_their_prompt_score_higher(scored):

@@ -58,7 +58,7 @@ def catalogue(tmp_path):
     with open_catalog(folder) as catalog:
         images = catalog.images()
         one, two = (Scorer(name="zero_shot", digest=letter * 64, model="m", rule="r") for letter in "ab")
-        scores = [CatalogScore(sha256=i.sha256, prompt=i.prompt, global_score=0.2 + 0.5 * i.seed, patch_scores=(0.5,)) for i in images]
+        scores = [CatalogScore(sha256=i.sha256, prompt=i.prompt, global_score=0.2 + 0.5 * i.seed, raw=float(i.seed), patch_scores=(0.5,)) for i in images]
         catalog.put_scores(one, scores)
         catalog.put_scores(two, [replace(scores[0], global_score=0.91)])
         catalog.put_pairs(one, choose_pairs(images, catalog.scores(one), one))

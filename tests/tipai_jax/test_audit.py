@@ -163,7 +163,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     assert (scorer.name, scorer.digest) == ("auditor", auditor.digests.heads) and len(scores) == 6
     name, score = next(iter(scores.items()))
     verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
-    assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and len(score.patch_scores) == 49
+    assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and score.raw == pytest.approx(verdict.logit, abs=1e-2) and len(score.patch_scores) == 49
     assert heatmaps.main(["--data", str(data), "--scorer", "auditor"]) == 0
     with Image.open(data / "heatmaps" / f"auditor@{scorer.digest[:8]}" / f"{name}_heatmap.png") as drawn, Image.open(data / "images" / f"{name}.png") as plain:
         expected = np.asarray(verdict.overlay(plain.convert("RGB"), boxes=False), np.int16)

@@ -53,6 +53,7 @@ CREATE TABLE scores (
     scorer       TEXT NOT NULL,
     digest       TEXT NOT NULL,
     global_score REAL NOT NULL CHECK (global_score BETWEEN 0 AND 1),
+    raw          REAL NOT NULL,
     patch_scores TEXT NOT NULL CHECK (json_type(patch_scores) = 'array' AND json_array_length(patch_scores) > 0),
     PRIMARY KEY (sha256, prompt, scorer, digest),
     FOREIGN KEY (scorer, digest) REFERENCES scorers (name, digest)
@@ -133,11 +134,20 @@ class Scorer:
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogScore:
-    """How a scorer judged a picture (by its `sha256`) against a prompt: 0 to 1, whole and by patch, row by row from the top left."""
+    """How a scorer judged a picture against a prompt.
+
+    Attributes:
+        sha256: of the picture.
+        prompt: the words.
+        global_score: 0 to 1.
+        raw: the number behind it, a cosine or a logit: it orders pictures as the score does, also where a calibration made their scores equal.
+        patch_scores: 0 to 1 by patch, row by row from the top left.
+    """
 
     sha256: str
     prompt: str
     global_score: float
+    raw: float
     patch_scores: tuple[float, ...]
 
 
@@ -198,20 +208,20 @@ class Catalog:
     def scores(self, scorer: Scorer) -> dict[str, CatalogScore]:
         """Every picture's score against its own prompt, by `image_id`."""
         query = (
-            "SELECT image_id, s.sha256, s.prompt, global_score, patch_scores FROM scores s "
+            "SELECT image_id, s.sha256, s.prompt, global_score, raw, patch_scores FROM scores s "
             "JOIN images i ON i.sha256 = s.sha256 AND i.prompt = s.prompt WHERE scorer = ? AND digest = ?"
         )
         found = {}
         for row in self._db.execute(query, (scorer.name, scorer.digest)):
             patches = tuple(json.loads(row["patch_scores"]))
-            found[row["image_id"]] = CatalogScore(sha256=row["sha256"], prompt=row["prompt"], global_score=row["global_score"], patch_scores=patches)
+            found[row["image_id"]] = CatalogScore(sha256=row["sha256"], prompt=row["prompt"], global_score=row["global_score"], raw=row["raw"], patch_scores=patches)
         return found
 
     def put_scores(self, scorer: Scorer, scores: Iterable[CatalogScore]) -> None:
         """Enter scores, all or none; the same scorer's earlier ones of the same picture and prompt are replaced."""
-        names = ("sha256", "prompt", "scorer", "digest", "global_score", "patch_scores")
+        names = ("sha256", "prompt", "scorer", "digest", "global_score", "raw", "patch_scores")
         rows = [
-            (score.sha256, score.prompt, scorer.name, scorer.digest, float(score.global_score), json.dumps([float(value) for value in score.patch_scores]))
+            (score.sha256, score.prompt, scorer.name, scorer.digest, float(score.global_score), float(score.raw), json.dumps([float(value) for value in score.patch_scores]))
             for score in scores
         ]
         with self._db:

@@ -21,7 +21,7 @@ def image(seed: int = 0, **changes) -> CatalogImage:
 
 
 def score(of: CatalogImage, value: float = 0.5, prompt: str = "a red car") -> CatalogScore:
-    return CatalogScore(sha256=of.sha256, prompt=prompt, global_score=value, patch_scores=(value, 0.25))
+    return CatalogScore(sha256=of.sha256, prompt=prompt, global_score=value, raw=value, patch_scores=(value, 0.25))
 
 
 def pair(**changes) -> CatalogPair:
