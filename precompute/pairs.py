@@ -40,12 +40,14 @@ class Verdict:
         best: the best one truly keeps it; of all pairs.
         worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be made.
         best_open: likewise.
+        order: a kept picture of a prompt scores above a broken one of the same, ties half; of all such two.
     """
 
     worst: tuple[int, int]
     best: tuple[int, int]
     worst_open: tuple[int, int]
     best_open: tuple[int, int]
+    order: tuple[float, int]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -93,7 +95,7 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
         _draw_sheets(data, found, pairs, images, scores, folder)
     if jsonl is not None:
         _write_jsonl(jsonl, pairs, images)
-    _print_summary(data, found, pairs, list(images.values()))
+    _print_summary(data, found, pairs, list(images.values()), scores)
     return pairs
 
 
@@ -148,7 +150,7 @@ def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImag
     return row
 
 
-def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> Verdict | None:
+def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> Verdict | None:
     """How often the scorer was right; None where nothing is known of some picture of a pair."""
     truth = {image.image_id: image.broken for image in images}
     if any(truth[name] is None for pair in pairs for name in (pair.chosen_img, pair.rejected_img)):
@@ -160,7 +162,12 @@ def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> Verdict |
     best = [truth[pair.chosen_img] is False for pair in pairs]
     is_open = [seen[pair.prompt_id] >= {True, False} for pair in pairs]
     among = lambda right: (sum(r for r, choice in zip(right, is_open) if choice), sum(is_open))
-    return Verdict((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best))
+    groups: dict[str, dict[bool | None, list[float]]] = {}
+    for image in images:
+        groups.setdefault(image.prompt_id, {}).setdefault(image.broken, []).append(scores[image.image_id].raw)
+    twos = [(kept, broken) for group in groups.values() for kept in group.get(False, []) for broken in group.get(True, [])]
+    above = sum((kept > broken) + 0.5 * (kept == broken) for kept, broken in twos)
+    return Verdict((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best), (above, len(twos)))
 
 
 def _draw_sheets(
@@ -228,17 +235,19 @@ def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, C
     print(f"{path}: {len(rows)} pairs{left_out}")
 
 
-def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]") -> None:
+def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> None:
     print(f"{data}: {len(pairs)} pairs by {scorer.name} ({scorer.model})")
     alone = len({image.prompt_id for image in images}) - len(pairs)
     if alone:
         print(f"note      {alone} prompts have one picture only and make no pair")
-    verdict = judge(pairs, images)
+    verdict = judge(pairs, images, scores)
     if verdict is None:
         return
     share = lambda counts: f"{counts[0]} of {counts[1]}"
     print(f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it: {share(verdict.best)}")
     print(f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best {share(verdict.best_open)}")
+    if verdict.order[1]:
+        print(f"          a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two")
 
 
 if __name__ == "__main__":

@@ -47,8 +47,9 @@ def test_the_count_against_the_truth_by_hand():
     values = {"a_0": 0.9, "a_1": 0.1, "b_0": 0.9, "b_1": 0.1, "c_0": 0.9, "c_1": 0.1, "d_0": 0.9, "d_1": 0.1}
     images = [image(name, broken) for name, broken in truth.items()]
     pairs = choose_pairs(images, scores_of(values), ANYONE)
-    assert judge(pairs, images) == Verdict(worst=(2, 4), best=(2, 4), worst_open=(1, 2), best_open=(1, 2))
-    assert judge(pairs, [image(name, None) for name in truth]) is None
+    scores = scores_of(values | {"a_0": 0.1})  # a tie of its two pictures
+    assert judge(pairs, images, scores) == Verdict(worst=(2, 4), best=(2, 4), worst_open=(1, 2), best_open=(1, 2), order=(0.5, 2))
+    assert judge(pairs, [image(name, None) for name in truth], scores) is None
 
 
 def test_a_row_says_no_more_than_is_known_and_fits():
@@ -73,9 +74,10 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
     for pair in pairs:
         group = [scores[f"{pair.prompt_id}_{seed}"].global_score for seed in range(4)]
         assert (pair.c_score, pair.r_score) == (max(group), min(group)) and scores[pair.chosen_img].global_score == max(group)
-    verdict = judge(pairs, list(images.values()))
+    verdict = judge(pairs, list(images.values()), scores)
     assert f"worst truly breaks its prompt: {verdict.worst[0]} of 4; the best truly keeps it: {verdict.best[0]} of 4" in printed
     assert f"worst {verdict.worst_open[0]} of {verdict.worst_open[1]}" in printed
+    assert f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]} such two" in printed
     with Image.open(catalog_copy / "pairs/c1_comparison.png") as sheet:
         assert sheet.width > 1200 and "drawn, not generated" in sheet.info["generator"] and sheet.info["prompt"] == "a red car on the beach"
         assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 500
