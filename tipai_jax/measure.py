@@ -219,7 +219,7 @@ def figures(
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
     and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
     three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break
-    their prompt, and over both images of the controls, which are harder than the chosen images that it was fitted on), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
     of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:
