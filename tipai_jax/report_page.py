@@ -13,7 +13,7 @@ from tipai_jax.render.plots import Interval, intervals, reliability
 from tipai_jax.report_curves import training
 from tipai_jax.report_gaps import gaps
 from tipai_jax.report_notes import NOTES, number_of
-from tipai_jax.table import CONSISTENCY, figure_text, interval_text, number_text
+from tipai_jax.table import CONSISTENCY, PLACES, figure_text, interval_text, number_text
 
 __all__ = ["render"]
 
@@ -178,7 +178,7 @@ def _figures(caption: str, figures: Mapping[str, Record | None]) -> Markup:
 
 
 def _places(record: Record) -> list[Markup]:
-    names = {"iou": "IoU", "dice": "Dice", "cc": "correlation", "auc_judd": "AUC-Judd", "box_overlap": "reddest box overlaps the true one", "pointing_game": "reddest pixel lies in what is wrong"}
+    names = {**PLACES, "box_overlap": "reddest box overlaps the true one", "pointing_game": "reddest pixel lies in what is wrong (pointing game)"}
     where = {
         "patch pair AUC": record["patch_pair_auc"],
         "patch pair AUC within rejected images": record["patch_pair_auc_within_rejected"],
@@ -202,20 +202,25 @@ def _places(record: Record) -> list[Markup]:
 def _baselines(record: Record) -> list[Markup]:
     if not record["baselines"]:
         return [element("p", "None was measured: ", *(f"{reason}. " for reason in record["not_measured"]))]
-    theirs = [_scorer(_name(name), entry, entry["global_pair_auc_difference"]) for name, entry in record["baselines"].items()]
-    rows = [_scorer("ours", record, None), *theirs]
-    head = ("scorer", "pair AUC", "ours above it by", "patch pair AUC", "heatmap, AUC-Judd", "IoU", "pointing game", "box found in chosen", "ECE")
+    scorers = {"ours": record, **{_name(name): entry for name, entry in record["baselines"].items()}}
+    ranks = [
+        (name, figure_text(entry["global_pair_auc"]), figure_text(entry.get("global_pair_auc_difference")), figure_text(entry["ece"]))
+        for name, entry in scorers.items()
+    ]
+    places = ("auc_judd", "iou", "pointing_game", "box_found_in_chosen")
+    where = [
+        (name, figure_text(entry["patch_pair_auc"]), *(figure_text((entry["heatmap"] or {}).get(place)) for place in places))
+        for name, entry in scorers.items()
+    ]
     return [
         element("p", "The same pairs, judged by simpler scorers", _note("baselines"), ". A difference is paired: ours is better beyond chance "
                 "where its interval lies above 0."),
-        table(head, rows, caption="Baselines beside ours, with 95 % intervals", numbers=range(1, 9)),
+        table(("scorer", "pair AUC", "ours above it by", "ECE"), ranks, caption="Which picture is better: baselines beside ours", numbers=(1, 2, 3)),
+        table(
+            ("scorer", "patch pair AUC", *(PLACES[place] for place in places)), where,
+            caption="Where it fails: baselines beside ours. A map that is red everywhere has a high overlap, and finds a box in images that are fine", numbers=range(1, 6),
+        ),
     ]  # fmt: skip
-
-
-def _scorer(name: str, entry: Record, gap: Record | None) -> list[str]:
-    places = [(entry["heatmap"] or {}).get(name) for name in ("auc_judd", "iou", "pointing_game", "box_found_in_chosen")]
-    figures = (entry["global_pair_auc"], gap, entry["patch_pair_auc"], *places, entry["ece"])
-    return [name, *(figure_text(each) for each in figures)]
 
 
 def _pairs(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:

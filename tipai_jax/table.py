@@ -12,9 +12,12 @@ from typing import Any
 
 from tipai_jax.errors import Parser, UserError, run_main
 
-__all__ = ["CONSISTENCY", "compare", "figure_text", "interval_text", "number_text", "show"]
+__all__ = ["CONSISTENCY", "PLACES", "compare", "figure_text", "interval_text", "number_text", "show"]
 
 PLACES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "cc": "correlation",
     "auc_judd": "AUC-Judd",
     "box_overlap": "box overlap",
     "pointing_game": "pointing game",
