@@ -13,7 +13,6 @@ meet. Owns reading pictures, batching and the compiled forward; what is said of 
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +24,7 @@ from flax import nnx
 from jaxtyping import Float
 
 from tipai_jax.bundle import Bundle, find_bundle, nested
+from tipai_jax.embedded import EmbeddedImages, EmbeddedPrompts
 from tipai_jax.errors import UserError
 from tipai_jax.pictures import Picture, is_one, read_picture
 from tipai_jax.store import CATEGORIES, view_box
@@ -41,45 +41,6 @@ __all__ = ["Auditor", "EmbeddedImages", "EmbeddedPrompts"]
 MOST = 256
 """Pictures and prompts that the heads judge at a time."""
 NAME_IT = "name that encoder's folder with --encoder, in Python Auditor.from_pretrained(..., encoder=FOLDER)"
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedImages:
-    """Pictures as the encoder sees them; take them from `Auditor.embed_images`, or from a store.
-
-    Attributes:
-        image: embedding of each picture, L2-normalised.
-        patches: of its k patches, row-major from the top left.
-        encoder: digest of the encoder that made them (of a store: `store.manifest.encoder.digest`).
-        sizes: (width, height) of each picture in pixels; the encoder's own size where it is not known.
-    """
-
-    image: Float[np.ndarray, "n d"]
-    patches: Float[np.ndarray, "n k d"]
-    encoder: str
-    sizes: Sequence[tuple[int, int]] | None = None
-
-    def __len__(self) -> int:
-        return len(self.image)
-
-
-@dataclass(frozen=True, eq=False)
-class EmbeddedPrompts:
-    """Prompts as the encoder sees them.
-
-    Attributes:
-        text: embedding of each prompt, L2-normalised.
-        prompts: the words.
-        encoder: digest of the encoder that made them.
-        unknown: pieces of each that its vocabulary does not hold; None where that is not known.
-    """
-
-    text: Float[np.ndarray, "n d"]
-    prompts: tuple[str, ...]
-    encoder: str
-    unknown: tuple[int, ...] | None = None
-
-    def __len__(self) -> int:
-        return len(self.prompts)
 
 
 class Auditor:
