@@ -1,4 +1,4 @@
-"""The command that turns images and prompts into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
+"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
 
 Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
 that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from precompute.compute import BATCH, add_encoder_options, best_device, choose_dtype
+from precompute.from_prompts import check_alone, make_pictures
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 if TYPE_CHECKING:
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
 SCENES = Path("data/scenes")
 SCENE_PAIRS = 40_000
 LAUNCHERS = ("RANK", "WORLD_SIZE", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_STEP")
-BATCH = {"cpu": 64, "cuda": 256}
-DTYPE = {"cpu": "float32", "cuda": "float16"}
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -39,13 +39,11 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(prog="precompute/embed.py", description="Embed prompts and images once with a frozen CLIP and write them to a store.")
     add = parser.add_argument
-    add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing)")
-    add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
+    add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator the folder its pictures are made in (default: data/ and the name of the store)")
+    add("--prompts", type=Path, help="prompts to make pictures for first, as in generate.py (default with --generator: those of generate.py)")
+    add("--generator", metavar="MODEL", help="make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by zero-shot scores (default with --prompts: scenes)")
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
-    add("--patches", choices=("dense", "crops", "raw", "tiles"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
-    add("--dtype", choices=("float32", "float16", "bfloat16", "auto"), help="what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where that is measured to be twice as fast; a store that was begun keeps its own)")
-    add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
-    add("--batch-size", type=whole_number(1), help="images a forward pass (default: 64 on cpu, 256 on cuda)")
+    add_encoder_options(parser, kept="; a store that was begun keeps its own")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
     add("--images-per-shard", type=whole_number(1), help="unit of work and of retry (default: 1024)")
     add("--worker", type=_worker, metavar="I/N", help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)")
@@ -55,6 +53,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--dry-run", action="store_true", help="print rows, bytes, free disk and an estimate from two real batches; write nothing")
     args = parser.parse_args(arguments)
     args.worker = args.worker or worker_of(os.environ)
+    if args.generator or args.prompts:
+        check_alone(args)
     return args
 
 
@@ -82,6 +82,8 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
 def main(arguments: list[str] | None = None) -> int:
     """Embed; returns 0."""
     args = parse_arguments(arguments)
+    if args.generator or args.prompts:
+        args.data = str(make_pictures(args))
     if args.data is None:
         args.data = str(SCENES)
         if not (SCENES / "pairs.jsonl").exists():
@@ -134,8 +136,8 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     from tipai_jax.store.manifest import Plan, load_plan
 
     begun = load_plan(args.out) if args.out.is_dir() else None
-    device = args.device or (begun.device if begun else _best_device())
-    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else _dtype(args.dtype, device, parts=args.worker[1])
+    device = args.device or (begun.device if begun else best_device())
+    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else choose_dtype(args.dtype, device, parts=args.worker[1])
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
     rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
@@ -147,23 +149,6 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
         device=device,
         shard_rows=rows,
     )
-
-
-def _dtype(wanted: str | None, device: str, *, parts: int) -> str:
-    """What a new store is computed in, by so many workers.
-
-    Raises:
-        UserError: it is left to be measured by more than one.
-    """
-    if wanted == "auto" and device == "cpu":
-        if parts > 1:
-            raise UserError("--dtype auto: every worker would measure for itself, and they must compute in the same; say --dtype float32 or bfloat16")
-        import torch
-
-        from precompute.encoders.dtypes import fast_dtype
-
-        return fast_dtype(torch.device(device))
-    return DTYPE[device] if wanted in (None, "auto") else wanted
 
 
 def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") -> "Manifest | None":
@@ -272,12 +257,6 @@ def _name_of(data: str) -> str:
     from precompute.readers.tfds import data_set_name
 
     return data_set_name(data.removeprefix(TFDS_PREFIX)) if data.startswith(TFDS_PREFIX) else Path(data).resolve().name
-
-
-def _best_device() -> str:
-    import torch
-
-    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _share(text: str) -> float:

@@ -18,13 +18,13 @@ import numpy as np
 import pyarrow as pa
 import torch
 
+from precompute.compute import check_device
 from precompute.encoders.clip import ClipEncoder, ImageRows, TextRows, load_clip
 from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
 from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
 from precompute.shards import Work
-from tipai_jax.errors import UserError
 from tipai_jax.store import Plan, Shard
 from tipai_jax.store.durable import sha256_bytes
 from tipai_jax.store.writer import StoreWriter
@@ -153,8 +153,7 @@ def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
     Raises:
         UserError: the plan needs a GPU and there is none, or the encoder's files are not whole.
     """
-    if plan.device == "cuda" and not torch.cuda.is_available():
-        raise UserError("device cuda: this machine has none that torch can use; take --device cpu (and another --out, if the store was begun on cuda)")
+    check_device(plan.device, go_on=" (and another --out, if the store was begun on cuda)")
     if plan.device == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # torchrun gives every process on a machine a GPU of its own
     return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)

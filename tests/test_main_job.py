@@ -47,12 +47,14 @@ def test_the_record_holds_every_figure(job):
     assert set(wanted.split()) <= record.keys()
     assert record["small_world_only"] is True
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd"}
+    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
     assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
     low, high = record["global_pair_auc"]["ci95"]
     assert 0 <= low <= record["global_pair_auc"]["value"] <= high <= 1
     assert record["baselines"]["text_only"]["global_pair_auc"]["value"] == 0.5
     assert len(list((job[0] / "runs" / "base" / "heatmaps").glob("pair-*.png"))) == 2
+    page = (job[0] / "runs" / "base" / "report.html").read_text()
+    assert "Small world only" in page and page.count("data:image/webp;base64,") == 20 and len(page) < 6e6
 
 
 def test_nothing_is_repeated(job):
@@ -100,6 +102,7 @@ def test_pairs_made_elsewhere_embed_and_evaluate(job):
     done = subprocess.run([sys.executable, "-m", "tipai_jax.evaluate", *asked], cwd=folder, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
     record = json.loads((folder / "runs" / "base" / "elsewhere.json").read_text())
+    assert record["conformal"]["0.9"]["coverage"]["n"] > 0 and record["consistency"]["inconsistent_rate"]["n"] > 0
     assert record["n_pairs"] >= 30 and record["patch_pair_auc"]["n"] > 0 and record["heatmap"]["auc_judd"]["n"] >= 30
     assert record["store_digest"] != record["training_store_digest"]
     assert record["pair_auc_by_category"]["attribute"]["n"] >= 30 and record["pair_auc_by_category"]["text"]["n"] == 0

@@ -5,7 +5,6 @@ It owns what a label means for each head, the fit of all parts, and the file. Th
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,14 +15,26 @@ from jaxtyping import Bool, Float, Shaped
 
 from tipai_jax import localise
 from tipai_jax.calibrators import Beta, Calibrator, Chosen, Isotonic, Platt, choose_calibrator
+from tipai_jax.conformal import Conformal, fit_conformal
 from tipai_jax.errors import UserError
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import CATEGORIES, PairTable
+from tipai_jax.store.durable import write_file
 
-__all__ = ["Calibration", "fit_calibration", "load_calibration", "reason_examples", "save_calibration", "score_examples"]
+__all__ = [
+    "Calibration",
+    "calibration_from_json",
+    "calibration_to_json",
+    "fit_calibration",
+    "load_calibration",
+    "reason_examples",
+    "save_calibration",
+    "score_examples",
+    "worst_patch",
+]
 
 FILE = "calibration.json"
-SCHEMA = 1
+SCHEMA = 2
 _KINDS: Mapping[str, type] = {"platt": Platt, "beta": Beta, "isotonic": Isotonic}
 
 
@@ -33,13 +44,16 @@ class Calibration:
 
     `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
     into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
-    breaks the prompt in it. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
+    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps the
+    prompt, a second opinion on the first. `conformal` predicts at a level that is named later; a baseline has neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
     `score_threshold` the probability below which an image is flagged. `record` says how each came about.
     """
 
     global_score: Calibrator
     patch: Calibrator
     reason: dict[str, Calibrator]
+    worst_patch: Calibrator | None
+    conformal: Conformal | None
     risk_threshold: float
     score_threshold: float = 0.5
     record: dict[str, Any] = field(default_factory=dict)
@@ -55,6 +69,37 @@ def _from_json(entry: Mapping[str, Any]) -> Calibrator:
     return _KINDS[entry["kind"]](**values)
 
 
+def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
+    """The calibration as plain JSON, with the number of its form."""
+    return {
+        "schema": SCHEMA,
+        "global_score": _to_json(calibration.global_score),
+        "patch": _to_json(calibration.patch),
+        "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
+        "worst_patch": None if calibration.worst_patch is None else _to_json(calibration.worst_patch),
+        "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
+        "risk_threshold": calibration.risk_threshold,
+        "score_threshold": calibration.score_threshold,
+        "record": calibration.record,
+    }
+
+
+def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
+    """What `calibration_to_json` made; ValueError, KeyError or TypeError for anything else."""
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']}, this version reads {SCHEMA}")
+    return Calibration(
+        global_score=_from_json(content["global_score"]),
+        patch=_from_json(content["patch"]),
+        reason={name: _from_json(entry) for name, entry in content["reason"].items()},
+        worst_patch=None if (worst := content["worst_patch"]) is None else _from_json(worst),
+        conformal=None if (examples := content["conformal"]) is None else Conformal(**{name: tuple(values) for name, values in examples.items()}),
+        risk_threshold=float(content["risk_threshold"]),
+        score_threshold=float(content["score_threshold"]),
+        record=content["record"],
+    )
+
+
 def save_calibration(calibration: Calibration, workdir: Path) -> Path:
     """Write `calibration.json` into a run, whole or not at all.
 
@@ -65,19 +110,8 @@ def save_calibration(calibration: Calibration, workdir: Path) -> Path:
     Returns:
         The path of the file.
     """
-    content = {
-        "schema": SCHEMA,
-        "global_score": _to_json(calibration.global_score),
-        "patch": _to_json(calibration.patch),
-        "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
-        "risk_threshold": calibration.risk_threshold,
-        "score_threshold": calibration.score_threshold,
-        "record": calibration.record,
-    }
     path = Path(workdir) / FILE
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_file(path, (json.dumps(calibration_to_json(calibration)) + "\n").encode())
     return path
 
 
@@ -95,17 +129,7 @@ def load_calibration(workdir: Path) -> Calibration:
     """
     path = Path(workdir) / FILE
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"schema {content['schema']}")
-        return Calibration(
-            global_score=_from_json(content["global_score"]),
-            patch=_from_json(content["patch"]),
-            reason={name: _from_json(entry) for name, entry in content["reason"].items()},
-            risk_threshold=float(content["risk_threshold"]),
-            score_threshold=float(content["score_threshold"]),
-            record=content["record"],
-        )
+        return calibration_from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
         raise UserError(f"no calibration at {path}: run `python -m tipai_jax.evaluate --workdir {workdir}` first") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -128,6 +152,13 @@ def score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarr
     logit = np.concatenate([predictions.score[rows, 0], predictions.score[rows, 1]]).astype(np.float64)
     label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
     return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
+
+
+def worst_patch(predictions: Predictions, pairs: PairTable) -> Float[np.ndarray, " i"]:
+    """The lowest patch logit of every image that `score_examples` gives, in its order."""
+    rows = ~pairs.control
+    lowest = np.asarray(predictions.patch, np.float64)[rows].min(axis=-1)
+    return np.concatenate([lowest[:, 0], lowest[:, 1]])
 
 
 @dataclass(frozen=True)
@@ -163,6 +194,7 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
     if everything and predictions.patch is not None:
         sample = _Sample.of_patches(predictions, pairs)
         chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
+        chosen["worst_patch"] = choose_calibrator(worst_patch(predictions, pairs), label, group=group)
     if everything and predictions.reason is not None:
         known, broken, owner = reason_examples(pairs)
         said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
@@ -174,6 +206,8 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         global_score=chosen["global_score"].calibrator,
         patch=chosen.get("patch", nothing).calibrator,
         reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
+        worst_patch=chosen["worst_patch"].calibrator if "worst_patch" in chosen else None,
+        conformal=fit_conformal(logit, label) if everything else None,
         risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
         record={
             name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()

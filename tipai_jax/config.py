@@ -28,6 +28,7 @@ __all__ = [
     "differences",
     "flatten",
     "from_json",
+    "model_from_json",
     "to_json",
 ]
 
@@ -224,12 +225,14 @@ class TargetsConfig:
     """Ask that heads shown only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
+    conformal: float | None = None
+    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this from any level it is measured at; none asks nothing (the plan)."""
 
     def __post_init__(self) -> None:
         _check_kinds(self, "targets.")
-        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd"):
+        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
             value = getattr(self, name)
-            fine = (value is None and name == "auc_judd") or _number(value, high=1.0)
+            fine = (value is None and name in ("auc_judd", "conformal")) or _number(value, high=1.0)
             _require(fine, f"targets.{name}", value, "a number from 0 to 1")
 
 
@@ -272,9 +275,16 @@ def from_json(record: dict[str, Any]) -> Config:
     return _build(Config, record, "")
 
 
+def model_from_json(record: dict[str, Any]) -> ModelConfig:
+    """The model's part of what `to_json` wrote; errors as `from_json`."""
+    return _build(ModelConfig, record, "model.")
+
+
 def _build(kind: type, record: Any, room: str) -> Any:
     _require(isinstance(record, dict), room or "the file", record, "a table of fields")
     hints = typing.get_type_hints(kind)
+    if kind is TargetsConfig:  # what is asked for may grow; a run that was trained before asks what the default asks
+        record = dataclasses.asdict(TargetsConfig()) | record
     for name in record.keys() ^ hints.keys():
         what = "an unknown field" if name in record else "a field that is missing"
         raise UserError(f"config: {room}{name} is {what}; this version knows {', '.join(sorted(hints))}")

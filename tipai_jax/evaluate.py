@@ -1,10 +1,10 @@
-"""The command that measures a run: `eval.json`, the calibration, heatmap sheets, and a table of targets.
+"""The command that measures a run: `eval.json`, the calibration, heatmap sheets, a table of targets, and `report.html`.
 
     python -m tipai_jax.evaluate --workdir runs/base [--store OTHER] [--split test] [--out FILE] [--heatmaps N] [--data FOLDER]
 
 It owns the command line, the order of things and the exit codes: 0 every target that could be measured is met, 1 one is
-missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `targets.py`'s. Imports late, so that
-`--help` answers at once.
+missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `targets.py`'s, what is shown `report.py`'s.
+Imports late, so that `--help` answers at once.
 """
 
 import json
@@ -38,7 +38,7 @@ class Request:
         workdir: folder of a trained run; `calibration.json`, `baselines/` and `heatmaps/` are written into it.
         store: embeddings to evaluate on; those the run was trained from if None.
         split: train, validation or test.
-        out: where the record goes; WORKDIR/eval.json if None.
+        out: where the record goes, and the report beside it; WORKDIR/eval.json if None.
         heatmaps: how many pairs to draw.
         data: folder of the pictures; where they lay when they were embedded if None.
         seed: of the bootstrap and of the ridge probe's sample.
@@ -92,7 +92,7 @@ class _Clock:
 
 
 def evaluate(request: Request) -> dict[str, Any]:
-    """Measure a run, and write the record, the calibration and the sheets.
+    """Measure a run, and write the record, the calibration, the sheets and the report.
 
     Args:
         request: what is to be evaluated.
@@ -105,8 +105,9 @@ def evaluate(request: Request) -> dict[str, Any]:
         UserError: no run, no store, a store of another encoder, an empty split, or heads that give NaN.
     """
     from tipai_jax.data.splits import split_pairs
-    from tipai_jax.eval_record import known_record, provenance, reliability, write_record
+    from tipai_jax.eval_record import known_record, made_by, provenance, reliability, write_record
     from tipai_jax.measure import figures
+    from tipai_jax.report import write_report
     from tipai_jax.store import open_store
     from tipai_jax.targets import check, read_log
     from tipai_jax.train import load_run
@@ -118,15 +119,15 @@ def evaluate(request: Request) -> dict[str, Any]:
     assert store is not None, "without a store that was named, a missing one is refused"
     run.check_encoder(store)
     pairs = split_pairs(store, request.split)
-    if request.heatmaps:
-        data_folder(store, request.data)  # a wrong folder is to be known before the work, not after it
+    data = data_folder(store, request.data, needed=request.heatmaps > 0)  # a wrong folder is to be known before the work, not after it
     made_with = provenance(run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command)
     out = request.out or request.workdir / "eval.json"
-    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, home, request):
+    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, run, home, request, data=data, out=out):
         print(f"{out}: measured already, nothing to do (--again measures again)", file=sys.stderr)
         targets = check(known, targets=run.config.targets, log=read_log(request.workdir))
         if targets != known["targets"]:
             write_record(out, known | {"targets": targets})
+        write_report(out, workdir=request.workdir)
         return known | {"targets": targets}
     ours = _opinions(run, store, pairs)
     clock.done(f"opinions on {len(pairs)} pairs")
@@ -134,6 +135,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     clock.done("calibration")
     record = {
         **made_with,
+        **made_by(run, home, store),
         **figures(ours, pairs, calibration=calibration, seed=request.seed),
         "reliability": reliability(ours, pairs, calibration),
     }
@@ -143,17 +145,29 @@ def evaluate(request: Request) -> dict[str, Any]:
     else:
         record |= {"baselines": _baselines(run, home, store, pairs, ours, request, clock), "not_measured": []}
     record["targets"] = check(record, targets=run.config.targets, log=read_log(request.workdir))
-    if request.heatmaps:
-        _gallery(store, pairs, ours, calibration, request)
-        clock.done("heatmaps")
+    record["extremes"] = _draw(store, pairs, ours, calibration, request, data=data, out=out)
+    clock.done("heatmaps")
     write_record(out, record)
+    write_report(out, workdir=request.workdir)
     return record
 
 
-def _is_whole(record: Mapping[str, Any], home: "Store | None", request: Request) -> bool:
-    """Whether nothing is missing of a record that could be measured now, and its sheets are there."""
-    sheets = len(list((request.workdir / "heatmaps").glob("pair-*.png")))
-    return (home is None or not record["not_measured"]) and (not request.heatmaps or sheets > 0)
+def _is_whole(record: Mapping[str, Any], run: "Run", home: "Store | None", request: Request, *, data: Path | None, out: Path) -> bool:
+    """Whether nothing is missing of a record that could be measured now, and its sheets and the calibration are there."""
+    from tipai_jax.calibrate import load_calibration
+    from tipai_jax.eval_record import made_for
+    from tipai_jax.report import report_folder
+
+    try:
+        if load_calibration(request.workdir).record.get("made_for") != made_for(run):
+            return False
+    except UserError:
+        return False
+
+    drawn = len(list((request.workdir / "heatmaps").glob("pair-*.png")))
+    shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]
+    sheets = data is None or (any(shown) == bool(shown) and all((report_folder(out) / name).is_file() for name in shown if name))
+    return (home is None or not record["not_measured"]) and (not request.heatmaps or drawn > 0) and sheets
 
 
 def _training_store(run: "Run", *, named: bool) -> tuple["Store | None", str]:
@@ -206,17 +220,16 @@ def _calibration(run: "Run", home: "Store | None", workdir: Path) -> "Calibratio
 
     from tipai_jax.calibrate import fit_calibration, load_calibration, save_calibration
     from tipai_jax.data.splits import split_pairs
-    from tipai_jax.eval_record import config_digest
+    from tipai_jax.eval_record import made_for
 
-    made_for = {"store_digest": run.store["digest"], "config_digest": config_digest(run), "step": run.step}
     if home is None:
         calibration = load_calibration(workdir)
-        if calibration.record.get("made_for") != made_for:
+        if calibration.record.get("made_for") != made_for(run):
             raise UserError(f"{workdir}/calibration.json belongs to another checkpoint; bring back {run.store['path']} and evaluate again")
         return calibration
     pairs = split_pairs(home, "validation")
     calibration = fit_calibration(_opinions(run, home, pairs), pairs)
-    calibration = replace(calibration, record={"made_for": made_for, "split": "validation", "n_pairs": len(pairs), **calibration.record})
+    calibration = replace(calibration, record={"made_for": made_for(run), "split": "validation", "n_pairs": len(pairs), **calibration.record})
     save_calibration(calibration, workdir)
     return calibration
 
@@ -250,40 +263,34 @@ def _baselines(
     return measured
 
 
-def data_folder(store: "Store", named: Path | None) -> Path:
-    """Where the pictures lie.
+def data_folder(store: "Store", named: Path | None, *, needed: bool) -> Path | None:
+    """Where the pictures lie; None if that is not known and they are not `needed`.
 
     Raises:
-        UserError: the named folder is none, or no folder was named and the one of old is gone.
+        UserError: the named folder is none; or pictures are needed, no folder was named and the one of old is gone.
     """
     if named is not None and not named.is_dir():
         raise UserError(f"--data {named}: no such folder; it is to hold the pictures that {store.path} was embedded from")
     folder = named or store.data_folder
-    if folder is None:
+    if folder is None and needed:
         raise UserError(f"{store.path}: the folder of its pictures is not there any more; name it with --data, or leave --heatmaps out")
     return folder
 
 
-def _gallery(store: "Store", pairs: "PairTable", ours: "Predictions", calibration: "Calibration", request: Request) -> None:
-    import numpy as np
+def _draw(
+    store: "Store", pairs: "PairTable", ours: "Predictions", calibration: "Calibration", request: Request, *, data: Path | None, out: Path
+) -> dict[str, Any]:
+    """The sheets that were asked for, and those of the best and worst pairs for the report; returns what the record says of the latter."""
+    from tipai_jax.extremes import extremes
+    from tipai_jax.gallery import draw_gallery, opinion_of, pick_pairs
+    from tipai_jax.report import report_folder
 
-    from tipai_jax.gallery import Opinion, draw_gallery, pick_pairs
-    from tipai_jax.store import CATEGORIES
-
-    def opinion(row: int) -> Opinion:
-        reason = np.stack([calibration.reason[name](ours.reason[row][:, c]) for c, name in enumerate(CATEGORIES)], axis=-1)
-        return Opinion(calibration.global_score(ours.score[row]), ours.risk[row], reason, calibration.risk_threshold)
-
-    stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
-    draw_gallery(
-        store,
-        pairs,
-        pick_pairs(pairs, request.heatmaps),
-        opinion=opinion,
-        data=data_folder(store, request.data),
-        out=request.workdir / "heatmaps",
-        stamp=stamp,
-    )
+    if request.heatmaps:
+        assert data is not None
+        stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
+        opinion = lambda row: opinion_of(ours, calibration, row)
+        draw_gallery(store, pairs, pick_pairs(pairs, request.heatmaps), opinion=opinion, data=data, out=request.workdir / "heatmaps", stamp=stamp)
+    return extremes(store, pairs, ours, calibration, data=data, folder=report_folder(out))
 
 
 def _evaluate_sweep(request: Request, grid: Grid, folders: Sequence[Path]) -> int:
@@ -310,6 +317,7 @@ def _evaluate_sweep(request: Request, grid: Grid, folders: Sequence[Path]) -> in
 
 def main(argv: list[str] | None = None) -> int:
     """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured), 1 where one is missed."""
+    from tipai_jax.report import report_path
     from tipai_jax.table import show
 
     request = parse(sys.argv[1:] if argv is None else argv)
@@ -320,6 +328,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"\nwritten: {request.out or request.workdir / 'eval.json'}, {request.workdir / 'calibration.json'}")
     if request.heatmaps:
         print(f"heatmaps: {request.workdir / 'heatmaps'}/*.png")
+    print(f"report: {report_path(request.out or request.workdir / 'eval.json')}")
     return 1 if any(row["pass"] is False for row in record["targets"]) else 0
 
 

@@ -13,11 +13,13 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from tipai_jax.calibrate import Calibration
 from tipai_jax.errors import UserError
-from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet
+from tipai_jax.predictions import Predictions
+from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk, to_rgb
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
-__all__ = ["Opinion", "draw_gallery", "draw_pair", "pick_pairs", "shown_risk"]
+__all__ = ["Opinion", "draw_gallery", "draw_pair", "opinion_of", "pick_pairs", "read_pictures"]
 
 SIDE = 300
 TRUE, FOUND = (20, 20, 24), (150, 0, 130)
@@ -31,6 +33,13 @@ class Opinion:
     risk: Float[np.ndarray, "2 k"]
     reason: Float[np.ndarray, "2 c"]
     risk_threshold: float
+
+
+def opinion_of(ours: Predictions, calibration: Calibration, row: int) -> Opinion:
+    """The calibrated opinion on one pair of heads that have one on everything."""
+    assert ours.risk is not None and ours.reason is not None
+    reason = np.stack([calibration.reason[name](ours.reason[row][:, c]) for c, name in enumerate(CATEGORIES)], axis=-1)
+    return Opinion(calibration.global_score(ours.score[row]), ours.risk[row], reason, calibration.risk_threshold)
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
@@ -69,30 +78,25 @@ def _hash(name: str) -> bytes:
     return sha256(name.encode()).digest()
 
 
+def read_pictures(store: Store, pairs: PairTable, row: int, data: Path) -> list[Image.Image]:
+    """What the encoder saw of the chosen and of the rejected image of a pair.
+
+    Raises:
+        UserError: a picture is missing or cannot be read.
+    """
+    return [_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])]
+
+
 def _picture(store: Store, row: int, data: Path) -> Image.Image:
     """What the encoder saw of an image: turned as its file says, cut to the encoder's view."""
     path = data / str(store.images.path[row])
     try:
         with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB").crop(tuple(round(edge) for edge in store.view_box(row)))
+            return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
     except FileNotFoundError:
         raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
-
-
-def shown_risk(risk: Float[np.ndarray, "*shape"], threshold: float) -> Float[np.ndarray, "*shape"]:
-    """Risk as it is coloured: the threshold is yellow, no risk green, twice the threshold (or certainty) red.
-
-    A head whose risks are small everywhere still shows what stands out by its own measure, and the same measure holds
-    for all sheets of a run.
-
-    Args:
-        risk: 0 to 1.
-        threshold: the risk from which a pixel counts as unfaithful.
-    """
-    top = min(1.0, 2.0 * threshold)
-    return np.interp(risk, [0.0, threshold, max(top, threshold + 1e-6)], [0.0, 0.5, 1.0])
 
 
 def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
@@ -162,7 +166,7 @@ def draw_gallery(
     Raises:
         UserError: a picture is missing or cannot be read.
     """
-    pictures = [[_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])] for row in rows]
+    pictures = [read_pictures(store, pairs, row, data) for row in rows]
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
         old.unlink()

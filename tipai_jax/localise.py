@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from tipai_jax.metrics import localisation
+from tipai_jax.render import find_boxes
 from tipai_jax.store import PairTable, box_mask, upsample_matrix
 
-__all__ = ["SIZE", "best_threshold", "localisation_figures", "rows_with_pixels"]
+__all__ = ["SIZE", "best_threshold", "localisation_figures", "region_found", "rows_with_pixels"]
 
 #: Height and width of the maps that are compared, in pixels.
 SIZE = 224
@@ -70,10 +71,31 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     return low + (high - low) * int(dice.argmax()) / LEVELS
 
 
+def _reddest_overlaps(heat: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], threshold: float) -> bool:
+    found = find_boxes(heat, threshold, most=1)
+    if not found:
+        return False
+    x1, y1, x2, y2 = (round(edge * SIZE) for edge in found[0][:4])
+    return bool(mask[y1:y2, x1:x2].any())
+
+
+def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
+    """1 for each picture in which a region stands out (`render.find_boxes`), 0 for the others.
+
+    Args:
+        risk: of each picture, 0 to 1, before enlargement.
+        threshold: the risk from which a pixel counts as unfaithful.
+    """
+    grid = round(risk.shape[1] ** 0.5)
+    matrix = upsample_matrix(SIZE, grid)
+    maps = (matrix @ each.reshape(grid, grid).astype(np.float32) @ matrix.T for each in risk)
+    return np.array([float(bool(find_boxes(heat, threshold, most=1))) for heat in maps], np.float64)
+
+
 def localisation_figures(
     risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC and AUC-Judd of each picture that has pixels to blame.
+    """IoU, Dice, CC, AUC-Judd, box overlap and the pointing game of each picture that has pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
@@ -82,13 +104,17 @@ def localisation_figures(
         most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
-        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere.
+        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1 where the found box of the
+        highest risk (`render.find_boxes`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al. 2016) is 1 where the
+        pixel of the highest risk lies in it.
     """
     rows = _spread(rows_with_pixels(pairs), most)
-    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": []}
+    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": []}
     for heat, mask in _maps(risk, pairs, rows):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
         figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
+        figures["box_overlap"].append(float(_reddest_overlaps(heat, mask, threshold)))
+        figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))
     return rows, {name: np.asarray(values, np.float64) for name, values in figures.items()}

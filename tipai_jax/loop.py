@@ -22,8 +22,9 @@ from tipai_jax.checkpoint import Checkpoints
 from tipai_jax.config import Config
 from tipai_jax.errors import UserError
 from tipai_jax.interrupt import Interrupt
+from tipai_jax.lock import alone_in
 from tipai_jax.processes import agreed, first
-from tipai_jax.run_folder import SCORE, FitResult, RunFolder, alone_in, check_same_run
+from tipai_jax.run_folder import SCORE, FitResult, RunFolder, check_same_run
 from tipai_jax.run_setup import Setup
 from tipai_jax.store import open_store
 from tipai_jax.trace import Trace
@@ -52,8 +53,8 @@ def fit_members(configs: Sequence[Config]) -> list[FitResult]:
     """
     store = open_store(Path(configs[0].store))
     with contextlib.ExitStack() as locks:
-        for config in configs:
-            locks.enter_context(alone_in(Path(config.workdir)))
+        for config in configs if first() else ():  # the first process holds them for all
+            locks.enter_context(alone_in(Path(config.workdir), what="the folder of a run", doing="training", option="--workdir"))
         lasts = [Checkpoints(Path(config.workdir)).last() for config in configs]
         for config, last in zip(configs, lasts, strict=True):
             if last is not None:

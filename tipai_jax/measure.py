@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from tipai_jax import localise
-from tipai_jax.calibrate import Calibration, reason_examples, score_examples
+from tipai_jax.calibrate import Calibration, reason_examples, score_examples, worst_patch
 from tipai_jax.calibrators import sigmoid
 from tipai_jax.metrics import Interval, difference_by_group, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
 from tipai_jax.metrics.ece_bootstrap import binned_ece, ece_by_group
@@ -24,6 +24,9 @@ __all__ = ["ECE_BINS", "Figure", "difference", "figures", "wins"]
 
 ECE_BINS = 15
 DIFFICULTIES = ("easy", "medium", "hard")
+MARGIN_BINS = 4
+LEVELS = (0.8, 0.9, 0.95)
+"""At which conformal coverage is measured."""
 Figure = dict[str, Any]
 
 
@@ -76,8 +79,28 @@ def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict
         "global_pair_auc": scored(everyone),
         "pair_auc_by_category": {name: scored(pairs.category[:, c] == 1) for c, name in enumerate(CATEGORIES)},
         "pair_auc_by_difficulty": {name: scored(pairs.difficulty == name) for name in DIFFICULTIES},
+        "pair_auc_by_margin": {name: scored(rows) for name, rows in _margin_bins(pairs).items()},
         "unseen_combination_pair_auc": scored(pairs.unseen),
     }
+
+
+def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
+    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so there may be fewer.
+
+    A bin's name is its least and its greatest margin, with as many digits as tell the bins apart.
+    """
+    counted = ~pairs.control
+    if not counted.any():
+        return {}
+    edges = np.unique(np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf"))
+    index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
+    bins = [counted & (index == i) for i in np.unique(index[counted])]
+    ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
+    for digits in range(2, 10):  # nine tell any two float32 apart
+        names = [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}" for low, high in ends]
+        if len({f"{end:.{digits}g}" for each in ends for end in each}) == len({end for each in ends for end in each}):
+            break
+    return dict(zip(names, bins))
 
 
 def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
@@ -135,10 +158,46 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }
 
 
+def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    logit, label, group = score_examples(predictions, pairs)
+    if calibration.conformal is None or not np.isfinite(logit).all():
+        return {"conformal": None}
+    controls = np.asarray(predictions.score, np.float64)[pairs.control].reshape(-1)  # both images of a control keep the prompt
+    owners_of_controls = np.repeat(pairs.group[pairs.control], 2)
+    found = {}
+    for level in LEVELS:
+        keeps, breaks = calibration.conformal.sets(logit, level)
+        right = np.where(label == 1, keeps, breaks)
+        shares = {"coverage": right, "coverage_keeps": right[label == 1], "coverage_breaks": right[label == 0], "abstains": keeps == breaks}
+        owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
+        figures_at = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+        held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
+        found[f"{level:g}"] = figures_at | {"coverage_controls": _mean(held, owners_of_controls, seed)}
+    return {"conformal": found}
+
+
+def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+    if calibration.worst_patch is None or predictions.patch is None:
+        return {"consistency": None}
+    logit, label, group = score_examples(predictions, pairs)
+    first = calibration.global_score(logit) >= calibration.score_threshold
+    agree = first == (calibration.worst_patch(worst_patch(predictions, pairs)) >= calibration.score_threshold)
+    right = (first == (label == 1)).astype(np.float64)
+    return {
+        "consistency": {
+            "inconsistent_rate": _mean((~agree).astype(np.float64), group, seed),
+            "accuracy_consistent": _mean(right[agree], group[agree], seed),
+            "accuracy_inconsistent": _mean(right[~agree], group[~agree], seed),
+        }
+    }
+
+
 def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
     if predictions.risk is None:
         return {"heatmap": None}
     rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
+    for name, side in (("box_found_in_chosen", 0), ("box_found_in_rejected", 1)):
+        measured[name] = localise.region_found(predictions.risk[rows, side], threshold=calibration.risk_threshold)
     kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
     return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
 
@@ -148,16 +207,20 @@ def figures(
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
-    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty and on
-    the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
+    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by margin
+    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
     outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
     rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
     against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
     images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224. `control`:
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224; `box_found_in_chosen` and
+    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red everywhere overlaps everything. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
-    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
+    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
+    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break
+    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:
         predictions: what the scorer says of the pairs.
@@ -181,4 +244,6 @@ def figures(
         "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
         **_heatmap_figures(predictions, pairs, calibration, seed),
         **_control_figures(predictions, pairs, calibration, seed),
+        **_conformal_figures(predictions, pairs, calibration, seed),
+        **_consistency_figures(predictions, pairs, calibration, seed),
     }

@@ -1,4 +1,4 @@
-"""The folder of one run while it is trained: its lock, its config, its log, its checkpoints, and how far it is.
+"""The folder of one run while it is trained: its config, its log, its checkpoints, and how far it is.
 
 Owns what is written there and when a run counts as finished, failed or another one than was asked for. Knows nothing of the
 order of things in the loop, nor of whether the run shares its steps with others.
@@ -6,11 +6,8 @@ order of things in the loop, nor of whether the run shares its steps with others
     WORKDIR/config.json  log.jsonl  checkpoints/  [tensorboard/]  [failed.txt]
 """
 
-import contextlib
-import fcntl
 import json
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -28,7 +25,7 @@ from tipai_jax.store.durable import write_file
 from tipai_jax.train_state import TrainState
 from tipai_jax.train_step import NORMS
 
-__all__ = ["SCORE", "FitResult", "RunFolder", "alone_in", "check_same_run"]
+__all__ = ["SCORE", "FitResult", "RunFolder", "check_same_run"]
 
 SCORE = "global_pair_auc"
 FAILED = "failed.txt"
@@ -209,26 +206,3 @@ def check_same_run(last: Seal, config: Config, store: Store) -> None:
         raise UserError(
             f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with it, or another --workdir"
         )
-
-
-@contextlib.contextmanager
-def alone_in(workdir: Path) -> Iterator[None]:
-    """Hold a lock on the folder of the run, so that two processes cannot write one run.
-
-    Raises:
-        UserError: another process trains there, or the folder cannot be made.
-    """
-    if not processes.first():  # the first one holds it for all
-        yield
-        return
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        handle = (workdir / ".lock").open("w")
-    except OSError as error:
-        raise UserError(f"{workdir}: cannot be used as the folder of a run ({error.strerror}); choose another --workdir") from None
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise UserError(f"{workdir}: another process is training here; wait for it, or choose another --workdir") from None
-        yield

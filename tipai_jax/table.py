@@ -12,8 +12,23 @@ from typing import Any
 
 from tipai_jax.errors import Parser, UserError, run_main
 
-__all__ = ["compare", "show"]
+__all__ = ["CONSISTENCY", "PLACES", "compare", "figure_text", "interval_text", "number_text", "show"]
 
+PLACES = {
+    "iou": "IoU",
+    "dice": "Dice",
+    "cc": "correlation",
+    "auc_judd": "AUC-Judd",
+    "box_overlap": "box overlap",
+    "pointing_game": "pointing game",
+    "box_found_in_chosen": "box found in chosen images",
+    "box_found_in_rejected": "box found in rejected images",
+}
+CONSISTENCY = {
+    "inconsistent_rate": "score and worst patch disagree",
+    "accuracy_consistent": "score right where they agree",
+    "accuracy_inconsistent": "score right where they disagree",
+}
 VERDICT = {True: "pass", False: "FAIL", None: "not measured"}
 
 
@@ -30,14 +45,14 @@ def show(record: Mapping[str, Any]) -> str:
     stamp = ", small world only (drawn scenes)" if record["small_world_only"] else ""
     head = f"{record['n_pairs']} pairs of the {record['split']} split, encoder {record['encoder']['name']}{stamp}"
     targets = [
-        (row["name"], _number(row["value"]), f"{row['direction']} {row['threshold']:.4g}", VERDICT[row["pass"]])
+        (row["name"], number_text(row["value"]), f"{row['direction']} {row['threshold']:.4g}", VERDICT[row["pass"]])
         for row in record["targets"]
     ]
     figures = [
-        (name, _number(figure["value"]), _interval(figure), str(figure["n"])) for name, figure in _figures(record) if figure and figure["n"]
+        (name, number_text(figure["value"]), interval_text(figure), str(figure["n"])) for name, figure in _figures(record) if figure and figure["n"]
     ]
     baselines = [
-        (name, *(_number((entry.get(key) or {}).get("value")) for key in ("global_pair_auc", "patch_pair_auc")), _gap(entry))
+        (name, *(number_text((entry.get(key) or {}).get("value")) for key in ("global_pair_auc", "patch_pair_auc")), _gap(entry))
         for name, entry in record["baselines"].items()
     ]
     parts = [
@@ -62,10 +77,14 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("pair AUC, unseen combinations", record["unseen_combination_pair_auc"]),
         ("patch pair AUC", record["patch_pair_auc"]),
         ("patch pair AUC within rejected images", record["patch_pair_auc_within_rejected"]),
-        *((f"heatmap {name}", figure) for name, figure in (record["heatmap"] or {}).items()),
+        *((f"heatmap, {PLACES.get(name, name)}", figure) for name, figure in (record["heatmap"] or {}).items()),
         ("ECE before calibration", record["ece_before"]),
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
+        *((f"conformal coverage at {level}", each["coverage"]) for level, each in (record.get("conformal") or {}).items()),
+        *((f"of control images at {level}", each.get("coverage_controls")) for level, each in (record.get("conformal") or {}).items()),
+        *((f"abstains at {level}", each["abstains"]) for level, each in (record.get("conformal") or {}).items()),
+        *((CONSISTENCY[name], figure) for name, figure in (record.get("consistency") or {}).items()),
     ]
     words = {
         "alarm_rate": "control images flagged",
@@ -75,20 +94,21 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
     return [*rows, *((text, record["control"][name]) for name, text in words.items())]
 
 
-def _number(value: float | None) -> str:
+def number_text(value: float | None) -> str:
     """Four digits; an epoch, which is a whole number above 1, without."""
     if value is None:
         return "-"
     return str(int(value)) if value > 1 and float(value).is_integer() else f"{value:.4f}"
 
 
-def _interval(figure: Mapping[str, Any]) -> str:
+def interval_text(figure: Mapping[str, Any]) -> str:
+    """The ends of a figure's interval in four digits; a dash where it has none."""
     return f"{figure['ci95'][0]:.4f} to {figure['ci95'][1]:.4f}" if figure.get("ci95") else "-"
 
 
 def _gap(entry: Mapping[str, Any]) -> str:
     gap = entry["global_pair_auc_difference"]
-    return f"{_number(gap['value'])} ({_interval(gap)})"
+    return f"{number_text(gap['value'])} ({interval_text(gap)})"
 
 
 def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -110,7 +130,7 @@ def compare(records: Mapping[str, Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for column in columns for name in column))
     splits = " and ".join(dict.fromkeys(record["split"] for record in records.values()))
     lines = [f"| {splits} split | " + " | ".join(records) + " |", "|---|" + "---|" * len(records)]
-    return "\n".join(lines + [f"| {name} | " + " | ".join(_cell(column.get(name)) for column in columns) + " |" for name in names])
+    return "\n".join(lines + [f"| {name} | " + " | ".join(figure_text(column.get(name)) for column in columns) + " |" for name in names])
 
 
 def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
@@ -121,17 +141,19 @@ def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] 
         "the same within pairs, {}": record["category_roc_auc_within_pairs"],
     }
     reasons = [(text.format(name), figure) for text, figures in words.items() for name, figure in (figures or {}).items()]
-    blind = baselines.get("image_only") or {}
-    others = [
-        *((f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()),
-        ("patch pair AUC of image only", blind.get("patch_pair_auc")),
-        ("patch pair AUC within rejected images of image only", blind.get("patch_pair_auc_within_rejected")),
-        ("heatmap auc_judd of image only", (blind.get("heatmap") or {}).get("auc_judd")),
-    ]
+    others = [(f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()]
+    for name in ("image_only", "ridge_probe"):  # the two that find the place without the heads
+        entry, whose = baselines.get(name) or {}, name.replace("_", " ")
+        others += [
+            (f"patch pair AUC of {whose}", entry.get("patch_pair_auc")),
+            (f"patch pair AUC within rejected images of {whose}", entry.get("patch_pair_auc_within_rejected")),
+            *((f"heatmap, {PLACES.get(place, place)} of {whose}", figure) for place, figure in (entry.get("heatmap") or {}).items()),
+        ]
     return [*_figures(record), *reasons, *others]
 
 
-def _cell(figure: Mapping[str, Any] | None) -> str:
+def figure_text(figure: Mapping[str, Any] | None) -> str:
+    """A figure and its interval in three digits; a dash where nothing was measured."""
     if not figure or figure["value"] is None:
         return "-"
     ends = f" ({figure['ci95'][0]:.3f} to {figure['ci95'][1]:.3f})" if figure.get("ci95") else ""

@@ -24,16 +24,18 @@ SLACK = 0.01
 Target = dict[str, Any]
 
 
-def _row(name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True) -> Target:
+def _row(
+    name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True, ci95: Sequence[float] | None = None
+) -> Target:
     """One row. `pass` is None where nothing could be measured, and False where what was measured is not a number."""
     met = None if not measured else value is not None and (value > threshold if direction == ">" else value < threshold)
     value = None if value is None else float(value)
-    return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met}
+    return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met, "ci95": ci95 and list(ci95)}
 
 
 def _of(name: str, figure: Mapping[str, Any] | None, direction: str, threshold: float) -> Target:
     figure = figure or {"value": None, "n": 0}
-    return _row(name, figure["value"], direction, threshold, measured=figure["n"] > 0)
+    return _row(name, figure["value"], direction, threshold, measured=figure["n"] > 0, ci95=figure.get("ci95"))
 
 
 def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Mapping[str, Any]]) -> list[Target]:
@@ -45,8 +47,9 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         log: the lines of the run's `log.jsonl`.
 
     Returns:
-        `{"name", "value", "direction", "threshold", "pass"}`; the value has to lie on the side of the threshold that
-        `direction` says. `pass` is None where the split holds nothing to measure it on.
+        `{"name", "value", "direction", "threshold", "pass", "ci95"}`; the value has to lie on the side of the threshold that
+        `direction` says. `pass` is None where the split holds nothing to measure it on; `ci95` is the interval of the figure
+        that is asked about, None where it has none.
     """
     rows = [
         _of("global pair AUC", record["global_pair_auc"], ">", targets.global_pair_auc),
@@ -59,6 +62,8 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
     ]
     if targets.auc_judd is not None:
         rows.append(_of("heatmap AUC-Judd", (record["heatmap"] or {}).get("auc_judd"), ">", targets.auc_judd))
+    if targets.conformal is not None:
+        rows.append(_coverage(record.get("conformal") or {}, targets.conformal))
     for name, baseline in record["baselines"].items():
         if name in ("text_only", "image_only"):
             if targets.blind_at_chance:
@@ -66,11 +71,19 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         elif targets.beats_baselines:
             gap = baseline.get("global_pair_auc_difference") or {"n": 0}
             low = gap["ci95"][0] if gap.get("ci95") else None
-            rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0))
+            rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0, ci95=gap.get("ci95")))
     fall, epoch = loss_fall(log), converged_at(log)
     rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
     rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1.0, measured=bool(log)))
     return rows
+
+
+def _coverage(levels: Mapping[str, Any], within: float) -> Target:
+    """How far the coverage of either kind of image is from its level at most, too high or too low: the promise is made to each kind."""
+    covered = [(float(level), each[name]) for level, each in levels.items() for name in ("coverage_keeps", "coverage_breaks") if each[name]["n"]]
+    away = [abs(figure["value"] - level) for level, figure in covered if figure["value"] is not None]
+    worst = max(away) if len(away) == len(covered) and away else None
+    return _row("conformal coverage of either kind, furthest from its level", worst, "<", within, measured=bool(covered))
 
 
 def _at_chance(name: str, baseline: Mapping[str, Any]) -> Target:
@@ -80,7 +93,7 @@ def _at_chance(name: str, baseline: Mapping[str, Any]) -> Target:
     if figure["ci95"]:
         low, high = figure["ci95"]
         away = max(low - 0.5, 0.5 - high, 0.0)
-        row |= {"value": away, "pass": away < 1e-9}
+        row |= {"value": away, "pass": away < 1e-9, "ci95": [low, high]}
     return row
 
 

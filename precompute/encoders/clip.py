@@ -67,26 +67,27 @@ class ClipEncoder:
         self._plain_last_layer = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
 
     @torch.inference_mode()
-    def encode_text(self, prompts: list[str]) -> TextRows:
-        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again."""
+    def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextRows:
+        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again. `batch_size` replaces the encoder's own."""
+        size = batch_size or self.batch_size
         tokens = self._prompts(prompts)
         order = sorted(range(len(tokens.sequences)), key=lambda i: len(tokens.sequences[i]))  # equal lengths together: less padding
         embedded = torch.empty(len(order), self.fingerprint.d)
-        for start in range(0, len(order), self.batch_size):
-            part = order[start : start + self.batch_size]
-            ids = self._prompts.pad_batch([tokens.sequences[i] for i in part], self.batch_size)
+        for start in range(0, len(order), size):
+            part = order[start : start + size]
+            ids = self._prompts.pad_batch([tokens.sequences[i] for i in part], size)
             features = self._model.get_text_features(torch.from_numpy(ids).to(self.device)).pooler_output
             embedded[part] = _unit(features.float())[: len(part)].cpu()
         pooled = torch.zeros(len(prompts), self.fingerprint.d).index_add_(0, torch.from_numpy(tokens.owner), embedded)
         return TextRows(_to_f16(_unit(pooled)), tokens)
 
     @torch.inference_mode()
-    def encode_images(self, prepared: list[Prepared]) -> ImageRows:
-        """Encode prepared images; batches of `batch_size`, the last one padded with its first image."""
-        images, patches = [], []
-        for start in range(0, len(prepared), self.batch_size):
-            part = prepared[start : start + self.batch_size]
-            filled = part + [part[0]] * (self.batch_size - len(part))
+    def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageRows:
+        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its first image."""
+        size, images, patches = batch_size or self.batch_size, [], []
+        for start in range(0, len(prepared), size):
+            part = prepared[start : start + size]
+            filled = part + [part[0]] * (size - len(part))
             detail = None if self.fingerprint.patches not in FINER else np.stack([item.detail for item in filled])
             rows = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
             images.append(rows.image[: len(part)])
@@ -101,8 +102,8 @@ class ClipEncoder:
         """One forward pass (and, for crops, 49 more; for tiles, four).
 
         Args:
-            pixels: u8[batch_size, s, s, 3].
-            detail: u8[batch_size, c, c, 3], only for the patch modes in FINER.
+            pixels: u8[b, s, s, 3].
+            detail: u8[b, c, c, 3], only for the patch modes in FINER.
         """
         pixel_values = self._normalise(_channels_first(pixels, self.device))
         if self.fingerprint.patches == "crops":

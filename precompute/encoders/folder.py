@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import UserError
+from tipai_jax.hub import hub_folder, is_hub_id
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
@@ -26,7 +27,6 @@ PHOTO_ENCODER = "openai/clip-vit-large-patch14"
 TINY_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "tiny_clip"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 _WANTED = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json", *_TOKENIZER_FILES]
-_CONNECT_SECONDS = 5.0
 _RECIPE = 2  # raise it when the preparation or a patch recipe changes what comes out
 
 
@@ -191,28 +191,19 @@ def find_encoder(name: str) -> EncoderFolder:
     folder = Path(name)
     if folder.is_dir():
         return EncoderFolder(folder.resolve().name, folder)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if not is_hub_id(name):
         raise UserError(f"encoder {name}: no such folder; expected `tiny`, the folder of a CLIP model, or a hub id such as {PHOTO_ENCODER}")
     return EncoderFolder(name, _hub_folder(name))
 
 
 def _hub_folder(name: str) -> Path:
-    from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.constants import HF_HUB_OFFLINE
-    from huggingface_hub.errors import LocalEntryNotFoundError
+    from huggingface_hub import snapshot_download
 
-    try:
-        folder = Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True))
-        if (folder / "config.json").exists() and any(folder.glob("model*.safetensors")):
-            return folder
-    except (LocalEntryNotFoundError, ValueError, OSError):
-        pass
-    hint = f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn scenes"
-    if HF_HUB_OFFLINE:
-        raise UserError(f"encoder {name}: not on this machine, and HF_HUB_OFFLINE forbids fetching it; {hint}")
-    try:
-        HfApi().model_info(name, timeout=_CONNECT_SECONDS)  # one request: a hub that cannot be reached is noticed at once
-        return Path(snapshot_download(name, allow_patterns=_WANTED))
-    except Exception as error:  # whatever the client raises, the user can only do one thing about it
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"encoder {name}: not on this machine and not to be fetched ({reason}); {hint}") from None
+    return hub_folder(
+        name,
+        kind="encoder",
+        find=lambda: Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True)),
+        whole=lambda folder: (folder / "config.json").exists() and any(folder.glob("model*.safetensors")),
+        fetch=lambda: Path(snapshot_download(name, allow_patterns=_WANTED)),
+        hint=f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn scenes",
+    )

@@ -82,24 +82,36 @@ class Preparation:
         Raises:
             BadImage: not such a file, cut short, damaged, of more than `MAX_PIXELS`, or longer than `MAX_RATIO` allows.
         """
-        from PIL import Image, ImageOps
+        from PIL import Image
 
         try:
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
-                if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
-                    raise BadImage(f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other")
-                image.load()  # only a full decode notices half a file
-                turned = image.getexif().get(_ORIENTATION, 1) != 1
-                rgb = _to_rgb(ImageOps.exif_transpose(image) if turned else image)
-                detail = self._view(rgb, self.crop_source) if self.crop_source else None
-                return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
+                return self.prepare_picture(image)
         except BadImage:
             raise
         except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
             reason = "neither JPEG, PNG nor WEBP" if type(error).__name__ == "UnidentifiedImageError" else str(error)
             raise BadImage(reason or type(error).__name__) from None
+
+    def prepare_picture(self, image: Any) -> Prepared:
+        """Prepare one PIL picture, decoded or not yet.
+
+        Raises:
+            BadImage: of more than `MAX_PIXELS`, or longer than `MAX_RATIO` allows.
+        """
+        from PIL import ImageOps
+
+        from tipai_jax.render.opaque import to_rgb
+
+        if image.width * image.height > MAX_PIXELS:
+            raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
+        if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
+            raise BadImage(f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other")
+        image.load()  # only a full decode notices half a file
+        turned = image.getexif().get(_ORIENTATION, 1) != 1
+        rgb = to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        detail = self._view(rgb, self.crop_source) if self.crop_source else None
+        return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
 
     def _view(self, rgb: Any, side: int) -> np.ndarray:
         """The encoder's view of an RGB image at `side` x `side` pixels; at `image_size` exactly as the HF processor."""
@@ -112,13 +124,3 @@ class Preparation:
         resized = rgb.resize(size, resample=self.resample) if size != rgb.size else rgb
         top, left = (resized.height - side) // 2, (resized.width - side) // 2
         return np.asarray(resized)[top : top + side, left : left + side]
-
-
-def _to_rgb(image: Any) -> Any:
-    """RGB with anything transparent over white, as transformers 5 does it."""
-    from PIL import Image
-
-    if "A" in image.getbands() or image.info.get("transparency") is not None:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
-    return image.convert("RGB")

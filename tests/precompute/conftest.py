@@ -45,3 +45,25 @@ def embed(clip, capsys) -> Callable[..., str]:
         return capsys.readouterr().out
 
     return run
+
+
+@pytest.fixture(scope="session")
+def scored(tmp_path_factory) -> Path:
+    """A folder of sixteen drawn pictures of four prompts, scored by the small encoder; not to be written to."""
+    from catalog_world import write_prompts
+
+    from precompute.generate import main as generate
+    from precompute.score import main as score
+
+    folder = tmp_path_factory.mktemp("catalog")
+    assert generate(["--prompts", str(write_prompts(folder / "prompts.json")), "--out", str(folder / "poc")]) == 0
+    assert score(["--data", str(folder / "poc"), "--device", "cpu"]) == 0
+    return folder / "poc"
+
+
+@pytest.fixture
+def catalog_copy(scored, tmp_path) -> Path:
+    """A copy of `scored` of one's own."""
+    import shutil
+
+    return shutil.copytree(scored, tmp_path / "poc")

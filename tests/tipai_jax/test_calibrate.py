@@ -9,6 +9,7 @@ from eval_world import write_store
 from tipai_jax import calibrate
 from tipai_jax.baselines import zero_shot_cosine
 from tipai_jax.calibrators import Beta, Isotonic, Platt, sigmoid
+from tipai_jax.conformal import Conformal
 from tipai_jax.errors import UserError
 from tipai_jax.predictions import Predictions
 
@@ -46,7 +47,7 @@ def test_reason_examples_are_every_image_and_unknown_ones_are_left_out(store):
 def test_fit_and_file(store, tmp_path):
     pairs = store.pairs.select(store.pairs.split == "validation")
     fitted = calibrate.fit_calibration(zero_shot_cosine(store, pairs), pairs)
-    assert set(fitted.record) == {"global_score", "patch", *(f"reason.{name}" for name in fitted.reason)}
+    assert set(fitted.record) == {"global_score", "patch", "worst_patch", *(f"reason.{name}" for name in fitted.reason)}
     entry = fitted.record["global_score"]
     assert entry["kind"] == min(entry["held_out_nll"], key=entry["held_out_nll"].get)
     assert 0.0 < fitted.risk_threshold < 1.0
@@ -65,7 +66,14 @@ def test_a_separable_score_becomes_confident_and_finite(store):
 
 @pytest.mark.parametrize("calibrator", [Platt(2.0, -0.5), Beta(0.7, 1.2, 0.1), Isotonic((-1.0, 0.0, 2.0), (0.1, 0.5, 0.9))])
 def test_each_kind_survives_the_file(calibrator, tmp_path):
-    whole = calibrate.Calibration(global_score=calibrator, patch=Platt(), reason={"object": calibrator}, risk_threshold=0.4)
+    whole = calibrate.Calibration(
+        global_score=calibrator,
+        patch=Platt(),
+        reason={"object": calibrator},
+        worst_patch=calibrator,
+        conformal=Conformal((0.25, 1.5), (-1.0,)),
+        risk_threshold=0.4,
+    )
     calibrate.save_calibration(whole, tmp_path)
     back = calibrate.load_calibration(tmp_path)
     assert back == whole
@@ -83,8 +91,12 @@ def test_a_missing_or_broken_file_has_one_line(tmp_path):
         calibrate.load_calibration(tmp_path)
 
 
-def test_identity_where_there_is_nothing_to_fit(store):
+def test_identity_where_there_is_nothing_to_fit(store, tmp_path):
     pairs = store.pairs.select(np.flatnonzero(store.pairs.split == "validation")[:4])
     fitted = calibrate.fit_calibration(Predictions(score=np.zeros((4, 2), np.float32)), pairs)
     assert fitted.global_score == Platt(1.0, 0.0)
+    baseline = calibrate.fit_calibration(Predictions(score=np.zeros((4, 2), np.float32)), pairs, everything=False)
+    assert baseline.conformal is None and baseline.worst_patch is None
+    calibrate.save_calibration(baseline, tmp_path)
+    assert calibrate.load_calibration(tmp_path) == baseline
     np.testing.assert_allclose(fitted.global_score(np.array([0.3])), sigmoid(np.array([0.3])))

@@ -78,6 +78,15 @@ def test_json_of_another_version_is_refused_by_name():
         from_json(record)
 
 
+def test_a_run_from_before_a_target_was_thought_of_asks_nothing_of_it():
+    record = to_json(Config())
+    del record["targets"]["conformal"]
+    assert from_json(record) == Config()
+    record["targets"]["beauty"] = 1.0
+    with pytest.raises(UserError, match=r"targets\.beauty is an unknown field"):
+        from_json(record)
+
+
 def test_only_what_changes_numbers_must_agree():
     old = Config()
     moved = dataclasses.replace(old, store="elsewhere", workdir="elsewhere", log=dataclasses.replace(old.log, every_steps=7))

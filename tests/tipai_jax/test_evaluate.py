@@ -36,7 +36,7 @@ def world(tmp_path_factory):
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
         log=LogConfig(progress=False),
-        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7),
+        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
     )
     fit(config)
     return folder
@@ -57,7 +57,7 @@ def test_the_record_has_every_figure(record):
         figure = record[name]
         low, high = figure["ci95"]
         assert low <= figure["value"] <= high and figure["n"] > 0, name
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd"}
+    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
     assert record["n_pairs"] == 80 and record["split"] == "test"
@@ -130,6 +130,39 @@ def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
     command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
+    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), "the sheets are drawn to the same bytes as well"
+
+
+def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
+    from tipai_jax import report
+
+    run = world / "run"
+    page = (run / "report.html").read_text()
+    assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
+    sides = record["extremes"]
+    assert {path.name for path in (run / "report").iterdir()} == {entry["sheet"] for side in sides.values() for entry in side}
+    gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
+    assert gaps["best"] == sorted(gaps["best"], reverse=True) and gaps["worst"] == sorted(gaps["worst"]) and gaps["worst"][-1] <= gaps["best"][-1]
+    (run / "report.html").unlink()
+    assert report.main(["--workdir", str(run)]) == 0
+    assert (run / "report.html").read_text() == page
+    assert f"--workdir {run}" in record["commands"]["train"] and "precompute/embed.py" in record["commands"]["embed"]
+
+
+def test_without_pictures_it_is_measured_all_the_same(world, record):
+    hidden = world / "pictures"
+    (world / "data").rename(hidden)
+    try:
+        asked = command.Request(workdir=world / "run", out=world / "bare.json")
+        bare = command.evaluate(asked)
+        assert command.evaluate(asked) == bare, "what cannot be drawn is not measured again"
+    finally:
+        hidden.rename(world / "data")
+    assert {name: bare[name] for name in FIGURES} == {name: record[name] for name in FIGURES}
+    page = (world / "report-bare.html").read_text()
+    assert "There are no sheets: the folder of the pictures is not there any more" in page and "data:image" not in page.split("<body>")[1]
+    command.evaluate(asked)
+    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, "the pictures are back, and so are the sheets"
 
 
 def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch):
@@ -169,6 +202,10 @@ def test_what_was_measured_is_not_measured_again_unless_asked(world, record, mon
         for other in (replace(asked, again=True), replace(asked, heatmaps=2), replace(asked, split="validation"), replace(asked, seed=1)):
             with pytest.raises(TypeError):
                 command.evaluate(other)
+        (world / "run" / "calibration.json").rename(world / "aside.json")  # without it no auditor can be made of the run
+        with pytest.raises(TypeError):
+            command.evaluate(asked)
+        (world / "aside.json").rename(world / "run" / "calibration.json")
 
 
 def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
@@ -176,7 +213,7 @@ def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
     monkeypatch.setattr(command, "evaluate", lambda request: record)
     assert command.main(["--workdir", str(world / "run")]) == 0
     shown = capsys.readouterr().out
-    assert "all 13 targets met" in shown and "eval.json" in shown and "small world only" in shown
+    assert "all 14 targets met" in shown and "eval.json" in shown and "small world only" in shown
     missed = record | {"targets": [*record["targets"][1:], record["targets"][0] | {"pass": False}]}
     monkeypatch.setattr(command, "evaluate", lambda request: missed)
     assert command.main(["--workdir", str(world / "run")]) == 1

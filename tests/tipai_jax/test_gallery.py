@@ -8,7 +8,7 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax.errors import UserError
-from tipai_jax.gallery import Opinion, draw_gallery, pick_pairs, shown_risk
+from tipai_jax.gallery import Opinion, draw_gallery, pick_pairs
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +43,6 @@ def test_the_order_of_the_table_has_no_say(world):
     pairs = world[0].pairs
     shuffled = pairs.select(np.random.default_rng(0).permutation(len(pairs)))
     assert [pairs.pair_id[row] for row in pick_pairs(pairs, 9)] == [shuffled.pair_id[row] for row in pick_pairs(shuffled, 9)]
-
-
-def test_shown_risk_by_hand():
-    np.testing.assert_allclose(shown_risk(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]), 0.2), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
-    np.testing.assert_allclose(shown_risk(np.array([0.4, 0.8, 1.0]), 0.8), [0.25, 0.5, 1.0])
 
 
 def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):

@@ -49,3 +49,10 @@ def test_at_most_so_many_pictures_are_measured_evenly_spread(pairs):
     few, measured = localise.localisation_figures(risk, pairs, threshold=0.5, most=3)
     assert few.tolist() == [rows[0], rows[(len(rows) - 1) // 2], rows[-1]]
     np.testing.assert_array_equal(measured["auc_judd"], every["auc_judd"][np.searchsorted(rows, few)])
+
+
+def test_a_region_is_found_where_one_is_hot():
+    risk = np.zeros((3, 49), np.float32)
+    risk[0, 24], risk[1, 24] = 0.9, 0.4
+    assert localise.region_found(risk, threshold=0.5).tolist() == [1.0, 0.0, 0.0]
+    assert localise.region_found(risk[:0], threshold=0.5).shape == (0,)

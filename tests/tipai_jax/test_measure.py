@@ -9,10 +9,18 @@ from sklearn.metrics import roc_auc_score
 
 from tipai_jax.calibrate import Calibration
 from tipai_jax.calibrators import Platt, sigmoid
+from tipai_jax.conformal import Conformal
 from tipai_jax.measure import difference, figures, wins
 from tipai_jax.predictions import Predictions
 
-IDENTITY = Calibration(global_score=Platt(), patch=Platt(), reason={}, risk_threshold=0.5)
+IDENTITY = Calibration(
+    global_score=Platt(),
+    patch=Platt(),
+    reason={},
+    worst_patch=Platt(),
+    conformal=Conformal((-1.0, 0.5, 2.0, 3.0), (-3.0, -2.0, -0.5, 1.0)),
+    risk_threshold=0.5,
+)
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +61,33 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
     low, high = found["global_pair_auc"]["ci95"]
     assert low < wanted < high
     assert found["patch_pair_auc"] is None and found["category_roc_auc"] is None and found["heatmap"] is None
+
+
+def test_margin_bins_by_hand(pairs):
+    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of .3 are in one."""
+    rows = np.flatnonzero(~pairs.control)[:8]
+    few = dataclasses.replace(pairs.select(rows), margin=np.array([0.6, 0.1, 0.3, 0.2, 0.3, 0.5, 0.3, 0.4], np.float32))
+    score = np.zeros((8, 2), np.float32)
+    score[[1, 2, 0], 0] = 1.0  # .1 and one of .3 and .6 won
+    score[[3, 4, 5], 1] = 1.0  # .2, one of .3 and .5 lost, the others tie
+    found = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert {name: (figure["value"], figure["n"]) for name, figure in found.items()} == {
+        "0.1 to 0.2": (0.5, 2), "0.3": (0.5, 3), "0.4": (0.5, 1), "0.5 to 0.6": (0.5, 2),
+    }  # fmt: skip
+    score[3, 1] = 0.0
+    again = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
+
+
+def test_margins_that_are_equal_or_nearly_so_and_none_at_all(pairs, noise):
+    one = figures(noise, pairs, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert list(one) == ["0.7"] and one["0.7"]["n"] == (~pairs.control).sum()
+    near = dataclasses.replace(pairs, margin=np.linspace(0.5, 0.50001, len(pairs), dtype=np.float32))
+    found = figures(noise, near, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
+    assert len(found) == 4 and sum(figure["n"] for figure in found.values()) == (~pairs.control).sum()
+    controls = pairs.select(pairs.control)
+    score = Predictions(score=np.zeros((len(controls), 2), np.float32))
+    assert figures(score, controls, calibration=IDENTITY, seed=0)["pair_auc_by_margin"] == {}
 
 
 def test_the_parts_add_up(pairs, noise, found):
@@ -134,11 +169,18 @@ def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pai
     assert absent.any()
     assert {entry["n"] for entry in found.values()} == {int((~pairs.control & ~absent).sum())}
     assert found["auc_judd"]["value"] > 0.97 and found["cc"]["value"] > 0.8 and found["dice"]["value"] > 0.85
+    assert found["box_overlap"]["value"] == found["pointing_game"]["value"] == 1.0
+    assert (found["box_found_in_chosen"]["value"], found["box_found_in_rejected"]["value"]) == (0.0, 1.0)
     only = lambda risk: figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
     constant = only(np.full_like(risk, 0.5))
+    assert constant["box_overlap"]["value"] == constant["box_found_in_chosen"]["value"] == 1.0  # red everywhere: overlaps, and alarms as often where nothing is wrong
     assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(0.5)
     turned = only(1 - risk)  # what was right must come out wrong
     assert turned["auc_judd"]["value"] < 0.1 and turned["cc"]["value"] < -0.8
+    assert turned["pointing_game"]["value"] == 0.0
+    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(risk.shape)  # a box at the wrong place touches nothing
+    assert only(beside)["box_overlap"]["value"] < 0.2
+    assert only(np.zeros_like(risk))["box_overlap"]["value"] == 0.0
 
 
 def test_the_difference_is_paired(pairs, noise, found):
@@ -156,3 +198,35 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
     other = figures(Predictions(score=noise.score), pairs, calibration=IDENTITY, seed=4)["global_pair_auc"]
     assert other["value"] == found["global_pair_auc"]["value"]
     assert other["ci95"] != found["global_pair_auc"]["ci95"]
+
+
+def test_conformal_coverage_and_consistency_by_hand(pairs):
+    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at all."""
+    rows = np.flatnonzero(~pairs.control)[:4]
+    few = pairs.select(rows)
+    score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
+    patch = np.full((4, 2, 49), 1.0, np.float32)
+    patch[0, 1, 7] = patch[1, 0, 0] = patch[2, 1, 48] = -1.0
+    said = Predictions(score=score, patch=patch, risk=sigmoid(-patch).astype(np.float32), reason=np.zeros((4, 2, 5), np.float32))
+    found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
+    at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
+    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8, "coverage_controls": None}
+    assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
+    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
+    assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
+    assert found["consistency"]["accuracy_consistent"]["value"] == 3 / 4
+    assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4
+
+
+def test_both_images_of_a_control_keep_their_prompt(pairs):
+    """At 0.8 a set holds "keeps" from -1 on."""
+    few = pairs.select(np.flatnonzero(pairs.control)[:2])
+    assert len(few) == 2
+    said = Predictions(score=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
+    figure = figures(said, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
+    assert figure["coverage_controls"]["value"] == 3 / 4 and figure["coverage_controls"]["n"] == 4 and figure["coverage"]["n"] == 0
+
+
+def test_a_scorer_without_patches_has_no_consistency(pairs, noise):
+    found = figures(Predictions(score=noise.score), pairs, calibration=IDENTITY, seed=0)
+    assert found["consistency"] is None and found["conformal"]["0.9"]["coverage"]["n"] > 0

@@ -35,5 +35,5 @@ def test_a_column_a_run_and_a_row_a_figure():
     assert "| pair AUC of zero shot cosine | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
     assert "| the same from the prompt alone, object | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
     assert "| patch pair AUC of image only | 0.500 (0.490 to 0.510) | 0.750 (0.740 to 0.760) |" in lines
-    assert "| heatmap auc_judd | 0.500 (0.490 to 0.510) | - |" in lines
+    assert "| heatmap, AUC-Judd | 0.500 (0.490 to 0.510) | - |" in lines
     assert "| pair AUC, unseen combinations | - | - |" in lines

@@ -50,7 +50,10 @@ def verdicts(rows):
 def test_the_plan_is_met():
     rows = check(record(), targets=TargetsConfig(), log=LOG)
     assert all(row["pass"] is True for row in rows), rows
-    assert all(set(row) == {"name", "value", "direction", "threshold", "pass"} for row in rows)
+    assert all(set(row) == {"name", "value", "direction", "threshold", "pass", "ci95"} for row in rows)
+    intervals = {row["name"]: row["ci95"] for row in rows}
+    assert intervals["global pair AUC"] == [0.4, 0.6] and intervals["text_only at chance: distance of its interval from 0.5"] == [0.4, 0.6]
+    assert intervals["converged at epoch"] is None
     assert sum(row["name"].startswith("category ROC-AUC") for row in rows) == 5
     assert not any("Judd" in row["name"] or "pair AUC above" in row["name"] for row in rows), "the plan does not ask for these"
 
@@ -94,6 +97,20 @@ def test_stricter_targets_are_the_config_s():
     found = verdicts(check(worse, targets=targets, log=LOG))
     assert found["pair AUC above ridge_probe, lower end of the difference"] is False
     assert found["pair AUC above zero_shot_cosine, lower end of the difference"] is True
+
+
+@pytest.mark.parametrize(
+    ("keeps", "breaks", "met"),
+    [(0.81, 0.785, True), (0.8, 0.825, False), (0.77, 0.8, False), (0.77, 0.83, False), (None, 0.8, False)],
+    ids=["near", "too high", "too low", "right on average alone", "not a number"],
+)
+def test_coverage_of_either_kind_has_to_lie_near_its_level(keeps, breaks, met):
+    measured = {"0.8": {"coverage_keeps": fig(keeps), "coverage_breaks": fig(breaks)}, "0.9": {"coverage_keeps": fig(0.9), "coverage_breaks": fig(0.9)}}
+    targets = TargetsConfig(conformal=0.02)
+    name = "conformal coverage of either kind, furthest from its level"
+    assert verdicts(check(record(conformal=measured), targets=targets, log=LOG))[name] is met
+    assert verdicts(check(record(conformal={"0.9": {"coverage_keeps": fig(None, n=0), "coverage_breaks": fig(None, n=0)}}), targets=targets, log=LOG))[name] is None
+    assert verdicts(check(record(conformal=None), targets=targets, log=LOG))[name] is None
 
 
 @pytest.mark.parametrize(("ci", "met"), [((0.5, 0.5), True), ((0.45, 0.5), True), ((0.51, 0.6), False), ((0.3, 0.49), False)])

@@ -21,6 +21,7 @@ from tipai_jax import checkpoint, loop, run_setup
 from tipai_jax.checkpoint import Checkpoints
 from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
+from tipai_jax.lock import alone_in
 from tipai_jax.predict import load_run, predict
 from tipai_jax.store import open_store
 from tipai_jax.train import fit
@@ -198,7 +199,7 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
 
 
 def test_two_processes_cannot_write_one_run(whole):
-    with loop.alone_in(Path(whole[0].workdir)), pytest.raises(UserError, match="another process is training here"):
+    with alone_in(Path(whole[0].workdir), what="", doing="", option=""), pytest.raises(UserError, match="another process is training here"):
         fit(whole[0])
 
 

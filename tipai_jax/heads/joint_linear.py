@@ -50,7 +50,7 @@ class JointLinear(nnx.Module):
 
     def whole(self, text: Float[Array, "b d"], image: Float[Array, "b n d"]) -> Float[Array, "b m features"]:
         """What is the same for all patches of an image, bias included; m is n, or 1 if no image is seen."""
-        out = jnp.broadcast_to(self.bias[...], (len(text), 1, self.bias.shape[0]))
+        out = jnp.broadcast_to(self.bias[...], (text.shape[0], 1, self.bias.shape[0]))
         if "text" in self.blocks:
             out = out + product(text, self.part("text"))[:, None]
         if "image" in self.blocks:

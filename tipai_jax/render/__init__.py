@@ -1,12 +1,13 @@
-"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy and Pillow only.
+"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only.
 
 This room owns how a risk grid becomes something to look at. It knows no prompt tables, no heads and no jax: whoever
 calls it hands over arrays, pictures and words.
 """
 
-from tipai_jax.render.boxes import Mark, draw_marks, find_boxes
-from tipai_jax.render.colours import risk_colours
+from tipai_jax.render.boxes import Mark, Region, draw_marks, find_boxes, find_regions
+from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge, heatmap
+from tipai_jax.render.opaque import to_rgb
 from tipai_jax.render.overlay import overlay
 from tipai_jax.render.sheet import Panel, contact_sheet, legend, panel_sheet
 from tipai_jax.render.words import draw_lines, wrap
@@ -14,15 +15,19 @@ from tipai_jax.render.words import draw_lines, wrap
 __all__ = [
     "Mark",
     "Panel",
+    "Region",
     "contact_sheet",
     "draw_lines",
     "draw_marks",
     "enlarge",
     "find_boxes",
+    "find_regions",
     "heatmap",
     "legend",
     "overlay",
     "panel_sheet",
     "risk_colours",
+    "shown_risk",
+    "to_rgb",
     "wrap",
 ]

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from tipai_jax.render.words import font
 
-__all__ = ["Mark", "draw_marks", "find_boxes"]
+__all__ = ["Mark", "Region", "draw_marks", "find_boxes", "find_regions"]
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,20 @@ class Mark:
     colour: tuple[int, int, int] = (20, 20, 20)
 
 
-def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int = 2) -> Image.Image:
+def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int | None = None) -> Image.Image:
     """A copy of a picture with frames on it; each has a white rim, so that it shows on any ground.
 
     Args:
         picture: what to draw on.
         marks: the frames; the part outside the picture is cut off.
-        width: thickness of a line in pixels.
+        width: thickness of a line in pixels; by the size of the picture if None, as the letters of a tab are.
 
     Returns:
         An RGB copy; the picture itself is left alone. A tab that would leave the picture is moved inside.
     """
     drawn = picture.convert("RGB").copy()
     pen = ImageDraw.Draw(drawn)
+    width = width or max(2, round(max(drawn.size) / 240))
     for mark in marks:
         corners = _corners(mark, drawn.size, width)
         _frame(pen, corners, (255, 255, 255), width + 2, mark.dashed)
@@ -86,7 +87,7 @@ def _tab(
     taken: list[tuple[int, int, int, int]],
 ) -> None:
     """The word of a frame on a tab above it, or under its top edge where there is no room; left out where one lies."""
-    letters = font(11)
+    letters = font(max(11, round(max(size) / 30)))
     x1, y1, x2, y2 = letters.getbbox(mark.label)
     wide, high = x2 - x1 + 6, y2 - y1 + 6
     left = min(max(corners[0] - 1, 0), max(size[0] - wide, 0))
@@ -103,7 +104,29 @@ def _tab(
 def find_boxes(
     risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
 ) -> list[tuple[float, float, float, float, float]]:
-    """The hot regions of a map: boxes round the connected pixels (four neighbours) at or above a threshold.
+    """The boxes of `find_regions`: `(x1, y1, x2, y2, peak)`, that of the highest risk first."""
+    return [region.box for region in find_regions(risk, threshold, min_share=min_share, most=most)]
+
+
+@dataclass(frozen=True)
+class Region:
+    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and the sum of their risks."""
+
+    x1: float
+    y1: float
+    x2: float
+    y2: float
+    peak: float
+    mass: float
+
+    @property
+    def box(self) -> tuple[float, float, float, float, float]:
+        """Corners and peak."""
+        return self.x1, self.y1, self.x2, self.y2, self.peak
+
+
+def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8) -> list[Region]:
+    """The hot regions of a map: connected pixels (four neighbours) at or above a threshold.
 
     Args:
         risk: a map, 0 to 1.
@@ -112,44 +135,18 @@ def find_boxes(
         most: how many boxes to give at most.
 
     Returns:
-        `(x1, y1, x2, y2, peak)` with fractions of the map and the highest risk inside, worst first.
+        The regions, that of the highest risk first.
     """
+    from scipy import ndimage  # late: who only draws frames does not wait for it
+
     height, width = risk.shape
-    regions: dict[int, list[float]] = {}
-    for row, start, end, root in _runs(risk >= threshold):
-        region = regions.setdefault(root, [width, height, 0, 0, 0, -np.inf])
-        region[0], region[1] = min(region[0], start), min(region[1], row)
-        region[2], region[3] = max(region[2], end), max(region[3], row + 1)
-        region[4] += end - start
-        region[5] = max(region[5], float(risk[row, start:end].max()))
-    large = [r for r in regions.values() if r[4] >= min_share * risk.size]
-    boxes = [(r[0] / width, r[1] / height, r[2] / width, r[3] / height, r[5]) for r in large]
-    return sorted(boxes, key=lambda box: (-box[4], box[1], box[0]))[:most]
-
-
-def _runs(hot: np.ndarray) -> list[tuple[int, int, int, int]]:
-    """Runs of hot pixels `(row, start, end, region)`, joined into regions where runs of neighbouring rows overlap."""
-    parent: list[int] = []
-
-    def root(node: int) -> int:
-        while parent[node] != node:
-            parent[node] = parent[parent[node]]
-            node = parent[node]
-        return node
-
-    runs: list[tuple[int, int, int, int]] = []
-    above: list[int] = []
-    for row, line in enumerate(hot):
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], line, [False]]).astype(np.int8)))
-        here = []
-        for start, end in zip(edges[::2].tolist(), edges[1::2].tolist()):
-            node = len(runs)
-            parent.append(node)
-            runs.append((row, start, end, node))
-            here.append(node)
-            for other in above:
-                if runs[other][1] < end and start < runs[other][2]:
-                    low, high = sorted((root(node), root(other)))
-                    parent[high] = low
-        above = here
-    return [(row, start, end, root(node)) for row, start, end, node in runs]
+    labels, _ = ndimage.label(risk >= threshold)
+    pixels = np.bincount(labels.reshape(-1))
+    mass = np.bincount(labels.reshape(-1), weights=risk.reshape(-1).astype(np.float64))
+    found = []
+    for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
+        if pixels[number] >= min_share * risk.size:
+            peak = float(risk[down, across][labels[down, across] == number].max())
+            corners = (across.start / width, down.start / height, across.stop / width, down.stop / height)
+            found.append(Region(*corners, peak, float(mass[number])))
+    return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))[:most]

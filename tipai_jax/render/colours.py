@@ -6,7 +6,7 @@ It owns the stops of the scale. It knows nothing of pictures or of where a risk 
 import numpy as np
 from jaxtyping import Float, UInt8
 
-__all__ = ["STOPS", "risk_colours"]
+__all__ = ["STOPS", "risk_colours", "shown_risk"]
 
 #: Risk and its colour, from faithful to unfaithful; straight lines in sRGB between them.
 STOPS = (
@@ -33,3 +33,17 @@ def risk_colours(risk: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape
     colours = np.stack(channels, axis=-1)
     colours[np.isnan(risk)] = 128.0
     return np.rint(colours).astype(np.uint8)
+
+
+def shown_risk(risk: Float[np.ndarray, "*shape"], threshold: float) -> Float[np.ndarray, "*shape"]:
+    """Risk as it is coloured: the threshold is yellow, no risk green, twice the threshold (or certainty) red.
+
+    A head whose risks are small everywhere still shows what stands out by its own measure, and the same measure holds
+    for all sheets of a run.
+
+    Args:
+        risk: 0 to 1.
+        threshold: the risk from which a pixel counts as unfaithful.
+    """
+    top = min(1.0, 2.0 * threshold)
+    return np.interp(risk, [0.0, threshold, max(top, threshold + 1e-6)], [0.0, 0.5, 1.0])

@@ -16,6 +16,7 @@ __all__ = ["Panel", "contact_sheet", "legend", "panel_sheet"]
 
 INK, FAINT, PAPER = (24, 24, 27), (95, 95, 102), (255, 255, 255)
 MARGIN, GAP, TITLE, SMALL = 14, 10, 19, 14
+ENDS = ("keeps the prompt", "breaks it (yellow: at the threshold of the run, red: twice that)")
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Panel:
     words: str = ""
 
 
-def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, side: int = 300) -> Image.Image:
+def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, side: int = 300, ends: tuple[str, str] = ENDS) -> Image.Image:
     """One sheet: the title and its lines above a row of panels of one height, the colour scale at the foot.
 
     Args:
@@ -35,6 +36,7 @@ def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, si
         lines: smaller text under the title.
         panels: left to right; each picture is scaled to fit a square, on a pale ground.
         side: of that square, in pixels.
+        ends: what the green and the red end of the colour scale mean.
 
     Returns:
         An RGB picture, as high as its text needs.
@@ -52,7 +54,7 @@ def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, si
     words = [wrap(panel.words, size=SMALL, width=side) if panel.words else [] for panel in panels]
     band = MARGIN + len(heads) * line_height(TITLE) + len(notes) * line_height(SMALL) + 12
     above, below = (max(len(entry) for entry in part) * line_height(SMALL) + 2 for part in (names, words))
-    scale = legend(room)
+    scale = legend(room, ends=ends)
     height = band + above + side + 4 + below + 8 + scale.height + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
@@ -76,9 +78,9 @@ def _fit(picture: Image.Image, side: int) -> Image.Image:
     return square
 
 
-def legend(width: int) -> Image.Image:
+def legend(width: int, *, ends: tuple[str, str] = ENDS) -> Image.Image:
     """The colour scale with its two ends named, `width` pixels wide."""
-    left, right = "keeps the prompt", "breaks it (yellow: at the threshold of the run, red: twice that)"
+    left, right = ends
     letters = font(SMALL)
     high = line_height(SMALL)
     strip = Image.new("RGB", (width, high), PAPER)

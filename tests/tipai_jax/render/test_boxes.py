@@ -33,6 +33,14 @@ def test_frames_at_the_edge_stay_visible(mark):
     assert drawn_pixels([mark]).any()
 
 
+def test_frames_and_tabs_grow_with_the_picture():
+    """So that they can be read once the picture is scaled down to a screen."""
+    line = lambda side: drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[:, side // 2][: round(0.7 * side)].sum()
+    assert (line(300), line(960)) == (2 + 2, 4 + 2)  # with the white rim
+    tab = lambda side: (drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9, label="object")], size=(side, side)) & ~drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))).sum()
+    assert tab(1320) > 10 * tab(330)
+
+
 def test_a_tab_stays_inside_and_two_tabs_never_overlap():
     bare = drawn_pixels([Mark(0.9, 0.0, 1.0, 0.3)])
     labelled = drawn_pixels([Mark(0.9, 0.0, 1.0, 0.3, label="attribute")])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tipai_jax.render.colours import STOPS, risk_colours
+from tipai_jax.render.colours import STOPS, risk_colours, shown_risk
 
 
 def test_the_ends_and_the_middle():
@@ -24,3 +24,8 @@ def test_outside_is_clipped_and_nan_is_grey():
     assert (colours[0, 0] == colours[0, 1]).all()
     assert colours[1, 0].tolist() == list(STOPS[-1][1])
     assert colours[1, 1].tolist() == [128, 128, 128]
+
+
+def test_shown_risk_by_hand():
+    np.testing.assert_allclose(shown_risk(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]), 0.2), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
+    np.testing.assert_allclose(shown_risk(np.array([0.4, 0.8, 1.0]), 0.8), [0.25, 0.5, 1.0])

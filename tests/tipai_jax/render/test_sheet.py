@@ -37,6 +37,13 @@ def test_a_narrow_legend_still_has_its_bar():
         assert (pixels[..., 0] - pixels[..., 1] > 150).any() and (pixels[..., 1] - pixels[..., 0] > 80).any()
 
 
+def test_the_ends_of_the_legend_can_be_named():
+    other = legend(800, ends=("high", "low"))
+    assert other.size == legend(800).size and other.tobytes() != legend(800).tobytes()
+    sheets = [panel_sheet("t", [], PANELS, side=150, **ends) for ends in ({}, {"ends": ("high", "low")})]
+    assert sheets[0].size == sheets[1].size and sheets[0].tobytes() != sheets[1].tobytes()
+
+
 def test_contact_sheet_places_row_by_row_and_scales_down():
     sheets = [Image.new("RGB", (100, 50), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     page = contact_sheet(sheets, columns=2)

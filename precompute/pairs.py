@@ -1,0 +1,254 @@
+"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE].
+
+Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
+pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer was right.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from precompute.heatmaps import Scale, add_catalog_options, folder_of, open_picture, own_scores, put_picture, scale_of
+from precompute.score import ZERO_SHOT
+from tipai_jax.errors import Parser, UserError, run_main
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from tipai_jax.store.catalog import CatalogImage, CatalogPair, CatalogScore, Scorer
+
+__all__ = ["PAIRS_FILE", "Verdict", "choose_pairs", "make_pairs", "pair_row", "truth_marks"]
+
+PAIRS_FILE = "pairs.jsonl"
+SIDE = 300
+AROUND = 3
+"""Pixels of the picture between what is wrong and its frame, which would hide letters otherwise."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How often a scorer was right where the truth is known, as (right, of).
+
+    Attributes:
+        worst: the worst picture of a prompt truly breaks it; of all pairs.
+        best: the best one truly keeps it; of all pairs.
+        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be made.
+        best_open: likewise.
+        order: a kept picture of a prompt scores above a broken one of the same, ties half; of all such two.
+    """
+
+    worst: tuple[int, int]
+    best: tuple[int, int]
+    worst_open: tuple[int, int]
+    best_open: tuple[int, int]
+    order: tuple[float, int]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the pairs; returns 0."""
+    parser = Parser(prog="precompute/pairs.py", description="Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps.")
+    add_catalog_options(parser)
+    parser.add_argument("--jsonl", type=Path, metavar="FILE", help=f"also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as {PAIRS_FILE}")
+    args = parser.parse_args(arguments)
+    make_pairs(args.data, scorer=args.scorer, jsonl=args.jsonl)
+    if args.jsonl is not None:
+        data = args.data if args.jsonl.name == PAIRS_FILE else args.jsonl
+        print(f"embed     python precompute/embed.py --data {data} --out store/{args.data.absolute().name}")
+    return 0
+
+
+def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None, sheets: bool = True) -> "list[CatalogPair]":
+    """Choose, enter and draw the pairs; arguments as on the command line.
+
+    Args:
+        data: the folder of the catalogue.
+        scorer: whose scores decide.
+        jsonl: a file of pairs to write; None for none.
+        sheets: draw the comparison sheets.
+
+    Returns:
+        The pairs, by prompt.
+
+    Raises:
+        UserError: nothing is scored, no prompt has two pictures, or the file would lie outside the folder.
+    """
+    from tipai_jax.store.catalog import open_catalog
+
+    if jsonl is not None and jsonl.absolute().parent.resolve() != data.resolve():
+        raise UserError(f"--jsonl {jsonl}: its pictures are named from the folder it lies in; write it to {data / jsonl.name}")
+    with open_catalog(data) as catalog:
+        found = catalog.find_scorer(scorer)
+        scores = catalog.scores(found)
+        images = {image.image_id: image for image in own_scores(catalog.images(), scores, data)}
+        pairs = choose_pairs(list(images.values()), scores, found)
+        if not pairs:
+            raise UserError(f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data} --per-prompt 4")
+        catalog.put_pairs(found, pairs)
+        folder = folder_of(catalog, "pairs", found)
+    if sheets:
+        _draw_sheets(data, found, pairs, images, scores, folder)
+    if jsonl is not None:
+        _write_jsonl(jsonl, pairs, images)
+    _print_summary(data, found, pairs, list(images.values()), scores)
+    return pairs
+
+
+def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer") -> "list[CatalogPair]":
+    """The best and the worst picture of every prompt that has two; by the number behind the score; among equals the smaller seed is the better."""
+    from tipai_jax.store.catalog import CatalogPair
+
+    by_prompt: dict[str, list[CatalogImage]] = {}
+    for image in images:
+        by_prompt.setdefault(image.prompt_id, []).append(image)
+    pairs = []
+    for prompt_id, group in by_prompt.items():
+        ranked = sorted(group, key=lambda image: (-scores[image.image_id].raw, image.seed))
+        best, worst = ranked[0], ranked[-1]
+        if best is not worst:
+            pairs.append(
+                CatalogPair(
+                    pair_id=f"{prompt_id}-{scorer.name}-{scorer.digest[:8]}",
+                    prompt_id=prompt_id,
+                    prompt=best.prompt,
+                    chosen_img=best.image_id,
+                    rejected_img=worst.image_id,
+                    c_score=scores[best.image_id].global_score,
+                    r_score=scores[worst.image_id].global_score,
+                )
+            )
+    return pairs
+
+
+def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
+    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to prefer it.
+
+    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is not, a control where both keep
+    the prompt.
+    """
+    if chosen.broken:
+        return None
+    row = {
+        "pair_id": pair.pair_id,
+        "prompt": pair.prompt,
+        "chosen_image": chosen.path,
+        "rejected_image": rejected.path,
+        "chosen_score": pair.c_score,
+        "rejected_score": pair.r_score,
+        "sha256": {"chosen": chosen.sha256, "rejected": rejected.sha256},
+    }
+    match chosen.broken, rejected.broken:
+        case False, True:
+            return row | {"unfaithful_patches": list(rejected.boxes), "category": rejected.broken_category, "kind": rejected.kind}
+        case False, False:
+            return row | {"unfaithful_patches": [], "control": True}
+    return row
+
+
+def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> Verdict | None:
+    """How often the scorer was right; None where nothing is known of some picture of a pair."""
+    truth = {image.image_id: image.broken for image in images}
+    if any(truth[name] is None for pair in pairs for name in (pair.chosen_img, pair.rejected_img)):
+        return None
+    seen: dict[str, set[bool | None]] = {}
+    for image in images:
+        seen.setdefault(image.prompt_id, set()).add(image.broken)
+    worst = [truth[pair.rejected_img] is True for pair in pairs]
+    best = [truth[pair.chosen_img] is False for pair in pairs]
+    is_open = [seen[pair.prompt_id] >= {True, False} for pair in pairs]
+    among = lambda right: (sum(r for r, choice in zip(right, is_open) if choice), sum(is_open))
+    groups: dict[str, dict[bool | None, list[float]]] = {}
+    for image in images:
+        groups.setdefault(image.prompt_id, {}).setdefault(image.broken, []).append(scores[image.image_id].raw)
+    twos = [(kept, broken) for group in groups.values() for kept in group.get(False, []) for broken in group.get(True, [])]
+    above = sum((kept > broken) + 0.5 * (kept == broken) for kept, broken in twos)
+    return Verdict((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best), (above, len(twos)))
+
+
+def _draw_sheets(
+    data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path
+) -> None:
+    from tqdm import tqdm
+
+    scale, drawn = scale_of(scorer, scores), 0
+    for pair in tqdm(pairs, desc="drawing pairs", unit="pair", mininterval=0.5 if sys.stderr.isatty() else 10.0):
+        both = [images[pair.chosen_img], images[pair.rejected_img]]
+        said = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
+        content = [
+            [scale.red, scale.yellow, scale.green],
+            *([image.sha256, image.broken, list(image.boxes), scores[image.image_id].global_score, list(scores[image.image_id].patch_scores)] for image in both),
+        ]
+        sheet = lambda both=both: _sheet(data, scorer, both, [scores[image.image_id] for image in both], scale)
+        drawn += put_picture(folder / f"{pair.prompt_id}_comparison.png", said, content, sheet)
+    print(f"{folder}: {len(pairs)} comparison sheets, {drawn} of them drawn now")
+
+
+def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "list[CatalogScore]", scale: Scale) -> "Image":
+    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is framed."""
+    from PIL import Image
+
+    from tipai_jax.render import Panel, draw_marks, overlay, panel_sheet
+
+    panels = []
+    for name, image, score in zip(("CHOSEN", "REJECTED"), both, scores, strict=True):
+        small = open_picture(data, image)
+        side = SIDE / max(small.size)
+        large = small.resize((round(small.width * side), round(small.height * side)), Image.Resampling.LANCZOS)
+        marks = truth_marks(image, small.size)
+        panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
+        panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
+    remark = "; a patch scores low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
+    lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"pictures: {both[0].generator}"]
+    return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=scale.ends)
+
+
+def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
+    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is, or nobody knows."""
+    from tipai_jax.render import Mark
+
+    (width, height), marks = size, []
+    for box in image.boxes:
+        x1, y1, x2, y2 = box["bbox"]
+        corners = (x1 - AROUND) / width, (y1 - AROUND) / height, (x2 + AROUND) / width, (y2 + AROUND) / height
+        marks.append(Mark(*corners, dashed=bool(box.get("absent")), label="missing here" if box.get("absent") else ""))
+    return marks
+
+
+def _truth_words(image: "CatalogImage") -> str:
+    if image.broken is None:
+        return ""
+    return f"truth: breaks it, {image.broken_category} ({image.kind})" if image.broken else "truth: keeps the prompt"
+
+
+def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]") -> None:
+    from tipai_jax.store.durable import write_file
+
+    made = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
+    rows = [row for row in made if row is not None]
+    write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    left_out = f"; {len(made) - len(rows)} left out, whose best picture truly breaks the prompt" if len(rows) < len(made) else ""
+    print(f"{path}: {len(rows)} pairs{left_out}")
+
+
+def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> None:
+    print(f"{data}: {len(pairs)} pairs by {scorer.name} ({scorer.model})")
+    alone = len({image.prompt_id for image in images}) - len(pairs)
+    if alone:
+        print(f"note      {alone} prompts have one picture only and make no pair")
+    verdict = judge(pairs, images, scores)
+    if verdict is None:
+        return
+    share = lambda counts: f"{counts[0]} of {counts[1]}"
+    print(f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it: {share(verdict.best)}")
+    print(f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best {share(verdict.best_open)}")
+    if verdict.order[1]:
+        print(f"          a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,187 @@
+"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER] [--encoder ...].
+
+Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches; both become scores by
+
+    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse temperature)
+
+which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so one rule serves encoders whose
+cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do with each other end, and .5 for the
+small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is kept at once.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from precompute.compute import add_encoder_options, best_device, check_device, choose_dtype
+from precompute.generate import FOLDER
+from tipai_jax.errors import Parser, UserError, run_main
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from precompute.encoders.clip import ClipEncoder
+    from precompute.encoders.folder import EncoderFolder
+    from precompute.encoders.images import Prepared
+    from tipai_jax.store import Fingerprint
+    from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
+
+__all__ = ["CENTRE", "WIDTH", "ZERO_SHOT", "score", "to_scores"]
+
+ZERO_SHOT = "zero_shot"
+CENTRE, WIDTH = 15.0, 6.0
+FEW = {"cpu": 16, "cuda": 64}
+"""Images a pass: a catalogue holds few, and a pass is filled up."""
+RULE = "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for the picture and its patches"
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line; no argument is needed.
+
+    Raises:
+        UserError: an unknown option, or a value that does not fit.
+    """
+    parser = Parser(
+        prog="precompute/score.py",
+        description="Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches.",
+        epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0 and 1, in the order of the cosines, no probability.",
+    )
+    parser.add_argument("--data", type=Path, default=FOLDER, help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})")
+    add_encoder_options(parser, batch=FEW)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Score; returns 0."""
+    args = parse_arguments(arguments)
+    score(args.data, encoder=args.encoder, patches=args.patches, dtype=args.dtype, device=args.device, batch_size=args.batch_size)
+    return 0
+
+
+def to_scores(cosines: "np.ndarray", *, logit_scale: float) -> "np.ndarray":
+    """Scores of cosines by the rule above, elementwise, in float64."""
+    import numpy as np
+
+    logits = (logit_scale * np.asarray(cosines, np.float64) - CENTRE) / WIDTH
+    return 0.5 * (1.0 + np.tanh(0.5 * logits))
+
+
+def score(
+    data: Path,
+    *,
+    encoder: str | None = None,
+    patches: str | None = None,
+    dtype: str | None = None,
+    device: str | None = None,
+    batch_size: int | None = None,
+) -> "Scorer":
+    """Score what is not scored yet; arguments as on the command line.
+
+    Returns:
+        Who scored.
+
+    Raises:
+        UserError: no catalogue or no picture, a picture that changed, or an encoder that is not to be had.
+    """
+    from precompute.encoders.folder import PHOTO_ENCODER, TINY, find_encoder
+    from tipai_jax.store.catalog import open_catalog
+
+    with open_catalog(data) as catalog:
+        images = catalog.images()
+        if not images:
+            raise UserError(f"{data}: its catalogue holds no picture; make some first: python precompute/generate.py --out {data}")
+        drawn = all(image.drawn for image in images)
+        folder = find_encoder(encoder or (TINY if drawn else PHOTO_ENCODER))
+        device = device or best_device()
+        check_device(device)
+        patches = patches or folder.default_patches
+        known_dtype = _known_dtype(catalog, folder, patches) if dtype == "auto" else None
+        fingerprint = folder.fingerprint(patches=patches, dtype=known_dtype or choose_dtype(dtype, device))
+        scorer = _scorer(fingerprint)
+        known = catalog.scores(scorer)
+        todo = [image for image in images if image.image_id not in known]
+        if not todo:
+            print(f"{data}: scored already, {len(images)} pictures by {scorer.model} (digest {scorer.digest[:12]})")
+            return scorer
+        if known:
+            print(f"going on: {len(known)} pictures are scored, {len(todo)} to do")
+        _score(catalog, todo, scorer, _load(folder, fingerprint, device=device, batch_size=batch_size or FEW[device]))
+        _print_summary(catalog, scorer, fingerprint, drawn=drawn)
+    return scorer
+
+
+def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> str | None:
+    """What this encoder has computed in for this catalogue before: a measurement must not begin another scorer."""
+    digests = {scorer.digest for scorer in catalog.scorers() if scorer.name == ZERO_SHOT}
+    return next((dtype for dtype in ("float32", "float16", "bfloat16") if folder.fingerprint(patches=patches, dtype=dtype).digest in digests), None)
+
+
+def _scorer(encoder: "Fingerprint") -> "Scorer":
+    from tipai_jax.store.catalog import Scorer
+
+    rule = RULE.format(centre=CENTRE, width=WIDTH, scale=encoder.logit_scale)
+    return Scorer(name=ZERO_SHOT, digest=encoder.digest, model=f"{encoder.name}, {encoder.patches} patches, {encoder.dtype}", rule=rule)
+
+
+def _load(folder: "EncoderFolder", fingerprint: "Fingerprint", *, device: str, batch_size: int) -> "ClipEncoder":
+    from precompute.encoders.clip import load_clip
+
+    return load_clip(folder, patches=fingerprint.patches, dtype=fingerprint.dtype, device=device, batch_size=batch_size)
+
+
+def _score(catalog: "Catalog", todo: "list[CatalogImage]", scorer: "Scorer", encoder: "ClipEncoder") -> None:
+    from tqdm import tqdm
+
+    slow = 0.5 if sys.stderr.isatty() else 10.0
+    with tqdm(total=len(todo), desc="scoring", unit="picture", mininterval=slow) as bar:
+        for start in range(0, len(todo), encoder.batch_size):
+            part = todo[start : start + encoder.batch_size]
+            catalog.put_scores(scorer, _judge(part, [_read(catalog.folder, image, encoder) for image in part], encoder))
+            bar.update(len(part))
+
+
+def _read(folder: Path, image: "CatalogImage", encoder: "ClipEncoder") -> "Prepared":
+    """A picture as the encoder is shown it, if it is still the one of the catalogue."""
+    from precompute.encoders.images import BadImage
+    from tipai_jax.store.catalog import read_image
+
+    try:
+        return encoder.preparation.prepare(read_image(folder, image))
+    except BadImage as error:
+        raise UserError(f"{folder / image.path}: {error}; generate it with other settings, in another folder") from None
+
+
+def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "ClipEncoder") -> "list[CatalogScore]":
+    """The scores of a batch of pictures, each against its own prompt."""
+    import numpy as np
+
+    from tipai_jax.store.catalog import CatalogScore
+
+    text = encoder.encode_text([image.prompt for image in images]).text.astype(np.float64)
+    rows = encoder.encode_images(prepared)
+    scale = encoder.fingerprint.logit_scale
+    cosines = np.einsum("nd,nd->n", rows.image.astype(np.float64), text)
+    whole = to_scores(cosines, logit_scale=scale)
+    parts = to_scores(np.einsum("nkd,nd->nk", rows.patches.astype(np.float64), text), logit_scale=scale)
+    return [
+        CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=float(one), raw=float(cosine), patch_scores=tuple(each.tolist()))
+        for image, one, cosine, each in zip(images, whole, cosines, parts, strict=True)
+    ]
+
+
+def _print_summary(catalog: "Catalog", scorer: "Scorer", encoder: "Fingerprint", *, drawn: bool) -> None:
+    values = sorted(score.global_score for score in catalog.scores(scorer).values())
+    middle = values[len(values) // 2]
+    print(f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half of them below {middle:.2f}")
+    print(f"rule      {scorer.rule}")
+    if encoder.small_world_only != drawn:
+        print("note      " + ("the encoder knows drawn scenes only: it says nothing of these pictures" if encoder.small_world_only else "drawn scenes before an encoder of photographs"))
+    print(f"digest    {scorer.digest}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))
