@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "own_scores", "put_picture", "scale_of"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
-_DRAWING = 1
+_DRAWING = 2
 """Raised whenever the same scores would be drawn differently."""
 
 

@@ -117,6 +117,8 @@ def score(
 def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> str | None:
     """What this encoder has computed in for this catalogue before: a measurement must not begin another scorer."""
     digests = {scorer.digest for scorer in catalog.scorers() if scorer.name == ZERO_SHOT}
+    if not digests:
+        return None  # to look would read all weights
     return next((dtype for dtype in ("float32", "float16", "bfloat16") if folder.fingerprint(patches=patches, dtype=dtype).digest in digests), None)
 
 

@@ -2,7 +2,7 @@
 # The proof of concept from end to end on the models that need no download: draw pictures for twenty prompts, score them, draw where they fail, set the best
 # against the worst, and open the result. Every step knows what it has done: run again, nothing is repeated, and an interrupted run goes on where it stopped.
 # A minute on two cores after the installation. With another generator the same commands take --model and another folder. With a trained auditor
-# (scripts/quickstart.sh; another with AUDITOR=FOLDER) its scores stand beside the zero-shot ones and the demo is served at the end; --no-demo ends before that.
+# (scripts/quickstart.sh; another with AUDITOR=FOLDER, from this repository on) its scores stand beside the zero-shot ones and the demo is served at the end; --no-demo ends before that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ "$*" != "" ] && [ "$*" != "--no-demo" ]; then
@@ -22,7 +22,7 @@ run python precompute/generate.py --out data/poc
 run python precompute/score.py --data data/poc
 run python precompute/heatmaps.py --data data/poc
 run python precompute/pairs.py --data data/poc --jsonl data/poc/pairs.jsonl
-if [ ! -f "$auditor/calibration.json" ] && [ ! -f "$auditor/model.safetensors" ]; then
+if [ -z "${AUDITOR:-}" ] && [ ! -f "$auditor/calibration.json" ]; then
   printf '\nThe comparison sheets: file://%s\n' "$PWD/data/poc/pairs"
   printf 'No trained auditor yet: after scripts/quickstart.sh, this script adds its scores and serves the demo.\n'
   exit

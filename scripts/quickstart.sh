@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The main job on a fresh machine: set up, draw scenes, embed them, train, evaluate. Every step knows what it has done: run again, nothing is repeated,
-# and an interrupted run goes on where it stopped. Ten minutes at most after the installation on two cores.
+# and an interrupted run goes on where it stopped. Nine minutes after the installation on two cores that nobody else uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bash scripts/setup.sh

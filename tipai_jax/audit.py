@@ -166,8 +166,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     request = parse(sys.argv[1:] if argv is None else argv)
     from tipai_jax.auditor import Auditor
 
-    if request.auditor is None and not Path(QUICKSTART).is_dir():
-        raise UserError(f"{QUICKSTART}: no trained auditor there yet; make it with scripts/quickstart.sh, or name another with --auditor")
     options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
     auditor = Auditor.from_pretrained(request.auditor or QUICKSTART, **options)
     if request.catalog:

@@ -90,19 +90,20 @@ def table_rows(table: Path) -> list[Row]:
     }
     try:
         read = readers[table.suffix.lower()]()
+        found = {name: [column.to_pylist() for each, column in zip(read.column_names, read.columns) if each == name] for name in ("image", "prompt")}
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:  # the latter: not UTF-8
         raise UserError(f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})") from None
-    if twice := [name for name in ("image", "prompt") if read.column_names.count(name) > 1]:
+    if twice := [name for name, columns in found.items() if len(columns) > 1]:
         raise UserError(f"{table}: two columns {twice[0]!r}; expected one image and one prompt")
-    if missing := [name for name in ("image", "prompt") if name not in read.column_names]:
+    if missing := [name for name, columns in found.items() if not columns]:
         raise UserError(f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt")
-    columns = [read.column(name).to_pylist() for name in ("image", "prompt")]
-    for number, (image, prompt) in enumerate(zip(*columns), start=1):
+    rows = list(zip(*(columns[0] for columns in found.values())))
+    for number, (image, prompt) in enumerate(rows, start=1):
         if not isinstance(image, str) or not image or not isinstance(prompt, str) or not prompt.strip():
             raise UserError(f"{table}: row {number} has image {image!r} and prompt {prompt!r}; expected a path and words")
-    return [Row(image, table.parent / image, prompt) for image, prompt in zip(*columns)]
+    return [Row(image, table.parent / image, prompt) for image, prompt in rows]
 
 
 def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
@@ -120,11 +121,10 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
         UserError: the parts of another call lie there, another process is writing them, or the file cannot be written.
     """
     parts = out.with_name(out.name + ".parts")
-    said = [[row.image, row.prompt, *_stamp(row.path)] for row in rows]
+    said = [[_text(row.image), row.prompt, *_stamp(row.path)] for row in rows]
     plan = {"rows": len(rows), "inputs": sha256_bytes(canonical_json(said)), "heads": auditor.digests.heads, "level": auditor.level, "part": PART}
     if _is_done(out, plan):
         print(f"{out}: judged already, nothing to do", file=sys.stderr)
-        shutil.rmtree(parts, ignore_errors=True)  # of a run that was killed between the last two steps
         return _failed([out])
     with alone_in(parts, what="the folder of the parts", doing="judging", option="--out"):
         try:
@@ -132,7 +132,7 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
                 _judge_into(out, parts, plan, auditor, rows)
         except OSError as error:
             raise UserError(f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command again, or name another --out") from None
-        shutil.rmtree(parts)
+        shutil.rmtree(parts, ignore_errors=True)
     return _failed([out])
 
 
@@ -198,7 +198,7 @@ def _write(file: Path, table: pa.Table) -> None:
 
 def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The verdicts of some rows; those whose picture cannot be read hold the reason instead."""
-    made: list[dict[str, Any]] = [{"image": row.image, "prompt": row.prompt} for row in rows]
+    made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
     for start in range(0, len(rows), auditor.batch_size):
         fine, pictures = [], []
         for i in range(start, min(start + auditor.batch_size, len(rows))):
@@ -206,11 +206,16 @@ def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
                 pictures.append(auditor.prepare(rows[i].path))
                 fine.append(i)
             except UserError as error:
-                made[i]["error"] = str(error)
+                made[i]["error"] = _text(str(error))
         if fine:
             for i, verdict in zip(fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True):
                 made[i] |= _columns(verdict)
     return made
+
+
+def _text(words: str) -> str:
+    """The name of a file as text; bytes of it that are no UTF-8 are spelt out."""
+    return words.encode(errors="backslashreplace").decode()
 
 
 def _columns(verdict: "Verdict") -> dict[str, Any]:

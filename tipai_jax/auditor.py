@@ -72,7 +72,7 @@ class Auditor:
         """The auditor of a trained and evaluated run, or of a folder that `save_pretrained` wrote (or a hub id of one).
 
         Args:
-            folder: the folder; a name that is no folder but looks like `owner/name` is asked for at the model hub.
+            folder: the folder; a name that is no folder but looks like `owner/name` is asked for at the model hub, unless a folder `owner` stands here.
             options: as the class takes them.
 
         Raises:

@@ -19,7 +19,7 @@ from tipai_jax.calibrate import Calibration, calibration_from_json, calibration_
 from tipai_jax.card import model_card
 from tipai_jax.config import ModelConfig, model_from_json
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id
+from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, write_file
 
@@ -128,8 +128,10 @@ def find_bundle(name: str) -> Bundle:
         return read_bundle(folder)
     if folder.is_dir():
         return _bundle_of_run(folder)
+    if folder.parts[:1] == ("runs",):
+        raise UserError(f"{name}: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh, or name another")
     if not is_hub_id(name):
-        raise UserError(f"{name}: no such folder; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
+        raise UserError(f"{name}: {no_such_folder(name)}; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
     return read_bundle(_from_hub(name))
 
 

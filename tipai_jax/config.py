@@ -271,7 +271,7 @@ def to_json(config: Config) -> dict[str, Any]:
 
 
 def from_json(record: dict[str, Any]) -> Config:
-    """The config that `to_json` wrote; unknown or missing names and wrong values raise `UserError`."""
+    """The config that `to_json` wrote; unknown names, wrong values and missing names but those of targets raise `UserError`."""
     return _build(Config, record, "")
 
 

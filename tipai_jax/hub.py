@@ -8,14 +8,23 @@ from pathlib import Path
 
 from tipai_jax.errors import UserError
 
-__all__ = ["hub_folder", "is_hub_id"]
+__all__ = ["hub_folder", "is_hub_id", "no_such_folder"]
 
 _CONNECT_SECONDS = 5.0
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name can be a hub id, `OWNER/NAME`: not where a folder OWNER stands here, for then a folder was meant, and nobody else's model is asked for."""
-    return not (Path(name).parent != Path(".") and Path(name).parent.exists()) and name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(name.split("/"))
+    """Whether a name is taken for a hub id: `OWNER/NAME`, where no folder OWNER stands here; else a folder was meant, and nobody else's model is asked for."""
+    return _looks_so(name) and not Path(name).parent.exists()
+
+
+def no_such_folder(name: str) -> str:
+    """What is wrong with a name that is neither a folder nor taken for a hub id."""
+    return f"no such folder (a folder {name.split('/')[0]} stands here, so no hub id is meant)" if _looks_so(name) else "no such folder"
+
+
+def _looks_so(name: str) -> bool:
+    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(0 < len(part) <= 96 for part in name.split("/"))
 
 
 def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callable[[Path], bool], fetch: Callable[[], Path], hint: str) -> Path:

@@ -3,12 +3,13 @@
 Owns what counts as one and how it is read; what an encoder makes of it is the encoder's. Nothing is cut or resized here.
 """
 
+import io
 import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from tipai_jax.errors import UserError
 from tipai_jax.render import to_rgb
@@ -52,10 +53,7 @@ def open_picture(image: Picture) -> Image.Image:
         UserError: it cannot be read.
     """
     found, name = read_picture(image)
-    if isinstance(found, Image.Image):
-        return to_rgb(ImageOps.exif_transpose(found))
     try:
-        with Image.open(Path(name)) as opened:
-            return to_rgb(ImageOps.exif_transpose(opened))
-    except (OSError, UnidentifiedImageError) as error:
+        return to_rgb(ImageOps.exif_transpose(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found))))
+    except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
         raise UserError(f"{name}: not a picture that can be drawn on ({error})") from None

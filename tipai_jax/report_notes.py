@@ -43,7 +43,8 @@ NOTES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, against the true boxes. IoU and "
         "Dice at the threshold that was best on validation; correlation of the map with the mask; AUC-Judd: how well the risk tells the "
         "pixels inside from those outside (0.5 is chance). Box overlap: the found box of the highest risk shares a pixel with the true one; pointing "
-        "game: the pixel of the highest risk lies in it."
+        "game: the pixel of the highest risk lies in it. Box found in chosen and in rejected images: how often any region stands out in the two "
+        "images of these pairs; in a chosen one nothing is wrong."
     ),
     "reason": lambda _: (
         "ROC-AUC of each reason: images broken in that category against all others, or against the chosen images of the same pairs, where "

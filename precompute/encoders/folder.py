@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id
+from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
 from tipai_jax.store import Fingerprint
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
@@ -192,7 +192,7 @@ def find_encoder(name: str) -> EncoderFolder:
     if folder.is_dir():
         return EncoderFolder(folder.resolve().name, folder)
     if not is_hub_id(name):
-        raise UserError(f"encoder {name}: no such folder; expected `tiny`, the folder of a CLIP model, or a hub id such as {PHOTO_ENCODER}")
+        raise UserError(f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as {PHOTO_ENCODER}")
     return EncoderFolder(name, _hub_folder(name))
 
 

@@ -14,7 +14,7 @@ from precompute.compute import DTYPE, best_device, check_device
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made
 from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id
+from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
 from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
 __all__ = ["DiffusionGenerator"]
@@ -102,7 +102,7 @@ def _find(model: str, *, half: bool) -> Path:
         _check_safetensors(folder)
         return folder
     if not is_hub_id(model):
-        raise UserError(f"--model {model}: no such folder; expected {SCENES}, the folder of a diffusers pipeline, or a hub id such as {DIFFUSION_MODEL}")
+        raise UserError(f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub id such as {DIFFUSION_MODEL}")
     from huggingface_hub import snapshot_download
 
     def download() -> Path:

@@ -69,7 +69,7 @@ def serve(desk: "Desk", examples: Sequence[Prompt], data: Path, *, at: socket.so
         at: the reserved port.
 
     Raises:
-        UserError: the encoder cannot be loaded.
+        UserError: the encoder cannot be loaded; so is anything else handed on that keeps the desk from being ready.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with private_folder() as folder:

@@ -46,6 +46,15 @@ def test_it_runs_to_its_end_and_repeats_nothing(tmp_path):
     assert second.count("truly breaks its prompt") == 2 and "scripts/demo.py --data data/poc --auditor heads" in second
 
 
+def test_an_auditor_that_is_not_there_is_refused(tmp_path):
+    folder = tree(tmp_path / "tree")  # with steps that do nothing before the auditor's turn
+    (folder / ".venv/bin/python").write_text(f'#!/bin/sh\ncase "$1" in precompute/*) exit 0;; esac\nexec "{sys.executable}" "$@"\n')
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "AUDITOR": "runs/typo"}
+    (folder / "data/poc").mkdir(parents=True)
+    done = subprocess.run(["bash", folder / "scripts/poc.sh", "--no-demo"], capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2 and "error: runs/typo: no trained auditor there yet" in done.stderr, done.stdout + done.stderr
+
+
 def test_an_unknown_word_is_refused():
     done = subprocess.run(["bash", ROOT / "scripts/poc.sh", "--fast"], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr == "error: --fast: expected nothing or --no-demo\n"

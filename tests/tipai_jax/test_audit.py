@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -110,8 +111,17 @@ def test_two_processes_cannot_write_one_file(saved, tmp_path, capsys):
         assert run(*command) == 2
     assert "another process is judging here; wait for it, or choose another --out" in capsys.readouterr().err
     assert run(*command) == 0 and not (tmp_path / "a.parquet.parts").exists()
-    (tmp_path / "a.parquet.parts").mkdir()  # as a process leaves it that is killed in its last step
-    assert run(*command) == 0 and not (tmp_path / "a.parquet.parts").exists()
+    assert run(*command) == 0
+
+
+def test_a_file_whose_name_is_no_text_is_judged_and_spelt_out(saved, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(tmp_path, 0).rename(folder / os.fsdecode(b"caf\xe9.png"))
+    (folder / os.fsdecode(b"t\xe9.png")).write_bytes(b"no picture")
+    assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    assert [row["image"] for row in rows] == ["caf\\udce9.png", "t\\udce9.png"] and rows[0]["score"] is not None and "neither JPEG" in rows[1]["error"]
 
 
 def test_a_place_where_nothing_can_be_written(saved, tmp_path, capsys):
@@ -210,6 +220,10 @@ def test_tables_that_do_not_fit(saved, tmp_path):
     (tmp_path / "b.csv").write_text("image,prompt\n0.png,a cat\n1.png,\n")
     with pytest.raises(UserError, match=r"b.csv: row 2 has image '1.png' and prompt ''"):
         audit_table.table_rows(tmp_path / "b.csv")
+    for name, line in (("e.csv", b"image,prompt,caf\xe9\n0.png,a cat,x\n"), ("f.csv", b"image,prompt\n0.png,a caf\xe9\n"), ("g.jsonl", b'{"image": "0.png", "prompt": "a caf\xe9"}\n')):
+        (tmp_path / name).write_bytes(line)
+        with pytest.raises(UserError, match=rf"{name}: not a (CSV|JSONL) file that can be read"):
+            audit_table.table_rows(tmp_path / name)
     (tmp_path / "d.csv").write_text("image,image,prompt\n0.png,1.png,a cat\n")
     with pytest.raises(UserError, match=r"d.csv: two columns 'image'; expected one image and one prompt"):
         audit_table.table_rows(tmp_path / "d.csv")

@@ -186,6 +186,8 @@ def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
 
 
 def test_a_hub_id_is_asked_for_and_its_absence_said():
+    with pytest.raises(UserError, match=r"runs/nothing: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh"):
+        Auditor.from_pretrained("runs/nothing")
     with pytest.raises(UserError, match=r"auditor nobody/auditor: not on this machine, and HF_HUB_OFFLINE forbids fetching it; name the folder"):
         Auditor.from_pretrained("nobody/auditor")
 

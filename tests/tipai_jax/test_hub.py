@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id
+from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
 
 
 @pytest.mark.parametrize(("name", "is_one"), [("a/b", True), ("a", False), ("a/b/c", False), ("./b", False), ("/b", False), ("~/b", False), ("a/", False)])
@@ -18,6 +18,8 @@ def test_where_a_folder_was_meant_nobody_elses_model_is_asked_for(tmp_path, monk
     assert is_hub_id("models/mine")
     (tmp_path / "models").mkdir()
     assert not is_hub_id("models/mine") and is_hub_id("others/mine")
+    assert no_such_folder("models/mine") == "no such folder (a folder models stands here, so no hub id is meant)"
+    assert not is_hub_id("a" * 300 + "/b") and no_such_folder("a" * 300 + "/b") == "no such folder"
 
 
 def ask(find, whole, fetch):

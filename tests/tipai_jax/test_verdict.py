@@ -105,6 +105,11 @@ def test_the_overlay_takes_whatever_was_judged(tmp_path):
     with Image.open(tmp_path / "turned.png") as turned:
         for each in (np.asarray(upright), tmp_path / "plain.png", str(tmp_path / "turned.png"), turned):
             np.testing.assert_array_equal(np.asarray(said.overlay(each)), expected)
+    (tmp_path / "half.png").write_bytes((tmp_path / "plain.png").read_bytes()[:-400])
+    with Image.open(tmp_path / "half.png") as half:
+        for each in (tmp_path / "half.png", half):
+            with pytest.raises(UserError, match="not a picture that can be drawn on"):
+                said.overlay(each)
     clear, white = Image.new("RGBA", (40, 20), (0, 90, 0, 0)), Image.new("RGB", (40, 20), (255, 255, 255))
     np.testing.assert_array_equal(np.asarray(said.overlay(clear)), np.asarray(said.overlay(white)))
 
