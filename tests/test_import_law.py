@@ -149,6 +149,7 @@ COMMANDS = {
     "precompute/pairs.py": (),
     "scripts/ablation.py": (),
     "scripts/demo.py": (),
+    "scripts/look.py": (),
     "scripts/export_tfds.py": ("numpy",),
 }
 """Every command, and what it may import beyond our own light rooms before it answers `--help`: half a second is asked of it."""

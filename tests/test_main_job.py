@@ -68,6 +68,18 @@ def test_nothing_is_repeated(job):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
+def test_random_pairs_are_drawn_to_be_looked_at(job):
+    folder, _, _ = job
+    look = [str(ROOT / "scripts" / "look.py"), "--workdir", "runs/base", "--pairs", "2", "--seed", "3"]
+    assert run(folder, *look).count(".png") == 2
+    sheets = sorted((folder / "runs" / "base" / "look").glob("seed-3-*.png"))
+    with Image.open(sheets[0]) as sheet:
+        assert sheet.width > 1200 and len(np.unique(np.asarray(sheet.convert("RGB")).reshape(-1, 3), axis=0)) > 500
+    before = sheets[0].read_bytes()
+    run(folder, *look)
+    assert sheets[0].read_bytes() == before
+
+
 def test_another_encoders_store_is_refused(job):
     folder, steps, _ = job
     refused = run(folder, *steps["embed"], "--patches", "dense", code=2)
