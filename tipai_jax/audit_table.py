@@ -199,17 +199,16 @@ def _write(file: Path, table: pa.Table) -> None:
 def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The verdicts of some rows; those whose picture cannot be read hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
-    for start in range(0, len(rows), auditor.batch_size):
-        fine, pictures = [], []
-        for i in range(start, min(start + auditor.batch_size, len(rows))):
-            try:
-                pictures.append(auditor.prepare(rows[i].path))
-                fine.append(i)
-            except UserError as error:
-                made[i]["error"] = _text(str(error))
-        if fine:
-            for i, verdict in zip(fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True):
-                made[i] |= _columns(verdict)
+    fine, pictures = [], []
+    for i, row in enumerate(rows):
+        try:
+            pictures.append(auditor.prepare(row.path))
+            fine.append(i)
+        except UserError as error:
+            made[i]["error"] = _text(str(error))
+    if fine:
+        for i, verdict in zip(fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True):
+            made[i] |= _columns(verdict)
     return made
 
 

@@ -11,8 +11,10 @@ This is the one file where the frozen encoder (PyTorch, loaded once and only whe
 meet. Owns reading pictures, batching and the compiled forward; what is said of a picture is `verdict.py`'s, the files are `bundle.py`'s.
 """
 
+import functools
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -148,9 +150,18 @@ class Auditor:
             raise UserError(f"{name}: {error}; expected a whole JPEG, PNG or WEBP picture") from None
 
     def embed_prepared(self, prepared: "Sequence[Prepared]") -> EmbeddedImages:
-        """Embed pictures that `prepare` gave, in batches."""
-        rows = self.encoder.encode_images(list(prepared), batch_size=_bucket(len(prepared), self.batch_size))
-        return EmbeddedImages(rows.image, rows.patches, self.digests.encoder, tuple((each.width, each.height) for each in prepared))
+        """Embed pictures that `prepare` gave, in batches; on a CPU each core takes batches of its own, for several on one batch wait for each other."""
+        import torch
+
+        encode = functools.partial(self.encoder.encode_images, batch_size=_bucket(len(prepared), self.batch_size))
+        parts = [list(prepared[start : start + self.batch_size]) for start in range(0, len(prepared), self.batch_size)] or [[]]
+        if len(parts) > 1 and self.encoder.device.type == "cpu":
+            with ThreadPoolExecutor(min(16, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+                rows = list(pool.map(encode, parts))
+        else:
+            rows = [encode(part) for part in parts]
+        image, patches = np.concatenate([each.image for each in rows]), np.concatenate([each.patches for each in rows])
+        return EmbeddedImages(image, patches, self.digests.encoder, tuple((each.width, each.height) for each in prepared))
 
     def score(
         self,

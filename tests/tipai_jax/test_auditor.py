@@ -74,6 +74,17 @@ def test_many_at_once_are_each_alone(auditor):
     assert [v.heatmap.shape for v in together] == [each.shape[:2] for each in many]
 
 
+def test_embedding_in_threads_leaves_the_callers_torch_alone(auditor, pictures):
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        assert len(auditor.embed_images(pictures)) == 5 and torch.get_num_threads() == 2  # two batches of four, a thread each
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_few_programs_are_compiled(auditor, pictures):
     images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
     auditor.score(images, prompts, pairwise=True)
