@@ -36,7 +36,7 @@ def build_page(desk: Desk, examples: Sequence[Prompt], data: Path) -> gr.Blocks:
         _markup(cards.head(desk))
         with gr.Tab("Generate"):
             _generate_tab(desk, examples)
-        with gr.Tab("Your picture"):
+        with gr.Tab("Upload"):
             _upload_tab(desk)
         with gr.Tab("Catalogue") as tab:
             _browse_tab(data, page, tab)

@@ -194,7 +194,7 @@ def test_a_prompt_that_cannot_be_drawn_gets_a_line_and_is_never_markup(page):
 
 
 def test_upload_a_picture(page):
-    page.get_by_role("tab", name="Your picture").click()
+    page.get_by_role("tab", name="Upload").click()
     prompt, details = page.locator("#own-prompt textarea, #own-prompt input"), page.locator("#own-details")
     page.locator("#file input[type=file]").set_input_files(as_file("<b>own</b>.png", a_picture()))
     expect(page.locator("#own-trouble")).to_contain_text("Now say what the picture was to show", timeout=WAIT)
@@ -210,7 +210,7 @@ def test_upload_a_picture(page):
 
 
 def test_a_bad_file_gets_a_line_and_a_good_one_mends_it(page):
-    page.get_by_role("tab", name="Your picture").click()
+    page.get_by_role("tab", name="Upload").click()
     trouble = page.locator("#own-trouble [role=alert]")
     page.locator("#judge").click()
     expect(trouble).to_contain_text("no picture yet", timeout=WAIT)
