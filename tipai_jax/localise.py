@@ -71,11 +71,8 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     return low + (high - low) * int(dice.argmax()) / LEVELS
 
 
-def _reddest_overlaps(heat: Float[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], threshold: float) -> bool:
-    found = find_boxes(heat, threshold, most=1)
-    if not found:
-        return False
-    x1, y1, x2, y2 = (round(edge * SIZE) for edge in found[0][:4])
+def _overlaps(box: tuple[float, float, float, float, float], mask: Bool[np.ndarray, "h w"]) -> bool:
+    x1, y1, x2, y2 = (round(edge * SIZE) for edge in box[:4])
     return bool(mask[y1:y2, x1:x2].any())
 
 
@@ -95,7 +92,7 @@ def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[n
 def localisation_figures(
     risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC, AUC-Judd, box overlap and the pointing game of each picture that has pixels to blame.
+    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
@@ -109,12 +106,14 @@ def localisation_figures(
         pixel of the highest risk lies in it.
     """
     rows = _spread(rows_with_pixels(pairs), most)
-    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": []}
+    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": [], "box_found_in_rejected": []}
     for heat, mask in _maps(risk, pairs, rows):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
         figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
-        figures["box_overlap"].append(float(_reddest_overlaps(heat, mask, threshold)))
+        reddest = find_boxes(heat, threshold, most=1)
+        figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
+        figures["box_found_in_rejected"].append(float(bool(reddest)))
         figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))
     return rows, {name: np.asarray(values, np.float64) for name, values in figures.items()}

@@ -196,8 +196,7 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     if predictions.risk is None:
         return {"heatmap": None}
     rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
-    for name, side in (("box_found_in_chosen", 0), ("box_found_in_rejected", 1)):
-        measured[name] = localise.region_found(predictions.risk[rows, side], threshold=calibration.risk_threshold)
+    measured["box_found_in_chosen"] = localise.region_found(predictions.risk[rows, 0], threshold=calibration.risk_threshold)
     kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
     return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
 
