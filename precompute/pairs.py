@@ -100,7 +100,7 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
 
 
 def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer") -> "list[CatalogPair]":
-    """The best and the worst picture of every prompt that has two; by the number behind the score; among equals the smaller seed is the better."""
+    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the smaller seed is the better."""
     from tipai_jax.store.catalog import CatalogPair
 
     by_prompt: dict[str, list[CatalogImage]] = {}

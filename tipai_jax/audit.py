@@ -37,7 +37,7 @@ class Request:
 
     inputs: tuple[Path, ...]
     prompt: str | None
-    auditor: str | None
+    auditor: str
     encoder: str | None
     device: str | None
     level: float
@@ -68,7 +68,7 @@ def parse(argv: Sequence[str]) -> Request:
     kinds = "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of generate.py"
     add("inputs", nargs="+", type=Path, metavar="PICTURE", help=kinds)
     add("--prompt", help="what the pictures were to show (a table has its own)")
-    add("--auditor", help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
+    add("--auditor", default=QUICKSTART, help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
     add("--device", choices=("cpu", "cuda"), help="of the encoder (default: cuda if there is one)")
     add("--level", type=float, default=0.9, help="of the conformal prediction: share of pictures of either kind whose set of answers holds the right one (default: 0.9)")
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from tipai_jax.auditor import Auditor
 
     options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
-    auditor = Auditor.from_pretrained(request.auditor or QUICKSTART, **options)
+    auditor = Auditor.from_pretrained(request.auditor, **options)
     if request.catalog:
         return _catalog(request, auditor)
     if not request.many:
