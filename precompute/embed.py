@@ -218,8 +218,8 @@ def _embed(
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
     """End early when the rows alone, without a look into the images, show too many rejects."""
     from precompute.pair_rows import check_rejects, reject_columns
+    from tipai_jax.files.atomic import write_file
     from tipai_jax.store.columns import table_bytes
-    from tipai_jax.store.durable import write_file
     from tipai_jax.store.manifest import MANIFEST
 
     listed = args.out / "rejects/00000.parquet"

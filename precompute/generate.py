@@ -152,22 +152,22 @@ def _check_same(out: Path, generator: "Generator", prompts: Sequence[Prompt], kn
 
 
 def _settings(generator: "Generator") -> str:
-    from tipai_jax.store.durable import canonical_json
+    from tipai_jax.files.atomic import canonical_json
 
     return canonical_json(dict(generator.settings)).decode()
 
 
 def _whole(out: Path, image: "CatalogImage | None") -> bool:
     """Whether the file of a picture is what its row says."""
-    from tipai_jax.store.durable import sha256_file
+    from tipai_jax.files.atomic import sha256_file
 
     return image is not None and (out / image.path).is_file() and sha256_file(out / image.path) == image.sha256
 
 
 def _put(catalog: "Catalog", generator: "Generator", prompt: Prompt, seed: int) -> None:
     """Make one picture: the file first, then its row, which makes it count."""
+    from tipai_jax.files.atomic import sha256_bytes, write_file
     from tipai_jax.store.catalog import CatalogImage
-    from tipai_jax.store.durable import sha256_bytes, write_file
 
     made = generator.make(prompt, seed)
     data = _png(made, generator, prompt, seed)
@@ -213,7 +213,7 @@ def _png(made: "Made", generator: "Generator", prompt: Prompt, seed: int) -> byt
 
 def _write_notice(out: Path, generator: "Generator") -> None:
     """Beside drawn pictures: their licence, and the mark by which whatever is made of them knows that they are drawn."""
-    from tipai_jax.store.durable import write_file
+    from tipai_jax.files.atomic import write_file
 
     world = {"small_world_only": generator.drawn, "generator": generator.label, **generator.settings}
     write_file(out / "world.json", (json.dumps(world, indent=1) + "\n").encode())

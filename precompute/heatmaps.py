@@ -150,7 +150,7 @@ def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Cal
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    from tipai_jax.store.durable import canonical_json, sha256_bytes, write_file
+    from tipai_jax.files.atomic import canonical_json, sha256_bytes, write_file
 
     shown = sha256_bytes(canonical_json([_DRAWING, dict(said), content]))
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from precompute.encoders.images import BadImage, Preparation, Prepared
 from precompute.readers.records import Source
-from tipai_jax.store.durable import sha256_bytes
+from tipai_jax.files.atomic import sha256_bytes
 
 __all__ = ["Opened", "open_image"]
 

@@ -226,7 +226,7 @@ def _truth_words(image: "CatalogImage") -> str:
 
 
 def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]") -> None:
-    from tipai_jax.store.durable import write_file
+    from tipai_jax.files.atomic import write_file
 
     made = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
     rows = [row for row in made if row is not None]

@@ -25,8 +25,8 @@ from precompute.encoders.images import Preparation, Prepared
 from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
 from precompute.shards import Work
+from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store import Plan, Shard
-from tipai_jax.store.durable import sha256_bytes
 from tipai_jax.store.writer import StoreWriter
 
 __all__ = ["Batch", "embed_images", "embed_prompts", "image_batches", "load_encoder"]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from precompute.readers.records import Source
+from tipai_jax.files.atomic import canonical_json, sha256_bytes
 from tipai_jax.store import Shard
 from tipai_jax.store.columns import read_table
-from tipai_jax.store.durable import canonical_json, sha256_bytes
 from tipai_jax.store.writer import StoreWriter
 
 __all__ = ["Work", "committed_shard", "cut_shards"]

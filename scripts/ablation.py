@@ -14,8 +14,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tipai_jax.cli import load_config
-from tipai_jax.config import Config
+from tipai_jax.config import AuditorConfig
+from tipai_jax.config.command_line import load_config
 from tipai_jax.errors import Parser, run_main
 
 Change = Callable[[Config], Config]
@@ -24,12 +24,12 @@ Change = Callable[[Config], Config]
 def see(**what: bool) -> Change:
     """The heads see more, the reason head what it does not see already; what only the patches have (global image, position) is left out for the others until attention joins them."""
 
-    def change(config: Config) -> Config:
+    def change(config: AuditorConfig) -> AuditorConfig:
         model = config.model
-        patch = replace(model.patch_sees, **what)
+        patch = replace(model.patch_inputs, **what)
         others = {name: on for name, on in what.items() if patch.attention or name in ("products", "scale_inputs")}
-        rest = patch if patch.attention else replace(model.global_sees, **others)
-        return replace(config, model=replace(model, patch_sees=patch, global_sees=rest, reason_sees=rest))
+        rest = patch if patch.attention else replace(model.global_inputs, **others)
+        return replace(config, model=replace(model, patch_inputs=patch, global_inputs=rest, reason_inputs=rest))
 
     return change
 
@@ -60,19 +60,19 @@ def rows() -> list[tuple[str, Config]]:
     return [*made, ("the quickstart (`scenes.py`)", load_config("scenes.py"))]
 
 
-def measure(config: Config, split: str) -> dict[str, Any]:
+def measure(config: AuditorConfig, split: str) -> dict[str, Any]:
     """The figures of a trained run on a split, calibrated on validation."""
-    from tipai_jax.calibrate import fit_calibration
-    from tipai_jax.data.splits import split_pairs
-    from tipai_jax.measure import figures
-    from tipai_jax.predict import predict
-    from tipai_jax.predictions import Predictions
+    from tipai_jax.evaluation.auditor_figures import figures
+    from tipai_jax.evaluation.calibration import fit_calibration
+    from tipai_jax.evaluation.inference import predict
+    from tipai_jax.evaluation.predictions import Predictions
     from tipai_jax.store import open_store
+    from tipai_jax.tasks.auditor import pairs_of_split
     from tipai_jax.train import load_run
 
     run, store = load_run(config.workdir), open_store(config.store)
-    say = lambda pairs: Predictions.from_mapping(predict(run.model, store, pairs))
-    validation, pairs = split_pairs(store, "validation"), split_pairs(store, split)
+    say = lambda pairs: Predictions.from_heads(predict(run.model, store, pairs))
+    validation, pairs = pairs_of_split(store, "validation"), pairs_of_split(store, split)
     found = figures(say(pairs), pairs, calibration=fit_calibration(say(validation), validation), seed=0)
     flat = {name: found[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")}
     flat["hard"] = found["pair_auc_by_difficulty"]["hard"]
@@ -99,7 +99,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     args = parser.parse_args(argv)
 
-    from tipai_jax.store.durable import write_file
+    from tipai_jax.files.atomic import write_file
     from tipai_jax.train import fit
 
     columns = {

@@ -53,7 +53,7 @@ class Bench:
     def setup(self, shape: Shape, *, members: int = 1, placement: str = "resident", dtype: str = "float32"):
         """A run, put together but not begun."""
         from scripts.benchmark.ours import config_of
-        from tipai_jax.run_setup import Setup
+        from tipai_jax.training.setup import Setup
 
         config = config_of(shape, self.store(shape).path, self.folder / "run", placement=placement, dtype=dtype)
         return Setup([replace(config, seed=i, workdir=str(self.folder / f"run{i}")) for i in range(members)], self.store(shape))
@@ -234,7 +234,7 @@ def main() -> int:
     os.environ.setdefault("JAX_PLATFORMS", "cuda" if args.device == "gpu" else "cpu")
 
     from scripts.benchmark.machine import count_table, describe
-    from tipai_jax.store.durable import write_file
+    from tipai_jax.files.atomic import write_file
 
     bench, parts = Bench(args.workdir, quick=args.quick, gpu=args.device == "gpu"), {}
     print(count_table(bench.shape), "\n", flush=True)

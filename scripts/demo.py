@@ -53,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("loading the auditor ...", flush=True)
         from precompute.generate import find_generator
         from scripts.demo_app.desk import Desk
-        from tipai_jax.auditor import Auditor
+        from tipai_jax.auditor.api import Auditor
 
         desk = Desk(Auditor.from_pretrained(args.auditor), find_generator(args.model))
         print(desk.generator.load(), flush=True)

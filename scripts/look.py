@@ -34,16 +34,16 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
     import numpy as np
 
     from tipai_jax import Auditor
-    from tipai_jax.data.splits import split_pairs
     from tipai_jax.evaluate import data_folder
-    from tipai_jax.pictures import open_picture
-    from tipai_jax.predict import load_run
+    from tipai_jax.evaluation.inference import load_run
     from tipai_jax.render import Mark, Panel, draw_marks, panel_sheet
+    from tipai_jax.render.images import open_picture
     from tipai_jax.store import CATEGORIES, open_store
+    from tipai_jax.tasks.auditor import pairs_of_split
 
     store = open_store(load_run(workdir).store["path"])
     folder = data_folder(store, data, needed=True)
-    table, auditor = split_pairs(store, "test"), Auditor.from_pretrained(workdir)
+    table, auditor = pairs_of_split(store, "test"), Auditor.from_pretrained(workdir)
     choice = np.flatnonzero(~table.control)
     rows = np.sort(np.random.default_rng(seed).choice(choice, min(pairs, len(choice)), replace=False)).tolist()
     sheets = []

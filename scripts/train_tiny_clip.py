@@ -29,7 +29,7 @@ from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
 from precompute.tiny_clip.together import agree, average_gradients, begin_alike, join
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
-from tipai_jax.store.durable import sha256_file
+from tipai_jax.files.atomic import sha256_file
 
 STEPS = 7450
 

@@ -7,11 +7,11 @@ import numpy as np
 from flax import nnx
 
 from precompute.encoders.folder import find_encoder
-from tipai_jax.bundle import Bundle, flat
-from tipai_jax.calibrate import Calibration
-from tipai_jax.calibrators import Beta, Isotonic, Platt
-from tipai_jax.config import ModelConfig, SeesConfig
-from tipai_jax.conformal import Conformal
+from tipai_jax.auditor.bundle import Bundle, flat
+from tipai_jax.config import InputFeatures, ModelConfig
+from tipai_jax.evaluation.calibration import Calibration
+from tipai_jax.evaluation.calibrators import Beta, Isotonic, Platt
+from tipai_jax.evaluation.conformal import Conformal
 from tipai_jax.store import CATEGORIES, Fingerprint
 from tipai_jax.tasks.auditor import build_heads
 
@@ -31,7 +31,7 @@ def tiny_fingerprint(patches: str = "raw") -> Fingerprint:
 
 def make_bundle(encoder: Fingerprint, *, model: ModelConfig | None = None, seed: int = 0, evaluation: dict | None = None) -> Bundle:
     """Heads whose every parameter is moved off zero, so that none of them could be left out unseen."""
-    model = model or ModelConfig(hidden=16, global_sees=SeesConfig(products=True, scale_inputs=True), patch_sees=SeesConfig(products=True, scale_inputs=True))
+    model = model or ModelConfig(hidden=16, global_inputs=InputFeatures(products=True, scale_inputs=True), patch_inputs=InputFeatures(products=True, scale_inputs=True))
     params = nnx.to_pure_dict(nnx.state(build_heads(model, d=encoder.d, k=encoder.k, seed=seed), nnx.Param))
     rng = np.random.default_rng(seed)
     moved = jax.tree.map(lambda leaf: np.asarray(leaf) + rng.normal(0, 0.1, leaf.shape).astype(np.float32), params)

@@ -16,11 +16,11 @@ import jax
 import numpy as np
 from synthetic_store import write_store
 
-from tipai_jax.config import Config, DataConfig, LogConfig, LossConfig, ModelConfig, OptimConfig, SeesConfig
+from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LogConfig, LossConfig, ModelConfig, OptimConfig
 from tipai_jax.data.pipeline import Chunk
-from tipai_jax.run_setup import Setup
 from tipai_jax.store import Store
-from tipai_jax.train_step import NORMS
+from tipai_jax.training.setup import Setup
+from tipai_jax.training.step import NORMS
 
 
 @cache
@@ -45,12 +45,12 @@ def small_store() -> Store:
     return write_store(session_folder() / "store")
 
 
-def small_config(workdir: Path | str = "unused", **changes: dict[str, Any]) -> Config:
+def small_config(workdir: Path | str = "unused", **changes: dict[str, Any]) -> AuditorConfig:
     """A run of 15 steps with dropout and every term; `data={"epochs": 2}` and the like change single fields."""
-    config = Config(
+    config = AuditorConfig(
         store=str(small_store().path),
         workdir=str(workdir),
-        model=ModelConfig(hidden=8, dropout=0.2, global_sees=SeesConfig(products=True)),
+        model=ModelConfig(hidden=8, dropout=0.2, global_inputs=InputFeatures(products=True)),
         loss=LossConfig(patch_over="unfaithful", faithfulness_over="both"),
         optim=OptimConfig(peak_lr=3e-3, warmup_steps=3),
         data=DataConfig(batch_size=32, epochs=3, start_fraction=0.5, full_at_epoch=2, steps_per_dispatch=2),
@@ -64,7 +64,7 @@ def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
     """The state after the first `count` steps at least, and the figures of all steps run, norms NaN where nobody looked; nothing touches a file."""
     state, figures, step = jax.tree.map(lambda leaf: leaf.copy(), run.initial), [], 0
     while step < count:
-        state, record = run.train(state, *run.source.load(run.plan(step)))
+        state, record = run.train(state, *run.source.load(run.chunk(step)))
         steps = run.steps_from(step)
         at_end = lambda norm, steps=steps: np.append(np.full(steps - 1, np.nan), norm)
         figures.append({name: at_end(values) if name in NORMS else np.asarray(values)[:steps] for name, values in record.items()})

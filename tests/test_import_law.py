@@ -47,9 +47,9 @@ OTHERS = sorted({path.stem for path in (ROOT / "tipai_jax").iterdir() if path.su
 
 LAW = {
     "tipai_jax.errors": (*JAX, *TORCH, "numpy", "precompute"),
-    "tipai_jax.hub": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "render", *OTHERS)),
+    "tipai_jax.files.hub": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "render", *OTHERS)),
     "tipai_jax.config": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
-    "tipai_jax.cli": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks")),
+    "tipai_jax.config.command_line": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks")),
     "tipai_jax.store": (
         *JAX,
         *TORCH,
@@ -71,7 +71,7 @@ LAW = {
 ONLY = {
     "precompute": tipai(*SHARED),
     "tipai_jax.errors": (),
-    "tipai_jax.hub": tipai("errors"),
+    "tipai_jax.files.hub": tipai("errors"),
     "tipai_jax.store": tipai("errors", "store"),
     "tipai_jax.render": tipai("errors", "render", "store"),
 }
@@ -121,11 +121,11 @@ def test_late_imports_keep_the_law_too(room):
 
 
 def test_a_late_import_is_seen():
-    late = "def f():\n    from tipai_jax.verdict import Verdict\n    import torch.nn\n"
-    assert against_the_law("precompute", "precompute/x.py", late) == {"tipai_jax.verdict.Verdict"}
+    late = "def f():\n    from tipai_jax.auditor.verdict import Verdict\n    import torch.nn\n"
+    assert against_the_law("precompute", "precompute/x.py", late) == {"tipai_jax.auditor.verdict.Verdict"}
     assert against_the_law("tipai_jax", "tipai_jax/x.py", late) == {"torch.nn"} and against_the_law("tipai_jax", BRIDGE, late) == set()
     assert against_the_law("precompute", "precompute/x.py", "from tipai_jax import Auditor\n") == {"tipai_jax.Auditor"}
-    assert against_the_law("tipai_jax.render", "tipai_jax/render/x.py", "from tipai_jax.measure import figures\n") == {"tipai_jax.measure.figures"}
+    assert against_the_law("tipai_jax.render", "tipai_jax/render/x.py", "from tipai_jax.evaluation.auditor_figures import figures\n") == {"tipai_jax.evaluation.auditor.figures"}
     assert against_the_law("tipai_jax.store", "tipai_jax/store/x.py", "def f():\n    from tipai_jax.train import fit\n") == {"tipai_jax.train.fit"}
 
 

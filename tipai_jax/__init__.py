@@ -7,7 +7,7 @@ are imported by name.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tipai_jax.auditor import Auditor
+    from tipai_jax.auditor.api import Auditor
 
 __all__ = ["Auditor", "__version__"]
 __version__ = "0.1.0"
@@ -15,7 +15,7 @@ __version__ = "0.1.0"
 
 def __getattr__(name: str) -> Any:
     if name == "Auditor":
-        from tipai_jax.auditor import Auditor
+        from tipai_jax.auditor.api import Auditor
 
         return Auditor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

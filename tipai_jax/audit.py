@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 if TYPE_CHECKING:
-    from tipai_jax.auditor import Auditor
-    from tipai_jax.verdict import Verdict
+    from tipai_jax.auditor.api import Auditor
+    from tipai_jax.auditor.verdict import Verdict
 
 __all__ = ["Request", "main", "parse", "told"]
 
@@ -148,7 +148,7 @@ def _few(request: Request, auditor: "Auditor") -> int:
 
 
 def _catalog(request: Request, auditor: "Auditor") -> int:
-    from tipai_jax.audit_catalog import AUDITOR, audit_catalog
+    from tipai_jax.auditor.catalog import AUDITOR, audit_catalog
     from tipai_jax.store.catalog import open_catalog
 
     folder = request.inputs[0].parent
@@ -164,7 +164,7 @@ def _catalog(request: Request, auditor: "Auditor") -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Judge what the command line names; 0 when everything was judged, 1 where some rows of a folder or table could not be."""
     request = parse(sys.argv[1:] if argv is None else argv)
-    from tipai_jax.auditor import Auditor
+    from tipai_jax.auditor.api import Auditor
 
     options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
     auditor = Auditor.from_pretrained(request.auditor, **options)
@@ -172,7 +172,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _catalog(request, auditor)
     if not request.many:
         return _few(request, auditor)
-    from tipai_jax.audit_table import audit_rows, folder_rows, table_rows
+    from tipai_jax.auditor.batch import audit_rows, folder_rows, table_rows
 
     path = request.inputs[0]
     rows = folder_rows(path, request.prompt) if path.is_dir() else table_rows(path)

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
+from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
+from tipai_jax.files.hub import hub_folder, is_hub_id, no_such_folder
 from tipai_jax.store import Fingerprint
-from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
 __all__ = ["GRID", "PATCH_MODES", "PHOTO_ENCODER", "TILE_SPAN", "TINY", "EncoderFolder", "find_encoder"]
 

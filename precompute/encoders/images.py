@@ -101,7 +101,7 @@ class Preparation:
         """
         from PIL import ImageOps
 
-        from tipai_jax.render.opaque import to_rgb
+        from tipai_jax.render.images import to_rgb
 
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")

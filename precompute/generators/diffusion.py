@@ -14,8 +14,8 @@ from precompute.compute import DTYPE, best_device, check_device
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made
 from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
-from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
-from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
+from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
+from tipai_jax.files.hub import hub_folder, is_hub_id, no_such_folder
 
 __all__ = ["DiffusionGenerator"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from precompute.readers.records import BadRow, ImageFile, PairRecord, Reject, Source, check_together, parse_row
 from tipai_jax.errors import UserError
-from tipai_jax.store.durable import sha256_bytes
+from tipai_jax.files.atomic import sha256_bytes
 
 __all__ = ["is_small_world", "read_pairs"]
 

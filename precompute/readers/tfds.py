@@ -11,8 +11,8 @@ from typing import Any
 
 from precompute.readers.records import BadRow, ImageFile, PairRecord, Reject, Source, check_together, parse_row
 from tipai_jax.errors import UserError
+from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
 from tipai_jax.store import CATEGORIES
-from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 
 __all__ = ["FEATURES", "data_set_name", "read_tfds"]
 

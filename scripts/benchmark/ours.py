@@ -14,20 +14,20 @@ from pathlib import Path
 import jax
 
 from scripts.benchmark.shapes import Shape
-from tipai_jax.cli import load_config
-from tipai_jax.config import Config
-from tipai_jax.run_setup import Setup
+from tipai_jax.config import AuditorConfig
+from tipai_jax.config.command_line import load_config
 from tipai_jax.store import Store
+from tipai_jax.training.setup import Setup
 
 __all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
 
 
-def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32") -> Config:
+def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32") -> AuditorConfig:
     """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
     base = load_config("base.py")
     return dataclasses.replace(
         base,
-        model=dataclasses.replace(base.model, hidden=shape.hidden, reason_sees=base.model.global_sees, dtype=dtype),
+        model=dataclasses.replace(base.model, hidden=shape.hidden, reason_inputs=base.model.global_inputs, dtype=dtype),
         store=str(store),
         workdir=str(workdir),
         data=dataclasses.replace(base.data, batch_size=shape.batch, placement=placement, epochs=epochs),
@@ -45,7 +45,7 @@ def step_only(run: Setup) -> tuple[Callable[[int], None], float]:
         nonlocal state, loaded
         for _ in range(-(-steps // run.length)):
             if loaded is None:
-                loaded = run.source.load(run.plan(0))
+                loaded = run.source.load(run.chunk(0))
             state, record = run.train(state, *loaded)
             state = dataclasses.replace(state, step=state.step * 0)
         jax.block_until_ready(record)
@@ -57,7 +57,7 @@ def step_only(run: Setup) -> tuple[Callable[[int], None], float]:
 def input_only(run: Setup) -> Callable[[int], None]:
     """Chunks planned, gathered and sent to the device, and never used."""
     starts = itertools.cycle(run.firsts(0))
-    stream = run.source.chunks(lambda _: run.plan(next(starts)), 1 << 30)
+    stream = run.source.chunks(lambda _: run.chunk(next(starts)), 1 << 30)
 
     def call(steps: int) -> None:
         for _ in range(-(-steps // run.length)):
@@ -79,9 +79,9 @@ def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype:
     return (second - first) / steps
 
 
-def seconds_at(config: Config, *, every: int) -> list[float]:
+def seconds_at(config: AuditorConfig, *, every: int) -> list[float]:
     """Run `fit` anew; the seconds, by the run's own log, at which each `every` steps were done, before they were validated and saved."""
-    from tipai_jax.loop import fit
+    from tipai_jax.training.loop import fit
 
     folder = Path(config.workdir)
     shutil.rmtree(folder, ignore_errors=True)

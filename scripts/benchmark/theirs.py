@@ -11,15 +11,15 @@ import torch
 
 from scripts.benchmark.reference import PIXELS, Arrays, Heads, loader, make_optimizer, total_loss
 from scripts.benchmark.shapes import Shape
-from tipai_jax.data.splits import split_pairs
 from tipai_jax.store import Store
+from tipai_jax.tasks.auditor import pairs_of_split
 
 __all__ = ["arrays_of", "whole_loop"]
 
 
 def arrays_of(store: Store) -> Arrays:
     """The training pairs of a store, embeddings in memory as f16."""
-    pairs = split_pairs(store, "train")
+    pairs = pairs_of_split(store, "train")
     boxes = np.round(pairs.boxes.xyxy * PIXELS).astype(np.float32)
     return Arrays(
         text=store.text.whole(),

@@ -2,7 +2,7 @@
 
     python -m scripts.benchmark.whole STORE WORKDIR --placement streaming --epochs 3
 
-Owns what is asked of such a process and what it answers; what it runs is `tipai_jax.loop.fit` with the plan's config, as a user runs it.
+Owns what is asked of such a process and what it answers; what it runs is `tipai_jax.training.loop.fit` with the plan's config, as a user runs it.
 """
 
 import argparse

@@ -11,11 +11,11 @@ from PIL import Image
 
 from scripts.demo_app.desk import Desk, Round, Shown, at_threshold
 from scripts.demo_app.shelf import Exhibit, Shelf
-from tipai_jax.conformal import BREAKS, KEEPS
+from tipai_jax.auditor.verdict import Verdict
+from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
 from tipai_jax.render.markup import Markup, element
-from tipai_jax.verdict import Verdict
 
 __all__ = ["about", "analysis", "candidates", "comparison", "head", "message", "shelf_page", "single"]
 

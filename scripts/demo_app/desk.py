@@ -16,13 +16,13 @@ from PIL import Image, ImageOps
 from precompute.encoders.images import BadImage
 from precompute.generators import Truth
 from precompute.prompt_file import Prompt
+from tipai_jax.auditor.verdict import Verdict
 from tipai_jax.errors import UserError
 from tipai_jax.render import to_rgb
-from tipai_jax.verdict import Verdict
 
 if TYPE_CHECKING:
     from precompute.generators import Generator
-    from tipai_jax.auditor import Auditor
+    from tipai_jax.auditor.api import Auditor
 
 __all__ = ["LEVELS", "LONGEST", "PICTURES", "Desk", "Round", "Shown", "at_threshold"]
 

@@ -7,15 +7,16 @@ import numpy as np
 import pytest
 from loop_world import run_steps, small_store
 
-from tipai_jax.cli import load_config
-from tipai_jax.config import Config, differences
-from tipai_jax.run_setup import Setup
+from tipai_jax.config import AuditorConfig
+from tipai_jax.config.command_line import load_config
+from tipai_jax.config.records import differences
+from tipai_jax.training.setup import Setup
 
 CONFIGS = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
 
 
 def test_base_is_the_plan():
-    assert differences(load_config("base.py"), Config()) == []  # the defaults are held to the plan's table in test_config.py
+    assert differences(load_config("base.py"), AuditorConfig()) == []  # the defaults are held to the plan's table in test_config.py
     assert (load_config("base.py").store, load_config("base.py").workdir) == ("store/scenes", "runs/base")
 
 
@@ -34,4 +35,4 @@ def test_every_config_runs_two_steps(name):
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_docstring_is_a_contract(name):
     text = (Path(__file__).resolve().parents[2] / "configs" / name).read_text()
-    assert all(word in text for word in ("Command:", "Minutes:", "Numbers:")) and f"--config {name}" in text
+    assert all(word in text for word in ("Command:", "Minutes:", "Figures:")) and f"--config {name}" in text

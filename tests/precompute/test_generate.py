@@ -17,8 +17,8 @@ from precompute.generate import main
 from precompute.readers import read_source
 from precompute.readers.pairs import is_small_world
 from tipai_jax.errors import UserError
+from tipai_jax.files.atomic import sha256_file
 from tipai_jax.store.catalog import CATALOG, open_catalog
-from tipai_jax.store.durable import sha256_file
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/generate.py")]
 

@@ -24,9 +24,9 @@ from scripts.benchmark.synthetic import write_store
 from scripts.benchmark.theirs import arrays_of
 from scripts.benchmark.vit import LARGE, images_per_second, peak_of, vit_flops
 from scripts.benchmark.whole import Whole
-from tipai_jax.run_setup import Setup
 from tipai_jax.tasks.auditor import build_heads
-from tipai_jax.train_step import split_heads
+from tipai_jax.training.setup import Setup
+from tipai_jax.training.step import split_heads
 
 ROOT = Path(__file__).parents[2]
 SHAPE = Shape(d=16, k=49, batch=8, hidden=12, pairs=24)
@@ -46,7 +46,7 @@ def copied(params, d: int, hidden: int) -> Heads:
 def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
     store = write_store(tmp_path / "store", SHAPE)
     run = Setup(config_of(SHAPE, store.path, tmp_path / "run"), store)
-    elements, _ = run.source.load(run.plan(0))
+    elements, _ = run.source.load(run.chunk(0))
     batch = run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements))
     graph = split_heads(build_heads(run.config.model, d=16, k=49, seed=0))[0]
 

@@ -13,9 +13,10 @@ from auditor_world import make_bundle, tiny_fingerprint, write_picture
 from PIL import Image
 
 from precompute import heatmaps
-from tipai_jax import Auditor, audit, audit_table
+from tipai_jax import Auditor, audit
+from tipai_jax.auditor import batch as audit_table
 from tipai_jax.errors import UserError, run_main
-from tipai_jax.lock import alone_in
+from tipai_jax.files.lock import alone_in
 from tipai_jax.store.catalog import open_catalog
 
 

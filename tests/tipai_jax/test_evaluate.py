@@ -11,27 +11,27 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax import evaluate as command
-from tipai_jax.config import CheckpointConfig, Config, DataConfig, LogConfig, ModelConfig, OptimConfig, SeesConfig, TargetsConfig
+from tipai_jax.config import CheckpointConfig, DataConfig, InputFeatures, LogConfig, ModelConfig, OptimConfig, TargetsConfig
 from tipai_jax.errors import UserError, run_main
 
 FIGURES = (
     "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
 )  # fmt: skip
-SEES = SeesConfig(products=True)
+SEES = InputFeatures(products=True)
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     """A store with pictures, and a run trained from it."""
-    from tipai_jax.train import fit
+    from tipai_jax.training.loop import fit
 
     folder = tmp_path_factory.mktemp("world")
     write_store(folder / "store", splits={"train": 80, "validation": 40, "test": 40}, pictures=folder / "data")
-    config = Config(
+    config = AuditorConfig(
         store=str(folder / "store"),
         workdir=str(folder / "run"),
-        model=ModelConfig(hidden=32, global_sees=SEES, patch_sees=SEES, reason_sees=SEES),
+        model=ModelConfig(hidden=32, global_inputs=SEES, patch_inputs=SEES, reason_inputs=SEES),
         optim=OptimConfig(peak_lr=1e-2, warmup_steps=5),
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
@@ -82,13 +82,13 @@ def test_the_heads_learned_and_the_blind_ones_did_not(record):
 
 def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
     """It is trained on images: given another prompt for the same image it says the same."""
-    from tipai_jax.baselines.blind import BlindHead
+    from tipai_jax.evaluation.baselines.ablations import AblationHeads
     from tipai_jax.store import open_store
 
     (folder,) = (world / "run" / "baselines").glob("image_only-*")
     store = open_store(world / "store")
     pairs = store.pairs.select(store.pairs.split == "test")
-    head = BlindHead(folder)
+    head = AblationHeads(folder)
     said = head(store, pairs).score
     other = head(store, dataclasses.replace(pairs, prompt=pairs.prompt[::-1].copy())).score
     np.testing.assert_array_equal(said, other)
@@ -97,15 +97,15 @@ def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
 
 def test_a_shortcut_in_the_data_is_found(tmp_path):
     """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the target says so."""
-    from tipai_jax.baselines import fit_blind
-    from tipai_jax.calibrate import fit_calibration
-    from tipai_jax.config import Config
-    from tipai_jax.measure import figures
-    from tipai_jax.targets import _at_chance
+    from tipai_jax.config import AuditorConfig
+    from tipai_jax.evaluation.auditor_figures import figures
+    from tipai_jax.evaluation.baselines import fit_ablation
+    from tipai_jax.evaluation.calibration import fit_calibration
+    from tipai_jax.evaluation.targets import _at_chance
 
     store = write_store(tmp_path / "store", splits={"train": 1500, "validation": 64, "test": 64}, squares=False)
     train, test = (store.pairs.select(store.pairs.split == split) for split in ("train", "test"))
-    head = fit_blind(Config(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "blind")
+    head = fit_ablation(AuditorConfig(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "blind")
     said = head(store, test)
     found = figures(said, test, calibration=fit_calibration(said, test, everything=False), seed=0)
     assert found["global_pair_auc"]["value"] > 0.7
@@ -113,7 +113,7 @@ def test_a_shortcut_in_the_data_is_found(tmp_path):
 
 
 def test_files(world, record):
-    from tipai_jax.calibrate import load_calibration
+    from tipai_jax.evaluation.calibration import load_calibration
 
     run = world / "run"
     assert json.loads((run / "eval.json").read_text()) == record
@@ -134,7 +134,7 @@ def test_again_it_writes_the_same_bytes(world, record):
 
 
 def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
-    from tipai_jax import report
+    from tipai_jax.report import write as report
 
     run = world / "run"
     page = (run / "report.html").read_text()

@@ -1,47 +1,50 @@
-"""The twin that belongs to a `Sees`, and the small sizes that the head tests share."""
+"""The twin that belongs to some `InputFeatures`, and the small sizes that the head tests share."""
 
 from twins.heads import AuditorTwin, DecoderTwin, EvidenceTwin, PatchTwin, PooledTwin, PoolTwin
 
-from tipai_jax.heads import Sees
+from tipai_jax.heads.inputs import InputFeatures
 
 D, K, HIDDEN, WIDTH, HEADS = 16, 9, 12, 8, 4
-EVERYTHING = Sees(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
+EVERYTHING = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
 
 
-def patch_inputs(sees: Sees) -> list[str]:
+def patch_blocks(inputs: InputFeatures) -> list[str]:
     """What the plain patch head would concatenate, in order."""
-    inputs = ["text"] if sees.text else []
-    inputs += ["patch"] if sees.image else []
-    inputs += ["text*patch"] if sees.products else []
-    if sees.global_image:
-        inputs += ["image", "text*image"] if sees.products else ["image"]
-    return inputs
+    blocks = ["text"] if inputs.text else []
+    blocks += ["patch"] if inputs.image else []
+    blocks += ["text*patch"] if inputs.products else []
+    if inputs.global_image:
+        blocks += ["image", "text*image"] if inputs.products else ["image"]
+    return blocks
 
 
-def evidence_twin(sees: Sees) -> EvidenceTwin:
-    return EvidenceTwin(D, K, WIDTH, HEADS, patch_inputs(sees), sees.position, sees.scale_inputs)
+def evidence_twin(inputs: InputFeatures) -> EvidenceTwin:
+    return EvidenceTwin(D, K, WIDTH, HEADS, patch_blocks(inputs), inputs.position, inputs.scale_inputs)
 
 
-def pooled_twin(sees: Sees, outputs: int, *, own: bool = True) -> PooledTwin:
-    inputs = [name for name, on in (("text", sees.text), ("image", sees.image), ("text*image", sees.products)) if on]
-    if not sees.attention:
-        return PooledTwin(D, outputs, HIDDEN, inputs, sees.scale_inputs)
-    pool = PoolTwin(D, WIDTH, HEADS, sees.text, sees.scale_inputs)
-    return PooledTwin(D, outputs, HIDDEN, inputs, sees.scale_inputs, evidence_twin(sees) if own else None, pool, WIDTH)
+def pooled_twin(inputs: InputFeatures, outputs: int) -> PooledTwin:
+    wanted = (("text", inputs.text), ("image", inputs.image), ("text*image", inputs.products))
+    blocks = [name for name, on in wanted if on]
+    if not inputs.attention:
+        return PooledTwin(D, outputs, HIDDEN, blocks, inputs.scale_inputs)
+    pool = PoolTwin(D, WIDTH, HEADS, inputs.text, inputs.scale_inputs)
+    return PooledTwin(D, outputs, HIDDEN, blocks, inputs.scale_inputs, pool, WIDTH)
 
 
-def patch_twin(sees: Sees, *, own: bool = True) -> PatchTwin:
-    if sees.attention:
-        return PatchTwin(D, K, HIDDEN, evidence=evidence_twin(sees) if own else None, width=WIDTH)
-    return PatchTwin(D, K, HIDDEN, patch_inputs(sees), sees.position, sees.scale_inputs)
+def patch_twin(inputs: InputFeatures) -> PatchTwin:
+    if inputs.attention:
+        return PatchTwin(D, K, HIDDEN, width=WIDTH)
+    return PatchTwin(D, K, HIDDEN, patch_blocks(inputs), inputs.position, inputs.scale_inputs)
 
 
-def auditor_twin(*, global_sees: Sees, patch_sees: Sees, reason_sees: Sees, decoder: bool) -> AuditorTwin:
-    shared = next((sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention), None)
+def auditor_twin(
+    *, global_inputs: InputFeatures, patch_inputs: InputFeatures, reason_inputs: InputFeatures, decoder: bool
+) -> AuditorTwin:
+    shared = next((each for each in (global_inputs, patch_inputs, reason_inputs) if each.attention), None)
     return AuditorTwin(
-        pooled_twin(global_sees, 1, own=False),
-        patch_twin(patch_sees, own=False),
-        pooled_twin(reason_sees, 5, own=False),
+        pooled_twin(global_inputs, 1),
+        patch_twin(patch_inputs),
+        pooled_twin(reason_inputs, 5),
         None if shared is None else evidence_twin(shared),
         DecoderTwin(D, 16, 32) if decoder else None,
     )

@@ -86,33 +86,28 @@ class PoolTwin(nn.Module):
 class PooledTwin(nn.Module):
     """GlobalHead with outputs=1 (squeezed), ReasonHead with outputs=5."""
 
-    def __init__(self, d, outputs, hidden, blocks, scaled, evidence=None, pool=None, width=0):
+    def __init__(self, d, outputs, hidden, blocks, scaled, pool=None, width=0):
         super().__init__()
         self.blocks, self.scaled = blocks, scaled
         self.joint = nn.Linear(len(blocks) * d, hidden)
-        if evidence is not None:
-            self.evidence = evidence
         if pool is not None:
             self.pool = pool
             self.from_evidence = nn.Linear(width * len(pool.query), hidden, bias=False)
         self.score = nn.Linear(hidden, outputs)
 
-    def forward(self, text, image, patches, tokens=None):
+    def forward(self, text, image, tokens=None):
         hidden = self.joint(concatenated(text, image, None, self.blocks, self.scaled))
         if hasattr(self, "pool"):
-            tokens = self.evidence(text, image, patches) if tokens is None else tokens
             hidden = hidden + self.from_evidence(self.pool(text, tokens))
         out = self.score(F.relu(hidden))
         return out[..., 0] if out.shape[-1] == 1 else out
 
 
 class PatchTwin(nn.Module):
-    def __init__(self, d, k, hidden, blocks=(), position=False, scaled=False, evidence=None, width=0):
+    def __init__(self, d, k, hidden, blocks=(), position=False, scaled=False, width=0):
         super().__init__()
         self.blocks, self.scaled = blocks, scaled
         if width:
-            if evidence is not None:
-                self.evidence = evidence
             self.from_evidence = nn.Linear(width, hidden)
         else:
             self.joint = nn.Linear(len(blocks) * d, hidden)
@@ -122,7 +117,7 @@ class PatchTwin(nn.Module):
 
     def forward(self, text, image, patches, tokens=None):
         if hasattr(self, "from_evidence"):
-            hidden = self.from_evidence(self.evidence(text, image, patches) if tokens is None else tokens)
+            hidden = self.from_evidence(tokens)
         else:
             hidden = self.joint(concatenated(text, image, patches, self.blocks, self.scaled))
             hidden = hidden + self.position if hasattr(self, "position") else hidden
@@ -161,4 +156,4 @@ class AuditorTwin(nn.Module):
         tokens = self.evidence(text, image, patches) if hasattr(self, "evidence") else None
         patch = self.patch_head(text, image, patches, tokens)
         risk = self.saliency_head(patch, patches) if hasattr(self, "saliency_head") else 1 - torch.sigmoid(patch)
-        return [self.global_head(text, image, patches, tokens), patch, risk, self.reason_head(text, image, patches, tokens)]
+        return [self.global_head(text, image, tokens), patch, risk, self.reason_head(text, image, tokens)]

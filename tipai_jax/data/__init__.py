@@ -1,1 +1,1 @@
-"""From a store to batches: which rows, in which order, gathered where. Rooms above hand the batches to a task."""
+"""From a store to batches: which examples, in which order, gathered where; generic over the columns that a task declares."""

@@ -1,118 +1,88 @@
-"""The batch of pairs, and the two ways of gathering one: on the device by index, or on the host from the memory map.
+"""The columns of a split, and the gathering of a batch from them: on the device by index, or on the host from disk.
 
-Owns the shape of a batch and which column feeds which field. Knows nothing of the order of rows (`curriculum.py`), of
-when a batch is made (`pipeline.py`) or of what becomes of it.
+A task declares its columns; nothing here knows what they mean.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int
+from jaxtyping import Array, Bool, Int
 
-from tipai_jax.store import PairTable, Store, small_masks
+from tipai_jax.store import Rows
 
-__all__ = ["MASK_SIZE", "PairBatch", "PairColumns", "gather", "host_columns"]
+__all__ = ["AnyArray", "Columns", "gather"]
 
 AnyArray = Array | np.ndarray
 
-MASK_SIZE = 224
-"""Pixels of a side of the true mask that the saliency loss compares with, for every encoder."""
 
-
-@jax.tree_util.register_dataclass
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=("tables", "index", "values"),
+    meta_fields=("batch", "table_of", "n"),
+    drop_fields=("host",),
+)
 @dataclass(frozen=True)
-class PairBatch:
-    """b pairs of a chosen (index 0) and a rejected (1) image for one prompt each. Every field is always there.
-
-    Before a chunk is cut into steps there is one more axis in front (`*s`), and on the host the arrays are numpy's.
+class Columns:
+    """All examples of a split as columns, each of which becomes the field of that name in a batch.
 
     Attributes:
-        text: prompt embedding, L2-normalised, as stored (f16).
-        image: embedding of each image.
-        patches: embeddings of its k patches, row-major from the top left.
-        patch_label: 1 faithful, 0 unfaithful, -1 unknown.
-        mask: U^T m U of the rejected image's true mask m (`store.masks`).
-        mask_area: pixels of m; 0 where no pixel is to blame.
-        category: 1 if that category fails in the rejected image, 0 if not, -1 unknown.
-        margin: chosen score - rejected score; 0 for a control.
-        control: both images keep the prompt.
-        valid: False for the padding of an uneven last batch, which counts nowhere.
-        row: number of the pair in the table that was batched.
+        batch: the class of a batch; it is called with every field, and with `valid` bool[b] and `row` i32[b].
+        tables: embeddings; on the host the store's `Rows` over the memory map, on the device arrays.
+        table_of: (field, table) for each field that is read from a table.
+        index: field -> rows of its table, i32[n, ...]; a field [n, ...] of embeddings is `table[index]`.
+        values: field -> array [n, ...], handed on as it is.
+        host: further arrays [n] that the order of the data may need; they never reach a batch.
+        n: examples.
     """
 
-    text: Float[AnyArray, "*s b d"]
-    image: Float[AnyArray, "*s b 2 d"]
-    patches: Float[AnyArray, "*s b 2 k d"]
-    patch_label: Int[AnyArray, "*s b 2 k"]
-    mask: Float[AnyArray, "*s b k"]
-    mask_area: Float[AnyArray, "*s b"]
-    category: Int[AnyArray, "*s b 5"]
-    margin: Float[AnyArray, "*s b"]
-    control: Bool[AnyArray, "*s b"]
-    valid: Bool[AnyArray, "*s b"]
-    row: Int[AnyArray, "*s b"]
+    batch: type
+    tables: dict[str, Any]
+    table_of: tuple[tuple[str, str], ...]
+    index: dict[str, Int[AnyArray, "n ..."]]
+    values: dict[str, Any]
+    n: int
+    host: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def compact(self) -> "Columns":
+        """The same columns with the tables read into memory, reduced to the rows that are used."""
+        tables, index = {}, dict(self.index)
+        for table, rows in self.tables.items():
+            fields = [name for name, of in self.table_of if of == table]
+            used, place = np.unique(np.concatenate([self.index[name].reshape(-1) for name in fields]), return_inverse=True)
+            tables[table] = rows.take(used)
+            ends = np.cumsum([self.index[name].size for name in fields])[:-1]
+            for name, part in zip(fields, np.split(place.reshape(-1), ends), strict=True):
+                index[name] = part.reshape(self.index[name].shape).astype(np.int32)
+        return replace(self, tables=tables, index=index, host={})
+
+    def table_bytes(self) -> int:
+        """Bytes of the embeddings that the examples use, each counted once."""
+        return sum(
+            len(np.unique(np.concatenate([self.index[name].reshape(-1) for name, of in self.table_of if of == table])))
+            * _row_bytes(rows)
+            for table, rows in self.tables.items()
+        )
+
+    def example_bytes(self) -> int:
+        """Bytes of the embeddings of one example in a batch."""
+        return sum(
+            int(np.prod(self.index[name].shape[1:], dtype=np.int64)) * _row_bytes(self.tables[table])
+            for name, table in self.table_of
+        )
 
 
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class PairColumns:
-    """All pairs of a table as columns, and the tables of embeddings that they point into.
-
-    On the device the embeddings are arrays; on the host they are the store's `Rows` over the memory map.
-    `prompt` is a row of `text`, `picture` two rows of `image` and `patches`; the rest is as in `PairBatch`.
-    """
-
-    text: Any
-    image: Any
-    patches: Any
-    prompt: Int[AnyArray, " n"]
-    picture: Int[AnyArray, "n 2"]
-    patch_label: Int[AnyArray, "n 2 k"]
-    mask: Float[AnyArray, "n k"]
-    mask_area: Float[AnyArray, " n"]
-    category: Int[AnyArray, "n 5"]
-    margin: Float[AnyArray, " n"]
-    control: Bool[AnyArray, " n"]
+def _row_bytes(rows: Rows) -> int:
+    return int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize
 
 
-def host_columns(store: Store, pairs: PairTable) -> PairColumns:
-    """The columns of a table of pairs of this store, embeddings left on the disk."""
-    boxes = pairs.boxes
-    cells = store.manifest.encoder.grid[0]
-    mask, area = small_masks(xyxy=boxes.xyxy, absent=boxes.absent, offsets=boxes.offsets, size=MASK_SIZE, cells=cells)
-    return PairColumns(
-        text=store.text,
-        image=store.image,
-        patches=store.patches,
-        prompt=pairs.prompt.astype(np.int32),
-        picture=np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32),
-        patch_label=pairs.patch_label.astype(np.int8),
-        mask=mask,
-        mask_area=area,
-        category=pairs.category.astype(np.int8),
-        margin=pairs.margin.astype(np.float32),
-        control=pairs.control.astype(bool),
-    )
-
-
-def gather(columns: PairColumns, row: Int[AnyArray, "*s b"], valid: Bool[AnyArray, "*s b"]) -> PairBatch:
+def gather(columns: Columns, row: Int[AnyArray, "*s b"], valid: Bool[AnyArray, "*s b"]) -> Any:
     """The batch of these rows: inside jit from columns on the device, outside from columns on the host."""
-    picture = columns.picture[row]
-    return PairBatch(
-        text=_take(columns.text, columns.prompt[row]),
-        image=_take(columns.image, picture),
-        patches=_take(columns.patches, picture),
-        patch_label=columns.patch_label[row],
-        mask=columns.mask[row],
-        mask_area=columns.mask_area[row],
-        category=columns.category[row],
-        margin=columns.margin[row],
-        control=columns.control[row],
-        valid=valid,
-        row=row,
-    )
+    found = {name: _take(columns.tables[table], columns.index[name][row]) for name, table in columns.table_of}
+    return columns.batch(**found, **{name: values[row] for name, values in columns.values.items()}, valid=valid, row=row)
 
 
 def _take(table: Any, rows: Any) -> Any:

@@ -1,16 +1,12 @@
-"""Which pair comes when: the order of the rows as a pure function of (seed, step).
+"""Which example comes when: the order of the rows as a pure function of (seed, step), with a curriculum.
 
-Owns the curriculum and the shuffling. Early epochs draw from the pairs of the greatest margin only, later ones from
-all ("anneal to include hard pairs"). The rule:
+Early epochs draw from the easiest examples only, later ones from all ("anneal to include hard pairs"). The rule:
 
-- Of the pairs with a better image, epoch e (from 0) may draw the share f(e) = start + (1 - start) * min(1, e / full) of
-  the greatest |margin|; equal margins are ranked by a fixed shuffle, so that no kind of pair comes first by accident.
-- Controls have no margin to rank by: the same share f(e) of them, by a fixed shuffle, may be drawn. They teach from the
-  start that a change which the prompt does not name is no failure.
-- An epoch is always n draws, n the pairs of the split: one permutation of the eligible rows after another, cut at n.
+- Of the ranked examples, epoch e (from 0) may draw the share f(e) = start + (1 - start) * min(1, e / full) of the
+  greatest ease; equal ones are ranked by a fixed shuffle, so that no kind comes first by accident.
+- Examples that cannot be ranked by ease (the controls among pairs): the same share f(e) of them, by a fixed shuffle.
+- An epoch is always n draws, n the examples of the split: one permutation of the eligible rows after another, up to n.
   From epoch `full` on that is each row exactly once. The last batch is padded with `valid=False`; nothing is dropped.
-
-Knows nothing of embeddings, of devices or of what a step does with a row.
 """
 
 import math
@@ -19,40 +15,45 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-__all__ = ["PairOrder"]
+__all__ = ["CurriculumOrder"]
 
 SHUFFLE, EPOCH = 0, 1
 
 
-class PairOrder:
-    """The order in which a run meets its pairs.
+class CurriculumOrder:
+    """The order in which a run meets its examples.
 
     Args:
-        margin: chosen score - rejected score of each pair.
-        control: whether both images keep the prompt.
-        batch_size: pairs in a step.
+        ease: how easy each example is, the easiest greatest.
+        unranked: examples for which `ease` means nothing.
+        batch_size: examples in a step.
         seed: of the shuffles.
-        start_fraction: share of the pairs that the first epoch may draw from, above 0.
+        start_fraction: share of the examples that the first epoch may draw from, above 0.
         full_at_epoch: the first epoch (from 0) that draws from all.
     """
 
     def __init__(
         self,
-        margin: Float[np.ndarray, " n"],
-        control: Bool[np.ndarray, " n"],
+        ease: Float[np.ndarray, " n"],
+        unranked: Bool[np.ndarray, " n"],
         *,
         batch_size: int,
         seed: int,
         start_fraction: float = 1.0,
         full_at_epoch: int = 0,
     ) -> None:
-        self.n, self.batch_size, self.seed = len(margin), batch_size, seed
+        self.n, self.batch_size, self.seed = len(ease), batch_size, seed
         self.start_fraction, self.full_at_epoch = start_fraction, full_at_epoch
         shuffle = np.random.default_rng([seed, SHUFFLE]).permutation(self.n)
-        self._pairs = shuffle[~control[shuffle]]
-        self._pairs = self._pairs[np.argsort(-np.abs(margin[self._pairs]), kind="stable")]
-        self._controls = shuffle[control[shuffle]]
+        self._ranked = shuffle[~unranked[shuffle]]
+        self._ranked = self._ranked[np.argsort(-ease[self._ranked], kind="stable")]
+        self._unranked = shuffle[unranked[shuffle]]
         self._rows_of_epoch = lru_cache(maxsize=2)(self._draw)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Two orders of the same examples with equal keys give the same batches."""
+        return (self.batch_size, self.seed, self.start_fraction, self.full_at_epoch)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -60,14 +61,14 @@ class PairOrder:
         return math.ceil(self.n / self.batch_size)
 
     def fraction(self, epoch: int) -> float:
-        """The share f(e) of the pairs that an epoch may draw from."""
+        """The share f(e) of the examples that an epoch may draw from."""
         grown = 1.0 if epoch >= self.full_at_epoch else epoch / self.full_at_epoch
         return self.start_fraction + (1 - self.start_fraction) * grown
 
     def eligible(self, epoch: int) -> Int[np.ndarray, " m"]:
         """The rows that an epoch may draw from, in no particular order."""
         fraction = self.fraction(epoch)
-        return np.concatenate([rows[: math.ceil(fraction * len(rows))] for rows in (self._pairs, self._controls)])
+        return np.concatenate([rows[: math.ceil(fraction * len(rows))] for rows in (self._ranked, self._unranked)])
 
     def batch(self, step: int) -> tuple[Int[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
         """The rows of a step (counted from 0) and which of them are real; a padded place holds row 0."""
@@ -78,7 +79,7 @@ class PairOrder:
         return rows, np.arange(self.batch_size) < len(drawn)
 
     def size(self, step: int) -> int:
-        """How many real pairs the batch of a step holds."""
+        """How many real examples the batch of a step holds."""
         return min(self.batch_size, self.n - step % self.steps_per_epoch * self.batch_size)
 
     def _draw(self, epoch: int) -> Int[np.ndarray, " n"]:

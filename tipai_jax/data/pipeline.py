@@ -1,30 +1,50 @@
-"""From a plan of rows to what the compiled loop eats: resident (rows only) or streaming (whole batches, prefetched).
+"""From the rows of each step to what the compiled loop reads: resident (rows only) or streaming (whole batches).
 
-Owns the choice between the two and the prefetching. A *chunk* is a fixed number of steps that one dispatch runs; both
-sources make one from the same plan, and `batch` turns an element of it into the same `PairBatch` inside jit, so the
-numbers are the same either way. Knows nothing of losses, of state or of when a chunk is wanted.
+A *chunk* is a fixed number of steps that one dispatch runs; both sources make one from the same rows, and `batch` turns
+an element of it into the same batch inside jit, so the figures are the same either way.
 """
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
 import numpy as np
 from jaxtyping import Bool, Int
 
-from tipai_jax.data.batches import PairBatch, PairColumns, gather
-from tipai_jax.data.curriculum import PairOrder
-from tipai_jax.sharding import Placement
+from tipai_jax.data.batches import Columns, gather
+from tipai_jax.parallel.mesh import Placement
 
-__all__ = ["Chunk", "Resident", "Source", "Streaming", "chunk_length", "make_source", "plan_in_order", "plan_steps"]
+__all__ = ["Chunk", "Order", "Resident", "Source", "Streaming", "chunk_length", "chunk_of_steps", "chunks_in_order", "make_source"]
 
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25
 STREAMED_BYTES = 30 << 20
-"""A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks the kernel for new pages each time."""
+"""A streamed chunk is kept to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks the kernel for new pages each time."""
+
+
+@runtime_checkable
+class Order(Protocol):
+    """The order in which a run meets its examples: a pure function of the step."""
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """Two orders of the same examples with equal keys give the same batches."""
+        ...
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in an epoch, the same in every epoch."""
+        ...
+
+    def batch(self, step: int) -> tuple[Int[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
+        """The rows of a step (counted from 0) and which of them are real; a padded place holds row 0."""
+        ...
+
+    def size(self, step: int) -> int:
+        """How many real examples the batch of a step holds."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,7 +52,7 @@ class Chunk:
     """The rows of the steps of one dispatch, on the host.
 
     Attributes:
-        row: rows of each step; in a sweep whose members meet the pairs in different orders, of each member.
+        row: rows of each step; in a sweep whose members meet the examples in different orders, of each member.
         valid: False for padding.
         step: the number of each step, from 0; -1 for those that fill up the last chunk of an epoch, which are not run.
     """
@@ -42,7 +62,7 @@ class Chunk:
     step: Int[np.ndarray, " s"]
 
 
-def plan_steps(orders: Sequence[PairOrder], first: int, *, steps: int, length: int) -> Chunk:
+def chunk_of_steps(orders: Sequence[Order], first: int, *, steps: int, length: int) -> Chunk:
     """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of a sweep."""
     plans = []
     for order in orders:
@@ -59,8 +79,8 @@ def _numbered(first: int, steps: int, length: int) -> Int[np.ndarray, " s"]:
     return np.where(place < steps, first + place, -1).astype(np.int32)
 
 
-def plan_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
-    """Every row once, in order, padded at the end: the plan of an evaluation."""
+def chunks_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
+    """Every row once, in order, padded at the end: the chunks of an evaluation."""
     steps = -(-n // batch_size)
     chunks = -(-steps // length)
     row = np.arange(chunks * length * batch_size, dtype=np.int32)
@@ -71,87 +91,80 @@ def plan_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
 
 
 class Resident:
-    """All embeddings that the pairs use live on every device; a chunk carries rows only.
+    """All embeddings that the examples use live on every device; a chunk carries rows only.
 
     Args:
-        columns: `host_columns` of the pairs.
+        columns: of the split, on the host.
         placement: the devices.
     """
 
     name = "resident"
 
-    def __init__(self, columns: PairColumns, placement: Placement) -> None:
+    def __init__(self, columns: Columns, placement: Placement) -> None:
         self._placement = placement
-        self.columns: PairColumns | None = placement.copy(_compact(columns))
+        self.columns: Columns | None = placement.replicate(columns.compact())
 
     def load(self, chunk: Chunk) -> tuple[Any, Any]:
         """The chunk on the devices: (elements [s, ...], step [s])."""
-        elements = self._placement.cut_batch({"row": chunk.row, "valid": chunk.valid}, axis=chunk.row.ndim - 1)
-        return elements, self._placement.copy(chunk.step)
+        elements = self._placement.shard_batch({"row": chunk.row, "valid": chunk.valid}, axis=chunk.row.ndim - 1)
+        return elements, self._placement.replicate(chunk.step)
 
-    def batch(self, columns: Any, element: Any) -> PairBatch:
+    def batch(self, columns: Any, element: Any) -> Any:
         """One batch, traced: gathered by index."""
         return gather(columns, element["row"], element["valid"])
 
-    def chunks(self, plans: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
-        """The loaded chunks `plans(0)` to `plans(count - 1)`; made as they are asked for, which costs next to nothing."""
-        return (self.load(plans(i)) for i in range(count))
+    def chunks(self, chunk: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
+        """The loaded chunks `chunk(0)` to `chunk(count - 1)`; made as they are asked for, which costs next to nothing."""
+        return (self.load(chunk(i)) for i in range(count))
 
 
 class Streaming:
     """The embeddings stay on the disk; a chunk carries whole batches, gathered ahead of time by a thread.
 
     Args:
-        columns: `host_columns` of the pairs.
+        columns: of the split, on the host.
         placement: the devices.
     """
 
     name = "streaming"
 
-    def __init__(self, columns: PairColumns, placement: Placement) -> None:
+    def __init__(self, columns: Columns, placement: Placement) -> None:
         self._host, self._placement = columns, placement
-        self.columns: PairColumns | None = None
+        self.columns: Columns | None = None
 
     def load(self, chunk: Chunk) -> tuple[Any, Any]:
         """The chunk on the devices: (elements [s, ...], step [s])."""
         return self._send(self._gathered(chunk))
 
-    def _gathered(self, chunk: Chunk) -> tuple[PairBatch, Any]:
+    def _gathered(self, chunk: Chunk) -> tuple[Any, Any]:
         own = self._placement.share(chunk.row.shape[-1])
         return gather(self._host, chunk.row[..., own], chunk.valid[..., own]), chunk.step
 
-    def _send(self, gathered: tuple[PairBatch, Any]) -> tuple[Any, Any]:
+    def _send(self, gathered: tuple[Any, Any]) -> tuple[Any, Any]:
         batch, step = gathered
-        return self._placement.cut_batch(batch, axis=batch.row.ndim - 1, own=True), self._placement.copy(step)
+        return self._placement.shard_batch(batch, axis=batch.row.ndim - 1, own=True), self._placement.replicate(step)
 
-    def batch(self, columns: Any, element: Any) -> PairBatch:
+    def batch(self, columns: Any, element: Any) -> Any:
         """One batch, traced: it is the element."""
         return element
 
-    def chunks(self, plans: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
-        """The loaded chunks `plans(0)` to `plans(count - 1)`, gathered in a thread of Grain's while the device works."""
+    def chunks(self, chunk: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
+        """The loaded chunks `chunk(0)` to `chunk(count - 1)`, gathered in a thread of Grain's while the device works."""
         import grain
 
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
-        stream = grain.MapDataset.range(count).map(lambda i: self._gathered(plans(i))).to_iter_dataset(ahead)
+        stream = grain.MapDataset.range(count).map(lambda i: self._gathered(chunk(i))).to_iter_dataset(ahead)
         return (self._send(each) for each in stream)
 
 
 Source = Resident | Streaming
 
 
-def make_source(columns: PairColumns, placement: Placement, *, kind: Literal["auto", "resident", "streaming"]) -> Source:
+def make_source(columns: Columns, placement: Placement, *, kind: Literal["auto", "resident", "streaming"]) -> Source:
     """The source of a config's `data.placement`; "auto" is resident when the embeddings fit easily."""
     if kind == "auto":
-        kind = "resident" if resident_bytes(columns) <= resident_limit(placement) else "streaming"
+        kind = "resident" if columns.table_bytes() <= resident_limit(placement) else "streaming"
     return Resident(columns, placement) if kind == "resident" else Streaming(columns, placement)
-
-
-def resident_bytes(columns: PairColumns) -> int:
-    """Bytes of the embeddings that the pairs use."""
-    images, prompts = len(np.unique(columns.picture)), len(np.unique(columns.prompt))
-    per_image = sum(int(np.prod(table.shape[1:])) for table in (columns.image, columns.patches))
-    return 2 * (images * per_image + prompts * columns.text.shape[1])
 
 
 def resident_limit(placement: Placement) -> int:
@@ -164,23 +177,9 @@ def resident_limit(placement: Placement) -> int:
     return int(host * RESIDENT_SHARE_OF_HOST) // len(placement.mesh.local_devices)
 
 
-def chunk_length(source: Source, columns: PairColumns, *, batch_size: int, steps_per_dispatch: int) -> int:
+def chunk_length(source: Source, columns: Columns, *, batch_size: int, steps_per_dispatch: int) -> int:
     """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size` over all orders."""
     if isinstance(source, Resident):
         return steps_per_dispatch
-    per_pair = 2 * (2 * int(np.prod(columns.patches.shape[1:])) + 3 * columns.text.shape[1])
-    return max(1, min(steps_per_dispatch, STREAMED_BYTES // (per_pair * batch_size)))
-
-
-def _compact(columns: PairColumns) -> PairColumns:
-    """The same columns with the embedding tables read into memory, cut to the rows that are pointed at."""
-    pictures, picture = np.unique(columns.picture, return_inverse=True)
-    prompts, prompt = np.unique(columns.prompt, return_inverse=True)
-    return dataclasses.replace(
-        columns,
-        text=columns.text.take(prompts),
-        image=columns.image.take(pictures),
-        patches=columns.patches.take(pictures),
-        prompt=prompt.reshape(columns.prompt.shape).astype(np.int32),
-        picture=picture.reshape(columns.picture.shape).astype(np.int32),
-    )
+    most = STREAMED_BYTES // (columns.example_bytes() * batch_size)
+    return max(1, min(steps_per_dispatch, most))

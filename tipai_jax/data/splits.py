@@ -1,28 +1,30 @@
-"""The rows of a split, checked. Owns what a run refuses to start with; knows nothing of order or of batches."""
+"""The rows of a split, checked."""
+
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int, Shaped
 
 from tipai_jax.errors import UserError
-from tipai_jax.store import PairTable, Store
 
-__all__ = ["split_pairs"]
+__all__ = ["rows_of_split"]
 
 
-def split_pairs(store: Store, split: str) -> PairTable:
-    """The pairs of one split, in the order of the store.
+def rows_of_split(splits: Shaped[np.ndarray, " n"], split: str, *, store: Path, unit: str) -> Int[np.ndarray, " m"]:
+    """The rows that belong to a split, in the order of the table.
 
     Args:
-        store: an opened store.
+        splits: the split of every row.
         split: "train", "validation" or "test".
+        store: where the table lies, for the message.
+        unit: what a row is, in the plural, for the message.
 
     Raises:
-        UserError: the split has no pair, or none in which one image is better (controls alone teach no ranking).
+        UserError: there is none.
     """
-    pairs = store.pairs.select(np.flatnonzero(store.pairs.split == split))
-    if not len(pairs.margin):
-        there = ", ".join(sorted(set(store.pairs.split.tolist()))) or "nothing"
-        mend = "embed more pairs, or set `split` in pairs.jsonl and embed again into a new --out"
-        raise UserError(f"{store.path}: no pair in the split {split!r} (there: {there}); {mend}")
-    if pairs.control.all():
-        raise UserError(f"{store.path}: the split {split!r} holds controls only; it needs pairs of a better and a worse image")
-    return pairs
+    rows = np.flatnonzero(splits == split)
+    if not len(rows):
+        there = ", ".join(sorted(set(splits.tolist()))) or "nothing"
+        mend = f"embed more {unit}, or set `split` in the data and embed again into a new --out"
+        raise UserError(f"{store}: no {unit} in the split {split!r} (there: {there}); {mend}")
+    return rows

@@ -14,10 +14,10 @@ from jaxtyping import Array, Float
 
 from tipai_jax.heads.evidence import Evidence
 from tipai_jax.heads.global_head import GlobalHead
+from tipai_jax.heads.inputs import PLAN, InputFeatures
 from tipai_jax.heads.patch_head import PatchHead
 from tipai_jax.heads.reason_head import ReasonHead
 from tipai_jax.heads.saliency_head import DecoderSaliency, InterpolateSaliency
-from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["AuditorHeads", "AuditorOutput"]
 
@@ -30,7 +30,7 @@ class AuditorOutput:
     Attributes:
         global_logit: how well the image keeps the prompt; sigmoid gives the plan's S(p, I).
         patch_logit: the same of each patch, row-major from the top left; sigmoid gives S_R(p, I_R).
-        risk: the risk of each cell in 0..1, before bilinear enlargement (`upsample`).
+        risk: the risk of each cell in 0..1, before bilinear enlargement (`tipai_jax.grids`).
         reason_logit: that object, attribute, counting, spatial, text is what fails.
     """
 
@@ -50,7 +50,7 @@ class AuditorHeads(nnx.Module):
         k: patches of an image.
         hidden: width of the hidden layers.
         dropout: share of hidden units dropped while training, in the trunk and in every head.
-        global_sees, patch_sees, reason_sees: what each head sees; those with attention must be equal.
+        global_inputs, patch_inputs, reason_inputs: the features each head reads; those with attention must be equal.
         saliency: "interpolate" (risk = 1 - score) or "decoder" (small and trainable).
         attention_width: width of the evidence tokens.
         dtype: of the operands of the products with the embeddings, float32 or bfloat16; everything else is float32.
@@ -64,24 +64,24 @@ class AuditorHeads(nnx.Module):
         k: int = 49,
         hidden: int = 256,
         dropout: float = 0.0,
-        global_sees: Sees = PLAN,
-        patch_sees: Sees = PLAN,
-        reason_sees: Sees = PLAN,
+        global_inputs: InputFeatures = PLAN,
+        patch_inputs: InputFeatures = PLAN,
+        reason_inputs: InputFeatures = PLAN,
         saliency: Literal["interpolate", "decoder"] = "interpolate",
         attention_width: int = 128,
         dtype: Literal["float32", "bfloat16"] = "float32",
         rngs: nnx.Rngs,
     ) -> None:
         self.dtype = jnp.dtype(dtype)
-        wanted = {sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention}
+        wanted = {each for each in (global_inputs, patch_inputs, reason_inputs) if each.attention}
         assert len(wanted) <= 1, "the heads with attention read one trunk, so they must see the same"
-        shared = {"hidden": hidden, "dropout": dropout, "k": k, "width": attention_width, "shares_evidence": True, "rngs": rngs}
-        self.global_head = GlobalHead(d, sees=global_sees, **shared)
-        self.patch_head = PatchHead(d, sees=patch_sees, **shared)
-        self.reason_head = ReasonHead(d, sees=reason_sees, **shared)
-        trunk_sees = wanted.pop() if wanted else None
+        shared = {"hidden": hidden, "dropout": dropout, "width": attention_width, "rngs": rngs}
+        self.global_head = GlobalHead(d, inputs=global_inputs, **shared)
+        self.patch_head = PatchHead(d, k=k, inputs=patch_inputs, **shared)
+        self.reason_head = ReasonHead(d, inputs=reason_inputs, **shared)
+        trunk_inputs = wanted.pop() if wanted else None
         build = partial(Evidence, d, k=k, width=attention_width, dropout=dropout, rngs=rngs)
-        self.evidence = build(sees=trunk_sees) if trunk_sees else None
+        self.evidence = build(inputs=trunk_inputs) if trunk_inputs else None
         match saliency:
             case "interpolate":
                 self.saliency_head = InterpolateSaliency()
@@ -110,8 +110,8 @@ class AuditorHeads(nnx.Module):
         tokens = None if self.evidence is None else self.evidence(text, image, patches, rngs=rngs)
         patch_logit = self.patch_head(text, image, patches, evidence=tokens, rngs=rngs)
         return AuditorOutput(
-            global_logit=self.global_head(text, image, patches, evidence=tokens, rngs=rngs),
+            global_logit=self.global_head(text, image, evidence=tokens, rngs=rngs),
             patch_logit=patch_logit,
             risk=self.saliency_head(patch_logit, patches),
-            reason_logit=self.reason_head(text, image, patches, evidence=tokens, rngs=rngs),
+            reason_logit=self.reason_head(text, image, evidence=tokens, rngs=rngs),
         )

@@ -14,21 +14,21 @@ from flax import nnx
 from jaxtyping import Array, Float, Int
 
 from tipai_jax.errors import UserError
+from tipai_jax.heads.inputs import InputFeatures
 from tipai_jax.heads.joint_linear import JointLinear
 from tipai_jax.heads.product import product
-from tipai_jax.heads.sees import Sees
 
 __all__ = ["Evidence", "EvidencePool", "patch_blocks"]
 
 
-def patch_blocks(sees: Sees) -> tuple[str, ...]:
+def patch_blocks(inputs: InputFeatures) -> tuple[str, ...]:
     """The blocks of a patch's input, in the order of the concatenation: text, patch, text*patch, image, text*image."""
     wanted = {
-        "text": sees.text,
-        "patch": sees.image,
-        "text*patch": sees.products,
-        "image": sees.global_image,
-        "text*image": sees.global_image and sees.products,
+        "text": inputs.text,
+        "patch": inputs.image,
+        "text*patch": inputs.products,
+        "image": inputs.global_image,
+        "text*image": inputs.global_image and inputs.products,
     }
     return tuple(block for block, on in wanted.items() if on)
 
@@ -37,7 +37,7 @@ def grid_offsets(k: int) -> Int[np.ndarray, "k k"]:
     """For each pair of cells of a square grid the number of their offset (row and column), in [0, (2*side-1)^2)."""
     side = math.isqrt(k)
     if side * side != k:
-        raise UserError(f"attention with position takes a square grid of patches, but this store has {k}; set position=False in model.*_sees")
+        raise UserError(f"attention with position takes a square grid of patches, but this store has {k}; set position=False in model.*_inputs")
     row, column = np.divmod(np.arange(k), side)
     dy = row[:, None] - row[None, :] + side - 1
     dx = column[:, None] - column[None, :] + side - 1
@@ -52,22 +52,22 @@ class Evidence(nnx.Module):
 
     Args:
         d: width of the embeddings.
-        k: patches of an image, row-major on a square grid if `sees.position`.
+        k: patches of an image, row-major on a square grid if `inputs.position`.
         width: width of the tokens, a multiple of `heads`.
         heads: attention heads.
-        sees: what a token holds.
+        inputs: the features that a token holds.
         dropout: share of the hidden units dropped while training, the same ones in all patches of an image.
         rngs: source of the initial values.
     """
 
-    def __init__(self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, sees: Sees, dropout: float = 0.0, rngs: nnx.Rngs) -> None:
+    def __init__(self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, inputs: InputFeatures, dropout: float = 0.0, rngs: nnx.Rngs) -> None:
         if width % heads:
             raise UserError(f"attention width {width} must be a multiple of its {heads} heads")
         self.heads = heads
         self.width = width
-        self.joint = JointLinear(d, width, blocks=patch_blocks(sees), scale_inputs=sees.scale_inputs, rngs=rngs)
-        self.position = nnx.Param(jnp.zeros((k, width))) if sees.position else None
-        self.offset_bias = nnx.Param(jnp.zeros((int(grid_offsets(k).max()) + 1, heads))) if sees.position else None
+        self.joint = JointLinear(d, width, blocks=patch_blocks(inputs), scale_inputs=inputs.scale_inputs, rngs=rngs)
+        self.position = nnx.Param(jnp.zeros((k, width))) if inputs.position else None
+        self.offset_bias = nnx.Param(jnp.zeros((int(grid_offsets(k).max()) + 1, heads))) if inputs.position else None
         self.norm_attention = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
         self.qkv = nnx.Linear(width, 3 * width, rngs=rngs)
         self.out = nnx.Linear(width, width, rngs=rngs)
@@ -117,16 +117,16 @@ class EvidencePool(nnx.Module):
         d: width of the text embedding.
         width: width of the tokens.
         heads: pooling queries.
-        sees: whether the queries may hold the text, and whether inputs are scaled.
+        inputs: whether the queries may hold the text, and whether inputs are scaled.
         rngs: source of the initial values.
     """
 
-    def __init__(self, d: int, *, width: int = 128, heads: int = 4, sees: Sees, rngs: nnx.Rngs) -> None:
+    def __init__(self, d: int, *, width: int = 128, heads: int = 4, inputs: InputFeatures, rngs: nnx.Rngs) -> None:
         self.heads = heads
         self.width = heads * width
         self.query = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (heads, width)))
-        scaled = sees.scale_inputs
-        self.from_text = JointLinear(d, self.width, blocks=("text",), scale_inputs=scaled, rngs=rngs) if sees.text else None
+        scaled = inputs.scale_inputs
+        self.from_text = JointLinear(d, self.width, blocks=("text",), scale_inputs=scaled, rngs=rngs) if inputs.text else None
 
     def __call__(self, text: Float[Array, "b d"], tokens: Float[Array, "b n k w"]) -> Float[Array, "b n hw"]:
         """The pooled evidence, one vector of `width` for each query, side by side."""

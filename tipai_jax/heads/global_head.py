@@ -12,9 +12,9 @@ __all__ = ["GlobalHead"]
 
 
 class GlobalHead(PooledHead):
-    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; image], and what `sees` adds.
+    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; image], and what `inputs` adds.
 
-    Args as `PooledHead`. `Sees(image=False)` is the text-only baseline, `Sees(text=False)` the image-only one.
+    Args as `PooledHead`. `InputFeatures(image=False)` is the text-only baseline, `InputFeatures(text=False)` the image-only one.
     """
 
     outputs = 1
@@ -23,10 +23,9 @@ class GlobalHead(PooledHead):
         self,
         text: Float[Array, "b d"],
         image: Float[Array, "b n d"],
-        patches: Float[Array, "b n k d"],
         *,
         evidence: Float[Array, "b n k w"] | None = None,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n"]:
         """The logit of each image; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
-        return self.scores(text, image, patches, evidence=evidence, rngs=rngs)[..., 0]
+        return self.scores(text, image, evidence=evidence, rngs=rngs)[..., 0]

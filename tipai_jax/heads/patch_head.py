@@ -8,28 +8,27 @@ import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tipai_jax.heads.evidence import Evidence, patch_blocks
+from tipai_jax.heads.evidence import patch_blocks
+from tipai_jax.heads.inputs import PLAN, InputFeatures
 from tipai_jax.heads.joint_linear import JointLinear
 from tipai_jax.heads.product import operand
-from tipai_jax.heads.sees import PLAN, Sees
 
 __all__ = ["PatchHead"]
 
 
 class PatchHead(nnx.Module):
-    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; patch], and what `sees` adds.
+    """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; patch], and what `inputs` adds.
 
-    With attention the hidden layer reads the evidence tokens instead, which hold everything that `sees` names.
+    With attention the hidden layer reads the evidence tokens instead, which hold everything that `inputs` names.
 
     Args:
         d: width of the embeddings.
         hidden: width of the hidden layer.
-        sees: what the head sees.
+        inputs: the features that the head reads.
         dropout: share of the hidden units dropped while training, the same ones in all patches of an image (49 times
             fewer random numbers); needs `rngs` in the call then.
         k: patches of an image.
         width: width of the evidence tokens.
-        shares_evidence: the tokens are handed in at the call (`evidence=`), so the head builds no trunk of its own.
         rngs: source of the initial values.
     """
 
@@ -38,20 +37,17 @@ class PatchHead(nnx.Module):
         d: int,
         *,
         hidden: int = 256,
-        sees: Sees = PLAN,
+        inputs: InputFeatures = PLAN,
         dropout: float = 0.0,
         k: int = 49,
         width: int = 128,
-        shares_evidence: bool = False,
         rngs: nnx.Rngs,
     ) -> None:
-        own_trunk = sees.attention and not shares_evidence
-        plain = not sees.attention
-        self.evidence = Evidence(d, k=k, width=width, sees=sees, dropout=dropout, rngs=rngs) if own_trunk else None
-        self.from_evidence = nnx.Linear(width, hidden, rngs=rngs) if sees.attention else None
-        blocks = patch_blocks(sees)
-        self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=sees.scale_inputs, rngs=rngs) if plain else None
-        self.position = nnx.Param(jnp.zeros((k, hidden))) if plain and sees.position else None
+        plain = not inputs.attention
+        self.from_evidence = nnx.Linear(width, hidden, rngs=rngs) if inputs.attention else None
+        blocks = patch_blocks(inputs)
+        self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=inputs.scale_inputs, rngs=rngs) if plain else None
+        self.position = nnx.Param(jnp.zeros((k, hidden))) if plain and inputs.position else None
         self.dropout = nnx.Dropout(dropout, broadcast_dims=(2,))
         self.score = nnx.Linear(hidden, 1, rngs=rngs)
 
@@ -67,9 +63,7 @@ class PatchHead(nnx.Module):
         """The logit of each patch; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
         text, image, patches = operand(text), operand(image), operand(patches)
         if self.from_evidence is not None:
-            if evidence is None:
-                assert self.evidence is not None, "a head that shares its evidence must be given it"
-                evidence = self.evidence(text, image, patches, rngs=rngs)
+            assert evidence is not None, "a head with attention reads the tokens of the evidence trunk"
             hidden = self.from_evidence(evidence)
         else:
             assert self.joint is not None

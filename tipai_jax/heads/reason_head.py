@@ -21,10 +21,9 @@ class ReasonHead(PooledHead):
         self,
         text: Float[Array, "b d"],
         image: Float[Array, "b n d"],
-        patches: Float[Array, "b n k d"],
         *,
         evidence: Float[Array, "b n k w"] | None = None,
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n 5"]:
         """The logits that each category is what fails; `rngs` is needed only while dropout is at work."""
-        return self.scores(text, image, patches, evidence=evidence, rngs=rngs)
+        return self.scores(text, image, evidence=evidence, rngs=rngs)

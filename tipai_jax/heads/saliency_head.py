@@ -1,51 +1,17 @@
 """The saliency heads: from patch scores to a grid of risk, and from the grid to a heatmap.
 
-Owns the risk (1 = fails the prompt, 0 = keeps it) on the patch grid, and its bilinear enlargement. Losses and metrics
-that can live on the grid never see the heatmap: enlarging is linear. Knows nothing of masks or colours.
+The risk is 1 where a patch fails the prompt, 0 where it keeps it. Losses and metrics work on the grid: enlarging it
+to a heatmap is linear (`tipai_jax.grids`).
 """
-
-import math
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax import nnx
 from jaxtyping import Array, Float
 
-from tipai_jax.errors import UserError
+from tipai_jax.grids import grid_side
 
-__all__ = ["DecoderSaliency", "InterpolateSaliency", "upsample"]
-
-
-def bilinear_matrix(size: int, cells: int) -> Float[np.ndarray, "size cells"]:
-    """U such that U @ x enlarges `cells` values to `size`, half-pixel centres, edges clamped (torch's align_corners=False)."""
-    place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
-    below = np.minimum(np.floor(place).astype(np.int64), max(cells - 2, 0))
-    share = place - below
-    matrix = np.zeros((size, cells), np.float64)
-    matrix[np.arange(size), below] += 1 - share
-    matrix[np.arange(size), np.minimum(below + 1, cells - 1)] += share
-    return matrix.astype(np.float32)
-
-
-def upsample(risk: Float[Array, "*batch k"], size: tuple[int, int]) -> Float[Array, "*batch h w"]:
-    """A heatmap of `size` = (height, width) pixels from a square grid, as torch's bilinear `interpolate`.
-
-    Raises:
-        UserError: if the grid is not square.
-    """
-    side = grid_side(risk.shape[-1])
-    rows, columns = (jnp.asarray(bilinear_matrix(length, side)) for length in size)
-    grid = risk.reshape(*risk.shape[:-1], side, side)
-    return jnp.einsum("hr,...rc,wc->...hw", rows, grid, columns)
-
-
-def grid_side(k: int) -> int:
-    """The side of the square grid that k patches form."""
-    side = math.isqrt(k)
-    if side * side != k:
-        raise UserError(f"a heatmap takes a square grid of patches; k={k} is not a square")
-    return side
+__all__ = ["DecoderSaliency", "InterpolateSaliency"]
 
 
 class InterpolateSaliency(nnx.Module):

@@ -5,12 +5,11 @@ from tipai_jax.losses.pairwise import pair_loss
 from tipai_jax.losses.patch import patch_loss, patch_positions
 from tipai_jax.losses.reason import reason_loss
 from tipai_jax.losses.reduce import Sums, reduce
-from tipai_jax.losses.saliency import dice_loss, dice_loss_full, small_ones
+from tipai_jax.losses.saliency import dice_loss, small_ones
 
 __all__ = [
     "Sums",
     "dice_loss",
-    "dice_loss_full",
     "faithfulness_loss",
     "pair_loss",
     "patch_loss",

@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from tipai_jax.heads.saliency_head import bilinear_matrix, grid_side
+from tipai_jax.grids import bilinear_matrix, grid_side
 
-__all__ = ["dice_loss", "dice_loss_full", "small_ones"]
+__all__ = ["dice_loss", "small_ones"]
 
 
 def small_ones(size: tuple[int, int], k: int) -> Float[np.ndarray, " k"]:
@@ -32,11 +32,4 @@ def dice_loss(
     """
     overlap = jnp.sum(risk * mask, axis=-1)
     both = risk @ ones + area
-    return 1.0 - 2.0 * overlap / jnp.where(both > 0, both, 1.0)
-
-
-def dice_loss_full(heatmap: Float[Array, "b h w"], mask: Float[Array, "b h w"]) -> Float[Array, " b"]:
-    """The same on the enlarged heatmap itself: the reference that `dice_loss` is tested against."""
-    overlap = jnp.sum(heatmap * mask, axis=(-2, -1))
-    both = jnp.sum(heatmap, axis=(-2, -1)) + jnp.sum(mask, axis=(-2, -1))
     return 1.0 - 2.0 * overlap / jnp.where(both > 0, both, 1.0)

@@ -4,12 +4,12 @@ This room owns how a risk grid becomes something to look at. It knows no prompt 
 calls it hands over arrays, pictures and words.
 """
 
-from tipai_jax.render.boxes import Mark, Region, draw_marks, find_boxes, find_regions
+from tipai_jax.render.boxes import Mark, Region, draw_marks, find_regions, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge, heatmap
-from tipai_jax.render.opaque import to_rgb
+from tipai_jax.render.images import to_rgb
 from tipai_jax.render.overlay import overlay
-from tipai_jax.render.sheet import Panel, contact_sheet, legend, panel_sheet
+from tipai_jax.render.sheets import Panel, contact_sheet, legend, panel_sheet
 from tipai_jax.render.words import draw_lines, wrap
 
 __all__ = [
@@ -20,12 +20,12 @@ __all__ = [
     "draw_lines",
     "draw_marks",
     "enlarge",
-    "find_boxes",
     "find_regions",
     "heatmap",
     "legend",
     "overlay",
     "panel_sheet",
+    "regions_of_grid",
     "risk_colours",
     "shown_risk",
     "to_rgb",

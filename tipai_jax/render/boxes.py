@@ -11,9 +11,10 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
+from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.words import font
 
-__all__ = ["Mark", "Region", "draw_marks", "find_boxes", "find_regions"]
+__all__ = ["MAP_SIDE", "Mark", "Region", "draw_marks", "find_regions", "regions_of_grid"]
 
 
 @dataclass(frozen=True)
@@ -101,28 +102,16 @@ def _tab(
             return
 
 
-def find_boxes(
-    risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
-) -> list[tuple[float, float, float, float, float]]:
-    """The boxes of `find_regions`: `(x1, y1, x2, y2, peak)`, that of the highest risk first."""
-    return [region.box for region in find_regions(risk, threshold, min_share=min_share, most=most)]
-
-
 @dataclass(frozen=True)
 class Region:
-    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and the sum of their risks."""
+    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and their share of all hot risk."""
 
     x1: float
     y1: float
     x2: float
     y2: float
     peak: float
-    mass: float
-
-    @property
-    def box(self) -> tuple[float, float, float, float, float]:
-        """Corners and peak."""
-        return self.x1, self.y1, self.x2, self.y2, self.peak
+    share: float
 
 
 def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8) -> list[Region]:
@@ -143,10 +132,39 @@ def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, m
     labels, _ = ndimage.label(risk >= threshold)
     pixels = np.bincount(labels.reshape(-1))
     mass = np.bincount(labels.reshape(-1), weights=risk.reshape(-1).astype(np.float64))
-    found = []
+    total, found = float(mass[1:].sum()), []
     for number, (down, across) in enumerate(ndimage.find_objects(labels), start=1):
         if pixels[number] >= min_share * risk.size:
             peak = float(risk[down, across][labels[down, across] == number].max())
             corners = (across.start / width, down.start / height, across.stop / width, down.stop / height)
-            found.append(Region(*corners, peak, float(mass[number])))
+            found.append(Region(*corners, peak, float(mass[number]) / total))
     return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))[:most]
+
+
+MAP_SIDE = 224
+"""Pixels of the longer side of the map in which regions are found: a map of seven cells has no finer edges than this."""
+
+
+def regions_of_grid(
+    risk: Float[np.ndarray, "rows columns"],
+    threshold: float,
+    *,
+    size: tuple[int, int] = (MAP_SIDE, MAP_SIDE),
+    most: int = 8,
+) -> list[Region]:
+    """The hot regions of a grid of patch risks, enlarged to a map whose longer side has `MAP_SIDE` pixels at most.
+
+    Every sheet, verdict and figure finds its boxes by this function, so that they agree.
+
+    Args:
+        risk: of each patch, 0 to 1, row 0 at the top.
+        threshold: the least risk that belongs to a region.
+        size: height and width in pixels of what the encoder saw; the map has the same shape.
+        most: how many regions to give at most.
+
+    Returns:
+        The regions, that of the highest risk first; places are fractions of the map.
+    """
+    share = min(1.0, MAP_SIDE / max(size))
+    height, width = (max(1, round(share * side)) for side in size)
+    return find_regions(np.clip(enlarge(risk, (height, width)), 0.0, 1.0), threshold, most=most)

@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image
 
+from tipai_jax.grids import bilinear_matrix
 from tipai_jax.render.colours import risk_colours
-from tipai_jax.store.masks import upsample_matrix
 
 __all__ = ["enlarge", "heatmap"]
 
@@ -25,8 +25,8 @@ def enlarge(risk: Float[np.ndarray, "rows columns"], size: tuple[int, int]) -> F
         The map, in the units of `risk`.
     """
     rows, columns = risk.shape
-    down = np.asarray(upsample_matrix(size[0], rows), np.float32)
-    across = np.asarray(upsample_matrix(size[1], columns), np.float32)
+    down = np.asarray(bilinear_matrix(size[0], rows), np.float32)
+    across = np.asarray(bilinear_matrix(size[1], columns), np.float32)
     return down @ risk.astype(np.float32) @ across.T
 
 

@@ -6,7 +6,7 @@ numpy, pyarrow and safetensors only: neither jax nor torch.
 
 from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
 from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
-from tipai_jax.store.masks import box_mask, small_mask, small_masks, upsample_matrix
+from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
@@ -33,6 +33,5 @@ __all__ = [
     "open_store",
     "small_mask",
     "small_masks",
-    "upsample_matrix",
     "view_box",
 ]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from tipai_jax.errors import UserError
-from tipai_jax.store.durable import canonical_json
+from tipai_jax.files.atomic import canonical_json
 
 __all__ = ["block_bytes", "map_block"]
 

@@ -14,8 +14,8 @@ from dataclasses import fields
 from pathlib import Path
 
 from tipai_jax.errors import UserError
+from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store.catalog_rows import CatalogImage, CatalogPair, CatalogScore, Scorer
-from tipai_jax.store.durable import sha256_bytes
 
 __all__ = ["CATALOG", "Catalog", "CatalogImage", "CatalogPair", "CatalogScore", "Scorer", "open_catalog", "read_image"]
 

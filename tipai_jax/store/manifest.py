@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import UserError
-from tipai_jax.store.durable import canonical_json, sha256_bytes
+from tipai_jax.files.atomic import canonical_json, sha256_bytes
+from tipai_jax.files.nested import flatten
 
 __all__ = ["MANIFEST", "PLAN", "SCHEMA_VERSION", "Fingerprint", "Manifest", "Plan", "Shard", "load_manifest", "load_plan"]
 
@@ -56,6 +57,11 @@ class Fingerprint:
     view: str
     view_share: float
 
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Fingerprint":
+        """Read what `dataclasses.asdict` made, from JSON."""
+        return cls(**{**value, "grid": tuple(value["grid"])})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -85,11 +91,11 @@ class Plan:
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
         """Read what `to_json` wrote."""
-        return cls(**{**value, "encoder": _fingerprint(value["encoder"])})
+        return cls(**{**value, "encoder": Fingerprint.from_json(value["encoder"])})
 
     def differences(self, other: "Plan") -> list[str]:
         """The fields in which two plans differ, as `field: here, there`."""
-        mine, theirs = _flat(self.to_json()), _flat(other.to_json())
+        mine, theirs = flatten(self.to_json()), flatten(other.to_json())
         return [f"{key}: {mine.get(key)!r}, {theirs.get(key)!r}" for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
 
 
@@ -163,17 +169,6 @@ class Manifest:
         return sorted((shard for shard in self.shards if shard.table == table), key=lambda shard: shard.index)
 
 
-def _fingerprint(value: dict[str, Any]) -> Fingerprint:
-    return Fingerprint(**{**value, "grid": tuple(value["grid"])})
-
-
-def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        flat |= _flat(item, f"{prefix}{key}.") if isinstance(item, dict) else {f"{prefix}{key}": item}
-    return flat
-
-
 def load_plan(store: Path) -> Plan | None:
     """The plan of a store that was begun, or None.
 
@@ -203,7 +198,7 @@ def load_manifest(store: Path) -> Manifest:
                 f"{path}: schema version {value.get('schema_version')!r}, this program reads {SCHEMA_VERSION}; embed the data again into a new folder"
             )
         shards = tuple(Shard(**shard) for shard in value["shards"])
-        manifest = Manifest(**{**value, "encoder": _fingerprint(value["encoder"]), "shards": shards})
+        manifest = Manifest(**{**value, "encoder": Fingerprint.from_json(value["encoder"]), "shards": shards})
     except FileNotFoundError:
         begun = " (one was begun: run the same embed command again to finish it)" if (store / PLAN).exists() else ""
         raise UserError(f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out {store}") from None

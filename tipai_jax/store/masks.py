@@ -1,6 +1,6 @@
 """Truth masks in the small space: what Dice at full size needs of an HxW mask, in 49 numbers.
 
-A risk map of 7x7 cells is enlarged bilinearly, R = U r U^T with U = `upsample_matrix`, and compared with a mask m of
+A risk map of 7x7 cells is enlarged bilinearly, R = U r U^T with U = `bilinear_matrix`, and compared with a mask m of
 size x size pixels. Every sum Dice needs is linear in r: sum(R * m) = <r, U^T m U>. This file owns U, the rule by which
 boxes become pixels, and U^T m U. It knows nothing of risk, of losses or of files; boxes are any objects with
 `x1, y1, x2, y2` (fractions of the picture) and `absent`.
@@ -12,9 +12,10 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from tipai_jax.grids import bilinear_matrix
 from tipai_jax.store.patches import overlapping
 
-__all__ = ["box_mask", "small_mask", "small_masks", "upsample_matrix"]
+__all__ = ["box_mask", "small_mask", "small_masks"]
 
 
 @runtime_checkable
@@ -28,36 +29,11 @@ class BoxLike(Protocol):
     absent: bool
 
 
-def upsample_matrix(size: int, cells: int = 7) -> np.ndarray:
-    """Matrix of the bilinear enlargement of one axis, half-pixel centres, edges clamped.
-
-    Equal to `torch.nn.functional.interpolate(mode="bilinear", align_corners=False)` along that axis: output pixel p
-    reads the source at (p + 0.5) * cells / size - 0.5.
-
-    Args:
-        size: pixels of the enlarged axis.
-        cells: cells of the small axis.
-
-    Returns:
-        f32[size, cells]; each row sums to 1.
-    """
-    if size < 1 or cells < 1:
-        raise ValueError(f"size and cells must be at least 1, got {size} and {cells}")
-    source = np.maximum((np.arange(size) + 0.5) * cells / size - 0.5, 0.0)
-    low = np.minimum(np.floor(source).astype(int), cells - 1)
-    high = np.minimum(low + 1, cells - 1)
-    weight = source - low
-    matrix = np.zeros((size, cells))
-    np.add.at(matrix, (np.arange(size), low), 1.0 - weight)
-    np.add.at(matrix, (np.arange(size), high), weight)
-    return matrix.astype(np.float32)
-
-
 @lru_cache(maxsize=8)
 def _running_sum(size: int, cells: int) -> np.ndarray:
     """f64[size + 1, cells]: C[b] - C[a] is the sum of the rows a..b-1 of U."""
     total = np.zeros((size + 1, cells))
-    np.cumsum(upsample_matrix(size, cells).astype(np.float64), axis=0, out=total[1:])
+    np.cumsum(bilinear_matrix(size, cells).astype(np.float64), axis=0, out=total[1:])
     total.setflags(write=False)
     return total
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import Parser, UserError, run_main
-from tipai_jax.store.durable import sha256_file
+from tipai_jax.files.atomic import sha256_file
 from tipai_jax.store.manifest import Manifest, load_manifest
 
 __all__ = ["damages", "main", "verify"]

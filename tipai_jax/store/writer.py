@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tipai_jax.errors import UserError
+from tipai_jax.files.atomic import TEMPORARY, canonical_json, sha256_bytes, sha256_file, write_file
 from tipai_jax.store.blocks import block_bytes
 from tipai_jax.store.columns import table_bytes
-from tipai_jax.store.durable import TEMPORARY, canonical_json, sha256_bytes, sha256_file, write_file
 from tipai_jax.store.manifest import MANIFEST, PLAN, Manifest, Plan, Shard, load_manifest, load_plan
 
 if TYPE_CHECKING:

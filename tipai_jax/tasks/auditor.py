@@ -1,14 +1,12 @@
-"""The auditor as a task: its heads, its five loss terms on a batch of pairs, and its cheap validation figure.
+"""The auditor as a task: pairs of images, its heads, its five loss terms, and its cheap validation figure.
 
-Owns which label feeds which loss and what counts where:
+Which label feeds which loss, and what counts where:
 
 - pair: every real pair with a better image (controls have none).
 - patch: the same pairs, over the places whose labels are known; all of those, or the unfaithful ones.
 - faithfulness: every known patch label, in the rejected image or in both; controls count, all their patches faithful.
 - saliency: pairs with pixels to blame (not controls, not those whose only fault is something missing).
 - reason: the categories that fail in the rejected image, where known, and none in the chosen one.
-
-Knows nothing of optimisers, devices or steps.
 """
 
 from collections.abc import Mapping
@@ -17,19 +15,60 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float, Int
 
-from tipai_jax.config import LossConfig, ModelConfig
-from tipai_jax.data.batches import MASK_SIZE, PairBatch
+from tipai_jax.config.auditor import AuditorConfig, ModelConfig
+from tipai_jax.data.batches import AnyArray, Columns
+from tipai_jax.data.curriculum import CurriculumOrder
+from tipai_jax.data.splits import rows_of_split
+from tipai_jax.errors import UserError
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
 from tipai_jax.losses import dice_loss, faithfulness_loss, pair_loss, patch_loss, patch_positions, reason_loss, reduce, small_ones
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
+from tipai_jax.store import Fingerprint, PairTable, Store, small_masks
+from tipai_jax.tasks.auditor_layout import LAYOUT
+from tipai_jax.tasks.task import Hyper, Layout, Schedules
 
-__all__ = ["TERMS", "AuditorTask", "build_heads"]
+__all__ = ["MASK_SIZE", "TERMS", "AuditorTask", "PairBatch", "build_heads", "pair_columns", "pairs_of_split"]
 
 TERMS = ("pair", "patch", "faithfulness", "saliency", "reason")
+MASK_SIZE = 224
+"""Pixels of a side of the true mask that the saliency loss compares with, for every encoder."""
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PairBatch:
+    """b pairs of a chosen (index 0) and a rejected (1) image for one prompt each. Every field is always there.
+
+    Before a chunk is taken apart into steps there is one more axis in front (`*s`); on the host the arrays are numpy's.
+
+    Attributes:
+        text: prompt embedding, L2-normalised, as stored (f16).
+        image: embedding of each image.
+        patches: embeddings of its k patches, row-major from the top left.
+        patch_label: 1 faithful, 0 unfaithful, -1 unknown.
+        mask: U^T m U of the rejected image's true mask m (`store.masks`).
+        mask_area: pixels of m; 0 where no pixel is to blame.
+        category: 1 if that category fails in the rejected image, 0 if not, -1 unknown.
+        control: both images keep the prompt.
+        valid: False for the padding of an uneven last batch, which counts nowhere.
+        row: number of the pair in the split.
+    """
+
+    text: Float[AnyArray, "*s b d"]
+    image: Float[AnyArray, "*s b 2 d"]
+    patches: Float[AnyArray, "*s b 2 k d"]
+    patch_label: Int[AnyArray, "*s b 2 k"]
+    mask: Float[AnyArray, "*s b k"]
+    mask_area: Float[AnyArray, "*s b"]
+    category: Int[AnyArray, "*s b 5"]
+    control: Bool[AnyArray, "*s b"]
+    valid: Bool[AnyArray, "*s b"]
+    row: Int[AnyArray, "*s b"]
 
 
 def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHeads:
@@ -43,9 +82,9 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         k=k,
         hidden=config.hidden,
         dropout=config.dropout,
-        global_sees=config.global_sees,
-        patch_sees=config.patch_sees,
-        reason_sees=config.reason_sees,
+        global_inputs=config.global_inputs,
+        patch_inputs=config.patch_inputs,
+        reason_inputs=config.reason_inputs,
         saliency=config.saliency,
         attention_width=config.attention_width,
         dtype=config.dtype,
@@ -53,28 +92,89 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
     )
 
 
+def pairs_of_split(store: Store, split: str) -> PairTable:
+    """The pairs of one split, in the order of the store.
+
+    Raises:
+        UserError: the split has no pair, or none in which one image is better (controls alone teach no ranking).
+    """
+    pairs = store.pairs.select(rows_of_split(store.pairs.split, split, store=store.path, unit="pairs"))
+    if pairs.control.all():
+        better = "it needs pairs of a better and a worse image"
+        raise UserError(f"{store.path}: the split {split!r} holds controls only; {better}")
+    return pairs
+
+
+def pair_columns(store: Store, pairs: PairTable) -> Columns:
+    """The columns of a table of pairs of this store, embeddings left on the disk; |margin| and controls for the order."""
+    boxes, cells = pairs.boxes, store.manifest.encoder.grid[0]
+    where = {"xyxy": boxes.xyxy, "absent": boxes.absent, "offsets": boxes.offsets}
+    mask, area = small_masks(**where, size=MASK_SIZE, cells=cells)
+    images = np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32)
+    return Columns(
+        batch=PairBatch,
+        tables={"text": store.text, "image": store.image, "patches": store.patches},
+        table_of=(("text", "text"), ("image", "image"), ("patches", "patches")),
+        index={"text": pairs.prompt.astype(np.int32), "image": images, "patches": images},
+        values={
+            "patch_label": pairs.patch_label.astype(np.int8),
+            "mask": mask,
+            "mask_area": area,
+            "category": pairs.category.astype(np.int8),
+            "control": pairs.control.astype(bool),
+        },
+        n=len(pairs),
+        host={"ease": np.abs(pairs.margin.astype(np.float32)), "control": pairs.control.astype(bool)},
+    )
+
+
 @dataclass(frozen=True)
 class AuditorTask:
-    """What the loop asks of a task.
+    """Trains the auditor's heads on pairs; see `tipai_jax.tasks.task.Task`."""
 
-    Args:
-        loss: weights and variants of the terms. A term of weight 0 is not computed.
-    """
+    config: AuditorConfig
 
-    loss: LossConfig
+    name = "auditor"
+    unit = "pairs"
 
     @property
-    def terms(self) -> dict[str, float]:
-        """The terms in use and their weights."""
-        weights = {name: float(getattr(self.loss, name)) for name in TERMS}
-        return {name: weight for name, weight in weights.items() if weight > 0}
+    def random(self) -> bool:
+        """Whether the heads drop hidden units in training."""
+        return self.config.model.dropout > 0
 
-    def forward(self, model: AuditorHeads, batch: PairBatch, *, dropout: Array | None = None) -> AuditorOutput:
-        """The heads on a batch; `dropout` is the key of the step, needed in training with dropout."""
-        rngs = None if dropout is None else nnx.Rngs(dropout=dropout)
+    def columns(self, store: Store, split: str) -> Columns:
+        """Prompts, images, patches and labels of the pairs; their |margin| and controls for the order."""
+        return pair_columns(store, pairs_of_split(store, split))
+
+    def order(self, columns: Columns, config: AuditorConfig) -> CurriculumOrder:
+        """From pairs of a great |margin| to all of them; controls by a fixed shuffle, in the same share."""
+        return CurriculumOrder(
+            columns.host["ease"],
+            columns.host["control"],
+            batch_size=config.data.batch_size,
+            seed=config.seed,
+            start_fraction=config.data.start_fraction,
+            full_at_epoch=config.data.full_at_epoch,
+        )
+
+    def build(self, encoder: Fingerprint, *, seed: int) -> AuditorHeads:
+        """The heads, freshly initialised."""
+        return build_heads(self.config.model, d=encoder.d, k=encoder.k, seed=seed)
+
+    def frozen(self, path: str) -> bool:
+        """Every parameter of the heads is trained."""
+        return False
+
+    def schedules(self, config: AuditorConfig, *, steps: int) -> Schedules:
+        """The weights of the terms, the same in every step."""
+        return Schedules({name: np.full(steps, getattr(config.loss, name)) for name in TERMS})
+
+    def forward(self, model: AuditorHeads, batch: PairBatch, *, key: Array | None) -> AuditorOutput:
+        """The heads on a batch; `key` is that of the step, needed in training with dropout."""
+        rngs = None if key is None else nnx.Rngs(dropout=key)
         return model(batch.text, batch.image, batch.patches, rngs=rngs)
 
-    def losses(self, output: AuditorOutput, batch: PairBatch) -> dict[str, Sums]:
+    def losses(self, output: AuditorOutput, batch: PairBatch, hyper: Hyper) -> dict[str, Sums | Float[Array, ""]]:
         """Each term in use as sums over the batch, to be merged over batches and divided once."""
         makers: dict[str, Any] = {
             "pair": self._pair,
@@ -83,19 +183,23 @@ class AuditorTask:
             "saliency": self._saliency,
             "reason": self._reason,
         }
-        return {name: makers[name](output, batch) for name in self.terms}
+        return {name: makers[name](output, batch) for name in TERMS if name in hyper.weights}
 
-    def total(self, sums: dict[str, Sums], weights: Mapping[str, Any] | None = None) -> Float[Array, ""]:
-        """L_A: the weighted sum of the means of the terms; `weights` of those in use, if they are not the config's (in a sweep)."""
-        weights = self.terms if weights is None else weights
-        return sum((weights[name] * sums[name].mean for name in self.terms), start=jnp.zeros(()))
-
-    def validation(self, output: AuditorOutput, batch: PairBatch) -> Sums:
+    def validation(self, output: AuditorOutput, batch: PairBatch) -> dict[str, Sums]:
         """Global pair AUC: how often the chosen image scores higher, ties half, controls left out."""
-        return reduce(pair_wins(output.global_logit[:, 0], output.global_logit[:, 1]), batch.valid & ~batch.control)
+        wins = pair_wins(output.global_logit[:, 0], output.global_logit[:, 1])
+        return {"global_pair_auc": reduce(wins, batch.valid & ~batch.control)}
+
+    def select(self, figures: Mapping[str, float]) -> float:
+        """Global pair AUC."""
+        return figures["global_pair_auc"]
+
+    def figures(self) -> Layout:
+        """See `tipai_jax.tasks.auditor_layout`."""
+        return LAYOUT
 
     def _scores(self, logit: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
-        return jax.nn.sigmoid(logit) if self.loss.score_space == "probability" else logit
+        return jax.nn.sigmoid(logit) if self.config.loss.score_space == "probability" else logit
 
     def _pair(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         score = self._scores(output.global_logit)
@@ -103,12 +207,12 @@ class AuditorTask:
 
     def _patch(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         score, known = self._scores(output.patch_logit), jnp.all(batch.patch_label >= 0, axis=1)
-        over = patch_positions(batch.patch_label[:, 1], self.loss.patch_over) & known
+        over = patch_positions(batch.patch_label[:, 1], self.config.loss.patch_over) & known
         counts = batch.valid & ~batch.control & jnp.any(over, axis=-1)
         return reduce(patch_loss(score[:, 0], score[:, 1], over), counts)
 
     def _faithfulness(self, output: AuditorOutput, batch: PairBatch) -> Sums:
-        images = slice(1, 2) if self.loss.faithfulness_over == "rejected" else slice(0, 2)
+        images = slice(1, 2) if self.config.loss.faithfulness_over == "rejected" else slice(0, 2)
         label = batch.patch_label[:, images]
         return reduce(faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None])
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tipai_jax.data.curriculum import PairOrder
+from tipai_jax.data.curriculum import CurriculumOrder
 
 MARGIN = np.linspace(0.1, 1.0, 100)
 CONTROL = np.arange(110) >= 100
@@ -9,7 +9,7 @@ ALL_MARGINS = np.concatenate([MARGIN, np.zeros(10)])
 
 
 def order(**changes):
-    return PairOrder(ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes})
+    return CurriculumOrder(ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes})
 
 
 def epoch_rows(pairs, epoch):
@@ -55,5 +55,5 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 
 def test_equal_margins_are_not_ranked_by_their_place():
-    pairs = PairOrder(np.ones(1000), np.zeros(1000, bool), batch_size=10, seed=0, start_fraction=0.5, full_at_epoch=1)
+    pairs = CurriculumOrder(np.ones(1000), np.zeros(1000, bool), batch_size=10, seed=0, start_fraction=0.5, full_at_epoch=1)
     assert 420 < np.median(pairs.eligible(0)) < 580

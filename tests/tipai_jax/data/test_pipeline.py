@@ -3,23 +3,23 @@ import numpy as np
 from loop_world import small_store
 
 from tipai_jax.data import pipeline
-from tipai_jax.data.batches import host_columns
-from tipai_jax.data.curriculum import PairOrder
-from tipai_jax.data.pipeline import Resident, Streaming, chunk_length, make_source, plan_in_order, plan_steps
-from tipai_jax.data.splits import split_pairs
-from tipai_jax.sharding import make_placement
+from tipai_jax.data.curriculum import CurriculumOrder
+from tipai_jax.data.pipeline import Resident, Streaming, chunk_length, chunk_of_steps, chunks_in_order, make_source
+from tipai_jax.parallel.mesh import make_placement
+from tipai_jax.tasks.auditor import pair_columns, pairs_of_split
 
 
 def parts():
     store = small_store()
-    pairs = split_pairs(store, "train")
-    return host_columns(store, pairs), PairOrder(pairs.margin, pairs.control, batch_size=32, seed=0)
+    pairs = pairs_of_split(store, "train")
+    columns = pair_columns(store, pairs)
+    return columns, CurriculumOrder(columns.host["ease"], columns.host["control"], batch_size=32, seed=0)
 
 
 def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
     columns, order = parts()
     placement = make_placement()
-    plans = lambda i: plan_steps([order], 2 * i, steps=2 if i < 2 else 1, length=2)
+    plans = lambda i: chunk_of_steps([order], 2 * i, steps=2 if i < 2 else 1, length=2)
     made = {}
     for source in (Resident(columns, placement), Streaming(columns, placement)):
         batch = jax.jit(jax.vmap(source.batch, in_axes=(None, 0)))
@@ -33,17 +33,17 @@ def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
 def test_resident_holds_only_the_rows_it_needs():
     columns, _ = parts()
     source = Resident(columns, make_placement())
-    assert source.columns.patches.shape == (300, 49, 16) and columns.patches.shape[0] == 400
+    assert source.columns.tables["patches"].shape == (300, 49, 16) and columns.tables["patches"].shape[0] == 400
 
 
 def test_a_short_chunk_is_filled_up_with_steps_that_are_not_run():
     _, order = parts()
-    chunk = plan_steps([order], 4, steps=1, length=3)
+    chunk = chunk_of_steps([order], 4, steps=1, length=3)
     assert chunk.row.shape == (3, 32) and chunk.step.tolist() == [4, -1, -1] and chunk.valid.sum() == 22
 
 
 def test_an_evaluation_visits_every_row_once():
-    chunks = plan_in_order(75, batch_size=10, length=3)
+    chunks = chunks_in_order(75, batch_size=10, length=3)
     rows = np.concatenate([chunk.row[chunk.valid] for chunk in chunks])
     assert rows.tolist() == list(range(75))
     assert [chunk.step.tolist() for chunk in chunks] == [[0, 1, 2], [3, 4, 5], [6, 7, -1]]
@@ -52,7 +52,7 @@ def test_an_evaluation_visits_every_row_once():
 def test_auto_goes_by_size(monkeypatch):
     columns, _ = parts()
     placement = make_placement()
-    size = pipeline.resident_bytes(columns)
+    size = columns.table_bytes()
     assert size == 2 * (300 * 50 * 16 + 150 * 16)
     monkeypatch.setattr(pipeline, "resident_limit", lambda placement: size)
     assert make_source(columns, placement, kind="auto").name == "resident"

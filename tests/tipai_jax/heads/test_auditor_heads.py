@@ -6,22 +6,24 @@ from flax import nnx
 from twins.build import EVERYTHING, HIDDEN, WIDTH, D, K, auditor_twin
 from twins.parity import assert_module_parity, embeddings, shaken
 
-from tipai_jax.heads import AuditorHeads, AuditorOutput, GlobalHead, Sees
+from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
+from tipai_jax.heads.global_head import GlobalHead
+from tipai_jax.heads.inputs import InputFeatures
 
-CONTEXT = Sees(products=True, global_image=True, position=True)
+CONTEXT = InputFeatures(products=True, global_image=True, position=True)
 CHOICES = {
-    "plan": {"global_sees": Sees(), "patch_sees": Sees(), "reason_sees": Sees()},
-    "attention": {"global_sees": EVERYTHING, "patch_sees": EVERYTHING, "reason_sees": EVERYTHING},
+    "plan": {"global_inputs": InputFeatures(), "patch_inputs": InputFeatures(), "reason_inputs": InputFeatures()},
+    "attention": {"global_inputs": EVERYTHING, "patch_inputs": EVERYTHING, "reason_inputs": EVERYTHING},
 }
 
 
 @pytest.mark.parametrize(("choice", "saliency"), [("plan", "interpolate"), ("attention", "decoder")])
 def test_agrees_with_the_twin(choice, saliency):
-    sees = CHOICES[choice]
-    heads = shaken(AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, saliency=saliency, rngs=nnx.Rngs(0), **sees), size=0.5)
+    inputs = CHOICES[choice]
+    heads = shaken(AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, saliency=saliency, rngs=nnx.Rngs(0), **inputs), size=0.5)
     if saliency == "decoder":
         heads.saliency_head.correct.kernel[...] = jnp.linspace(-1.0, 1.0, 32)[:, None]
-    assert_module_parity(heads, auditor_twin(**sees, decoder=saliency == "decoder"), embeddings(k=K))
+    assert_module_parity(heads, auditor_twin(**inputs, decoder=saliency == "decoder"), embeddings(k=K))
 
 
 def test_output_goes_through_jit_under_its_names():
@@ -69,16 +71,16 @@ def test_nothing_is_computed_once_a_patch_that_could_be_once_a_prompt():
 def test_changing_what_another_head_sees_leaves_the_plan_alone():
     """The heads draw their values in a fixed order, so the global head of a seed is that of the lone head."""
     lone = nnx.state(GlobalHead(D, rngs=nnx.Rngs(5)))
-    for sees in (Sees(), CONTEXT, EVERYTHING):
-        composed = nnx.state(AuditorHeads(D, k=K, patch_sees=sees, rngs=nnx.Rngs(5)).global_head)
+    for inputs in (InputFeatures(), CONTEXT, EVERYTHING):
+        composed = nnx.state(AuditorHeads(D, k=K, patch_inputs=inputs, rngs=nnx.Rngs(5)).global_head)
         jax.tree.map(np.testing.assert_array_equal, composed, lone)
 
 
 @pytest.mark.parametrize(
     ("choice", "word"),
     [
-        ({"global_sees": Sees(attention=True), "patch_sees": EVERYTHING}, "one trunk"),
-        ({"reason_sees": CONTEXT}, "attention"),
+        ({"global_inputs": InputFeatures(attention=True), "patch_inputs": EVERYTHING}, "one trunk"),
+        ({"reason_inputs": CONTEXT}, "attention"),
     ],
 )
 def test_what_a_config_refuses_is_not_built(choice, word):

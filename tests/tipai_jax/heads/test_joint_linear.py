@@ -4,7 +4,7 @@ import pytest
 from flax import nnx
 from twins.parity import embeddings
 
-from tipai_jax.heads import JointLinear
+from tipai_jax.heads.joint_linear import JointLinear
 
 D = 16
 

@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 from twins.parity import embeddings
 
-from tipai_jax.heads import AuditorHeads
+from tipai_jax.heads.auditor_heads import AuditorHeads
 from tipai_jax.heads.product import operand, product
 
 SHAPES = [(5, 24), (5, 2, 24), (5, 2, 9, 24), (32, 2, 49, 96)]

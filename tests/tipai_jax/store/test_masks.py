@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
+from tipai_jax.grids import bilinear_matrix
 from tipai_jax.store import Box, Boxes
-from tipai_jax.store.masks import box_mask, small_mask, small_masks, upsample_matrix
+from tipai_jax.store.masks import box_mask, small_mask, small_masks
 
 
 def box(x1, y1, x2, y2, *, size, absent=False):
@@ -12,14 +13,14 @@ def box(x1, y1, x2, y2, *, size, absent=False):
 def test_upsampling_two_cells_to_four_pixels_by_hand():
     # pixel centres 1/8, 3/8, 5/8, 7/8 lie at -1/4, 1/4, 3/4, 5/4 of the two cells; the outer ones clamp
     expected = [[1, 0], [0.75, 0.25], [0.25, 0.75], [0, 1]]
-    np.testing.assert_allclose(upsample_matrix(4, 2), expected, atol=1e-7)
+    np.testing.assert_allclose(bilinear_matrix(4, 2), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize(("size", "cells"), [(224, 7), (100, 7), (5, 7), (7, 7), (1, 3)])
 def test_upsampling_is_that_of_torch(size, cells):
     torch = pytest.importorskip("torch")
     small = np.random.default_rng(0).normal(size=(cells, cells)).astype(np.float32)
-    matrix = upsample_matrix(size, cells)
+    matrix = bilinear_matrix(size, cells)
     theirs = torch.nn.functional.interpolate(torch.from_numpy(small)[None, None], size=(size, size), mode="bilinear", align_corners=False)
     np.testing.assert_allclose(matrix @ small @ matrix.T, theirs[0, 0].numpy(), atol=2e-5)
     assert matrix.dtype == np.float32
@@ -42,7 +43,7 @@ def test_a_thin_box_keeps_one_pixel():
 @pytest.mark.parametrize("size", [224, 64])
 def test_small_mask_equals_the_full_product(size):
     rng = np.random.default_rng(1)
-    matrix = upsample_matrix(size).astype(np.float64)
+    matrix = bilinear_matrix(size, 7).astype(np.float64)
     for count in (1, 2, 5):
         corners = np.sort(rng.uniform(0, 1, (count, 2, 2)), axis=1)
         boxes = [Box(*corner[0], *corner[1], 0, False) for corner in corners]
@@ -66,7 +67,7 @@ def test_sum_of_an_enlarged_risk_over_the_mask():
     # what the small mask is for: <r, U^T m U> is the sum over the mask of the enlarged risk
     risk = np.random.default_rng(2).uniform(size=(7, 7))
     boxes = [box(30, 40, 100, 90, size=224), box(90, 60, 200, 200, size=224)]
-    matrix = upsample_matrix(224).astype(np.float64)
+    matrix = bilinear_matrix(224, 7).astype(np.float64)
     enlarged = matrix @ risk @ matrix.T
     mask, _ = small_mask(boxes)
     assert (risk.reshape(-1) * mask).sum() == pytest.approx(enlarged[box_mask(boxes)].sum(), rel=1e-6)

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from loop_world import small_store
 
-from tipai_jax.config import LossConfig
-from tipai_jax.data.batches import gather, host_columns
+from tipai_jax.config import AuditorConfig, LossConfig
+from tipai_jax.data.batches import gather
+from tipai_jax.grids import bilinear_matrix
 from tipai_jax.heads.auditor_heads import AuditorOutput
-from tipai_jax.store import box_mask, upsample_matrix
-from tipai_jax.tasks.auditor import AuditorTask
+from tipai_jax.store import box_mask
+from tipai_jax.tasks.auditor import TERMS, AuditorTask, pair_columns
+from tipai_jax.tasks.task import Hyper
+from tipai_jax.training.hyperparameters import hyperparameters_of, terms_in_use
 
 ROWS = np.array([0, 1, 2, 3, 4, 5, 10, 13])  # control, absent only, not annotated, two boxes, ...; the last one is padding
 VALID = np.arange(8) < 7
@@ -21,7 +24,7 @@ VALID = np.arange(8) < 7
 @pytest.fixture(scope="module")
 def batch():
     store = small_store()
-    return jax.tree.map(jnp.asarray, gather(host_columns(store, store.pairs), ROWS, VALID))
+    return jax.tree.map(jnp.asarray, gather(pair_columns(store, store.pairs), ROWS, VALID))
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +40,8 @@ def sigmoid(logit):
 
 
 def terms(output, batch, **changes):
-    sums = AuditorTask(LossConfig(**changes)).losses(output, batch)
+    every = Hyper(dict.fromkeys(TERMS, 1.0), {})
+    sums = AuditorTask(AuditorConfig(loss=LossConfig(**changes))).losses(output, batch, every)
     return {name: (float(each.mean), float(each.weight)) for name, each in sums.items()}
 
 
@@ -75,7 +79,7 @@ def test_faithfulness_counts_every_known_label_of_controls_too(output, batch, ov
 
 
 def test_saliency_is_dice_at_full_size_where_pixels_are_to_blame(output, batch):
-    enlarge, expected, boxes = upsample_matrix(224).astype(np.float64), [], small_store().pairs.boxes
+    enlarge, expected, boxes = bilinear_matrix(224, 7).astype(np.float64), [], small_store().pairs.boxes
     for i in (3, 4, 5):
         heat = enlarge @ np.asarray(output.risk[i, 1], np.float64).reshape(7, 7) @ enlarge.T
         truth = box_mask(boxes[int(ROWS[i])])
@@ -93,12 +97,14 @@ def test_reason_expects_no_fault_in_the_chosen_image(output, batch):
     assert terms(output, batch)["reason"] == (pytest.approx(np.sum(expected) / 65, rel=1e-5), 65)
 
 
-def test_total_is_the_weighted_sum_of_the_means(output, batch):
-    task = AuditorTask(LossConfig(pair=2.0, patch=0.0, reason=0.3))
-    sums = task.losses(output, batch)
-    assert list(sums) == ["pair", "faithfulness", "saliency", "reason"]  # a term of weight 0 is not computed
-    by_hand = 2 * sums["pair"].mean + 0.5 * sums["faithfulness"].mean + 0.1 * sums["saliency"].mean + 0.3 * sums["reason"].mean
-    assert float(task.total(sums)) == pytest.approx(float(by_hand), rel=1e-6)
+def test_the_weights_of_the_config_are_those_of_every_step(output, batch):
+    config = AuditorConfig(loss=LossConfig(pair=2.0, patch=0.0, reason=0.3))
+    task = AuditorTask(config)
+    schedules = task.schedules(config, steps=1000)
+    terms = terms_in_use([schedules])
+    hyper = hyperparameters_of(config, schedules, total_steps=1000, terms=terms).at(999)
+    assert {name: float(weight) for name, weight in hyper.weights.items()} == pytest.approx({"pair": 2.0, "faithfulness": 0.5, "saliency": 0.1, "reason": 0.3})
+    assert list(task.losses(output, batch, hyper)) == terms  # a term of weight 0 is not computed
 
 
 def test_padding_counts_nowhere_even_when_it_is_not_a_number(output, batch):
@@ -108,6 +114,6 @@ def test_padding_counts_nowhere_even_when_it_is_not_a_number(output, batch):
 
 
 def test_validation_counts_wins_of_real_pairs(output, batch):
-    sums = AuditorTask(LossConfig()).validation(output, batch)
+    (sums,) = AuditorTask(AuditorConfig()).validation(output, batch).values()
     wins = [float(output.global_logit[i, 0] > output.global_logit[i, 1]) for i in (1, 2, 3, 4, 5)]
     assert (float(sums.total), float(sums.weight)) == (sum(wins), 5)

@@ -1,0 +1,96 @@
+import dataclasses
+import json
+
+import jaxtyping
+import pytest
+
+from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LossConfig, ModelConfig, OptimConfig
+from tipai_jax.config.records import differences, from_json, to_json
+from tipai_jax.errors import UserError
+
+
+def test_defaults_are_the_plans_table():
+    config = AuditorConfig()
+    assert (config.data.batch_size, config.data.epochs, config.model.hidden) == (32, 20, 256)
+    assert (config.optim.peak_lr, config.optim.weight_decay, config.optim.warmup_steps) == (1e-4, 0.01, 500)
+    assert (config.loss.pair, config.loss.patch, config.loss.faithfulness, config.loss.saliency) == (1.0, 1.0, 0.5, 0.1)
+    assert (config.loss.score_space, config.loss.patch_over, config.loss.faithfulness_over) == ("probability", "all", "rejected")
+    assert config.model.patch_inputs == config.model.global_inputs == InputFeatures() and config.model.saliency == "interpolate"
+
+
+@pytest.mark.parametrize(
+    ("make", "says"),
+    [
+        (lambda: DataConfig(batch_size=0), "data.batch_size is 0; allowed is a whole number from 1"),
+        (lambda: DataConfig(start_fraction=0.0), "data.start_fraction is 0.0"),
+        (lambda: OptimConfig(peak_lr=float("nan")), "optim.peak_lr is nan; allowed is a finite number above 0"),
+        (lambda: OptimConfig(clip_norm=0.0), "optim.clip_norm is 0.0"),
+        (lambda: LossConfig(pair=-1.0), "loss.pair is -1.0"),
+        (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; allowed is 0 <= dropout < 1"),
+        (lambda: ModelConfig(attention_width=0), "model.attention_width is 0; allowed is a positive multiple of 4"),
+        (lambda: ModelConfig(attention_width=30), "model.attention_width is 30; allowed is a positive multiple of 4"),
+        (lambda: ModelConfig(global_inputs=InputFeatures(position=True)), "model.global_inputs: global_image and position need attention"),
+        (lambda: ModelConfig(reason_inputs=InputFeatures(global_image=True)), "add --model.reason-inputs.attention=True"),
+        (
+            lambda: ModelConfig(global_inputs=InputFeatures(attention=True), patch_inputs=InputFeatures(attention=True, products=True)),
+            "make model.global_inputs, model.patch_inputs and model.reason_inputs the same",
+        ),
+        (lambda: AuditorConfig(seed=-1), "seed is -1"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_with_what_is_allowed(make, says):
+    with pytest.raises(UserError) as caught:
+        make()
+    assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.fixture
+def as_users_run_it(monkeypatch):
+    """Without the type checker of the tests, which would see these mistakes first."""
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)
+
+
+def test_what_is_neither_true_nor_false(as_users_run_it):
+    with pytest.raises(UserError, match=r"model\.\*_inputs\.text is 'yes'; allowed is true or false"):
+        InputFeatures(text="yes")
+
+
+def test_a_choice_that_does_not_exist(as_users_run_it):
+    with pytest.raises(UserError, match=r"data.placement is 'disk'; allowed is 'auto' or 'resident' or 'streaming'"):
+        DataConfig(placement="disk")
+
+
+def test_a_whole_number_may_stand_for_a_float(as_users_run_it):
+    assert type(OptimConfig(clip_norm=1).clip_norm) is float
+
+
+def test_json_and_back():
+    config = AuditorConfig(model=ModelConfig(patch_inputs=InputFeatures(attention=True)), optim=OptimConfig(clip_norm=1.0))
+    assert from_json(json.loads(json.dumps(to_json(config)))) == config
+
+
+def test_json_of_another_version_is_refused_by_name():
+    record = to_json(AuditorConfig())
+    record["optim"]["momentum"] = 0.9
+    with pytest.raises(UserError, match=r"optim\.momentum is an unknown field"):
+        from_json(record)
+    del record["optim"]["momentum"], record["optim"]["peak_lr"]
+    with pytest.raises(UserError, match=r"optim\.peak_lr is a field that is missing"):
+        from_json(record)
+
+
+def test_a_run_from_before_a_target_was_thought_of_asks_nothing_of_it():
+    record = to_json(AuditorConfig())
+    del record["targets"]["conformal"]
+    assert from_json(record) == AuditorConfig()
+    record["targets"]["beauty"] = 1.0
+    with pytest.raises(UserError, match=r"targets\.beauty is an unknown field"):
+        from_json(record)
+
+
+def test_only_what_changes_numbers_must_agree():
+    old = AuditorConfig()
+    moved = dataclasses.replace(old, store="elsewhere", workdir="elsewhere", log=dataclasses.replace(old.log, every_steps=7))
+    assert differences(old, moved) == []
+    new = dataclasses.replace(old, seed=1, optim=dataclasses.replace(old.optim, peak_lr=2e-4))
+    assert differences(old, new) == ["seed: 0 -> 1", "optim.peak_lr: 0.0001 -> 0.0002"]

@@ -1,0 +1,48 @@
+import math
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from flax import nnx
+
+from tipai_jax.config import InputFeatures, ModelConfig, OptimConfig
+from tipai_jax.errors import UserError
+from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.training.optim import decay_mask, make_optimizer, make_schedule
+from tipai_jax.training.step import split_heads
+
+
+def test_schedule_by_hand():
+    schedule = make_schedule(OptimConfig(peak_lr=0.8, warmup_steps=4), total_steps=12)
+    by_hand = [0.2, 0.4, 0.6, 0.8] + [0.4 * (1 + math.cos(math.pi * i / 8)) for i in range(8)]
+    np.testing.assert_allclose(schedule(np.arange(12)), by_hand, rtol=1e-5)
+    assert float(schedule(12)) == pytest.approx(0, abs=1e-8)
+
+
+def test_schedule_without_warmup_and_constant():
+    assert float(make_schedule(OptimConfig(peak_lr=0.8, warmup_steps=0), total_steps=4)(0)) == pytest.approx(0.8)
+    constant = make_schedule(OptimConfig(peak_lr=0.8, warmup_steps=2, schedule="constant"), total_steps=9)
+    np.testing.assert_allclose(constant(np.arange(9)), [0.4] + [0.8] * 8, rtol=1e-6)
+
+
+def test_a_warmup_longer_than_the_run_is_refused():
+    with pytest.raises(UserError, match=r"warmup_steps is 500, but the whole run has 500 steps; set --optim.warmup-steps below"):
+        make_schedule(OptimConfig(), total_steps=500)
+
+
+def test_first_update_by_hand():
+    """Adam's first update is lr * sign of the gradient; the decay adds lr * weight_decay * parameter, for kernels only."""
+    params = {"a": {"kernel": jnp.array([[2.0, -4.0]]), "bias": jnp.array([3.0])}}
+    grads = {"a": {"kernel": jnp.array([[1.0, -8.0]]), "bias": jnp.array([0.5])}}
+    optimizer = make_optimizer(lr=np.full(10, 0.1, np.float32), weight_decay=0.5, clip_norm=None)
+    updates, _ = optimizer.update(grads, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["a"]["kernel"], [[-0.1 - 0.1 * 0.5 * 2.0, 0.1 + 0.1 * 0.5 * 4.0]], rtol=1e-5)
+    np.testing.assert_allclose(updates["a"]["bias"], [-0.1], rtol=1e-5)
+
+
+def test_only_kernels_decay():
+    sees = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
+    config = ModelConfig(hidden=8, global_inputs=sees, patch_inputs=sees, reason_inputs=sees, saliency="decoder")
+    mask = decay_mask(split_heads(nnx.eval_shape(lambda: build_heads(config, d=16, k=49, seed=0)))[2])
+    assert mask["patch_head"]["score"] == {"kernel": True, "bias": False}
+    assert mask["evidence"]["position"] is False and mask["evidence"]["norm_out"]["scale"] is False

@@ -1,0 +1,1 @@
+"""The public API of a trained auditor, and its form as a folder of two files."""

@@ -1,0 +1,117 @@
+"""What a run of the auditor chooses: its heads, the terms of its loss, and what is asked of it. Defaults: the plan's."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from tipai_jax.config.checks import check_kinds, is_number, is_whole, require
+from tipai_jax.config.schema import RunConfig, swept
+from tipai_jax.errors import UserError
+from tipai_jax.heads.inputs import InputFeatures
+
+__all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The heads over the frozen embeddings."""
+
+    hidden: int = 256
+    """Width of the hidden layer of every head."""
+    dropout: float = 0.0
+    """Share of hidden units dropped in training, 0 to below 1."""
+    global_inputs: InputFeatures = field(default_factory=InputFeatures)
+    """Input of the global head."""
+    patch_inputs: InputFeatures = field(default_factory=InputFeatures)
+    """Input of the patch head."""
+    reason_inputs: InputFeatures = field(default_factory=lambda: InputFeatures(products=True, scale_inputs=True))
+    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than what the prompt invites."""
+    attention_width: int = 128
+    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for attention."""
+    saliency: Literal["interpolate", "decoder"] = "interpolate"
+    """Risk map: 1 - patch score (the plan), or a small trained decoder."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with matrix units (AMX)."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self, "model.")
+        require(is_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
+        require(is_number(self.dropout) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
+        width = self.attention_width
+        require(is_whole(width, 1) and width % 4 == 0, "model.attention_width", width, "a positive multiple of 4")
+        for name, inputs in (("global_inputs", self.global_inputs), ("reason_inputs", self.reason_inputs)):
+            if (inputs.global_image or inputs.position) and not inputs.attention:
+                option = f"--model.{name.replace('_', '-')}.attention=True"
+                raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
+        if len({each for each in (self.global_inputs, self.patch_inputs, self.reason_inputs) if each.attention}) > 1:
+            raise UserError(
+                "config: heads with attention must have equal settings; make model.global_inputs, model.patch_inputs and model.reason_inputs "
+                "the same, or switch attention off in those that differ"
+            )
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms (lambda 1 to 4 of the plan, and the reason head's) and what they are taken over."""
+
+    pair: float = swept(1.0)
+    """Weight of the ranking of the two images."""
+    patch: float = swept(1.0)
+    """Weight of the ranking of the patches at the same place."""
+    faithfulness: float = swept(0.5)
+    """Weight of the binary classification of the patches."""
+    saliency: float = swept(0.1)
+    """Weight of 1 - Dice of the risk map."""
+    reason: float = swept(0.1)
+    """Weight of the five categories. Not in the plan; the reason head shares no parameter with the others."""
+    score_space: Literal["probability", "logit"] = "probability"
+    """The ranking losses compare sigmoid scores (the plan) or logits."""
+    patch_over: Literal["all", "unfaithful"] = "all"
+    """The patch ranking runs over all places (the plan) or those labelled unfaithful in the rejected image."""
+    faithfulness_over: Literal["rejected", "both"] = "rejected"
+    """The classification runs over the patches of the rejected image (the plan) or of both."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self, "loss.")
+        for name in ("pair", "patch", "faithfulness", "saliency", "reason"):
+            require(is_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
+
+
+@dataclass(frozen=True)
+class TargetsConfig:
+    """What `tipai_jax.evaluate` asks of the run on the test split. The defaults are the plan's."""
+
+    global_pair_auc: float = 0.85
+    """Chosen above rejected, more often than this."""
+    patch_pair_auc: float = 0.80
+    """Faithful patch above unfaithful patch, more often than this."""
+    category_roc_auc: float = 0.75
+    """ROC-AUC of each of the five reasons, above this."""
+    ece: float = 0.10
+    """Expected calibration error of the calibrated score, below this."""
+    auc_judd: float | None = None
+    """AUC-Judd of the heatmaps, above this; none asks nothing (the plan)."""
+    ablations_at_chance: bool = True
+    """Ask that heads which read only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
+    beats_baselines: bool = False
+    """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
+    conformal: float | None = None
+    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this from any level it is measured at; none asks nothing (the plan)."""
+
+    def __post_init__(self) -> None:
+        check_kinds(self, "targets.")
+        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
+            value = getattr(self, name)
+            fine = (value is None and name in ("auc_judd", "conformal")) or is_number(value, high=1.0)
+            require(fine, f"targets.{name}", value, "a number from 0 to 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditorConfig(RunConfig):
+    """One training run of the auditor. The defaults are the plan's table of hyperparameters."""
+
+    task: ClassVar[str] = "auditor"
+    file: ClassVar[str] = "base.py"
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    targets: TargetsConfig = field(default_factory=TargetsConfig)

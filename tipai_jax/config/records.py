@@ -1,0 +1,119 @@
+"""A config as JSON and back, and what differs between two configs.
+
+A record names its task, and `from_json` builds the config class of that task: a tagged union.
+"""
+
+import dataclasses
+import sys
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tipai_jax.config.auditor import AuditorConfig, ModelConfig
+from tipai_jax.config.checks import require
+from tipai_jax.config.schema import FREE_FIELDS, RunConfig
+from tipai_jax.errors import UserError
+from tipai_jax.files.nested import flatten
+
+__all__ = [
+    "KINDS",
+    "RENAMED",
+    "differences",
+    "fields_of",
+    "from_json",
+    "model_from_json",
+    "rename_old_fields",
+    "replace_field",
+    "swept_fields",
+    "to_json",
+]
+
+KINDS: list[type[RunConfig]] = [AuditorConfig]
+"""The config classes of the tasks that there are."""
+
+RENAMED = {
+    "model.global_sees": "model.global_inputs",
+    "model.patch_sees": "model.patch_inputs",
+    "model.reason_sees": "model.reason_inputs",
+    "targets.blind_at_chance": "targets.ablations_at_chance",
+}
+"""Old names of fields, understood until version 0.3."""
+
+
+def to_json(config: RunConfig) -> dict[str, Any]:
+    """The resolved config as plain dicts, ready for `json.dumps`; "task" comes first."""
+    return {"task": config.task, **dataclasses.asdict(config)}
+
+
+def from_json(record: Mapping[str, Any]) -> Any:
+    """The config that `to_json` wrote, of the class that belongs to its task. A record without a task is an auditor's.
+
+    Raises:
+        UserError: an unknown task, an unknown or missing field (those of `targets` may be missing), or a wrong value.
+    """
+    require(isinstance(record, Mapping), "the file", record, "a table of fields")
+    fields = {name: value for name, value in record.items() if name != "task"}
+    task, kinds = record.get("task", AuditorConfig.task), {kind.task: kind for kind in KINDS}
+    require(task in kinds, "task", task, " or ".join(map(repr, kinds)))
+    return _build(kinds[task], rename_old_fields(fields), "")
+
+
+def model_from_json(record: Mapping[str, Any]) -> ModelConfig:
+    """The model's part of what `to_json` wrote of an auditor; errors as `from_json`."""
+    return _build(ModelConfig, rename_old_fields({"model": record})["model"], "model.")
+
+
+def rename_old_fields(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The same record with the present names of fields; those of `RENAMED` are noted on stderr."""
+    renamed: dict[str, Any] = {}
+    for name, value in record.items():
+        now = RENAMED.get(f"{prefix}{name}")
+        if now is not None:
+            print(f"note: the field {prefix}{name} is called {now} now", file=sys.stderr)
+        value = rename_old_fields(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+        renamed[name if now is None else now.rpartition(".")[2]] = value
+    return renamed
+
+
+def _build(kind: type, record: Any, prefix: str) -> Any:
+    require(isinstance(record, Mapping), prefix or "the file", record, "a table of fields")
+    hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    if prefix == "targets.":  # what is asked for may grow; a run that was trained before asks what the default asks
+        record = dataclasses.asdict(kind()) | dict(record)
+    for name in record.keys() ^ hints.keys():
+        what = "an unknown field" if name in record else "a field that is missing"
+        raise UserError(f"config: {prefix}{name} is {what}; this version knows {', '.join(sorted(hints))}")
+    values = {
+        name: _build(hint, record[name], f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else record[name]
+        for name, hint in hints.items()
+    }
+    return kind(**values)
+
+
+def differences(old: RunConfig, new: RunConfig) -> list[str]:
+    """`name: old -> new` for each field that differs and must not when a run goes on (see `FREE_FIELDS`)."""
+    before, after = flatten(to_json(old)), flatten(to_json(new))
+    fixed = [name for name in dict.fromkeys([*before, *after]) if name.split(".")[0] not in FREE_FIELDS]
+    return [f"{name}: {before.get(name)!r} -> {after.get(name)!r}" for name in fixed if before.get(name) != after.get(name)]
+
+
+def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:
+    """(dotted name, type hint, field, dataclass it stands in) of every leaf of a config, in order."""
+    hints = typing.get_type_hints(type(config))
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            yield from fields_of(value, f"{prefix}{field.name}.")
+        else:
+            yield f"{prefix}{field.name}", hints[field.name], field, config
+
+
+def replace_field(config: Any, name: str, value: Any) -> Any:
+    """The config with one leaf, given by its dotted name, replaced."""
+    head, _, rest = name.partition(".")
+    return dataclasses.replace(config, **{head: replace_field(getattr(config, head), rest, value) if rest else value})
+
+
+def swept_fields(config: RunConfig) -> Sequence[str]:
+    """Dotted names of the fields that the members of a sweep may differ in."""
+    return [name for name, _, field, _ in fields_of(config) if field.metadata.get("swept")]

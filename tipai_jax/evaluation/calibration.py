@@ -1,0 +1,223 @@
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, reported on another.
+
+It owns what a label means for each head, the fit of all parts, and the file. The calibrators themselves are
+`calibrators.py`'s, and whether they help is the evaluation's to say.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float, Shaped
+
+from tipai_jax.errors import UserError
+from tipai_jax.evaluation import localise
+from tipai_jax.evaluation.calibrators import Beta, Calibrator, Chosen, Isotonic, Platt, choose_calibrator
+from tipai_jax.evaluation.conformal import Conformal, fit_conformal
+from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.files.atomic import write_file
+from tipai_jax.store import CATEGORIES, PairTable
+
+__all__ = [
+    "Calibration",
+    "calibration_from_json",
+    "calibration_to_json",
+    "fit_calibration",
+    "load_calibration",
+    "reason_examples",
+    "save_calibration",
+    "score_examples",
+    "worst_patch",
+]
+
+FILE = "calibration.json"
+SCHEMA = 2
+_KINDS: Mapping[str, type] = {"platt": Platt, "beta": Beta, "isotonic": Isotonic}
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Everything fitted on validation for one trained run.
+
+    `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
+    into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
+    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps the
+    prompt, a second judgement beside the first. `conformal` predicts at a level that is named later; a baseline has neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
+    `score_threshold` the probability below which an image is flagged. `record` says how each came about.
+    """
+
+    global_score: Calibrator
+    patch: Calibrator
+    reason: dict[str, Calibrator]
+    worst_patch: Calibrator | None
+    conformal: Conformal | None
+    risk_threshold: float
+    score_threshold: float = 0.5
+    record: dict[str, Any] = field(default_factory=dict)
+
+    def reasons(self, logit: Float[np.ndarray, "*shape c"]) -> Float[np.ndarray, "*shape c"]:
+        """The calibrated probabilities of the five categories, in their order."""
+        return np.stack([self.reason[name](logit[..., c]) for c, name in enumerate(CATEGORIES)], axis=-1)
+
+    def consistent(self, score: np.ndarray, worst: np.ndarray) -> Bool[np.ndarray, "*shape"]:
+        """Whether a calibrated score and the one by the worst patch fall on the same side of the threshold."""
+        return (score >= self.score_threshold) == (worst >= self.score_threshold)
+
+
+def _to_json(calibrator: Calibrator) -> dict[str, Any]:
+    kind = next(name for name, of in _KINDS.items() if isinstance(calibrator, of))
+    return {"kind": kind, **asdict(calibrator)}
+
+
+def _from_json(entry: Mapping[str, Any]) -> Calibrator:
+    values = {name: tuple(value) if isinstance(value, list) else float(value) for name, value in entry.items() if name != "kind"}
+    return _KINDS[entry["kind"]](**values)
+
+
+def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
+    """The calibration as plain JSON, with the number of its form."""
+    return {
+        "schema": SCHEMA,
+        "global_score": _to_json(calibration.global_score),
+        "patch": _to_json(calibration.patch),
+        "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
+        "worst_patch": None if calibration.worst_patch is None else _to_json(calibration.worst_patch),
+        "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
+        "risk_threshold": calibration.risk_threshold,
+        "score_threshold": calibration.score_threshold,
+        "record": calibration.record,
+    }
+
+
+def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
+    """What `calibration_to_json` made; ValueError, KeyError or TypeError for anything else."""
+    if content["schema"] != SCHEMA:
+        raise ValueError(f"schema {content['schema']}, this version reads {SCHEMA}")
+    return Calibration(
+        global_score=_from_json(content["global_score"]),
+        patch=_from_json(content["patch"]),
+        reason={name: _from_json(entry) for name, entry in content["reason"].items()},
+        worst_patch=None if (worst := content["worst_patch"]) is None else _from_json(worst),
+        conformal=None if (examples := content["conformal"]) is None else Conformal(**{name: tuple(values) for name, values in examples.items()}),
+        risk_threshold=float(content["risk_threshold"]),
+        score_threshold=float(content["score_threshold"]),
+        record=content["record"],
+    )
+
+
+def save_calibration(calibration: Calibration, workdir: Path) -> Path:
+    """Write `calibration.json` into a run, whole or not at all.
+
+    Args:
+        calibration: what was fitted.
+        workdir: the folder of the run.
+
+    Returns:
+        The path of the file.
+    """
+    path = Path(workdir) / FILE
+    write_file(path, (json.dumps(calibration_to_json(calibration)) + "\n").encode())
+    return path
+
+
+def load_calibration(workdir: Path) -> Calibration:
+    """Read what `save_calibration` wrote.
+
+    Args:
+        workdir: the folder of the run.
+
+    Returns:
+        The calibration.
+
+    Raises:
+        UserError: the file is missing or cannot be read.
+    """
+    path = Path(workdir) / FILE
+    try:
+        return calibration_from_json(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"no calibration at {path}: run `python -m tipai_jax.evaluate --workdir {workdir}` first") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"calibration at {path} cannot be read ({type(error).__name__}: {error}): "
+            f"delete it and run `python -m tipai_jax.evaluate --workdir {workdir}` again"
+        ) from None
+
+
+def reason_examples(pairs: PairTable) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
+    """For chosen then rejected images: whether the category is known, whether it is broken, and the group."""
+    broken = np.concatenate([np.zeros(pairs.category.shape, bool), (pairs.category == 1) & ~pairs.control[:, None]])
+    known = np.concatenate([np.ones(pairs.category.shape, bool), (pairs.category >= 0) | pairs.control[:, None]])
+    return known, broken, np.concatenate([pairs.group, pairs.group])
+
+
+def score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label (chosen 1, rejected 0) and group of every image that is not of a control pair."""
+    rows = ~pairs.control
+    logit = np.concatenate([predictions.global_logit[rows, 0], predictions.global_logit[rows, 1]]).astype(np.float64)
+    label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
+    return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
+
+
+def worst_patch(predictions: Predictions, pairs: PairTable) -> Float[np.ndarray, " i"]:
+    """The lowest patch logit of every image that `score_examples` gives, in its order."""
+    rows = ~pairs.control
+    lowest = np.asarray(predictions.patch_logit, np.float64)[rows].min(axis=-1)
+    return np.concatenate([lowest[:, 0], lowest[:, 1]])
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Logits, labels and groups of patches, thinned to a size that a fit can use."""
+
+    logit: Float[np.ndarray, " n"]
+    label: Shaped[np.ndarray, " n"]
+    group: Shaped[np.ndarray, " n"]
+
+    @classmethod
+    def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
+        known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
+        known = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))] if len(known) else known
+        label = pairs.patch_label.reshape(-1)[known]
+        group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
+        return cls(np.asarray(predictions.patch_logit).reshape(-1)[known], label, group)
+
+
+def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: bool = True) -> Calibration:
+    """Fit all calibrators of a scorer on the validation split.
+
+    Args:
+        predictions: what the scorer says of the validation pairs.
+        pairs: the validation pairs.
+        everything: patches and reasons too; the score and the thresholds alone if False.
+
+    Returns:
+        The calibration, its record naming for each part the calibrator taken and the held-out log loss of all three.
+    """
+    logit, label, group = score_examples(predictions, pairs)
+    chosen = {"global_score": choose_calibrator(logit, label, group=group)}
+    if everything and predictions.patch_logit is not None:
+        sample = _Sample.of_patches(predictions, pairs)
+        chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
+        chosen["worst_patch"] = choose_calibrator(worst_patch(predictions, pairs), label, group=group)
+    if everything and predictions.reason_logit is not None:
+        known, broken, owner = reason_examples(pairs)
+        said = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
+        for c, name in enumerate(CATEGORIES):
+            rows = known[:, c]
+            chosen[f"reason.{name}"] = choose_calibrator(said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows])
+    nothing = Chosen(Platt(), {}, 0)
+    return Calibration(
+        global_score=chosen["global_score"].calibrator,
+        patch=chosen.get("patch", nothing).calibrator,
+        reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
+        worst_patch=chosen["worst_patch"].calibrator if "worst_patch" in chosen else None,
+        conformal=fit_conformal(logit, label) if everything else None,
+        risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
+        record={
+            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()
+        },
+    )

@@ -1,0 +1,74 @@
+"""What an evaluation asks of a task: which figures, which targets, which images of examples."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from tipai_jax.evaluation.inference import Run
+from tipai_jax.evaluation.targets import Target
+from tipai_jax.store import Store
+
+__all__ = ["Evaluator", "Inputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """What an evaluation works on.
+
+    Attributes:
+        run: the trained run.
+        home: the store it was trained from, or None where that is gone; calibration and baselines need it.
+        store: the store that is evaluated on.
+        split: train, validation or test.
+        seed: of the bootstrap and of samples that baselines are fitted on.
+        workdir: folder of the run, for calibration and baselines.
+        progress: called with what has just been done.
+    """
+
+    run: Run
+    home: Store | None
+    store: Store
+    split: str
+    seed: int
+    workdir: Path
+    progress: Callable[[str], None]
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """The evaluation of one task. An instance belongs to one evaluation."""
+
+    def __init__(self, inputs: Inputs) -> None: ...
+
+    def evaluate(self) -> dict[str, Any]:
+        """The figures by name; "baselines" holds those of each baseline, where there is a store to fit them on.
+
+        Raises:
+            UserError: the split is empty, or the heads give no finite numbers.
+        """
+        ...
+
+    def draw(self, *, count: int, data: Path | None, sheets: Path, extremes: Path) -> dict[str, Any]:
+        """Draw examples.
+
+        Args:
+            count: how many go into the folder `sheets`.
+            data: folder of the images, or None where that is not known.
+            sheets: a folder, made if there is something to write.
+            extremes: folder of the best and the worst examples, for the report.
+
+        Returns:
+            What the record holds of the best and worst examples, {} for a task that shows none.
+        """
+        ...
+
+    @staticmethod
+    def targets(record: Mapping[str, Any], asked: Any) -> Sequence[Target]:
+        """What is asked of the figures of a record, by the `targets` of the run's config."""
+        ...
+
+    @staticmethod
+    def calibrated(run: Run, workdir: Path) -> bool:
+        """Whether what an evaluation leaves beside its record is there and belongs to this checkpoint."""
+        ...

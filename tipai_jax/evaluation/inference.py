@@ -1,0 +1,121 @@
+"""A finished run as others use it: loaded from its folder, and its heads applied to the examples of a store."""
+
+import dataclasses
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+from flax import nnx
+
+from tipai_jax.config.records import from_json
+from tipai_jax.data.batches import Columns, gather
+from tipai_jax.errors import UserError
+from tipai_jax.parallel.mesh import make_placement
+from tipai_jax.store import Fingerprint, Store
+from tipai_jax.tasks.build import make_task
+from tipai_jax.tasks.task import Task
+from tipai_jax.training.checkpoint import Checkpoints
+from tipai_jax.training.setup import sha256_of_leaves
+from tipai_jax.training.state import join, part
+from tipai_jax.training.step import split_heads
+
+__all__ = ["Run", "load_run", "predict"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A trained run.
+
+    Attributes:
+        config: as resolved when it was trained.
+        task: made from that config.
+        model: the heads, switched to evaluation.
+        step: steps that made these parameters.
+        score: their score on validation (`Task.select`), None if they were saved in mid-epoch.
+        store: of the store it was trained from: "path", "digest", "encoder" (the fingerprint's fields) and
+            "small_world_only".
+        workdir: its folder.
+    """
+
+    config: Any
+    task: Task
+    model: Any
+    step: int
+    score: float | None
+    store: dict[str, Any]
+    workdir: Path
+
+    def check_encoder(self, store: Store) -> None:
+        """Refuse a store whose embeddings these heads were not trained on.
+
+        Raises:
+            UserError: another encoder, or the same one used otherwise (patches, size, number format).
+        """
+        ours, theirs = self.store["encoder"], store.manifest.encoder
+        if ours["digest"] != theirs.digest:
+            raise UserError(
+                f"{store.path}: embedded by {theirs.name} ({theirs.patches}, digest {theirs.digest[:12]}), but "
+                f"{self.workdir} was trained on {ours['name']} ({ours['patches']}, digest {ours['digest'][:12]}); "
+                "embed with that encoder, or train on this store"
+            )
+
+
+def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Run:
+    """Load the parameters of a run, verified against the hashes written with them.
+
+    Args:
+        workdir: folder that `tipai_jax.train` wrote.
+        which: the checkpoint of the highest score on validation, or the last.
+
+    Raises:
+        UserError: no run there, no checkpoint of that kind, or a damaged file.
+    """
+    workdir = Path(workdir)
+    checkpoints = Checkpoints(workdir)
+    seal = checkpoints.best() if which == "best" else checkpoints.last()
+    if seal is None:
+        begun = " (one was begun; the same train command goes on)" if checkpoints.last() else ""
+        command = f"python -m tipai_jax.train --config FILE --store STORE --workdir {workdir}"
+        raise UserError(f"{workdir}: no finished checkpoint here{begun}; train first: {command}")
+    config = from_json(seal.record["config"])
+    task, encoder = make_task(config), Fingerprint.from_json(seal.record["store"]["encoder"])
+    shapes = nnx.eval_shape(lambda: task.build(encoder, seed=config.seed))
+    _, evaluation, like = split_heads(shapes)
+    placement = make_placement(jax.local_devices()[:1])
+    trained, frozen = checkpoints.restore_params(seal, part(like, task.frozen), placement.replicated)
+    if sha256_of_leaves(frozen) != seal.record.get("frozen_sha256"):
+        raise UserError(f"{workdir}: the frozen parameters are not those that the run began with; train again")
+    model = nnx.merge(evaluation, join(trained, frozen))
+    return Run(config, task, model, seal.step, seal.score, seal.record["store"], workdir)
+
+
+def predict(task: Task, model: Any, columns: Columns, *, batch_size: int = 64) -> dict[str, np.ndarray]:
+    """The heads' output for every example, in order.
+
+    Args:
+        task: whose `forward` is applied; its output is a dataclass of arrays [b, ...].
+        model: heads in evaluation mode (`load_run(...).model`).
+        columns: of the examples, on the host.
+        batch_size: examples at a time; the last batch is padded, so there is one compilation.
+
+    Returns:
+        Each field of the output as an array [n, ...].
+    """
+    graph, params = nnx.split(model, nnx.Param)
+    n, pending = columns.n, []
+    assert n, "an empty split was refused earlier"
+    for start in range(0, n, batch_size):
+        row = np.arange(start, start + batch_size)
+        batch = gather(columns, np.minimum(row, n - 1), row < n)
+        pending.append(_forward(task, graph, nnx.to_pure_dict(params), batch))  # not waited for: the next is gathered meanwhile
+    fields = [field.name for field in dataclasses.fields(pending[0])]
+    done = jax.device_get([{name: getattr(each, name) for name in fields} for each in pending])
+    return {name: np.concatenate([each[name] for each in done])[:n] for name in fields}
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _forward(task: Task, graph: nnx.GraphDef[Any], params: Any, batch: Any) -> Any:
+    return task.forward(nnx.merge(graph, params), batch, key=None)

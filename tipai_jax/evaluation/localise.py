@@ -1,0 +1,118 @@
+"""Figures of heatmaps against true boxes, image by image, at the size the plan measures them.
+
+Only rejected images count, no controls, with a box that some pixel is to blame for.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tipai_jax.grids import grid_side
+from tipai_jax.metrics import localisation
+from tipai_jax.render import Region, enlarge, find_regions
+from tipai_jax.render.boxes import MAP_SIDE as SIZE
+from tipai_jax.store import PairTable, box_mask
+
+__all__ = ["SIZE", "best_threshold", "localisation_figures", "region_found", "rows_with_pixels"]
+
+LEVELS = 200
+"""Thresholds that are tried."""
+
+
+def rows_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
+    """Rows whose rejected image has pixels to blame: no controls, none that only miss something, none without boxes."""
+    boxes = pairs.boxes
+    owner = np.repeat(np.arange(len(boxes)), boxes.counts)
+    blamed = np.bincount(owner[~boxes.absent], minlength=len(boxes)) > 0
+    return np.flatnonzero(blamed & ~pairs.control)
+
+
+def _maps(
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, rows: Int[np.ndarray, " n"]
+) -> Iterator[tuple[Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]]:
+    """The enlarged risk and the true mask of each row."""
+    for row in rows.tolist():
+        yield _enlarged(risk[row]), box_mask(pairs.boxes[row], SIZE)
+
+
+def _enlarged(risk: Float[np.ndarray, " k"]) -> Float[np.ndarray, "h w"]:
+    side = grid_side(len(risk))
+    return enlarge(risk.reshape(side, side), (SIZE, SIZE))
+
+
+def _spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
+    """At most so many of the rows, at even distances."""
+    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
+
+
+def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
+    """The risk at which a pixel counts as unfaithful: largest mean Dice.
+
+    Args:
+        risk: of the rejected image of each pair, 0 to 1, before enlargement.
+        pairs: the pairs of the validation split.
+        most: how many pictures are looked at, spread evenly over the rows.
+
+    Returns:
+        The threshold; 0.5 where there is no picture to choose on.
+    """
+    rows = rows_with_pixels(pairs)
+    if not len(rows):
+        return 0.5
+    rows = _spread(rows, most)
+    low, high = (float(edge) for edge in np.quantile(risk[rows], [0.0, 1.0]))
+    if not high > low:
+        return 0.5
+    dice = np.zeros(LEVELS)
+    for heat, mask in _maps(risk, pairs, rows):
+        place = ((heat - low) * (LEVELS / (high - low))).astype(np.int64).clip(0, LEVELS - 1)
+        counts = np.bincount((place + LEVELS * mask).reshape(-1), minlength=2 * LEVELS).reshape(2, LEVELS)
+        off, hit = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
+        dice += 2.0 * hit / (off + hit + hit[0])
+    return low + (high - low) * int(dice.argmax()) / LEVELS
+
+
+def _overlaps(region: Region, mask: Bool[np.ndarray, "h w"]) -> bool:
+    x1, y1, x2, y2 = (round(edge * SIZE) for edge in (region.x1, region.y1, region.x2, region.y2))
+    return bool(mask[y1:y2, x1:x2].any())
+
+
+def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
+    """1 for each picture in which a region stands out (`render.find_regions`), 0 for the others.
+
+    Args:
+        risk: of each picture, 0 to 1, before enlargement.
+        threshold: the risk from which a pixel counts as unfaithful.
+    """
+    return np.array([float(bool(find_regions(_enlarged(each), threshold, most=1))) for each in risk], np.float64)
+
+
+def localisation_figures(
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
+) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
+    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has pixels to blame.
+
+    Args:
+        risk: of the rejected image of each pair, 0 to 1, before enlargement.
+        pairs: the pairs.
+        threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
+        most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
+
+    Returns:
+        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1 where the found box of the
+        highest risk (`render.find_regions`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al. 2016) is 1 where the
+        pixel of the highest risk lies in it.
+    """
+    rows = _spread(rows_with_pixels(pairs), most)
+    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": [], "box_found_in_rejected": []}
+    for heat, mask in _maps(risk, pairs, rows):
+        figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
+        figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
+        figures["cc"].append(float(localisation.cc(heat, mask)))
+        figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
+        reddest = find_regions(heat, threshold, most=1)
+        figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
+        figures["box_found_in_rejected"].append(float(bool(reddest)))
+        figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))
+    return rows, {name: np.asarray(values, np.float64) for name, values in figures.items()}

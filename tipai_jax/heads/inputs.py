@@ -1,0 +1,52 @@
+"""Which input features a head reads, as a typed choice: the one that configs hold and the one that heads are built from.
+
+Standard library only, so that a config can be read without jax.
+"""
+
+from dataclasses import dataclass
+
+from tipai_jax.errors import UserError
+
+__all__ = ["PLAN", "InputFeatures"]
+
+
+@dataclass(frozen=True)
+class InputFeatures:
+    """The input features of one head. `InputFeatures()` is the plan's concatenation, text and image (or patch).
+
+    Raises:
+        UserError: if the combination makes no sense.
+    """
+
+    text: bool = True
+    """The prompt. Without it the head is the image-only baseline."""
+    image: bool = True
+    """The image (patch head: the patch). Without it the head is the text-only baseline."""
+    products: bool = False
+    """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special case."""
+    global_image: bool = False
+    """Patch head: the embedding of the whole image as well, and with products its product with the text."""
+    position: bool = False
+    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it ("left of")."""
+    attention: bool = False
+    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text."""
+    scale_inputs: bool = False
+    """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, bool):
+                raise UserError(f"config: model.*_inputs.{name} is {value!r}; allowed is true or false")
+        if not (self.text or self.image):
+            raise UserError(
+                "config: model.*_inputs.text and .image are false, but a head needs an input; allowed is at least one of the two true"
+            )
+        for name in ("products", "global_image", "attention"):
+            if getattr(self, name) and not self.image:
+                raise UserError(f"config: model.*_inputs.{name} is true, but .image is false; switch image on, or {name} off")
+        if self.products and not self.text:
+            raise UserError("config: model.*_inputs.products is true, but .text is false; switch text on, or products off")
+
+
+PLAN = InputFeatures()
+"""The plan: text and image (for the patch head: text and patch), side by side."""

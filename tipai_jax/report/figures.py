@@ -1,0 +1,59 @@
+"""The figures of a record, found and written as its own layout says."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+__all__ = ["figure_text", "headline_figures", "interval_text", "shown", "value_text"]
+
+Record = Mapping[str, Any]
+Spec = Mapping[str, Any]
+
+
+def shown(record: Record, spec: Spec, *, labels: Mapping[str, str] | None = None) -> list[tuple[str, Record | None]]:
+    """The figures that a spec stands for: (label, figure), None for what the scorer does not predict.
+
+    Args:
+        record: of a run, or the entry of one of its baselines.
+        spec: a `FigureSpec` as the record's layout holds it.
+        labels: what to write for a name that a star stands for, where that is not the name itself.
+    """
+    return [
+        (spec["label"].format(*((labels or {}).get(name, name) for name in names)), figure)
+        for names, figure in _found(record, spec["key"].split("."))
+    ]
+
+
+def _found(entry: Any, keys: Sequence[str], names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Record | None]]:
+    if entry is None:
+        yield (*names, *("all" for key in keys if key == "*")), None
+    elif not keys:
+        yield names, entry
+    elif keys[0] == "*":
+        for name, inner in entry.items():
+            yield from _found(inner, keys[1:], (*names, name))
+    else:
+        yield from _found(entry.get(keys[0]), keys[1:], names)
+
+
+def value_text(value: float | None, form: str) -> str:
+    """A value in its format; a dash where nothing was measured."""
+    return "-" if value is None else format(value, form)
+
+
+def interval_text(figure: Record, form: str = ".4f") -> str:
+    """The ends of a figure's interval; a dash where it has none."""
+    ends = figure.get("ci95")
+    return f"{ends[0]:{form}} to {ends[1]:{form}}" if ends else "-"
+
+
+def figure_text(figure: Record | None, form: str = ".3f") -> str:
+    """A figure and its interval; a dash where nothing was measured."""
+    if not figure or figure["value"] is None:
+        return "-"
+    return value_text(figure["value"], form) + (f" ({interval_text(figure, form)})" if figure.get("ci95") else "")
+
+
+def headline_figures(record: Record) -> dict[str, float | None]:
+    """The values of the figures that stand in summaries, by their labels."""
+    specs = [spec for spec in record["layout"]["figures"] if spec["headline"]]
+    return {label: figure and figure["value"] for spec in specs for label, figure in shown(record, spec)}

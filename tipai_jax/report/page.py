@@ -1,0 +1,224 @@
+"""What stands in the report of an evaluation, in which order and in which words; what a figure means its record says."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tipai_jax.render.html import code, figure, note, notes, page, picture, section, table, verdict
+from tipai_jax.render.markup import Markup, element
+from tipai_jax.render.svg import Interval, intervals, reliability
+from tipai_jax.report.curves import training
+from tipai_jax.report.figures import figure_text, interval_text, shown, value_text
+from tipai_jax.report.gaps import gaps
+
+__all__ = ["render"]
+
+Record = Mapping[str, Any]
+GONE = "its sheet is not in the folder of the report any more; evaluate again to have it drawn"
+SIDES = {"best": "The best", "worst": "The worst"}
+INTERVALS = "The row of a baseline at chance shows the interval of its own figure, the row of a difference that of the difference."
+
+
+def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[str, bytes]) -> str:
+    """The report as an HTML document.
+
+    Args:
+        record: as in `eval.json`.
+        name: of the run, for the title.
+        log: the lines of the run's `log.jsonl`.
+        sheets: WebP images by the names that `record["extremes"]` calls them; one that is missing is said to be.
+
+    Returns:
+        The document; a function of the arguments alone.
+    """
+    layout = record["layout"]
+    footnotes = [f"Intervals: {record['intervals']}. {INTERVALS}"]
+    parts = {"targets": ("Targets", _targets(record))}
+    for each in layout["sections"]:
+        first = len(footnotes) + 1
+        footnotes += each["notes"]
+        marks = [note(number) for number in range(first, len(footnotes) + 1)]
+        parts[each["key"]] = (each["title"], _section(record, each, marks))
+    parts["training"] = ("Training", training(log, unit=record["unit"]))
+    parts["gaps"] = ("What was not measured", gaps(record, log=log, sheets=sheets))
+    if layout["extremes"]:
+        parts["extremes"] = (f"Best and worst {layout['counts']}", _extremes(record, sheets))
+    parts["commands"] = ("How the figures came about", _commands(record))
+    parts["notes"] = ("Notes", [notes(footnotes)])
+    links = [element("li", element("a", title, href=f"#{key}")) for key, (title, _) in parts.items()]
+    nav = element("nav", element("ul", *links), aria_label="Sections")
+    body = [section(key, title, *content) for key, (title, content) in parts.items()]
+    head = _headline(record)
+    title = f"{name}: {head}, {record['encoder']['name']}, {record['split']} split"
+    return page(title, element("header", *_header(record, name, head), nav), *body)
+
+
+def _headline(record: Record) -> str:
+    met = sum(row["pass"] is True for row in record["targets"])
+    return f"{met} of {len(record['targets'])} targets met"
+
+
+def _header(record: Record, name: str, head: str) -> list[Markup]:
+    missed = [row["name"] for row in record["targets"] if row["pass"] is False]
+    unknown = [row["name"] for row in record["targets"] if row["pass"] is None]
+    encoder, step = record["encoder"], record["checkpoint"]["step"]
+    what = f"{record['n_examples']:,} {record['layout']['counts']} of the {record['split']} split. "
+    what += f"Heads of step {step:,} on the frozen encoder {encoder['name']} (patches: {encoder['patches']})."
+    parts = [element("p", f"{name}: {record['layout']['title']}", class_="over"), element("h1", head)]
+    if record["small_world_only"]:
+        parts.append(element("p", "Small world only: drawn scenes, no photographs", class_="stamp"))
+    parts += [element("p", f"Missed: {'; '.join(missed)}.")] if missed else []
+    parts += [element("p", f"Not measured: {'; '.join(unknown)}.")] if unknown else []
+    return [*parts, element("p", what)]
+
+
+def _targets(record: Record) -> list[Markup]:
+    labels = record["layout"]["baselines"]
+    rows = [
+        (
+            next((row["name"].replace(name, label) for name, label in labels.items() if name in row["name"]), row["name"]),
+            verdict(row["pass"]),
+            value_text(row["value"], row["format"]),
+            f"{row['direction']} {row['threshold']:.4g}",
+            interval_text(row),
+        )
+        for row in record["targets"]
+    ]
+    head = ("target", "verdict", "measured", "asked", "95 % interval")
+    says = "Asked by the config of the run. A target is judged by the measured value; its interval"
+    words = element("p", says, note(1), " shows how far chance may have moved it.")
+    return [words, table(head, rows, caption="What is asked, and what was measured", numbers=(2, 3, 4))]
+
+
+def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Markup]:
+    """The words of a section, its plots, and a table of its figures with the baselines beside ours, the best one marked."""
+    layout = record["layout"]
+    specs = [spec for spec in layout["figures"] if spec["section"] == about["key"]]
+    plots = [plot for spec in specs if spec["plot"] for plot in _plot(record, spec)]
+    if layout["reliability"] == about["key"] and record.get("reliability"):
+        plots += _reliability(record["reliability"])
+    compared = [name for name in layout["baselines"] if name in record["baselines"]]
+    compared = [name for name in compared if any(name in spec["baselines"] for spec in specs)]
+    rows = [
+        _row(record, spec, label, ours, compared)
+        for spec in specs
+        for label, ours in shown(record, spec, labels=layout["baselines"])
+        if ours is None or "n" in ours
+    ]
+    head = ("figure", "ours", *(layout["baselines"][name] for name in compared), "n")
+    caption = f"{about['title']}: values with 95 % intervals" + ("; the best of a row is marked" if compared else "")
+    return [
+        element("p", about["text"], *marks),
+        *([element("div", *plots, class_="plots")] if plots else []),
+        table(head, rows, caption=caption, numbers=range(1, len(head))),
+    ]
+
+
+def _row(record: Record, spec: Record, label: str, ours: Record | None, compared: Sequence[str]) -> tuple[str, ...]:
+    theirs = [
+        dict(shown(record["baselines"][name], spec)).get(label) if name in spec["baselines"] else None for name in compared
+    ]
+    values = [figure and figure["value"] for figure in (ours, *theirs)]
+    known = [value for value in values if value is not None]
+    best = None
+    if len(known) > 1 and spec["better"] != "neither":
+        best = max(known) if spec["better"] == "higher" else min(known)
+    cells = [
+        element("strong", text) if value is not None and value == best else text
+        for value, text in zip(values, (figure_text(figure, spec["format"]) for figure in (ours, *theirs)), strict=True)
+    ]
+    return (label, *cells, f"{ours['n']:,}" if ours else "-")
+
+
+def _plot(record: Record, spec: Record) -> list[Markup]:
+    """The values that the star of a spec stands for as dots with their intervals; the reference as hollow diamonds."""
+    reference = record["layout"]["reference"]
+    names = {**spec, "label": "{}"}
+    ours = [(name, figure) for name, figure in shown(record, names) if figure and figure["n"]]
+    entry = record["baselines"].get(reference)
+    others = dict(shown(entry, names)) if entry else {}
+    if not ours:
+        return []
+    said = "; ".join(f"{name} {figure_text(figure)}" for name, figure in ours)
+    both = [figure for name, figure in ours for figure in (figure, others.get(name)) if figure]
+    values = [value for figure in both for value in (figure["value"], *(figure["ci95"] or ())) if value is not None] or [0.5]
+    low, high = max(0.0, int(min(values) * 20 - 0.2) / 20), min(1.0, (int(max(values) * 20) + 1) / 20)
+    span = (low, high) if high > low else (low - 0.05, high)
+    drawn = [
+        Interval(name, figure["value"], figure["ci95"], (other := others.get(name)) and other["value"])
+        for name, figure in ours
+    ]
+    compared = record["layout"]["baselines"].get(reference) if others else None
+    axis = spec["label"].split(",")[0] + (f" (hollow: {compared})" if compared else "")
+    return [figure(spec["plot"], intervals(f"{spec['plot']}: {said}.", drawn, span=span, x_label=axis, reference=0.5))]
+
+
+def _reliability(found: Record) -> list[Markup]:
+    titles = {"before": "Before calibration: sigmoid of the logit", "after": "After calibration"}
+    plots = []
+    for name, title in titles.items():
+        bins = found[name]
+        triples = zip(bins["confidence"], bins["frequency"], bins["count"], strict=True)
+        said = "; ".join(f"{x:.2f}: {y:.2f} of {n:,}" for x, y, n in triples if n)
+        words = f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {said}."
+        labels = {"x_label": "score, mean of the bin", "y_label": "share that keeps the prompt"}
+        plots.append(figure(title, reliability(words, **bins, **labels)))
+    return plots
+
+
+def _extremes(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
+    entries = [entry for side in SIDES for entry in record["extremes"].get(side, [])]
+    reasons = {_no_sheet(entry, sheets) for entry in entries}
+    parts = [element("p", record["layout"]["extremes"])]
+    if entries and reasons == {GONE}:
+        gone = "There are no sheets: they are not in the folder of the report any more; evaluate again to have them drawn."
+        parts.append(element("p", gone))
+    elif entries and len(reasons) == 1 and "" not in reasons:
+        parts.append(element("p", f"There are no sheets: {reasons.pop()}."))
+    for side, words in SIDES.items():
+        group = record["extremes"].get(side, [])
+        if group:
+            parts.append(element("h3", f"{words} {len(group)}"))
+            parts += [_sheet(entry, place, sheets) for place, entry in enumerate(group, start=1)]
+    return parts if entries else [element("p", "The split holds none that can be ordered so.")]
+
+
+def _no_sheet(entry: Record, sheets: Mapping[str, bytes]) -> str:
+    return "" if entry["sheet"] in sheets else entry["no_sheet"] or GONE
+
+
+def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
+    facts = element("span", entry["facts"], class_="quiet")
+    caption = element("figcaption", element("strong", f"{place}. {entry['title']}"), element("br"), facts)
+    why = _no_sheet(entry, sheets)
+    if why:
+        return element("figure", caption, element("p", f"No image: {why}.", class_="quiet"), class_="sheet")
+    alt = f"Sheet of {entry['title']!r}. {entry['facts']}"
+    return element("figure", caption, picture(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
+
+
+def _commands(record: Record) -> list[Markup]:
+    commands = record["commands"]
+    embeds = [(f"embeddings{name.removeprefix('embed')}", code(line)) for name, line in commands.items() if name.startswith("embed")]
+    rows = [
+        *embeds,
+        ("heads, training curves", code(commands["train"])),
+        ("every other figure, and the sheets", code(record["command"])),
+        ("this page, from what these left", code("python -m tipai_jax.report --workdir RUN")),
+    ]
+    best = record["checkpoint"]["validation_score"]
+    facts = {
+        "store evaluated on": record["store_digest"],
+        "store trained from": record["training_store_digest"],
+        "encoder": f"{record['encoder']['name']}, {record['encoder']['digest']}",
+        "config": record["config_digest"],
+        "checkpoint": f"step {record['checkpoint']['step']:,}" + ("" if best is None else f", score on validation {best:.4f}"),
+        "seeds": ", ".join(f"{name} {seed}" for name, seed in record["seeds"].items()),
+        "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
+    }
+    says = "Each command goes on where it stopped and repeats nothing. Settings that differ from the config file are spelled out."
+    made = [(name, code(value)) for name, value in facts.items()]
+    return [
+        element("p", says),
+        table(("what", "command"), rows, caption="Commands", words=(1,)),
+        table(("what", "made with"), made, caption="Digests (sha256), seeds and versions", words=(1,)),
+    ]

@@ -1,0 +1,1 @@
+"""The old name of the command `python -m tipai_jax.report.tables`."""

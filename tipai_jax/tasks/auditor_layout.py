@@ -1,0 +1,128 @@
+"""How the figures of the auditor are shown: labels, sections, notes. The definitions stand in `evaluation/auditor_figures.py`."""
+
+from tipai_jax.tasks.task import FigureSpec, Layout, Section
+
+__all__ = ["LAYOUT"]
+
+ALL = ("zero_shot_cosine", "ridge_probe", "text_only", "image_only")
+PLACES = ("zero_shot_cosine", "ridge_probe", "image_only")
+RANKING, CALIBRATION, WHERE, WHY = "ranking", "calibration", "where", "why"
+
+SECTIONS = (
+    Section(
+        key=RANKING,
+        title="Ranking",
+        text="How often the chosen image of a pair scores higher than the rejected one.",
+        notes=(
+            "Pair AUC: the share of pairs whose chosen image scores higher; a tie counts half, controls are left out. "
+            "Guessing earns 0.5.",
+            "Margin: the score of the chosen image minus that of the rejected one as the data give them; four bins of "
+            "about equal size, equal margins in one bin. A pair that breaks two categories counts in both.",
+            "Zero-shot cosine: of the frozen encoder's embeddings, no head. Ridge probe: ridge regression on them. "
+            "Text-only and image-only ablation: heads that read the prompt alone or the image alone; in data without a "
+            "shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance where its interval "
+            "lies above 0.",
+        ),
+    ),
+    Section(
+        key=CALIBRATION,
+        title="Calibration",
+        text="Where the dots of the reliability diagram lie on the dashed line, a score of 0.8 keeps the prompt eight "
+        "times in ten.",
+        notes=(
+            "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of equal "
+            "width (or of about as many images each), the distance between the mean score and the share of images that "
+            "keep the prompt, weighted by the images in a bin. Chosen images count as keeping it, rejected ones as not, "
+            "controls are left out.",
+            "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image is "
+            "flagged where its score is below 0.5; the second image of a control should not be flagged more often than "
+            "a chosen one.",
+            "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true one "
+            "as often as the level asks. Where the set holds both or neither, the auditor abstains.",
+            "Score and worst patch: the calibrated score, and the probability judged by the worst patch alone; they "
+            "agree where both fall on the same side of 0.5.",
+        ),
+    ),
+    Section(
+        key=WHERE,
+        title="Where it fails",
+        text="Whether the patches that are wrong stand out, and how the heatmaps lie on the true regions.",
+        notes=(
+            "Patch pair AUC: the chance that a random faithful patch scores higher than a random unfaithful one, over "
+            "all images, or over the rejected images alone.",
+            "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, against the "
+            "true boxes. IoU and Dice at the threshold that was best on validation; correlation of the map with the "
+            "mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is chance). Box overlap: "
+            "the found box of the highest risk shares a pixel with the true one; pointing game: the pixel of the highest "
+            "risk lies in it. Box found in chosen and in rejected images: how often any region stands out in the two "
+            "images of these pairs; in a chosen one nothing is wrong. A map that is red everywhere has a high overlap, "
+            "and finds a box in images that are fine.",
+        ),
+    ),
+    Section(
+        key=WHY,
+        title="Why it fails",
+        text="Whether the reasons are the right ones.",
+        notes=(
+            "ROC-AUC of each reason: images broken in that category against all others, or against the chosen images of "
+            "the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the same of the "
+            "text-only ablation, which never reads the image.",
+        ),
+    ),
+)
+
+FIGURES = (
+    FigureSpec(key="global_pair_auc", label="global pair AUC", section=RANKING, baselines=ALL, headline=True),
+    FigureSpec(key="pair_auc_by_category.*", label="pair AUC, {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By what is broken"),
+    FigureSpec(key="pair_auc_by_difficulty.*", label="pair AUC, {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By difficulty"),
+    FigureSpec(key="pair_auc_by_margin.*", label="pair AUC, margin {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By margin"),
+    FigureSpec(key="unseen_combination_pair_auc", label="pair AUC, unseen combinations", section=RANKING, baselines=("zero_shot_cosine",)),
+    FigureSpec(key="baselines.*.global_pair_auc_difference", label="pair AUC above {}", section=RANKING, format="+.4f"),
+    FigureSpec(key="ece_before", label="ECE before calibration", section=CALIBRATION, better="lower"),
+    FigureSpec(key="ece", label="ECE", section=CALIBRATION, better="lower", baselines=ALL, headline=True),
+    FigureSpec(key="ece_equal_mass", label="ECE, bins of equal mass", section=CALIBRATION, better="lower"),
+    FigureSpec(key="conformal.*.coverage", label="conformal coverage at {}", section=CALIBRATION, better="neither"),
+    FigureSpec(key="conformal.*.coverage_keeps", label="of images that keep the prompt, at {}", section=CALIBRATION, better="neither"),
+    FigureSpec(key="conformal.*.coverage_breaks", label="of images that break it, at {}", section=CALIBRATION, better="neither"),
+    FigureSpec(key="conformal.*.coverage_controls", label="of control images, at {}", section=CALIBRATION, better="neither"),
+    FigureSpec(key="conformal.*.abstains", label="abstains at {}", section=CALIBRATION, better="lower"),
+    FigureSpec(key="consistency.inconsistent_rate", label="score and worst patch disagree", section=CALIBRATION, better="lower"),
+    FigureSpec(key="consistency.accuracy_consistent", label="score right where they agree", section=CALIBRATION),
+    FigureSpec(key="consistency.accuracy_inconsistent", label="score right where they disagree", section=CALIBRATION),
+    FigureSpec(key="control.alarm_rate", label="control images flagged", section=CALIBRATION, better="lower"),
+    FigureSpec(key="control.alarm_rate_faithful", label="chosen images flagged", section=CALIBRATION, better="lower"),
+    FigureSpec(key="control.alarm_rate_broken", label="rejected images flagged", section=CALIBRATION),
+    FigureSpec(key="control.score_gap", label="score gap of a control", section=CALIBRATION, better="neither"),
+    FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=PLACES, headline=True),
+    FigureSpec(key="patch_pair_auc_within_rejected", label="patch pair AUC within rejected images", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.iou", label="heatmap, IoU", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.dice", label="heatmap, Dice", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.cc", label="heatmap, correlation", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=PLACES, headline=True),
+    FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.pointing_game", label="heatmap, pointing game", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.box_found_in_chosen", label="heatmap, box found in chosen images", section=WHERE, better="lower", baselines=PLACES),
+    FigureSpec(key="heatmap.box_found_in_rejected", label="heatmap, box found in rejected images", section=WHERE, better="neither", baselines=PLACES),
+    FigureSpec(key="category_roc_auc.*", label="category ROC-AUC, {}", section=WHY, baselines=("text_only",)),
+    FigureSpec(key="category_roc_auc_within_pairs.*", label="category ROC-AUC within pairs, {}", section=WHY, baselines=("text_only",)),
+)
+
+LAYOUT = Layout(
+    title="evaluation of an auditor of text-to-image faithfulness",
+    counts="pairs",
+    sections=SECTIONS,
+    figures=FIGURES,
+    baselines={
+        "zero_shot_cosine": "zero-shot cosine",
+        "ridge_probe": "ridge probe",
+        "text_only": "text-only ablation",
+        "image_only": "image-only ablation",
+    },
+    reference="zero_shot_cosine",
+    reliability=CALIBRATION,
+    extremes="The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it "
+    "stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left out. "
+    "These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left: the chosen "
+    "image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing there), its "
+    "heatmap with the found boxes in violet.",
+)
