@@ -18,11 +18,12 @@ from tipai_jax.config import AuditorConfig
 from tipai_jax.config.command_line import load_config
 from tipai_jax.errors import Parser, run_main
 
-Change = Callable[[Config], Config]
+Change = Callable[[AuditorConfig], AuditorConfig]
 
 
-def see(**what: bool) -> Change:
-    """The heads see more, the reason head what it does not see already; what only the patches have (global image, position) is left out for the others until attention joins them."""
+def read(**what: bool) -> Change:
+    """The heads read more input features; what only the patches have (global image, position) is left out for the others
+    until attention joins them."""
 
     def change(config: AuditorConfig) -> AuditorConfig:
         model = config.model
@@ -45,13 +46,13 @@ CHANGES: tuple[tuple[str, Change], ...] = (
         lambda c: replace(c, loss=replace(c.loss, patch_over="unfaithful")),
     ),
     ("ranking losses on logits", lambda c: replace(c, loss=replace(c.loss, score_space="logit"))),
-    ("products and inputs of size one for the other two heads as well", see(products=True, scale_inputs=True)),
-    ("the patch head sees the whole image and its place", see(global_image=True, position=True)),
-    ("one attention layer across the patches, read by all heads", see(attention=True)),
+    ("products and inputs of size one for the other two heads as well", read(products=True, scale_inputs=True)),
+    ("the patch head reads the whole image and its place", read(global_image=True, position=True)),
+    ("one attention layer across the patches, read by all heads", read(attention=True)),
 )
 
 
-def rows() -> list[tuple[str, Config]]:
+def rows() -> list[tuple[str, AuditorConfig]]:
     """The configs of the table: each change on top of those before it, then the quickstart's own."""
     config, made = load_config("base.py"), []
     for name, change in CHANGES:
@@ -62,18 +63,21 @@ def rows() -> list[tuple[str, Config]]:
 
 def measure(config: AuditorConfig, split: str) -> dict[str, Any]:
     """The figures of a trained run on a split, calibrated on validation."""
+    from tipai_jax.evaluation.auditor import predict_pairs
     from tipai_jax.evaluation.auditor_figures import figures
     from tipai_jax.evaluation.calibration import fit_calibration
-    from tipai_jax.evaluation.inference import predict
-    from tipai_jax.evaluation.predictions import Predictions
+    from tipai_jax.evaluation.inference import load_run
     from tipai_jax.store import open_store
     from tipai_jax.tasks.auditor import pairs_of_split
-    from tipai_jax.train import load_run
 
     run, store = load_run(config.workdir), open_store(config.store)
-    say = lambda pairs: Predictions.from_heads(predict(run.model, store, pairs))
     validation, pairs = pairs_of_split(store, "validation"), pairs_of_split(store, split)
-    found = figures(say(pairs), pairs, calibration=fit_calibration(say(validation), validation), seed=0)
+    found = figures(
+        predict_pairs(run, store, pairs),
+        pairs,
+        calibration=fit_calibration(predict_pairs(run, store, validation), validation),
+        seed=0,
+    )
     flat = {name: found[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")}
     flat["hard"] = found["pair_auc_by_difficulty"]["hard"]
     flat["worst_category"] = min(found["category_roc_auc"].values(), key=lambda figure: figure["value"])
@@ -100,7 +104,7 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     from tipai_jax.files.atomic import write_file
-    from tipai_jax.train import fit
+    from tipai_jax.training.loop import fit
 
     columns = {
         "global_pair_auc": "pair AUC", "hard": "hard", "patch_pair_auc": "patch AUC", "worst_category": "worst category", "auc_judd": "AUC-Judd", "ece": "ECE", "seconds": "s",

@@ -34,8 +34,8 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
     import numpy as np
 
     from tipai_jax import Auditor
-    from tipai_jax.evaluate import data_folder
     from tipai_jax.evaluation.inference import load_run
+    from tipai_jax.evaluation.run import data_folder
     from tipai_jax.render import Mark, Panel, draw_marks, panel_sheet
     from tipai_jax.render.images import open_picture
     from tipai_jax.store import CATEGORIES, open_store

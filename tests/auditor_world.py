@@ -7,11 +7,12 @@ import numpy as np
 from flax import nnx
 
 from precompute.encoders.folder import find_encoder
-from tipai_jax.auditor.bundle import Bundle, flat
+from tipai_jax.auditor.bundle import Bundle
 from tipai_jax.config import InputFeatures, ModelConfig
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Beta, Isotonic, Platt
 from tipai_jax.evaluation.conformal import Conformal
+from tipai_jax.files.nested import flatten
 from tipai_jax.store import CATEGORIES, Fingerprint
 from tipai_jax.tasks.auditor import build_heads
 
@@ -36,7 +37,7 @@ def make_bundle(encoder: Fingerprint, *, model: ModelConfig | None = None, seed:
     rng = np.random.default_rng(seed)
     moved = jax.tree.map(lambda leaf: np.asarray(leaf) + rng.normal(0, 0.1, leaf.shape).astype(np.float32), params)
     trained = {"store_digest": "0" * 64, "step": 7, "validation_pair_auc": 0.5, "small_world_only": True}
-    return Bundle(model=model, weights=flat(moved), calibration=CALIBRATION, encoder=encoder, trained=trained, evaluation=evaluation)
+    return Bundle(model=model, weights=flatten(moved), calibration=CALIBRATION, encoder=encoder, trained=trained, evaluation=evaluation)
 
 
 def picture(seed: int, *, size: tuple[int, int] = (160, 160)) -> np.ndarray:

@@ -41,7 +41,7 @@ def job(tmp_path_factory):
 def test_the_record_holds_every_figure(job):
     record = json.loads((job[0] / "runs" / "base" / "eval.json").read_text())
     wanted = (
-        "n_pairs global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty unseen_combination_pair_auc "
+        "n_examples global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty unseen_combination_pair_auc "
         "ece ece_equal_mass ece_before heatmap baselines targets control small_world_only"
     )
     assert set(wanted.split()) <= record.keys()
@@ -115,6 +115,6 @@ def test_pairs_made_elsewhere_embed_and_evaluate(job):
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
     record = json.loads((folder / "runs" / "base" / "elsewhere.json").read_text())
     assert record["conformal"]["0.9"]["coverage"]["n"] > 0 and record["consistency"]["inconsistent_rate"]["n"] > 0
-    assert record["n_pairs"] >= 30 and record["patch_pair_auc"]["n"] > 0 and record["heatmap"]["auc_judd"]["n"] >= 30
+    assert record["n_examples"] >= 30 and record["patch_pair_auc"]["n"] > 0 and record["heatmap"]["auc_judd"]["n"] >= 30
     assert record["store_digest"] != record["training_store_digest"]
     assert record["pair_auc_by_category"]["attribute"]["n"] >= 30 and record["pair_auc_by_category"]["text"]["n"] == 0

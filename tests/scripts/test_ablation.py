@@ -4,10 +4,12 @@ import json
 from types import SimpleNamespace
 
 import pytest
+from eval_world import write_store
 
 from scripts import ablation
-from tipai_jax import train
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.run import Request, evaluate
+from tipai_jax.training import loop
 
 KEYS = ("global_pair_auc", "hard", "patch_pair_auc", "worst_category", "auc_judd", "ece")
 
@@ -23,7 +25,7 @@ def trained(monkeypatch):
         world.runs.append(workdir.name)
         return SimpleNamespace(status=world.status, exit_code=130 if world.status == "interrupted" else 0)
 
-    monkeypatch.setattr(train, "fit", fit)
+    monkeypatch.setattr(loop, "fit", fit)
     monkeypatch.setattr(ablation, "measure", lambda config, split: {key: {"value": 0.5} for key in KEYS})
     return world
 
@@ -67,3 +69,16 @@ def test_a_row_that_does_not_exist(trained, tmp_path):
 
 def test_every_row_is_a_config_that_can_be_built():
     assert len(ablation.rows()) == len(ablation.CHANGES) + 1
+
+
+@pytest.mark.slow
+def test_a_row_is_trained_and_measured_as_any_run(tmp_path):
+    """The first row for real: its figures are those of an evaluation of its run on the same split."""
+    write_store(tmp_path / "store", splits={"train": 600, "validation": 40, "test": 20})
+    code, record = run(tmp_path / "runs", "--rows", "0", "--store", str(tmp_path / "store"))
+    row = record[ablation.CHANGES[0][0]]
+    measured = evaluate(Request(workdir=tmp_path / "runs" / "0", split="validation"))
+    assert code == 0 and row["seconds"]["value"] > 0 and row["global_pair_auc"]["value"] > 0.6
+    assert {name: row[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")} == {
+        name: measured[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")
+    }

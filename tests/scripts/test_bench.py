@@ -52,7 +52,9 @@ def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
 
     def loss(params):
         task = run.task
-        return task.total(task.losses(task.forward(nnx.merge(graph, params), batch, dropout=None), batch), run.numbers.weights)
+        hyper = run.hyper.at(0)
+        terms = task.losses(task.forward(nnx.merge(graph, params), batch, key=None), batch, hyper)
+        return sum(hyper.weights[name] * term.mean for name, term in terms.items())
 
     value, grads = jax.value_and_grad(loss)(run.initial.params)
     heads = copied(run.initial.params, 16, 12)

@@ -11,13 +11,18 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax import evaluate as command
-from tipai_jax.config import CheckpointConfig, DataConfig, InputFeatures, LogConfig, ModelConfig, OptimConfig, TargetsConfig
+from tipai_jax.config import AuditorConfig, CheckpointConfig, DataConfig, InputFeatures, LogConfig, ModelConfig, OptimConfig, TargetsConfig
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.evaluation import run as evaluation
+from tipai_jax.evaluation.auditor import AuditorEvaluator
+from tipai_jax.evaluation.inference import load_run
+from tipai_jax.evaluation.run import Request, evaluate
+from tipai_jax.report.__main__ import main as write_report_again
 
 FIGURES = (
     "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
 )  # fmt: skip
-SEES = InputFeatures(products=True)
+PRODUCTS = InputFeatures(products=True)
 pytestmark = pytest.mark.slow
 
 
@@ -31,7 +36,7 @@ def world(tmp_path_factory):
     config = AuditorConfig(
         store=str(folder / "store"),
         workdir=str(folder / "run"),
-        model=ModelConfig(hidden=32, global_inputs=SEES, patch_inputs=SEES, reason_inputs=SEES),
+        model=ModelConfig(hidden=32, global_inputs=PRODUCTS, patch_inputs=PRODUCTS, reason_inputs=PRODUCTS),
         optim=OptimConfig(peak_lr=1e-2, warmup_steps=5),
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
@@ -44,7 +49,7 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def record(world):
-    return command.evaluate(command.Request(workdir=world / "run", heatmaps=3, command="as typed"))
+    return evaluate(Request(workdir=world / "run", heatmaps=3, command="as typed"))
 
 
 def test_the_record_has_every_figure(record):
@@ -60,27 +65,27 @@ def test_the_record_has_every_figure(record):
     assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
-    assert record["n_pairs"] == 80 and record["split"] == "test"
+    assert record["n_examples"] == 80 and record["split"] == "test"
     assert record["small_world_only"] is True and record["encoder"]["name"] == "planted"
     assert record["command"] == "as typed" and record["seeds"] == {"training": 0, "bootstrap": 0}
     assert record["store_digest"] == record["training_store_digest"]
 
 
-def test_the_heads_learned_and_the_blind_ones_did_not(record):
+def test_the_heads_learned_and_the_ablations_did_not(record):
     assert record["global_pair_auc"]["value"] > 0.9
     assert record["patch_pair_auc"]["value"] > 0.8
     assert record["heatmap"]["auc_judd"]["value"] > 0.8
     assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
-    for blind in ("text_only", "image_only"):
-        figure = record["baselines"][blind]["global_pair_auc"]
+    for name in ("text_only", "image_only"):
+        figure = record["baselines"][name]["global_pair_auc"]
         assert figure["ci95"][0] <= 0.5 <= figure["ci95"][1]
-        gap = record["baselines"][blind]["global_pair_auc_difference"]
+        gap = record["baselines"][name]["global_pair_auc_difference"]
         assert gap["value"] == pytest.approx(record["global_pair_auc"]["value"] - figure["value"])
     assert 0.4 < record["baselines"]["text_only"]["patch_pair_auc_within_rejected"]["value"] < 0.6
     assert record["baselines"]["image_only"]["heatmap"]["auc_judd"]["n"] > 0
 
 
-def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
+def test_the_image_only_ablation_reads_no_prompt(world, record):
     """It is trained on images: given another prompt for the same image it says the same."""
     from tipai_jax.evaluation.baselines.ablations import AblationHeads
     from tipai_jax.store import open_store
@@ -89,27 +94,26 @@ def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
     store = open_store(world / "store")
     pairs = store.pairs.select(store.pairs.split == "test")
     head = AblationHeads(folder)
-    said = head(store, pairs).score
-    other = head(store, dataclasses.replace(pairs, prompt=pairs.prompt[::-1].copy())).score
-    np.testing.assert_array_equal(said, other)
-    assert np.ptp(said) > 1e-3, "it does see the image"
+    logit = head(store, pairs).global_logit
+    other = head(store, dataclasses.replace(pairs, prompt=pairs.prompt[::-1].copy())).global_logit
+    np.testing.assert_array_equal(logit, other)
+    assert np.ptp(logit) > 1e-3, "it does read the image"
 
 
 def test_a_shortcut_in_the_data_is_found(tmp_path):
     """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the target says so."""
-    from tipai_jax.config import AuditorConfig
     from tipai_jax.evaluation.auditor_figures import figures
     from tipai_jax.evaluation.baselines import fit_ablation
     from tipai_jax.evaluation.calibration import fit_calibration
-    from tipai_jax.evaluation.targets import _at_chance
+    from tipai_jax.evaluation.targets import at_chance
 
     store = write_store(tmp_path / "store", splits={"train": 1500, "validation": 64, "test": 64}, squares=False)
     train, test = (store.pairs.select(store.pairs.split == split) for split in ("train", "test"))
-    head = fit_ablation(AuditorConfig(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "blind")
+    head = fit_ablation(AuditorConfig(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "ablation")
     said = head(store, test)
     found = figures(said, test, calibration=fit_calibration(said, test, everything=False), seed=0)
     assert found["global_pair_auc"]["value"] > 0.7
-    assert _at_chance("image_only", found)["pass"] is False
+    assert at_chance("image_only", found["global_pair_auc"])["pass"] is False
 
 
 def test_files(world, record):
@@ -128,14 +132,12 @@ def test_files(world, record):
 
 def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
-    command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
+    evaluate(Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
     assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), "the sheets are drawn to the same bytes as well"
 
 
 def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
-    from tipai_jax.report import write as report
-
     run = world / "run"
     page = (run / "report.html").read_text()
     assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
@@ -144,7 +146,7 @@ def test_the_report_lies_beside_the_record_and_can_be_written_again(world, recor
     gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
     assert gaps["best"] == sorted(gaps["best"], reverse=True) and gaps["worst"] == sorted(gaps["worst"]) and gaps["worst"][-1] <= gaps["best"][-1]
     (run / "report.html").unlink()
-    assert report.main(["--workdir", str(run)]) == 0
+    assert write_report_again(["--workdir", str(run)]) == 0
     assert (run / "report.html").read_text() == page
     assert f"--workdir {run}" in record["commands"]["train"] and "precompute/embed.py" in record["commands"]["embed"]
 
@@ -153,78 +155,88 @@ def test_without_pictures_it_is_measured_all_the_same(world, record):
     hidden = world / "pictures"
     (world / "data").rename(hidden)
     try:
-        asked = command.Request(workdir=world / "run", out=world / "bare.json")
-        bare = command.evaluate(asked)
-        assert command.evaluate(asked) == bare, "what cannot be drawn is not measured again"
+        asked = Request(workdir=world / "run", out=world / "bare.json")
+        bare = evaluate(asked)
+        assert evaluate(asked) == bare, "what cannot be drawn is not measured again"
     finally:
         hidden.rename(world / "data")
     assert {name: bare[name] for name in FIGURES} == {name: record[name] for name in FIGURES}
     page = (world / "report-bare.html").read_text()
-    assert "There are no sheets: the folder of the pictures is not there any more" in page and "data:image" not in page.split("<body>")[1]
-    command.evaluate(asked)
+    assert "There are no sheets: the folder of the images is not there any more" in page and "data:image" not in page.split("<body>")[1]
+    evaluate(asked)
     assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, "the pictures are back, and so are the sheets"
 
 
-def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch):
-    """Targets may be changed after the run; nothing is measured again for that."""
-    from tipai_jax import train
+class Measuring(Exception):
+    """Raised in the place of a measurement, so that a test sees whether one was begun."""
 
-    asked = command.Request(workdir=world / "run", heatmaps=3)
-    run = train.load_run(world / "run")
+
+@pytest.fixture
+def measuring_raises(monkeypatch):
+    def evaluate(self):
+        raise Measuring
+
+    monkeypatch.setattr(AuditorEvaluator, "evaluate", evaluate)
+
+
+def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch, measuring_raises):
+    """Targets may be changed after the run; nothing is measured again for that."""
+    asked = Request(workdir=world / "run", heatmaps=3)
+    run = load_run(world / "run")
     stricter = replace(run, config=replace(run.config, targets=replace(run.config.targets, global_pair_auc=0.9999)))
     with monkeypatch.context() as patched:
-        patched.setattr(command, "_opinions", None)
-        patched.setattr(train, "load_run", lambda workdir: stricter)
-        again = command.evaluate(asked)
+        patched.setattr(evaluation, "load_run", lambda workdir: stricter)
+        again = evaluate(asked)
     row = next(row for row in again["targets"] if row["name"] == "global pair AUC")
     assert row["threshold"] == 0.9999
     assert json.loads((world / "run" / "eval.json").read_text())["targets"] == again["targets"]
-    assert command.evaluate(asked) == record
+    assert evaluate(asked) == record
 
 
-def test_a_record_without_its_sheets_is_not_whole(world, record, monkeypatch):
-    asked = command.Request(workdir=world / "run", heatmaps=3)
-    sheets = {path: path.read_bytes() for path in (world / "run" / "heatmaps").glob("pair-*.png")}
+def test_a_record_without_its_sheets_is_not_whole(world, record, measuring_raises):
+    asked = Request(workdir=world / "run", heatmaps=3)
+    sheets = {path: path.read_bytes() for path in (world / "run" / "heatmaps").glob("*.png")}
     for path in sheets:
         path.unlink()
-    monkeypatch.setattr(command, "_opinions", None)
-    with pytest.raises(TypeError):
-        command.evaluate(asked)
+    with pytest.raises(Measuring):
+        evaluate(asked)
     for path, content in sheets.items():
         path.write_bytes(content)
+    assert evaluate(asked) == record
 
 
-def test_what_was_measured_is_not_measured_again_unless_asked(world, record, monkeypatch):
-    asked = command.Request(workdir=world / "run", heatmaps=3, command="called otherwise")
-    with monkeypatch.context() as patched:
-        patched.setattr(command, "_opinions", None)  # measuring would fail
-        assert command.evaluate(asked) == record
-        for other in (replace(asked, again=True), replace(asked, heatmaps=2), replace(asked, split="validation"), replace(asked, seed=1)):
-            with pytest.raises(TypeError):
-                command.evaluate(other)
-        (world / "run" / "calibration.json").rename(world / "aside.json")  # without it no auditor can be made of the run
-        with pytest.raises(TypeError):
-            command.evaluate(asked)
-        (world / "aside.json").rename(world / "run" / "calibration.json")
+@pytest.mark.parametrize("change", [{"again": True}, {"heatmaps": 2}, {"split": "validation"}, {"seed": 1}])
+def test_what_was_measured_is_measured_again_where_the_request_differs(world, record, measuring_raises, change):
+    asked = Request(workdir=world / "run", heatmaps=3, command="called otherwise")
+    assert evaluate(asked) == record
+    with pytest.raises(Measuring):
+        evaluate(replace(asked, **change))
+
+
+def test_a_run_without_its_calibration_is_measured_again(world, record, measuring_raises):
+    (world / "run" / "calibration.json").rename(world / "aside.json")  # without it no auditor can be made of the run
+    with pytest.raises(Measuring):
+        evaluate(Request(workdir=world / "run", heatmaps=3))
+    (world / "aside.json").rename(world / "run" / "calibration.json")
 
 
 def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
     assert all(row["pass"] for row in record["targets"]), record["targets"]
-    monkeypatch.setattr(command, "evaluate", lambda request: record)
+    monkeypatch.setattr(evaluation, "evaluate", lambda request: record)
     assert command.main(["--workdir", str(world / "run")]) == 0
     shown = capsys.readouterr().out
     assert "all 14 targets met" in shown and "eval.json" in shown and "small world only" in shown
     missed = record | {"targets": [*record["targets"][1:], record["targets"][0] | {"pass": False}]}
-    monkeypatch.setattr(command, "evaluate", lambda request: missed)
+    monkeypatch.setattr(evaluation, "evaluate", lambda request: missed)
     assert command.main(["--workdir", str(world / "run")]) == 1
     assert "FAIL" in capsys.readouterr().out
 
 
 def test_another_store_of_the_same_encoder(world, record, tmp_path):
     other = write_store(tmp_path / "other", splits={"test": 20}, seed=5)
-    found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+    found = evaluate(Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
     assert found["store_digest"] == other.manifest.digest != found["training_store_digest"]
-    assert found["n_pairs"] == 40 and set(found["baselines"]) == set(record["baselines"])
+    assert found["n_examples"] == 40 and set(found["baselines"]) == set(record["baselines"])
     assert found["global_pair_auc"]["value"] > 0.8
 
 
@@ -233,9 +245,9 @@ def test_another_store_while_the_training_store_is_gone(world, record, tmp_path,
     hidden = world / "hidden"
     (world / "store").rename(hidden)
     try:
-        found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+        found = evaluate(Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
         with pytest.raises(UserError, match="no finished store here"):
-            command.evaluate(command.Request(workdir=world / "run"))
+            evaluate(Request(workdir=world / "run"))
     finally:
         hidden.rename(world / "store")
     assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found["not_measured"][0]

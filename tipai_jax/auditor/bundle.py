@@ -176,7 +176,7 @@ def _evaluation(workdir: Path, run: "Run") -> dict[str, Any] | None:
         of = {"store_digest": record["training_store_digest"], "config_digest": record["config_digest"], "step": record["checkpoint"]["step"]}
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
-    return record if of == made_for(run) else None
+    return record if of == made_for(run) and "layout" in record else None
 
 
 def _from_hub(name: str) -> Path:

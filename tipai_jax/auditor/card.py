@@ -1,10 +1,9 @@
-"""The model card of a saved auditor, written from its record: it claims what `eval.json` holds, and nothing else.
-
-Owns the words. Knows nothing of files or of how a figure came about.
-"""
+"""The model card of a saved auditor, written from its record: it claims what `eval.json` holds, and nothing else."""
 
 from collections.abc import Mapping
 from typing import Any
+
+from tipai_jax.report.figures import figure_text, shown
 
 __all__ = ["model_card"]
 
@@ -49,22 +48,19 @@ def model_card(record: Mapping[str, Any]) -> str:
 
 
 def _measured(evaluation: Mapping[str, Any]) -> list[str]:
-    """The figures that are there, each with its interval."""
-    figures = {
-        "global pair AUC (chosen above rejected)": evaluation.get("global_pair_auc"),
-        "patch pair AUC": evaluation.get("patch_pair_auc"),
-        **{f"reason ROC-AUC, {name}": figure for name, figure in (evaluation.get("category_roc_auc") or {}).items()},
-        "expected calibration error": evaluation.get("ece"),
-        **{f"heatmap, {name.replace('_', ' ')}": figure for name, figure in (evaluation.get("heatmap") or {}).items()},
-        **{f"conformal coverage at {level}": each["coverage"] for level, each in (evaluation.get("conformal") or {}).items()},
-        **{f"abstains at {level}": each.get("abstains") for level, each in (evaluation.get("conformal") or {}).items()},
-    }
-    for name, each in (evaluation.get("baselines") or {}).items():
-        figures[f"global pair AUC above {name.replace('_', ' ')}"] = each.get("global_pair_auc_difference")
-    rows = [f"| {name} | {_cell(figure)} |" for name, figure in figures.items() if figure and figure["value"] is not None]
-    missing = [name for name, figure in figures.items() if not figure or figure["value"] is None]
+    """The figures that have a value, each with its interval, and the names of the others."""
+    layout = evaluation["layout"]
+    figures = [
+        (label, figure, spec["format"])
+        for spec in layout["figures"]
+        for label, figure in shown(evaluation, spec, labels=layout["baselines"])
+    ]
+    rows = [f"| {label} | {figure_text(figure, form)} |" for label, figure, form in figures if figure and figure["value"] is not None]
+    missing = [label for label, figure, _ in figures if not figure or figure["value"] is None]
+    where = f"{evaluation['n_examples']:,} {layout['counts']} of the store {evaluation.get('store_digest', '')[:12]}"
     lines = [
-        f"On the {evaluation['split']} split, {evaluation['n_pairs']:,} pairs of the store {evaluation.get('store_digest', '')[:12]}; in brackets {evaluation['intervals']}. Scores are calibrated where half of the pictures keep their prompt.",
+        f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}. "
+        "Scores are calibrated where half of the images keep their prompt.",
         "",
         "| figure | value |",
         "|---|---|",
@@ -75,8 +71,3 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
     if missing := [*missing, *evaluation.get("not_measured", [])]:
         lines += ["", f"Not measured: {', '.join(missing)}."]
     return lines
-
-
-def _cell(figure: Mapping[str, Any]) -> str:
-    ends = figure.get("ci95")
-    return f"{figure['value']:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if ends else "")

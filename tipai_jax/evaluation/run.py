@@ -6,7 +6,7 @@ What is measured is the task's (`evaluator.py`); the same request on the same fi
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def evaluate(request: Request) -> dict[str, Any]:
         return _measured_already(known, run, request)
     record = {**made_with, **made_by(run, home, store), **evaluator.evaluate()}
     record["not_measured"] = [f"baselines: {home_missing}"] if home is None else []
-    record["layout"] = asdict(run.task.figures())
+    record["layout"] = run.task.figures().as_json()
     record["targets"] = _targets(record, run, request)
     folders = {"sheets": request.workdir / "heatmaps", "extremes": report_folder(request.record)}
     record["extremes"] = evaluator.draw(count=request.heatmaps, data=data, **folders)

@@ -32,15 +32,18 @@ nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; margin
 nav a { display: inline-block; padding: 4px 0; }
 section { margin-top: 56px; scroll-margin-top: 16px; }
 div.scroll { overflow-x: auto; margin: 16px 0 20px; border: 1px solid var(--line); border-radius: 8px; }
-table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; font-size: 14.5px; }
+table { border-collapse: separate; border-spacing: 0; width: 100%; }
+table { font-variant-numeric: tabular-nums; font-size: 14.5px; }
 caption { text-align: left; padding: 10px 12px 4px; color: var(--faint); font-size: 14px; }
 th, td { padding: 9px 12px; text-align: left; border-top: 1px solid var(--line); white-space: nowrap; }
 thead th { white-space: normal; border-top: 0; color: var(--faint); font-weight: 600; font-size: 13.5px; background: var(--pale); }
 caption + thead th { border-top: 1px solid var(--line); }
 tbody th { font-weight: 500; white-space: normal; min-width: 120px; }
+tbody th, thead th:first-child { position: sticky; left: 0; }
+tbody th { background: #fff; }
 td.number, th.number { text-align: right; }
 td.words { white-space: normal; min-width: 220px; }
-tbody tr:hover { background: var(--pale); }
+tbody tr:hover, tbody tr:hover th { background: var(--pale); }
 .verdict { display: inline-block; border-radius: 999px; padding: 1px 11px; border: 1.5px solid var(--accent); }
 .verdict { color: var(--accent); font-weight: 600; font-size: 14px; }
 .verdict.missed { background: var(--ink); border-color: var(--ink); color: #fff; }
@@ -57,13 +60,18 @@ code { overflow-wrap: anywhere; white-space: pre-wrap; }
 sup a { text-decoration: none; padding: 0 2px; }
 ol.notes { padding-left: 24px; } ol.notes li { margin-bottom: 8px; max-width: 84ch; }
 ul.plain { padding-left: 20px; } ul.plain li { margin-bottom: 4px; max-width: 84ch; }
-@media (max-width: 600px) { main { padding-top: 24px; } section { margin-top: 44px; } th, td { padding: 8px 11px; } }
+@media (max-width: 600px) {
+  main { padding-top: 24px; } section { margin-top: 44px; } th, td { padding: 8px 11px; }
+  tbody th, thead th:first-child { min-width: 112px; max-width: 140px; border-right: 1px solid var(--line); }
+}
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
   @page { margin: 14mm; }
   body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; } a { color: inherit; text-decoration: none; }
   section { margin-top: 26pt; } h2, h3 { break-after: avoid; } figure, tr { break-inside: avoid; }
-  div.scroll { overflow: visible; border: 0; } th, td { white-space: normal; padding: 3pt 5pt; } table { font-size: 9.5pt; }
+  div.scroll { overflow: visible; border: 0; }
+  tbody th, thead th:first-child { position: static; }
+  th, td { white-space: normal; padding: 3pt 5pt; } table { font-size: 9.5pt; }
   .verdict.missed { background: none; color: var(--ink); border-width: 2.5px; }
 }
 """

@@ -35,9 +35,9 @@ def training(log: Sequence[Record], *, unit: str) -> list[Markup]:
     plots += [_plot(f"{_words(name)} on validation", name, [], measured, unit=_words(name), from_zero=False) for name in figures]
     plots += [_plot(f"Term: {_words(name)}", name, trained, measured) for name in terms]
     words = (
-        f"The thin line is the mean over the training {unit} since the line of the log before it, the thick one with dots "
-        f"the whole validation split. The training {unit} become harder from epoch to epoch until all of them take part, "
-        "so their curve may rise while the heads get better."
+        f"The thin line is the mean over the training {unit} since the line of the log before it, the thick one with "
+        f"dots the whole validation split. Where the training {unit} become harder from epoch to epoch, "
+        "their curve may rise while the heads get better."
     )
     return [element("p", words), element("div", *plots, class_="plots")]
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["figure_text", "headline_figures", "interval_text", "shown", "value_text"]
+__all__ = ["beside_baselines", "figure_text", "headline_figures", "interval_text", "shown", "value_text"]
 
 Record = Mapping[str, Any]
 Spec = Mapping[str, Any]
+ALL = "all"
+"""What a star stands for where the scorer predicts nothing that has a name there."""
 
 
 def shown(record: Record, spec: Spec, *, labels: Mapping[str, str] | None = None) -> list[tuple[str, Record | None]]:
@@ -23,9 +25,11 @@ def shown(record: Record, spec: Spec, *, labels: Mapping[str, str] | None = None
     ]
 
 
-def _found(entry: Any, keys: Sequence[str], names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Record | None]]:
+def _found(
+    entry: Any, keys: Sequence[str], names: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], Record | None]]:
     if entry is None:
-        yield (*names, *("all" for key in keys if key == "*")), None
+        yield (*names, *(ALL for key in keys if key == "*")), None
     elif not keys:
         yield names, entry
     elif keys[0] == "*":
@@ -33,6 +37,24 @@ def _found(entry: Any, keys: Sequence[str], names: tuple[str, ...] = ()) -> Iter
             yield from _found(inner, keys[1:], (*names, name))
     else:
         yield from _found(entry.get(keys[0]), keys[1:], names)
+
+
+def beside_baselines(record: Record, spec: Spec) -> list[tuple[str, Record | None, dict[str, Record | None]]]:
+    """The figures of a spec beside those of the baselines that it is shown of: (label, ours, theirs by baseline).
+
+    Where one scorer predicts nothing that a star could stand for, the names are those that the others have.
+    """
+    labels = record["layout"]["baselines"]
+    known = [name for name in spec["baselines"] if name in record["baselines"]]
+    ours = dict(shown(record, spec, labels=labels))
+    theirs = {name: dict(shown(record["baselines"][name], spec, labels=labels)) for name in known}
+    scorers = (ours, *theirs.values())
+    nameless = spec["label"].format(*(ALL for key in spec["key"].split(".") if key == "*"))
+    rows = dict.fromkeys(label for scorer in scorers for label in scorer)
+    named = [label for label in rows if label != nameless or any(scorer.get(label) for scorer in scorers)]
+    return [
+        (label, ours.get(label), {name: scorer.get(label) for name, scorer in theirs.items()}) for label in named or rows
+    ]
 
 
 def value_text(value: float | None, form: str) -> str:

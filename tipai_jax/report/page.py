@@ -7,7 +7,7 @@ from tipai_jax.render.html import code, figure, note, notes, page, picture, sect
 from tipai_jax.render.markup import Markup, element
 from tipai_jax.render.svg import Interval, intervals, reliability
 from tipai_jax.report.curves import training
-from tipai_jax.report.figures import figure_text, interval_text, shown, value_text
+from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_text
 from tipai_jax.report.gaps import gaps
 
 __all__ = ["render"]
@@ -58,8 +58,9 @@ def _headline(record: Record) -> str:
 
 
 def _header(record: Record, name: str, head: str) -> list[Markup]:
-    missed = [row["name"] for row in record["targets"] if row["pass"] is False]
-    unknown = [row["name"] for row in record["targets"] if row["pass"] is None]
+    missed, unknown = (
+        [_target_name(record, row) for row in record["targets"] if row["pass"] is met] for met in (False, None)
+    )
     encoder, step = record["encoder"], record["checkpoint"]["step"]
     what = f"{record['n_examples']:,} {record['layout']['counts']} of the {record['split']} split. "
     what += f"Heads of step {step:,} on the frozen encoder {encoder['name']} (patches: {encoder['patches']})."
@@ -71,15 +72,20 @@ def _header(record: Record, name: str, head: str) -> list[Markup]:
     return [*parts, element("p", what)]
 
 
+def _target_name(record: Record, row: Record) -> str:
+    """The name of a target, a baseline in it by its label."""
+    name, labels = row["name"], record["layout"]["baselines"]
+    return next((name.replace(each, label) for each, label in labels.items() if each in name), name)
+
+
 def _targets(record: Record) -> list[Markup]:
-    labels = record["layout"]["baselines"]
     rows = [
         (
-            next((row["name"].replace(name, label) for name, label in labels.items() if name in row["name"]), row["name"]),
+            _target_name(record, row),
             verdict(row["pass"]),
             value_text(row["value"], row["format"]),
             f"{row['direction']} {row['threshold']:.4g}",
-            interval_text(row),
+            interval_text(row, row["format"]),
         )
         for row in record["targets"]
     ]
@@ -99,24 +105,20 @@ def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Mar
     compared = [name for name in layout["baselines"] if name in record["baselines"]]
     compared = [name for name in compared if any(name in spec["baselines"] for spec in specs)]
     rows = [
-        _row(record, spec, label, ours, compared)
+        _row(spec, label, ours, [theirs.get(name) for name in compared])
         for spec in specs
-        for label, ours in shown(record, spec, labels=layout["baselines"])
-        if ours is None or "n" in ours
+        for label, ours, theirs in beside_baselines(record, spec)
     ]
     head = ("figure", "ours", *(layout["baselines"][name] for name in compared), "n")
     caption = f"{about['title']}: values with 95 % intervals" + ("; the best of a row is marked" if compared else "")
     return [
         element("p", about["text"], *marks),
         *([element("div", *plots, class_="plots")] if plots else []),
-        table(head, rows, caption=caption, numbers=range(1, len(head))),
+        *([table(head, rows, caption=caption, numbers=range(1, len(head)))] if rows else []),
     ]
 
 
-def _row(record: Record, spec: Record, label: str, ours: Record | None, compared: Sequence[str]) -> tuple[str, ...]:
-    theirs = [
-        dict(shown(record["baselines"][name], spec)).get(label) if name in spec["baselines"] else None for name in compared
-    ]
+def _row(spec: Record, label: str, ours: Record | None, theirs: Sequence[Record | None]) -> tuple[str, ...]:
     values = [figure and figure["value"] for figure in (ours, *theirs)]
     known = [value for value in values if value is not None]
     best = None
@@ -132,24 +134,32 @@ def _row(record: Record, spec: Record, label: str, ours: Record | None, compared
 def _plot(record: Record, spec: Record) -> list[Markup]:
     """The values that the star of a spec stands for as dots with their intervals; the reference as hollow diamonds."""
     reference = record["layout"]["reference"]
-    names = {**spec, "label": "{}"}
-    ours = [(name, figure) for name, figure in shown(record, names) if figure and figure["n"]]
-    entry = record["baselines"].get(reference)
-    others = dict(shown(entry, names)) if entry else {}
-    if not ours:
-        return []
-    said = "; ".join(f"{name} {figure_text(figure)}" for name, figure in ours)
-    both = [figure for name, figure in ours for figure in (figure, others.get(name)) if figure]
-    values = [value for figure in both for value in (figure["value"], *(figure["ci95"] or ())) if value is not None] or [0.5]
-    low, high = max(0.0, int(min(values) * 20 - 0.2) / 20), min(1.0, (int(max(values) * 20) + 1) / 20)
-    span = (low, high) if high > low else (low - 0.05, high)
-    drawn = [
-        Interval(name, figure["value"], figure["ci95"], (other := others.get(name)) and other["value"])
-        for name, figure in ours
+    rows = [
+        (name, ours, theirs.get(reference))
+        for name, ours, theirs in beside_baselines(record, {**spec, "label": "{}"})
+        if ours and ours["n"]
     ]
-    compared = record["layout"]["baselines"].get(reference) if others else None
-    axis = spec["label"].split(",")[0] + (f" (hollow: {compared})" if compared else "")
-    return [figure(spec["plot"], intervals(f"{spec['plot']}: {said}.", drawn, span=span, x_label=axis, reference=0.5))]
+    if not rows:
+        return []
+    said = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
+    both = [each for _, *pair in rows for each in pair if each]
+    span = _span([value for each in both for value in (each["value"], *(each["ci95"] or ())) if value is not None])
+    drawn = [Interval(name, ours["value"], ours["ci95"], other and other["value"]) for name, ours, other in rows]
+    compared = record["layout"]["baselines"][reference] if any(other for *_, other in rows) else None
+    axis = spec["label"].split("{")[0].split(",")[0].strip() or spec["plot"]
+    axis += f" (hollow: {compared})" if compared else ""
+    chance = 0.5 if "AUC" in spec["label"] else None
+    words = f"{spec['plot']}: {said}."
+    return [figure(spec["plot"], intervals(words, drawn, span=span, x_label=axis, reference=chance))]
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    """The ends of an axis that holds all values: of shares in steps of 0.05 and never beyond 0 and 1."""
+    low, high = (min(values), max(values)) if values else (0.5, 0.5)
+    if 0.0 <= low and high <= 1.0:
+        return max(0.0, int(low * 20 - 0.2) / 20), min(1.0, (int(high * 20) + 1) / 20)
+    room = 0.05 * (high - low) or 0.05 * abs(high)
+    return low - room, high + room
 
 
 def _reliability(found: Record) -> list[Markup]:

@@ -10,7 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax.errors import Parser, UserError, run_main
-from tipai_jax.report.figures import figure_text, headline_figures, interval_text, shown, value_text
+from tipai_jax.report.figures import (
+    beside_baselines,
+    figure_text,
+    headline_figures,
+    interval_text,
+    shown,
+    value_text,
+)
 
 __all__ = ["compare", "headline_figures", "main", "show"]
 
@@ -48,11 +55,10 @@ def show(record: Record) -> str:
     if record["baselines"]:
         names = [name for name in layout["baselines"] if name in record["baselines"]]
         rows = [
-            (label, value_text(figure and figure["value"], spec["format"]), *(cells[name] for name in names))
+            (label, _cell(ours, spec), *(_cell(theirs[name], spec) if name in theirs else "" for name in names))
             for spec in layout["figures"]
             if spec["baselines"]
-            for label, figure in shown(record, spec)
-            for cells in [{name: _of_baseline(record, spec, name, label) for name in names}]
+            for label, ours, theirs in beside_baselines(record, spec)
         ]
         parts.append(_columns(("baselines", "ours", *(layout["baselines"][name] for name in names)), rows))
     parts += [f"not measured: {reason}" for reason in record["not_measured"]]
@@ -61,10 +67,7 @@ def show(record: Record) -> str:
     return "\n\n".join([*parts, verdict])
 
 
-def _of_baseline(record: Record, spec: Record, name: str, label: str) -> str:
-    if name not in spec["baselines"]:
-        return ""
-    figure = dict(shown(record["baselines"][name], spec)).get(label)
+def _cell(figure: Record | None, spec: Record) -> str:
     return value_text(figure and figure["value"], spec["format"])
 
 
@@ -100,7 +103,7 @@ def _texts(record: Record) -> dict[str, str]:
     for spec in layout["figures"]:
         for name in spec["baselines"]:
             entry = record["baselines"].get(name)
-            for label, figure in shown(entry, spec) if entry else []:
+            for label, figure in shown(entry, spec, labels=layout["baselines"]) if entry else []:
                 texts[f"{label}: {layout['baselines'][name]}"] = figure_text(figure, spec["format"])
     return texts
 

@@ -3,8 +3,9 @@
 The loop, the step, sweeps, checkpoints, logs, targets, tables and the report are written against this file alone.
 """
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax
@@ -85,6 +86,10 @@ class Layout:
     reference: str = ""
     reliability: str = ""
     extremes: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The layout as the record of an evaluation holds it."""
+        return json.loads(json.dumps(asdict(self)))
 
 
 @dataclass(frozen=True)

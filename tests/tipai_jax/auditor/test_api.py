@@ -15,13 +15,15 @@ from PIL import Image
 
 import tipai_jax
 from tipai_jax.auditor.api import Auditor, EmbeddedImages, EmbeddedPrompts
-from tipai_jax.auditor.bundle import find_bundle, nested
+from tipai_jax.auditor.bundle import find_bundle
 from tipai_jax.config import InputFeatures, ModelConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.auditor_figures import figures
 from tipai_jax.evaluation.inference import predict
 from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.files.nested import nest
 from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.tasks.auditor_layout import LAYOUT
 
 PROMPTS = ["a red cat", "two blue dogs left of a tree", "a green car"]
 
@@ -116,7 +118,7 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
         pictures = EmbeddedImages(store.image.take(both), store.patches.take(both), store.manifest.encoder.digest)
         first.append(auditor.rank(prompt, pictures).best == 0)
     heads = build_heads(bundle.model, d=16, k=49, seed=0)
-    nnx.update(heads, nested(bundle.weights))
+    nnx.update(heads, nest(bundle.weights))
     heads.eval()
     said = Predictions.from_heads(predict(heads, store, pairs))
     assert 0.2 < np.mean(first) < 0.8 and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
@@ -145,7 +147,7 @@ def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
 def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     figure = {"value": 0.8125, "ci95": [0.75, 0.875], "n": 10}
     evaluation = {
-        "split": "test", "n_pairs": 1234, "intervals": "95 %", "command": "python -m tipai_jax.evaluate --workdir runs/x", "not_measured": ["baselines: gone"],
+        "split": "test", "n_examples": 1234, "layout": LAYOUT.as_json(), "intervals": "95 %", "command": "python -m tipai_jax.evaluate --workdir runs/x", "not_measured": ["baselines: gone"],
         "global_pair_auc": figure, "ece": {"value": None, "ci95": None, "n": 0}, "conformal": {"0.9": {"coverage": figure, "abstains": figure}}, "store_digest": "abcdef012345678",
     }  # fmt: skip
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)

@@ -54,7 +54,7 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
     score[real[10:15], 1] = 1.0
     score[pairs.control, 1] = 9.0
     found = figures(Predictions(global_logit=score), pairs, calibration=IDENTITY, seed=0)
-    assert found["n_pairs"] == len(pairs) > len(real)
+    assert found["n_examples"] == len(pairs) > len(real)
     wanted = (10 + 0.5 * (len(real) - 15)) / len(real)
     assert found["global_pair_auc"]["value"] == pytest.approx(wanted)
     assert found["global_pair_auc"]["n"] == len(real)
