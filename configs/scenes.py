@@ -21,7 +21,7 @@ def get_config() -> AuditorConfig:
         optim=OptimConfig(peak_lr=1e-3, warmup_steps=200),
         data=DataConfig(batch_size=128, epochs=3, full_at_epoch=1),
         targets=TargetsConfig(
-            global_pair_auc=0.93,
+            pair_auc=0.93,
             patch_pair_auc=0.92,
             category_roc_auc=0.85,
             ece=0.03,

@@ -81,4 +81,4 @@ def dense_plan(run: Setup, first: int) -> Chunk:
 def log_lines(workdir: Path) -> list[dict[str, Any]]:
     """The log of a run without what measures the machine."""
     lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name not in ("pairs_per_s", "seconds")} for line in lines]
+    return [{name: value for name, value in line.items() if name != "seconds" and not name.endswith("_per_s")} for line in lines]

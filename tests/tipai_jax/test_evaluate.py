@@ -41,7 +41,7 @@ def world(tmp_path_factory):
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
         log=LogConfig(progress=False),
-        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
+        targets=TargetsConfig(pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
     )
     fit(config)
     return folder
@@ -183,7 +183,7 @@ def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch
     """Targets may be changed after the run; nothing is measured again for that."""
     asked = Request(workdir=world / "run", heatmaps=3)
     run = load_run(world / "run")
-    stricter = replace(run, config=replace(run.config, targets=replace(run.config.targets, global_pair_auc=0.9999)))
+    stricter = replace(run, config=replace(run.config, targets=replace(run.config.targets, pair_auc=0.9999)))
     with monkeypatch.context() as patched:
         patched.setattr(evaluation, "load_run", lambda workdir: stricter)
         again = evaluate(asked)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tipai_jax.config.checks import check_kinds, is_number, is_whole, require
+from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands
 from tipai_jax.config.schema import RunConfig, swept
 from tipai_jax.errors import UserError
 from tipai_jax.heads.inputs import InputFeatures
@@ -11,6 +11,7 @@ from tipai_jax.heads.inputs import InputFeatures
 __all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
 
 
+@understands(global_sees="global_inputs", patch_sees="patch_inputs", reason_sees="reason_inputs")
 @dataclass(frozen=True)
 class ModelConfig:
     """The heads over the frozen embeddings."""
@@ -76,11 +77,12 @@ class LossConfig:
             require(is_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
 
 
+@understands(global_pair_auc="pair_auc", blind_at_chance="ablations_at_chance")
 @dataclass(frozen=True)
 class TargetsConfig:
     """What `tipai_jax.evaluate` asks of the run on the test split. The defaults are the plan's."""
 
-    global_pair_auc: float = 0.85
+    pair_auc: float = 0.85
     """Chosen above rejected, more often than this."""
     patch_pair_auc: float = 0.80
     """Faithful patch above unfaithful patch, more often than this."""
@@ -99,7 +101,7 @@ class TargetsConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self, "targets.")
-        for name in ("global_pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
+        for name in ("pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
             value = getattr(self, name)
             fine = (value is None and name in ("auc_judd", "conformal")) or is_number(value, high=1.0)
             require(fine, f"targets.{name}", value, "a number from 0 to 1")

@@ -1,12 +1,15 @@
 """What a config's dataclasses check themselves with: numbers, whole numbers, choices; each mistake is one line."""
 
+import functools
 import math
+import sys
 import typing
+from collections.abc import Callable
 from typing import Any, Literal
 
 from tipai_jax.errors import UserError
 
-__all__ = ["check_kinds", "is_number", "is_whole", "require"]
+__all__ = ["check_kinds", "is_number", "is_whole", "present_names", "require", "understands"]
 
 
 def require(fine: bool, name: str, value: Any, allowed: str) -> None:
@@ -48,3 +51,29 @@ def check_kinds(config: Any, prefix: str) -> None:
             require(isinstance(value, bool), f"{prefix}{name}", value, "true or false")
         elif (hint is float or float in typing.get_args(hint)) and type(value) is int:
             object.__setattr__(config, name, float(value))
+
+
+def understands(**renamed: str) -> Callable[[type], type]:
+    """A decorator of a dataclass whose fields were renamed: the old names, old=new, are understood, with a note."""
+
+    def decorate(kind: type) -> type:
+        plain = kind.__init__
+
+        @functools.wraps(plain)
+        def init(self: Any, *values: Any, **named: Any) -> None:
+            plain(self, *values, **present_names(type(self), named))
+
+        kind.__init__ = init  # type: ignore[misc]
+        kind.renamed_fields = renamed  # type: ignore[attr-defined]
+        return kind
+
+    return decorate
+
+
+def present_names(kind: type, named: dict[str, Any]) -> dict[str, Any]:
+    """Values by the present names of the fields of a dataclass; each old name is noted on stderr."""
+    renamed: dict[str, str] = getattr(kind, "renamed_fields", {})
+    for name in renamed.keys() & named.keys():
+        print(f"note: the field {name} of {kind.__name__} is called {renamed[name]} now", file=sys.stderr)
+    present = {name: value for name, value in named.items() if name not in renamed}
+    return present | {renamed[name]: value for name, value in named.items() if name in renamed}

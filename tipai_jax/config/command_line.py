@@ -11,13 +11,14 @@ import importlib.util
 import inspect
 import itertools
 import re
+import sys
 import textwrap
 import typing
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from tipai_jax.config.records import KINDS, RENAMED, fields_of
+from tipai_jax.config.records import KINDS, fields_of, old_names
 from tipai_jax.config.schema import RunConfig
 from tipai_jax.errors import Parser, UserError
 
@@ -93,7 +94,7 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Any:
         option = _option(field)
         options[option] = field
         parser.add_argument(option, dest=field, type=_reader(hint), metavar=_shape(hint))
-    given = vars(parser.parse_args([_present(argument, options) for argument in rest]))
+    given = vars(parser.parse_args([_present(argument, options, old_names(base)) for argument in rest]))
     return _replaced(base, given)
 
 
@@ -114,8 +115,8 @@ def _option(field: str) -> str:
     return f"--{field}".replace("_", "-")
 
 
-def _present(argument: str, options: dict[str, str]) -> str:
-    """An argument with the present spelling of its option.
+def _present(argument: str, options: dict[str, str], renamed: dict[str, str]) -> str:
+    """An argument with the present spelling of its option; an old name is noted on stderr.
 
     Raises:
         UserError: it looks like an option and is none.
@@ -123,11 +124,11 @@ def _present(argument: str, options: dict[str, str]) -> str:
     if not argument.startswith("--") or argument == "--":
         return argument
     given, equals, value = argument.partition("=")
-    old = {_option(before): _option(now) for before, now in RENAMED.items()}
     option = given.replace("_", "-")
-    for before, now in old.items():
-        if option == before or option.startswith(f"{before}."):
-            option = now + option.removeprefix(before)
+    for before, now in renamed.items():
+        if option == _option(before) or option.startswith(f"{_option(before)}."):
+            option = _option(now) + option.removeprefix(_option(before))
+            print(f"note: {given} is called {option} now", file=sys.stderr)
     if option not in options:
         raise UserError(f"{given} is not an option of the config{_near(option, list(options))} (--help lists them all)")
     return f"{option}{equals}{value}"

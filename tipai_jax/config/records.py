@@ -4,25 +4,23 @@ A record names its task, and `from_json` builds the config class of that task: a
 """
 
 import dataclasses
-import sys
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tipai_jax.config.auditor import AuditorConfig, ModelConfig
-from tipai_jax.config.checks import require
+from tipai_jax.config.checks import present_names, require
 from tipai_jax.config.schema import FREE_FIELDS, RunConfig
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import flatten
 
 __all__ = [
     "KINDS",
-    "RENAMED",
     "differences",
     "fields_of",
     "from_json",
     "model_from_json",
-    "rename_old_fields",
+    "old_names",
     "replace_field",
     "swept_fields",
     "to_json",
@@ -30,15 +28,6 @@ __all__ = [
 
 KINDS: list[type[RunConfig]] = [AuditorConfig]
 """The config classes of the tasks that there are."""
-
-RENAMED = {
-    "model.global_sees": "model.global_inputs",
-    "model.patch_sees": "model.patch_inputs",
-    "model.reason_sees": "model.reason_inputs",
-    "targets.blind_at_chance": "targets.ablations_at_chance",
-}
-"""Old names of fields, understood until version 0.3."""
-
 
 def to_json(config: RunConfig) -> dict[str, Any]:
     """The resolved config as plain dicts, ready for `json.dumps`; "task" comes first."""
@@ -55,31 +44,20 @@ def from_json(record: Mapping[str, Any]) -> Any:
     fields = {name: value for name, value in record.items() if name != "task"}
     task, kinds = record.get("task", AuditorConfig.task), {kind.task: kind for kind in KINDS}
     require(task in kinds, "task", task, " or ".join(map(repr, kinds)))
-    return _build(kinds[task], rename_old_fields(fields), "")
+    return _build(kinds[task], fields, "")
 
 
 def model_from_json(record: Mapping[str, Any]) -> ModelConfig:
     """The model's part of what `to_json` wrote of an auditor; errors as `from_json`."""
-    return _build(ModelConfig, rename_old_fields({"model": record})["model"], "model.")
-
-
-def rename_old_fields(record: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The same record with the present names of fields; those of `RENAMED` are noted on stderr."""
-    renamed: dict[str, Any] = {}
-    for name, value in record.items():
-        now = RENAMED.get(f"{prefix}{name}")
-        if now is not None:
-            print(f"note: the field {prefix}{name} is called {now} now", file=sys.stderr)
-        value = rename_old_fields(value, f"{prefix}{name}.") if isinstance(value, Mapping) else value
-        renamed[name if now is None else now.rpartition(".")[2]] = value
-    return renamed
+    return _build(ModelConfig, record, "model.")
 
 
 def _build(kind: type, record: Any, prefix: str) -> Any:
     require(isinstance(record, Mapping), prefix or "the file", record, "a table of fields")
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
+    record = present_names(kind, dict(record))
     if prefix == "targets.":  # what is asked for may grow; a run that was trained before asks what the default asks
-        record = dataclasses.asdict(kind()) | dict(record)
+        record = dataclasses.asdict(kind()) | record
     for name in record.keys() ^ hints.keys():
         what = "an unknown field" if name in record else "a field that is missing"
         raise UserError(f"config: {prefix}{name} is {what}; this version knows {', '.join(sorted(hints))}")
@@ -117,3 +95,13 @@ def replace_field(config: Any, name: str, value: Any) -> Any:
 def swept_fields(config: RunConfig) -> Sequence[str]:
     """Dotted names of the fields that the members of a sweep may differ in."""
     return [name for name, _, field, _ in fields_of(config) if field.metadata.get("swept")]
+
+
+def old_names(config: Any, prefix: str = "") -> dict[str, str]:
+    """Old dotted name -> present dotted name of every field that was renamed (see `checks.understands`)."""
+    renamed = getattr(type(config), "renamed_fields", {})
+    found = {f"{prefix}{old}": f"{prefix}{now}" for old, now in renamed.items()}
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(value := getattr(config, field.name)):
+            found |= old_names(value, f"{prefix}{field.name}.")
+    return found

@@ -155,7 +155,7 @@ class AuditorEvaluator:
         """The plan's targets, and those of the config beyond it."""
         reasons = record["category_roc_auc"] or {}
         rows = [
-            of_figure("global pair AUC", record["global_pair_auc"], ">", asked.global_pair_auc),
+            of_figure("global pair AUC", record["global_pair_auc"], ">", asked.pair_auc),
             of_figure("patch pair AUC", record["patch_pair_auc"], ">", asked.patch_pair_auc),
             *(of_figure(f"category ROC-AUC, {name}", each, ">", asked.category_roc_auc) for name, each in reasons.items()),
             of_figure("ECE", record["ece"], "<", asked.ece),

@@ -56,7 +56,7 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, 
         "checkpoint": {"step": run.step, "validation_score": run.score},
         "seeds": {"training": run.config.seed, "bootstrap": seed},
         "small_world_only": bool(store.manifest.small_world_only or run.store["small_world_only"]),
-        "intervals": "95 %, percentiles of 1000 bootstrap resamples of whole prompt groups (pairs.group)",
+        "intervals": run.task.figures().intervals,
     }
 
 

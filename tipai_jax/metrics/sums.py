@@ -52,7 +52,7 @@ class Collected:
     """
 
     values: dict[str, Any]
-    valid: Bool[Array, "*s b"]
+    valid: Bool[Array | np.ndarray, "*s b"]
     figure: Callable[[Mapping[str, np.ndarray]], float] = field(metadata={"static": True})
 
     @classmethod

@@ -212,7 +212,7 @@ def _commands(record: Record) -> list[Markup]:
     rows = [
         *embeds,
         ("heads, training curves", code(commands["train"])),
-        ("every other figure, and the sheets", code(record["command"])),
+        ("every other figure" + (", and the sheets" if record["layout"]["extremes"] else ""), code(record["command"])),
         ("this page, from what these left", code("python -m tipai_jax.report --workdir RUN")),
     ]
     best = record["checkpoint"]["validation_score"]

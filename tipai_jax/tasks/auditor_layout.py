@@ -110,6 +110,7 @@ FIGURES = (
 LAYOUT = Layout(
     title="evaluation of an auditor of text-to-image faithfulness",
     counts="pairs",
+    intervals="95 %, percentiles of 1000 bootstrap resamples of whole prompt groups (pairs.group)",
     sections=SECTIONS,
     figures=FIGURES,
     baselines={

@@ -70,6 +70,7 @@ class Layout:
     Attributes:
         title: what was evaluated, for the head of the report.
         counts: what `n_examples` of the record counts, in the plural.
+        intervals: what the intervals of the figures are.
         sections: in their order.
         figures: in their order.
         baselines: name -> label.
@@ -80,6 +81,7 @@ class Layout:
 
     title: str
     counts: str
+    intervals: str
     sections: tuple[Section, ...]
     figures: tuple[FigureSpec, ...]
     baselines: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ One line of the log is the mean of a window of steps (its sums go into the check
 very lines the uninterrupted one would have). Norms are those of the last step of the dispatch that the line ended in.
 
     {"step": 50, "epoch": 0.4, "loss": ..., "pair": ..., ..., "lr": ..., "grad_norm": ..., "pairs_per_s": ...}
-    {"step": 125, "epoch": 1.0, "validation": {"loss": ..., "global_pair_auc": ..., ...}}
+    {"step": 125, "epoch": 1.0, "validation": {"loss": ..., ...}}
 
 `pairs_per_s` (series, faces: the unit of the task) and `seconds` measure the machine; everything else is reproducible.
 """

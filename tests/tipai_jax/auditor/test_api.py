@@ -16,13 +16,13 @@ from PIL import Image
 import tipai_jax
 from tipai_jax.auditor.api import Auditor, EmbeddedImages, EmbeddedPrompts
 from tipai_jax.auditor.bundle import find_bundle
-from tipai_jax.config import InputFeatures, ModelConfig
+from tipai_jax.config import AuditorConfig, InputFeatures, ModelConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.auditor_figures import figures
 from tipai_jax.evaluation.inference import predict
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.files.nested import nest
-from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.tasks.auditor import AuditorTask, build_heads, pair_columns
 from tipai_jax.tasks.auditor_layout import LAYOUT
 
 PROMPTS = ["a red cat", "two blue dogs left of a tree", "a green car"]
@@ -120,7 +120,8 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     heads = build_heads(bundle.model, d=16, k=49, seed=0)
     nnx.update(heads, nest(bundle.weights))
     heads.eval()
-    said = Predictions.from_heads(predict(heads, store, pairs))
+    task = AuditorTask(AuditorConfig(model=bundle.model))
+    said = Predictions.from_heads(predict(task, heads, pair_columns(store, pairs)))
     assert 0.2 < np.mean(first) < 0.8 and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
 
 
@@ -152,9 +153,11 @@ def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     }  # fmt: skip
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert "| global pair AUC (chosen above rejected) | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
+    assert "| global pair AUC | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
     assert "| conformal coverage at 0.9 | 0.812" in card and "runs/x" in card
-    assert "Not measured: patch pair AUC, expected calibration error, baselines: gone." in card
+    (missing,) = [line for line in card.splitlines() if line.startswith("Not measured: ")]
+    assert ", patch pair AUC, " in missing and ", ECE, " in missing and missing.endswith(", baselines: gone.")
+    assert "global pair AUC," not in missing
     assert "Nothing yet" not in card
 
 

@@ -5,6 +5,7 @@ import jaxtyping
 import pytest
 
 from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LossConfig, ModelConfig, OptimConfig
+from tipai_jax.config.command_line import parse_config
 from tipai_jax.config.records import differences, from_json, to_json
 from tipai_jax.errors import UserError
 
@@ -94,3 +95,18 @@ def test_only_what_changes_numbers_must_agree():
     assert differences(old, moved) == []
     new = dataclasses.replace(old, seed=1, optim=dataclasses.replace(old.optim, peak_lr=2e-4))
     assert differences(old, new) == ["seed: 0 -> 1", "optim.peak_lr: 0.0001 -> 0.0002"]
+
+
+def test_old_names_of_fields_are_understood_with_a_note(capsys):
+    inputs = InputFeatures(products=True)
+    assert ModelConfig(global_sees=inputs).global_inputs == inputs
+    assert dataclasses.replace(ModelConfig(), patch_sees=inputs).patch_inputs == inputs
+    record = to_json(AuditorConfig())
+    record["model"]["global_sees"] = record["model"].pop("global_inputs")
+    record["targets"]["blind_at_chance"] = record["targets"].pop("ablations_at_chance")
+    assert from_json(record) == AuditorConfig()
+    old = ["--config", "base.py", "--model.global-sees.products=True", "--targets.blind-at-chance", "False"]
+    config = parse_config(old, prog="train", description="")
+    assert config.model.global_inputs.products and not config.targets.ablations_at_chance
+    notes = capsys.readouterr().err.splitlines()
+    assert len(notes) == 6 and all(line.startswith("note: ") and line.endswith(" now") for line in notes)

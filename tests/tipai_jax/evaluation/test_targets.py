@@ -88,7 +88,7 @@ def test_nothing_to_measure_is_no_miss():
 
 
 def test_stricter_targets_are_the_config_s():
-    targets = TargetsConfig(global_pair_auc=0.93, auc_judd=0.96, beats_baselines=True)
+    targets = TargetsConfig(pair_auc=0.93, auc_judd=0.96, beats_baselines=True)
     found = verdicts(check(record(), targets=targets, log=LOG))
     assert found["global pair AUC"] is False and found["heatmap AUC-Judd"] is False
     assert sum("pair AUC above" in name for name in found) == 2

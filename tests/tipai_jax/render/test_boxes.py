@@ -1,10 +1,13 @@
-"""Frames stand where they should, and boxes are found where the map is hot."""
+"""Frames stand where they should, and regions are found where the map is hot, whatever the size of the view."""
+
+import dataclasses
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tipai_jax.render.boxes import Mark, draw_marks, find_boxes
+from tipai_jax.render.boxes import MAP_SIDE, Mark, draw_marks, find_regions, regions_of_grid
+from tipai_jax.render.heatmap import enlarge
 
 
 def drawn_pixels(marks, size=(100, 80), **options):
@@ -28,16 +31,26 @@ def test_a_dashed_frame_has_gaps():
     assert 0.3 * whole.sum() < dashed.sum() < 0.8 * whole.sum()
 
 
-@pytest.mark.parametrize("mark", [Mark(-0.5, -0.5, 1.5, 1.5), Mark(0.0, 0.0, 1.0, 1.0), Mark(0.98, 0.98, 1.0, 1.0), Mark(0.0, 0.0, 0.001, 0.001)])
+@pytest.mark.parametrize(
+    "mark",
+    [Mark(-0.5, -0.5, 1.5, 1.5), Mark(0.0, 0.0, 1.0, 1.0), Mark(0.98, 0.98, 1.0, 1.0), Mark(0.0, 0.0, 0.001, 0.001)],
+)
 def test_frames_at_the_edge_stay_visible(mark):
     assert drawn_pixels([mark]).any()
 
 
 def test_frames_and_tabs_grow_with_the_picture():
     """So that they can be read once the picture is scaled down to a screen."""
-    line = lambda side: drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[:, side // 2][: round(0.7 * side)].sum()
+
+    def line(side):
+        return drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[: round(0.7 * side), side // 2].sum()
+
     assert (line(300), line(960)) == (2 + 2, 4 + 2)  # with the white rim
-    tab = lambda side: (drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9, label="object")], size=(side, side)) & ~drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))).sum()
+
+    def tab(side):
+        labelled = drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9, label="object")], size=(side, side))
+        return (labelled & ~drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))).sum()
+
     assert tab(1320) > 10 * tab(330)
 
 
@@ -50,26 +63,96 @@ def test_a_tab_stays_inside_and_two_tabs_never_overlap():
     assert two.sum() > one.sum() + 200, "the second tab found a place of its own"
 
 
-def test_find_boxes_by_hand():
+def box(region):
+    return region.x1, region.y1, region.x2, region.y2
+
+
+def test_regions_by_hand():
     heat = np.zeros((20, 40), np.float32)
     heat[2:5, 4:10] = 0.7
     heat[10:14, 30:32] = 0.9
     heat[13, 28:33] = 0.8  # touches the second: one region with it
     heat[18, 18] = 1.0  # too small
-    assert find_boxes(heat, 0.5, min_share=0.005) == [
-        (28 / 40, 10 / 20, 33 / 40, 14 / 20, pytest.approx(0.9)),
-        (4 / 40, 2 / 20, 10 / 40, 5 / 20, pytest.approx(0.7)),
+    first, second, speck = 6 * 0.9 + 5 * 0.8, 18 * 0.7, 1.0
+    total = first + second + speck
+    found = [dataclasses.astuple(region) for region in find_regions(heat, 0.5, min_share=0.005)]
+    assert found == [
+        (28 / 40, 10 / 20, 33 / 40, 14 / 20, pytest.approx(0.9), pytest.approx(first / total)),
+        (4 / 40, 2 / 20, 10 / 40, 5 / 20, pytest.approx(0.7), pytest.approx(second / total)),
     ]
-    assert len(find_boxes(heat, 0.5, min_share=0.0)) == 3
-    assert find_boxes(heat, 0.5, min_share=0.0, most=1)[0][4] == 1.0
-    assert find_boxes(heat, 1.1) == []
+    everything = find_regions(heat, 0.5, min_share=0.0)
+    assert [region.peak for region in everything] == pytest.approx([1.0, 0.9, 0.7]), "the highest risk first"
+    assert sum(region.share for region in everything) == pytest.approx(1.0)
+    (only,) = find_regions(heat, 0.5, min_share=0.0, most=1)
+    assert box(only) == (18 / 40, 18 / 20, 19 / 40, 19 / 20) and only.peak == 1.0
+    assert find_regions(heat, 1.1) == []
+
+
+def test_a_pixel_at_the_threshold_belongs_to_a_region_and_one_below_does_not():
+    heat = np.full((4, 4), 0.25, np.float32)
+    assert [box(region) for region in find_regions(heat, 0.25)] == [(0.0, 0.0, 1.0, 1.0)]
+    assert find_regions(heat, 0.2501) == []
 
 
 def test_regions_that_meet_late_are_one():
     heat = np.zeros((6, 7), np.float32)
     heat[:, 0] = heat[:, 6] = heat[5] = heat[:3, 3] = 1.0  # a U with a separate bar in it
-    assert sorted(find_boxes(heat, 0.5)) == [(0.0, 0.0, 1.0, 1.0, 1.0), (3 / 7, 0.0, 4 / 7, 0.5, 1.0)]
+    around, bar = sorted(find_regions(heat, 0.5), key=box)
+    assert box(around) == (0.0, 0.0, 1.0, 1.0) and box(bar) == (3 / 7, 0.0, 4 / 7, 0.5)
+    assert around.share == pytest.approx(17 / 20) and bar.share == pytest.approx(3 / 20)
 
 
 def test_corners_do_not_connect():
-    assert len(find_boxes(np.eye(4, dtype=np.float32), 0.5, min_share=0.0)) == 4
+    assert len(find_regions(np.eye(4, dtype=np.float32), 0.5, min_share=0.0)) == 4
+
+
+def test_of_equal_risks_the_upper_and_then_the_left_one_comes_first():
+    heat = np.zeros((9, 9), np.float32)
+    heat[7, 1] = heat[1, 7] = heat[1, 1] = 1.0
+    found = [box(region)[:2] for region in find_regions(heat, 0.5)]
+    assert found == [(1 / 9, 1 / 9), (7 / 9, 1 / 9), (1 / 9, 7 / 9)]
+
+
+GRID = np.zeros((7, 7), np.float32)
+GRID[1, 1], GRID[4:6, 5], GRID[5, 2] = 0.9, 0.7, 0.65
+
+
+def test_regions_of_a_grid_are_those_of_its_enlarged_map():
+    found = regions_of_grid(GRID, 0.4)
+    assert len(found) == 3 and found == find_regions(enlarge(GRID, (MAP_SIDE, MAP_SIDE)), 0.4)
+    for region, (row, column) in zip(found, ((1, 1), (4.5, 5), (5, 2)), strict=True):
+        middle = ((region.x1 + region.x2) / 2, (region.y1 + region.y2) / 2)
+        assert middle == pytest.approx(((column + 0.5) / 7, (row + 0.5) / 7), abs=1 / MAP_SIDE)
+    assert regions_of_grid(GRID, 0.4, most=2) == found[:2] and regions_of_grid(GRID, 0.95) == []
+
+
+@pytest.mark.parametrize("size", [(300, 300), (1400, 1400), (225, 225)])
+def test_regions_of_a_grid_are_the_same_for_every_square_view_from_224_up(size):
+    assert regions_of_grid(GRID, 0.4, size=size) == regions_of_grid(GRID, 0.4, size=(224, 224)) != []
+
+
+@pytest.mark.parametrize("size", [(150, 300), (300, 150), (900, 600), (112, 112)])
+def test_regions_of_a_view_that_is_no_such_square_lie_in_the_same_places(size):
+    """The map keeps the shape of the view, so an edge may move by a pixel of either map and no further."""
+    height, width = (min(1.0, MAP_SIDE / max(size)) * side for side in size)
+    for found, square in zip(regions_of_grid(GRID, 0.4, size=size), regions_of_grid(GRID, 0.4), strict=True):
+        assert (found.x1, found.x2) == pytest.approx((square.x1, square.x2), abs=1 / width + 1 / MAP_SIDE)
+        assert (found.y1, found.y2) == pytest.approx((square.y1, square.y2), abs=1 / height + 1 / MAP_SIDE)
+        assert found.peak == pytest.approx(square.peak, abs=0.05)
+        assert found.share == pytest.approx(square.share, abs=0.02)
+
+
+def test_the_map_has_the_shape_of_the_view():
+    """The edges lie on pixels of the map, at most 224 along its longer side."""
+    for size, (height, width) in (((300, 150), (224, 112)), ((100, 50), (100, 50)), ((448, 1344), (75, 224))):
+        for region in regions_of_grid(GRID, 0.4, size=size):
+            for edge, side in ((region.x1, width), (region.x2, width), (region.y1, height), (region.y2, height)):
+                assert edge * side == pytest.approx(round(edge * side), abs=1e-9)
+
+
+def test_a_risk_beyond_its_range_is_clipped_and_a_very_flat_view_has_a_map():
+    (region,) = regions_of_grid(np.full((7, 7), 1.5, np.float32), 0.5)
+    assert box(region) == (0.0, 0.0, 1.0, 1.0) and region.peak == 1.0 and region.share == pytest.approx(1.0)
+    assert [box(region) for region in regions_of_grid(np.ones((7, 7), np.float32), 0.5, size=(1, 3000))] == [
+        (0.0, 0.0, 1.0, 1.0)
+    ]

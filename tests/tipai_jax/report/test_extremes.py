@@ -1,4 +1,4 @@
-"""Which pairs are the best and the worst, worked out by hand, and that a picture that is missing costs its own sheet alone."""
+"""Which pairs are the best and the worst, worked out by hand, and that a missing image costs its own sheet alone."""
 
 import dataclasses
 
@@ -8,10 +8,11 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.auditor import pair_prediction, pick_extremes
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Isotonic, Platt
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.report.extremes import extremes, pick_extremes
+from tipai_jax.report.extremes import NO_FOLDER, draw_extremes
 from tipai_jax.store import CATEGORIES
 
 IDENTITY = Calibration(
@@ -30,7 +31,8 @@ def world(tmp_path_factory):
     return write_store(folder / "store", splits={"test": 20}, pictures=folder / "data"), folder / "data"
 
 
-def opinions(pairs, chosen):
+def predicted(pairs, chosen):
+    """Predictions whose logit of the chosen image is given, that of the rejected one is 0."""
     score = np.zeros((len(pairs), 2), np.float32)
     score[:, 0] = chosen
     risk = np.zeros((len(pairs), 2, 49), np.float32)
@@ -38,20 +40,36 @@ def opinions(pairs, chosen):
     return Predictions(global_logit=score, patch_logit=risk, risk=risk, reason_logit=reason)
 
 
+def draw(store, folder, *, data, count=10, stamp=""):
+    """The extremes of a store's pairs, where each pair is told apart better than the one before."""
+    pairs = store.pairs
+    ours = predicted(pairs, np.arange(len(pairs)))
+    best, worst = pick_extremes(ours, pairs, IDENTITY, count=count)
+    return draw_extremes(
+        store,
+        pairs,
+        {"best": best, "worst": worst},
+        prediction=lambda row: pair_prediction(ours, IDENTITY, row),
+        data=data,
+        folder=folder,
+        stamp=stamp,
+    )
+
+
 def test_furthest_above_and_furthest_below(world):
     pairs = world[0].pairs
     gap = np.random.default_rng(0).permutation(len(pairs)).astype(np.float32) - 10
-    best, worst = pick_extremes(opinions(pairs, gap), pairs, IDENTITY, count=3)
+    best, worst = pick_extremes(predicted(pairs, gap), pairs, IDENTITY, count=3)
     counted = [row for row in np.argsort(-gap).tolist() if not pairs.control[row]]
     assert best == counted[:3] and worst == counted[::-1][:3]
-    everything = pick_extremes(opinions(pairs, gap), pairs, IDENTITY, count=10_000)
+    everything = pick_extremes(predicted(pairs, gap), pairs, IDENTITY, count=10_000)
     assert sorted(everything[0] + everything[1]) == np.flatnonzero(~pairs.control).tolist(), "each once, no control"
 
 
 def test_equal_calibrated_scores_go_by_the_logit_and_then_by_name(world):
     pairs = world[0].pairs.select(~world[0].pairs.control).select(np.arange(6))
     steps = dataclasses.replace(IDENTITY, global_score=Isotonic((-1.0, 1.0), (0.0, 1.0)))  # saturated beyond 1
-    best, worst = pick_extremes(opinions(pairs, [2.0, 3.0, 2.0, -2.0, -3.0, -2.0]), pairs, steps, count=3)
+    best, worst = pick_extremes(predicted(pairs, [2.0, 3.0, 2.0, -2.0, -3.0, -2.0]), pairs, steps, count=3)
     names = pairs.pair_id.astype(str)
     by_name = lambda rows: sorted(rows, key=lambda row: names[row])
     assert best == [1, *by_name([0, 2])] and worst == [4, *by_name([3, 5])[::-1]]
@@ -60,45 +78,99 @@ def test_equal_calibrated_scores_go_by_the_logit_and_then_by_name(world):
 @pytest.mark.parametrize(("count", "best", "worst"), [(0, 0, 0), (1, 1, 0), (3, 2, 1), (4, 2, 2)])
 def test_of_few_pairs_each_is_shown_once(world, count, best, worst):
     pairs = world[0].pairs.select(~world[0].pairs.control).select(np.arange(count))
-    assert [len(rows) for rows in pick_extremes(opinions(pairs, np.arange(count)), pairs, IDENTITY)] == [best, worst]
+    found = pick_extremes(predicted(pairs, np.arange(count)), pairs, IDENTITY)
+    assert [len(rows) for rows in found] == [best, worst]
 
 
 def test_entries_and_sheets(world, tmp_path):
     store, data = world
     (tmp_path / "best-09.webp").write_bytes(b"of an earlier evaluation")
-    pairs = store.pairs
-    found = extremes(store, pairs, opinions(pairs, np.arange(len(pairs))), IDENTITY, data=data, folder=tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {entry["sheet"] for side in found.values() for entry in side} and len(found["best"]) == 10
-    first = found["best"][0]
-    row = pairs.pair_id.tolist().index(first["pair_id"])
-    assert first["prompt"] == str(store.prompts.prompt[pairs.prompt[row]]) and first["broken"] == [CATEGORIES[int(pairs.category[row].argmax())]]
-    assert first["score"] == pytest.approx([1.0, 0.5], abs=1e-6) and first["reason"] == ["attribute", pytest.approx(1 / (1 + np.exp(-2.0)))]
-    with Image.open(tmp_path / first["sheet"]) as sheet:
+    (tmp_path / "worst-99.webp").write_bytes(b"of an earlier evaluation")
+    found = draw(store, tmp_path, data=data)
+    names = {side: [f"{side}-{place:02d}.webp" for place in range(1, 11)] for side in ("best", "worst")}
+    assert {side: [entry["sheet"] for entry in entries] for side, entries in found.items()} == names
+    assert sorted(path.name for path in tmp_path.iterdir()) == names["best"] + names["worst"]
+    assert all(entry["no_sheet"] == "" for entries in found.values() for entry in entries)
+    with Image.open(tmp_path / "best-01.webp") as sheet:
         assert sheet.format == "WEBP" and sheet.width > 1000
+    drawn = [(tmp_path / name).read_bytes() for name in names["best"]]
+    assert len(set(drawn)) == len(drawn), "each is the sheet of its own pair"
+
+
+def test_an_entry_holds_its_pair_in_figures_and_in_words(world, tmp_path):
+    store, data = world
+    pairs = store.pairs
+    found = draw(store, tmp_path, data=data)
+    for side in ("best", "worst"):
+        first = found[side][0]
+        row = pairs.pair_id.tolist().index(first["pair_id"])
+        score = 1 / (1 + np.exp(-row))
+        broken = CATEGORIES[int(pairs.category[row].argmax())]
+        chance = 1 / (1 + np.exp(-2.0))
+        assert first["title"] == str(store.prompts.prompt[pairs.prompt[row]])
+        assert first["broken"] == [broken] and first["difficulty"] == pairs.difficulty[row]
+        assert first["score"] == pytest.approx([score, 0.5], abs=1e-6)
+        assert first["reason"] == ["attribute", pytest.approx(chance)]
+        assert first["facts"] == (
+            f"Chosen {score:.3f}, rejected 0.500, difference {score - 0.5:+.3f}. "
+            f"Broken: {broken}; the auditor's first reason: attribute ({chance:.2f}). "
+            f"Pair {first['pair_id']}, {pairs.difficulty[row]}."
+        )
+    assert found["best"][0]["score"][0] == pytest.approx(1.0) and found["worst"][0]["score"][0] == pytest.approx(0.5)
+
+
+def test_a_pair_of_unknown_category_and_difficulty_says_so(world, tmp_path):
+    store = world[0]
+    pairs = store.pairs.select(np.arange(2))
+    pairs = dataclasses.replace(pairs, category=np.full((2, 5), -1, np.int8), difficulty=np.array(["", ""]))
+    ours = predicted(pairs, [1.0, 2.0])
+    found = draw_extremes(
+        store,
+        pairs,
+        {"best": [1]},
+        prediction=lambda row: pair_prediction(ours, IDENTITY, row),
+        data=None,
+        folder=tmp_path,
+        stamp="",
+    )
+    (entry,) = found["best"]
+    assert entry["broken"] == [] and "Broken: not known;" in entry["facts"]
+    assert entry["facts"].endswith(f"Pair {pairs.pair_id[1]}.")
+
+
+def test_a_stamp_is_on_the_sheet(world, tmp_path):
+    store, data = world
+    sizes = []
+    for stamp in ("", "small world only"):
+        draw(store, tmp_path, data=data, count=1, stamp=stamp)
+        with Image.open(tmp_path / "best-01.webp") as sheet:
+            sizes.append(sheet.height)
+    assert sizes[1] > sizes[0] + 10, "a line more"
 
 
 def test_a_folder_that_cannot_be_written_is_named(world, tmp_path):
     store, data = world
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file: the sheets .* --out"):
-        extremes(store, store.pairs, opinions(store.pairs, np.arange(len(store.pairs))), IDENTITY, data=data, folder=tmp_path / "file")
+        draw(store, tmp_path / "file", data=data)
 
 
-def test_a_missing_picture_costs_its_own_sheets_and_no_folder_all(world, tmp_path):
+def test_a_missing_image_costs_its_own_sheets_alone_and_no_folder_all(world, tmp_path):
     store, data = world
     pairs = store.pairs
-    said = opinions(pairs, np.arange(len(pairs)))
-    row = pick_extremes(said, pairs, IDENTITY)[0][0]
-    lost = data / str(store.images.path[pairs.chosen[row]])
-    content = lost.read_bytes()
-    lost.write_bytes(content[:20])
+    row = pick_extremes(predicted(pairs, np.arange(len(pairs))), pairs, IDENTITY)[0][0]
+    name = str(store.images.path[pairs.chosen[row]])
+    content = (data / name).read_bytes()
+    (data / name).write_bytes(content[:20])
     try:
-        found = extremes(store, pairs, said, IDENTITY, data=data, folder=tmp_path)
+        found = draw(store, tmp_path, data=data)
     finally:
-        lost.write_bytes(content)
+        (data / name).write_bytes(content)
     first = found["best"][0]
-    assert first["sheet"] is None and str(store.images.path[pairs.chosen[row]]) in first["no_sheet"] and str(data) not in first["no_sheet"]
-    assert found["worst"][0]["sheet"] == "worst-01.webp"
-    bare = extremes(store, pairs, said, IDENTITY, data=None, folder=tmp_path)
-    assert {entry["sheet"] for side in bare.values() for entry in side} == {None} and not list(tmp_path.iterdir())
-    assert all("--data" in entry["no_sheet"] for side in bare.values() for entry in side)
+    assert first["sheet"] is None and name in first["no_sheet"] and str(data) not in first["no_sheet"]
+    assert found["worst"][0]["sheet"] == "worst-01.webp" and (tmp_path / "worst-01.webp").exists()
+    bare = draw(store, tmp_path, data=None)
+    entries = [entry for side in bare.values() for entry in side]
+    assert {entry["sheet"] for entry in entries} == {None} and not list(tmp_path.iterdir())
+    assert {entry["no_sheet"] for entry in entries} == {NO_FOLDER} and "--data" in NO_FOLDER
+    assert [entry["pair_id"] for entry in bare["best"]] == [entry["pair_id"] for entry in found["best"]]

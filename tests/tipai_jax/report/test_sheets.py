@@ -8,7 +8,7 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax.errors import UserError
-from tipai_jax.report.sheets import Opinion, draw_gallery, pick_pairs
+from tipai_jax.report.sheets import PairPrediction, draw_pair, draw_sheets, pick_pairs, read_images
 
 
 @pytest.fixture(scope="module")
@@ -17,18 +17,21 @@ def world(tmp_path_factory):
     return write_store(folder / "store", splits={"test": 30}, pictures=folder / "data"), folder / "data"
 
 
-def opinion_of(pairs):
-    def opinion(row):
+def prediction_of(pairs):
+    """A prediction whose risk is high exactly on the patches that are labelled unfaithful."""
+
+    def prediction(row):
         risk = np.zeros((2, 49), np.float32)
         risk[1] = pairs.patch_label[row, 1] == 0
-        return Opinion(np.array([0.9, 0.1]), risk, np.full((2, 5), 0.2), 0.5)
+        return PairPrediction(score=np.array([0.9, 0.1]), risk=risk, reason=np.full((2, 5), 0.2), risk_threshold=0.5)
 
-    return opinion
+    return prediction
 
 
 def test_picks_spread_over_categories_and_difficulties(world):
     pairs = world[0].pairs
-    kinds = lambda rows: {(str(pairs.difficulty[row]), bool(pairs.control[row]), *pairs.category[row].tolist()) for row in rows}
+    kind = lambda row: (str(pairs.difficulty[row]), bool(pairs.control[row]), *pairs.category[row].tolist())
+    kinds = lambda rows: {kind(row) for row in rows}
     everything = kinds(range(len(pairs)))
     picked = pick_pairs(pairs, len(everything))
     assert kinds(picked) == everything
@@ -36,43 +39,53 @@ def test_picks_spread_over_categories_and_difficulties(world):
     assert pick_pairs(pairs, 4) == picked[:4] and pick_pairs(pairs, 0) == []
     first = picked[:6]
     assert len({str(pairs.difficulty[row]) for row in first}) == 3
-    assert len({tuple(pairs.category[row].tolist()) for row in first}) >= 5, "five categories, or four and the controls' row of zeros"
+    broken = {tuple(pairs.category[row].tolist()) for row in first}
+    assert len(broken) >= 5, "five categories, or four and the controls' row of zeros"
 
 
 def test_the_order_of_the_table_has_no_say(world):
     pairs = world[0].pairs
     shuffled = pairs.select(np.random.default_rng(0).permutation(len(pairs)))
-    assert [pairs.pair_id[row] for row in pick_pairs(pairs, 9)] == [shuffled.pair_id[row] for row in pick_pairs(shuffled, 9)]
+    names = lambda table: [table.pair_id[row] for row in pick_pairs(table, 9)]
+    assert names(pairs) == names(shuffled) and len(set(names(pairs))) == 9
 
 
 def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
     store, data = world
     pairs = store.pairs
-    rows = pick_pairs(pairs, 3)
+    rows, looked_at = pick_pairs(pairs, 3), 0
     (tmp_path / "pair-099-old.png").write_bytes(b"from an earlier run")
-    options = {"opinion": opinion_of(pairs), "data": data, "out": tmp_path, "stamp": "small world only"}
-    written = draw_gallery(store, pairs, rows, **options)
-    assert [path.name for path in written[:-1]] == [f"pair-{i:03d}-{pairs.pair_id[row]}.png" for i, row in enumerate(rows)]
+    options = {"prediction": prediction_of(pairs), "data": data, "out": tmp_path, "stamp": "small world only"}
+    written = draw_sheets(store, pairs, rows, **options)
+    names = [f"pair-{i:03d}-{pairs.pair_id[row]}.png" for i, row in enumerate(rows)]
+    assert [path.name for path in written] == [*names, "contact.png"]
     assert sorted(tmp_path.iterdir()) == sorted(written)
-    for row, path in zip(rows, written):
+    for row, path in zip(rows, written[:-1], strict=True):
         with Image.open(path) as opened:
             sheet = np.asarray(opened.convert("RGB")).astype(int)
         right = sheet[:, -314:-14]  # the last panel: the rejected image under its heatmap
         red = np.argwhere((right[..., 0] - right[..., 1] > 60) & (right[..., 0] - right[..., 2] > 60))
-        box = pairs.boxes[row][0]
-        if box.absent:
+        if pairs.control[row] or pairs.boxes[row][0].absent:
             continue
+        box, looked_at = pairs.boxes[row][0], looked_at + 1
         assert len(red)
         middle = red[:, 1].mean() / 300
         assert box.x1 < middle < box.x2
-    again = draw_gallery(store, pairs, rows, **options)
+    assert looked_at >= 2
+    again = draw_sheets(store, pairs, rows, **options)
     assert again == written
+
+
+def draw_first(store, *, data, out):
+    return draw_sheets(
+        store, store.pairs, [0], prediction=prediction_of(store.pairs), data=data, out=out, stamp=""
+    )
 
 
 def test_a_missing_picture_is_named_before_anything_is_written(world, tmp_path):
     store, _ = world
     with pytest.raises(UserError, match=r"images/\d+\.png.*--data"):
-        draw_gallery(store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp="")
+        draw_first(store, data=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -82,12 +95,47 @@ def test_half_a_picture_is_named(world, tmp_path):
     for path in (data / "images").iterdir():
         (tmp_path / "images" / path.name).write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match="cannot be read as a picture"):
-        draw_gallery(store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp="")
+        draw_first(store, data=tmp_path, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_name_that_is_no_file_name(world, tmp_path):
     store, data = world
     pairs = store.pairs.select(np.arange(1))
     pairs = dataclasses.replace(pairs, pair_id=np.array(["../a b/ü"], object))
-    written = draw_gallery(store, pairs, [0], opinion=opinion_of(pairs), data=data, out=tmp_path, stamp="")
+    written = draw_sheets(store, pairs, [0], prediction=prediction_of(pairs), data=data, out=tmp_path, stamp="")
     assert [path.name for path in written] == ["pair-000-.._a_b_.png", "contact.png"]
+
+
+def violet(sheet):
+    """How many pixels of a sheet have the colour in which found regions are framed."""
+    pixels = np.asarray(sheet.convert("RGB")).astype(int)
+    return int((np.abs(pixels - np.array([150, 0, 130])).sum(axis=-1) < 30).sum())
+
+
+def test_the_regions_that_are_found_are_those_above_the_threshold_of_the_run(world):
+    """The framed regions come from the same function as those of a verdict; none is framed where nothing stands out."""
+    store, data = world
+    pairs = store.pairs
+    row = next(row for row in range(len(pairs)) if not pairs.control[row] and not pairs.boxes[row][0].absent)
+    images = read_images(store, pairs, row, data)
+    found = prediction_of(pairs)(row)
+    sheet = lambda prediction: draw_pair(pairs, row, prediction, prompt="a car", pictures=images, stamp="")
+    frames = violet(sheet(found)) - violet(sheet(dataclasses.replace(found, risk=0 * found.risk)))
+    assert frames > 200
+    assert violet(sheet(dataclasses.replace(found, risk=0.4 * found.risk))) == violet(
+        sheet(dataclasses.replace(found, risk=0 * found.risk))
+    ), "0.4 lies below the threshold of 0.5"
+    lower = dataclasses.replace(found, risk=0.4 * found.risk, risk_threshold=0.2)
+    assert violet(sheet(lower)) > 200
+
+
+def test_a_control_is_called_one(world):
+    store, data = world
+    pairs = store.pairs
+    control = int(np.flatnonzero(pairs.control)[0])
+    images = read_images(store, pairs, control, data)
+    sheet = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="")
+    assert violet(sheet) == 0
+    stamped = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="a remark")
+    assert stamped.height > sheet.height and stamped.width == sheet.width
