@@ -9,7 +9,15 @@ A patch cannot know by itself that the dog should be left of the boat. So the pa
 the same evidence. The patch ranking runs where there is something to rank: the places that are labelled unfaithful.
 """
 
-from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LossConfig, ModelConfig, OptimConfig, TargetsConfig
+from tipai_jax.config import (
+    AuditorConfig,
+    DataConfig,
+    InputFeatures,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    TargetsConfig,
+)
 
 
 def get_config() -> AuditorConfig:

@@ -38,6 +38,13 @@ def make_pictures(args: argparse.Namespace) -> Path:
     model = args.generator or SCENES
     folder = Path(args.data or Path("data") / (args.out.absolute().name if args.out else f"poc-{Path(model).name}"))
     generate(read_prompts(args.prompts or default_prompts(model)), find_generator(model), folder)
-    scorer = score(folder, encoder=args.encoder, patches=args.patches, dtype=args.dtype, device=args.device, batch_size=args.batch_size)
+    scorer = score(
+        folder,
+        encoder=args.encoder,
+        patches=args.patches,
+        dtype=args.dtype,
+        device=args.device,
+        batch_size=args.batch_size,
+    )
     make_pairs(folder, scorer=f"{scorer.name}@{scorer.digest}", jsonl=folder / PAIRS_FILE, sheets=False)
     return folder

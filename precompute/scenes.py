@@ -70,7 +70,9 @@ def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "group": name,
                 "category": square.category,
                 "difficulty": square.difficulty,
-                "kind": ("missing object" if square.absent[rejected] else "extra object") if "missing" in square.kind else square.kind,
+                "kind": ("missing object" if square.absent[rejected] else "extra object")
+                if "missing" in square.kind
+                else square.kind,
                 "control": False,
                 "unseen_combination": square.unseen,
             }
@@ -221,12 +223,17 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and draw; returns 0."""
     parser = Parser(
-        prog="precompute/scenes.py", description="Draw the small world: scenes with captions and the exact truth about what breaks them."
+        prog="precompute/scenes.py",
+        description="Draw the small world: scenes with captions and the exact truth about what breaks them.",
     )
-    parser.add_argument("--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)"
+    )
     parser.add_argument("--pairs", type=whole_number(1), default=40000, help="number of pairs (default: 40000)")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of chance (default: 0)")
-    parser.add_argument("--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)")
+    parser.add_argument(
+        "--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)"
+    )
     args = parser.parse_args(arguments)
     listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)
     print(f"{listed}: {sum(1 for _ in listed.open())} pairs")

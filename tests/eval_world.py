@@ -50,7 +50,9 @@ def write_store(
                 mark = sign * np.eye(D)[category] * (0.0 if control else 0.7)
                 texts.append(base + mark)
                 images.append(base + mark + noise * rng.normal(size=D) / 2)
-                patches.append(base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D)))
+                patches.append(
+                    base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D))
+                )
             for side in (0, 1) if squares else (0,):
                 rows.append(
                     {
@@ -61,7 +63,9 @@ def write_store(
                     }
                 )  # fmt: skip
     pairs = _table(rows)
-    return _write(folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures)
+    return _write(
+        folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures
+    )
 
 
 def _table(rows: list[dict]) -> PairTable:
@@ -88,7 +92,15 @@ def _table(rows: list[dict]) -> PairTable:
     )  # fmt: skip
 
 
-def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable, pictures: Path | None) -> Store:
+def _write(
+    folder: Path,
+    encoder: str,
+    text: np.ndarray,
+    image: np.ndarray,
+    patches: np.ndarray,
+    pairs: PairTable,
+    pictures: Path | None,
+) -> Store:
     import pyarrow as pa
 
     fingerprint = Fingerprint(
@@ -96,7 +108,12 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
         normalised=True, small_world_only=True, logit_scale=10.0, processor="pil", view="centre", view_share=1.0,
     )  # fmt: skip
     plan = Plan(
-        encoder=fingerprint, data={"kind": "planted"}, small_world_only=True, micro_batch=8, device="cpu", shard_rows={"prompts": len(text)}
+        encoder=fingerprint,
+        data={"kind": "planted"},
+        small_world_only=True,
+        micro_batch=8,
+        device="cpu",
+        shard_rows={"prompts": len(text)},
     )
     writer = StoreWriter(folder, plan)
     n, m = len(text), len(image)
@@ -120,7 +137,12 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
             "seed": pa.array(np.full(m, -1, np.int64)),
         }
     )
-    empty = pa.table({"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}})
+    empty = pa.table(
+        {
+            "row": pa.array([], pa.int64()),
+            **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
+        }
+    )
     shards = [
         writer.commit("prompts", 0, content="c", columns=prompts, arrays={"text": text}),
         writer.commit("images", 0, content="c", columns=table, arrays={"image": image, "patches": patches}),
@@ -128,7 +150,9 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
         writer.commit("rejects", 0, content="c", columns=empty),
     ]
     names, counts = np.unique(pairs.split, return_counts=True)
-    writer.finish(shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={})
+    writer.finish(
+        shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={}
+    )
     if pictures is not None:
         _draw(pictures, m)
         (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))

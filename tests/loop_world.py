@@ -67,7 +67,9 @@ def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
         state, record = run.train(state, *run.source.load(run.chunk(step)))
         steps = run.steps_from(step)
         at_end = lambda norm, steps=steps: np.append(np.full(steps - 1, np.nan), norm)
-        figures.append({name: at_end(values) if name in NORMS else np.asarray(values)[:steps] for name, values in record.items()})
+        figures.append(
+            {name: at_end(values) if name in NORMS else np.asarray(values)[:steps] for name, values in record.items()}
+        )
         step += steps
     return state, {name: np.concatenate([each[name] for each in figures]) for name in figures[0]}
 
@@ -81,4 +83,7 @@ def dense_plan(run: Setup, first: int) -> Chunk:
 def log_lines(workdir: Path) -> list[dict[str, Any]]:
     """The log of a run without what measures the machine."""
     lines = [json.loads(line) for line in (workdir / "log.jsonl").read_text().splitlines()]
-    return [{name: value for name, value in line.items() if name != "seconds" and not name.endswith("_per_s")} for line in lines]
+    return [
+        {name: value for name, value in line.items() if name != "seconds" and not name.endswith("_per_s")}
+        for line in lines
+    ]

@@ -23,7 +23,11 @@ def write_pipeline(folder: Path, *, seed: int = 0, safe: bool = True) -> Path:
             down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         )  # fmt: skip
         vocabulary = _vocabulary()
-        ends = {"bos_token_id": vocabulary["<|startoftext|>"], "eos_token_id": vocabulary["<|endoftext|>"], "pad_token_id": vocabulary["<|endoftext|>"]}
+        ends = {
+            "bos_token_id": vocabulary["<|startoftext|>"],
+            "eos_token_id": vocabulary["<|endoftext|>"],
+            "pad_token_id": vocabulary["<|endoftext|>"],
+        }
         text = CLIPTextModel(
             CLIPTextConfig(
                 vocab_size=len(vocabulary), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
@@ -35,7 +39,14 @@ def write_pipeline(folder: Path, *, seed: int = 0, safe: bool = True) -> Path:
     (words / "vocab.json").write_text(json.dumps(vocabulary))
     (words / "merges.txt").write_text("#version: 0.2\n")
     tokenizer = CLIPTokenizer(str(words / "vocab.json"), str(words / "merges.txt"), model_max_length=77)
-    scheduler = DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+    scheduler = DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+    )
     pipeline = StableDiffusionPipeline(
         vae=vae, text_encoder=text, tokenizer=tokenizer, unet=unet, scheduler=scheduler, safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
@@ -46,4 +57,9 @@ def write_pipeline(folder: Path, *, seed: int = 0, safe: bool = True) -> Path:
 
 def _vocabulary() -> dict[str, int]:
     letters = [*string.ascii_lowercase, *string.digits, *string.punctuation]
-    return {token: i for i, token in enumerate([*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"])}
+    return {
+        token: i
+        for i, token in enumerate(
+            [*letters, *(f"{letter}</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
+        )
+    }

@@ -6,7 +6,16 @@ from tipai_jax.render.markup import _VOID
 from tipai_jax.tasks.auditor_layout import LAYOUT
 
 CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
-HEATMAP = ("iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected")
+HEATMAP = (
+    "iou",
+    "dice",
+    "cc",
+    "auc_judd",
+    "box_overlap",
+    "pointing_game",
+    "box_found_in_chosen",
+    "box_found_in_rejected",
+)
 EVIL = '"><script>alert(1)</script>'
 SHEETS = {"best-01.webp": b"best", "worst-01.webp": b"worst"}
 

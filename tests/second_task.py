@@ -92,7 +92,13 @@ class HalvesTask:
         label = (store.text.take(prompt)[:, 0] > 0).astype(np.int8)
         ease = np.abs(store.text.take(prompt)[:, 0]).astype(np.float32)
         return Columns(
-            PromptBatch, {"text": store.text}, (("text", "text"),), {"text": prompt}, {"label": label}, len(rows), {"ease": ease}
+            PromptBatch,
+            {"text": store.text},
+            (("text", "text"),),
+            {"text": prompt},
+            {"label": label},
+            len(rows),
+            {"ease": ease},
         )
 
     def order(self, columns, config):
@@ -109,7 +115,9 @@ class HalvesTask:
 
     def schedules(self, config, *, steps):
         grown = config.loss.spread * np.arange(1, steps + 1) / steps
-        return Schedules({"square": np.full(steps, config.loss.square), "spread": grown}, {"shift": np.full(steps, 0.5)})
+        return Schedules(
+            {"square": np.full(steps, config.loss.square), "spread": grown}, {"shift": np.full(steps, 0.5)}
+        )
 
     def forward(self, model, batch, *, key):
         return model(batch.text)
@@ -134,7 +142,9 @@ class HalvesTask:
             title="evaluation of half-spaces",
             counts="prompts",
             intervals="none",
-            sections=(Section(key="only", title="Halves", text="How well they are told apart.", notes=("AUC: a note.",)),),
+            sections=(
+                Section(key="only", title="Halves", text="How well they are told apart.", notes=("AUC: a note.",)),
+            ),
             figures=(
                 FigureSpec(key="auc", label="ROC-AUC of halves", section="only", headline=True),
                 FigureSpec(key="rank.*", label="mean rank, {}", section="only", better="lower", format=".2f"),

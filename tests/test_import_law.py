@@ -35,7 +35,12 @@ def files() -> dict[str, Path]:
 def imported(source: str) -> Iterator[tuple[str, bool]]:
     """(module, inside a function) of every import of a source; relative imports are not used here."""
     tree = ast.parse(source)
-    late = {id(inner) for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.Lambda) for inner in ast.walk(node)}
+    late = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.Lambda)
+        for inner in ast.walk(node)
+    }
     types = {
         id(inner)
         for node in ast.walk(tree)
@@ -109,7 +114,11 @@ def test_every_package_says_what_it_holds():
 @pytest.mark.parametrize(
     ("name", "source", "wrong"),
     [
-        ("precompute.x", "def f():\n    from tipai_jax.auditor.verdict import Verdict\n    import torch.nn\n", ["tipai_jax.auditor.verdict.Verdict"]),
+        (
+            "precompute.x",
+            "def f():\n    from tipai_jax.auditor.verdict import Verdict\n    import torch.nn\n",
+            ["tipai_jax.auditor.verdict.Verdict"],
+        ),
         ("precompute.x", "from tipai_jax import Auditor\nimport jax\n", ["tipai_jax.Auditor", "jax"]),
         ("tipai_jax.training.x", "def f():\n    import torch\n", ["torch"]),
         ("tipai_jax.auditor.x", "def f():\n    import torch\n", []),

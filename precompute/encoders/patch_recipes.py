@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["area_matrix", "cut_crops", "cut_tiles", "dense_tokens", "merge_tiles", "project_tokens", "raw_tokens", "reduce_grid"]
+__all__ = [
+    "area_matrix",
+    "cut_crops",
+    "cut_tiles",
+    "dense_tokens",
+    "merge_tiles",
+    "project_tokens",
+    "raw_tokens",
+    "reduce_grid",
+]
 
 
 def area_matrix(source: int, target: int) -> Tensor:
@@ -82,8 +91,14 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     """
     batch, channels, side, _ = detail.shape
     step = _cell(side, cells)
-    crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5).reshape(batch * cells * cells, channels, step, step)
-    return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+    crops = (
+        detail.reshape(batch, channels, cells, step, cells, step)
+        .permute(0, 2, 4, 1, 3, 5)
+        .reshape(batch * cells * cells, channels, step, step)
+    )
+    return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
+        0, 255
+    )
 
 
 def cut_tiles(detail: Tensor, *, cells: int, span: int) -> Tensor:

@@ -60,7 +60,9 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
             raise UserError(f"{path}: line {number} is not JSON ({error}); mend or remove the line") from None
         try:
             record = parse_row(value, number)
-            records.append(dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected)))
+            records.append(
+                dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected))
+            )
         except BadRow as bad:
             found = value.get("pair_id") if isinstance(value, dict) else None
             named = found.encode(errors="backslashreplace").decode() if isinstance(found, str) else ""

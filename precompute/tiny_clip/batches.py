@@ -83,7 +83,9 @@ def cut(rng: np.random.Generator, picture: np.ndarray, item: Item) -> np.ndarray
     side = int(rng.integers(28, 121))
     x = int(np.clip(rng.integers(item.box.x1, item.box.x2) - side // 2, 0, SIZE - side))
     y = int(np.clip(rng.integers(item.box.y1, item.box.y2) - side // 2, 0, SIZE - side))
-    return np.asarray(Image.fromarray(picture[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return np.asarray(
+        Image.fromarray(picture[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    )
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -97,7 +99,12 @@ class Stream(torch.utils.data.IterableDataset):
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         tokenizer = build_tokenizer()
         for step in range(self.first + start, self.last, stride):
-            yield make_batch(np.random.default_rng([self.seed, step, self.rank]), tokenizer, number=self.squares, crowded=step < CROWDED_STEPS)
+            yield make_batch(
+                np.random.default_rng([self.seed, step, self.rank]),
+                tokenizer,
+                number=self.squares,
+                crowded=step < CROWDED_STEPS,
+            )
 
 
 def crowd(rng: np.random.Generator) -> Scene:
@@ -114,11 +121,15 @@ def crowd(rng: np.random.Generator) -> Scene:
             continue
         boxes.append(box)
         colour = "" if board else pick_colour(rng, name, banned=held_out_combinations())
-        items.append(Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else ""))
+        items.append(
+            Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else "")
+        )
     return Scene(str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)), tuple(items))
 
 
-def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool) -> dict[str, torch.Tensor]:
+def make_batch(
+    rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool
+) -> dict[str, torch.Tensor]:
     """Everything that one step learns from.
 
     Args:
@@ -161,7 +172,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     bound = _parts(rng, scenes, named_in) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
     batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
-    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "parts": bound.get("parts")}
+    every = {
+        "phrases": [*phrases, *kinds],
+        "captions": captions,
+        "directions": said,
+        "sides": sides.get("sides"),
+        "parts": bound.get("parts"),
+    }
     for name, texts in every.items():
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
@@ -169,7 +186,9 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     return batch
 
 
-def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
+def _named(
+    rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
+) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
     """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and `phrase_codes`, see `make_batch`."""
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
@@ -184,11 +203,17 @@ def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
                 kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
         named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
         targets[row] = named[cells[row]]
-    found = {"targets": torch.from_numpy(targets), "kind_of": torch.tensor(kind_of), "phrase_codes": torch.from_numpy(np.stack(codes))}
+    found = {
+        "targets": torch.from_numpy(targets),
+        "kind_of": torch.tensor(kind_of),
+        "phrase_codes": torch.from_numpy(np.stack(codes)),
+    }
     return phrases, kinds, found
 
 
-def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> dict[str, list[str] | torch.Tensor]:
+def _sides(
+    rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
+) -> dict[str, list[str] | torch.Tensor]:
     """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none. `cells` as `cells_of` each scene."""
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
@@ -204,10 +229,17 @@ def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
     if not patches:
         return {}
     places = [next(i for i, place in enumerate(PLACES) if text.endswith(place)) for text in texts]
-    return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
+    return {
+        "sides": list(texts),
+        "side_places": torch.tensor(places),
+        "side_of": torch.tensor(whole),
+        "side_patches": torch.tensor(patches),
+    }
 
 
-def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
+def _parts(
+    rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]
+) -> dict[str, list[str] | torch.Tensor]:
     """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each caption names."""
     texts: dict[str, int] = {}
     rows: list[tuple[int, int, int]] = []
@@ -220,7 +252,12 @@ def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tup
             rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
             named.append((right.name, right.colour) in named_there)
     return (
-        {"parts": list(texts), "part_of": torch.tensor(rows), "part_named": torch.tensor(named), "part_codes": torch.tensor(np.stack(codes))}
+        {
+            "parts": list(texts),
+            "part_of": torch.tensor(rows),
+            "part_named": torch.tensor(named),
+            "part_codes": torch.tensor(np.stack(codes)),
+        }
         if rows
         else {}
     )
@@ -232,11 +269,17 @@ def _square(rng: np.random.Generator, difficulty: str) -> Square:
     return sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations())
 
 
-def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
+def _captioned(
+    rng: np.random.Generator, number: int
+) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
     """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
     squares = [_square(rng, "medium" if rng.random() < MEDIUM else "easy") for _ in range(number)]
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]
-    wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]
+    wrong = [
+        claim
+        for own, scene in zip(claims, scenes, strict=True)
+        for claim in negatives(rng, own, scene, number=NEGATIVES)
+    ]
     named_in = [{(phrase.name, phrase.colour) for phrase in claim.phrases} for claim in claims]
     return scenes, [claim.text() for claim in (*claims, *wrong)], named_in

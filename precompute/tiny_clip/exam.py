@@ -32,14 +32,16 @@ def trials(number: int) -> list[Trial]:
 
 
 @torch.no_grad()
-def examine(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]) -> list[dict[str, float | str | int]]:
+def examine(
+    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
+) -> list[dict[str, float | str | int]]:
     """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption prefers its own picture)."""
     device, rows = next(model.parameters()).device, []
     for trial in every:
         pictures = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
-        tokens = tokenizer([claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt").to(
-            device
-        )
+        tokens = tokenizer(
+            [claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt"
+        ).to(device)
         image, _ = embed_pictures(model, to_pixels(torch.from_numpy(pictures).to(device)))
         text = embed_text(model, tokens.input_ids, tokens.attention_mask)
         own = (image * text).sum(-1).reshape(-1, 2)
@@ -57,4 +59,6 @@ def table(rows: list[dict[str, float | str | int]], key: str) -> str:
     """A Markdown table, categories down, difficulties across."""
     cell = {(r["category"], r["difficulty"]): r[key] for r in rows}
     lines = ["| category | " + " | ".join(DIFFICULTIES) + " |", "|---|" + "---|" * len(DIFFICULTIES)]
-    return "\n".join(lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES])
+    return "\n".join(
+        lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES]
+    )

@@ -42,7 +42,9 @@ CROP_WEIGHT = 30.0
 """A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
 
 
-def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
+def losses(
+    model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
     """The losses of the file's docstring: the last three, and the others where the batch has captions. The layers multiply in `dtype`, all else is float32."""
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
@@ -73,15 +75,24 @@ def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, t
     """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all tokens would be padding."""
     names = [name for name in TEXTS if name in batch]
     width = max(batch[name].shape[1] for name in names)
-    ids, mask = (torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in names]) for kind in ("", "_mask"))
+    ids, mask = (
+        torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in names])
+        for kind in ("", "_mask")
+    )
     length = mask.sum(1)
-    groups = [rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])]
-    made = torch.cat([embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups])
+    groups = [
+        rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])
+    ]
+    made = torch.cat(
+        [embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups]
+    )
     every = made[torch.cat(groups).argsort()]
     return dict(zip(names, every.split([len(batch[name]) for name in names]), strict=True))
 
 
-def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _direction(
+    batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """Pictures [n, d], scaled, against the short claims of those that have them."""
     if "directions" not in text:
         return {}
@@ -117,7 +128,11 @@ def _anchors(device: torch.device) -> torch.Tensor:
 
 
 def _side(
-    batch: dict[str, torch.Tensor], image: torch.Tensor, patches: torch.Tensor, scale: torch.Tensor, text: dict[str, torch.Tensor]
+    batch: dict[str, torch.Tensor],
+    image: torch.Tensor,
+    patches: torch.Tensor,
+    scale: torch.Tensor,
+    text: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Pictures [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
     if "sides" not in text:
@@ -133,15 +148,23 @@ def _side(
     }
 
 
-def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+def _names(
+    batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Patches [n, 49, d] and crops [m, d], scaled, against the names of the things they show."""
     wanted, coloured = batch["targets"] >= 0, len(batch["kind_of"])
     seen = patches[: len(wanted)][wanted]
     target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])
     weight = torch.cat([seen.new_ones(len(seen)), seen.new_full((len(crops),), CROP_WEIGHT)])
     things = torch.cat([seen, crops])
-    against = lambda phrases, goal: (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    against = lambda phrases, goal: (
+        (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    )
     code = batch["phrase_codes"][target]
     has = (code != 0).any(-1)
     hue = (F.softplus(-(things * code).sum(-1)) * weight * has).sum() / (weight * has).sum()
-    return {"phrase": against(phrase[:coloured], target), "kind": against(phrase[coloured:], batch["kind_of"][target]), "hue": hue}
+    return {
+        "phrase": against(phrase[:coloured], target),
+        "kind": against(phrase[coloured:], batch["kind_of"][target]),
+        "hue": hue,
+    }

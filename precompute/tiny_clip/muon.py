@@ -70,4 +70,7 @@ def optimizers(model: CLIPModel, *, rate: float, dtype: torch.dtype = torch.floa
         {"params": [p for p in outer if p.ndim >= 2], "weight_decay": 0.05},
         {"params": [p for p in outer if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return [Muon(inner.values(), lr=MUON_RATE * rate, dtype=dtype), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
+    return [
+        Muon(inner.values(), lr=MUON_RATE * rate, dtype=dtype),
+        torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True),
+    ]

@@ -59,7 +59,9 @@ def _count(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     old = claim.phrases[index]
     near = [n for n in (old.count - 1, old.count + 1) if 1 <= n <= MOST_COUNTED]
     return _with(
-        claim, index, replace(old, count=int(rng.choice(near if rng.random() < 0.6 else [n for n in range(1, 7) if n != old.count])))
+        claim,
+        index,
+        replace(old, count=int(rng.choice(near if rng.random() < 0.6 else [n for n in range(1, 7) if n != old.count]))),
     )
 
 
@@ -67,7 +69,11 @@ def _word(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = next(i for i, p in enumerate(claim.phrases) if p.word)
     old = claim.phrases[index].word
     others = [word for word in WORDS if word != old]
-    return _with(claim, index, replace(claim.phrases[index], word=_pick(rng, others, [w for w in others if letters_apart(w, old) == 1])))
+    return _with(
+        claim,
+        index,
+        replace(claim.phrases[index], word=_pick(rng, others, [w for w in others if letters_apart(w, old) == 1])),
+    )
 
 
 def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
@@ -75,14 +81,20 @@ def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
     old, shown = claim.phrases[index].name, {item.name for item in scene.items}
     colour = claim.phrases[index].colour
     others = [thing.name for thing in THINGS if thing.name not in shown and not _held_out(thing.name, colour)]
-    return _with(claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)])))
+    return _with(
+        claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)]))
+    )
 
 
 def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
     old, name = claim.phrases[index].colour or "", claim.phrases[index].name
     others = [colour for colour in COLOURS if colour != old and not _held_out(name, colour)]
-    return _with(claim, index, replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])))
+    return _with(
+        claim,
+        index,
+        replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])),
+    )
 
 
 def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scene], Claim], float]]:
@@ -94,7 +106,13 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
     if any(p.colour for p in phrases):
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
-    if a.colour and b.colour and a.colour != b.colour and not _held_out(a.name, b.colour) and not _held_out(b.name, a.colour):
+    if (
+        a.colour
+        and b.colour
+        and a.colour != b.colour
+        and not _held_out(a.name, b.colour)
+        and not _held_out(b.name, a.colour)
+    ):
         ways.append((_swap, 4.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))
@@ -144,7 +162,11 @@ def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
     What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations are then sums of halves.
     """
     across, down = (item.box.x1 + item.box.x2) / (2 * SIZE) - 0.5, (item.box.y1 + item.box.y2) / (2 * SIZE) - 0.5
-    places = [name for name, off in (("left of" if across < 0 else "right of", across), ("above" if down < 0 else "below", down)) if abs(off) > 0.1]
+    places = [
+        name
+        for name, off in (("left of" if across < 0 else "right of", across), ("above" if down < 0 else "below", down))
+        if abs(off) > 0.1
+    ]
     if not places:
         return None
     place = places[rng.integers(len(places))]
@@ -173,4 +195,6 @@ def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | 
     colours = rng.random() < 0.5
     phrases = tuple(Phrase(item.name, 1, item.colour if colours else None) for item in (a, b))
     true = Claim(phrases, relation=direction)
-    return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(true, phrases=phrases[::-1])
+    return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(
+        true, phrases=phrases[::-1]
+    )

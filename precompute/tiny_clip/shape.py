@@ -25,7 +25,15 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     for thing in THINGS:
         words.update((thing.name, thing.plural))
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    tokens = ["[PAD]", "[UNK]", "[BOS]", *sorted(words), *(x for x in letters if x not in words), *("##" + x for x in letters), "[EOS]"]
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[BOS]",
+        *sorted(words),
+        *(x for x in letters if x not in words),
+        *("##" + x for x in letters),
+        "[EOS]",
+    ]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=60))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -105,7 +113,9 @@ def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 def embed_text(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Normalised text embeddings [n, d]."""
-    return F.normalize(model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output).float(), dim=-1)
+    return F.normalize(
+        model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output).float(), dim=-1
+    )
 
 
 def embed_pictures(model: CLIPModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

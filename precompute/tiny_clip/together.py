@@ -50,7 +50,9 @@ def average_gradients(model: nn.Module) -> None:
         return
     with torch.no_grad():
         params = list(model.parameters())
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float().cpu() for p in params])
+        flat = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float().cpu() for p in params]
+        )
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
         for p, part in zip(params, flat.split([p.numel() for p in params]), strict=True):

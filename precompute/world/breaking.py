@@ -92,7 +92,12 @@ def _attribute(rng: np.random.Generator, claim: Claim) -> Broken:
     if pairs and rng.random() < SWAPPED:
         i, j = pairs[rng.integers(len(pairs))]
         a, b = claim.phrases[i], claim.phrases[j]
-        return _changed(claim, {i: replace(a, colour=b.colour), j: replace(b, colour=a.colour)}), (i, j), "swapped colours", False
+        return (
+            _changed(claim, {i: replace(a, colour=b.colour), j: replace(b, colour=a.colour)}),
+            (i, j),
+            "swapped colours",
+            False,
+        )
     at = int(rng.choice(coloured))
     new = str(rng.choice([colour for colour in COLOURS if colour != claim.phrases[at].colour]))
     return _changed(claim, {at: replace(claim.phrases[at], colour=new)}), (at,), "other colour", False

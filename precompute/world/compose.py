@@ -63,11 +63,22 @@ def _extent(name: str, size: int, *, board: bool) -> tuple[int, int]:
 
 def _items(phrase: Phrase, group: int, *, boxes: list[Box], colour: str, flips: list[bool]) -> list[Item]:
     if phrase.word:
-        return [Item(phrase.name, "", boxes[0], group, word=phrase.word, word_box=word_box(phrase.name, phrase.word, boxes[0]))]
+        return [
+            Item(
+                phrase.name,
+                "",
+                boxes[0],
+                group,
+                word=phrase.word,
+                word_box=word_box(phrase.name, phrase.word, boxes[0]),
+            )
+        ]
     return [Item(phrase.name, phrase.colour or colour, box, group, flip=flip) for box, flip in zip(boxes, flips)]
 
 
-def _lay(rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, related: tuple[Box, Box] | None) -> list[list[Box]]:
+def _lay(
+    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, related: tuple[Box, Box] | None
+) -> list[list[Box]]:
     """Boxes for every phrase of a claim, first the related two, then the others."""
     taken: list[Box] = []
     boxes: list[list[Box]] = [[] for _ in claim.phrases]
@@ -107,7 +118,9 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
     second = list(a.phrases) if mould.missing else list(b.phrases)
     widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, second)))
     extents = [
-        tuple(max(sides) for sides in zip(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word))))
+        tuple(
+            max(sides) for sides in zip(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word)))
+        )
         for p, q, s in zip(a.phrases, second, sizes)
     ]
     places = [_lay(rng, widest, extents, related=None)]
@@ -121,10 +134,17 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
         for i, phrase in enumerate(phrases):
             if mould.missing and claim is b and i in mould.concerns:
                 continue
-            boxes = [_fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i)) for j in sorted(keep[i][: phrase.count])]
+            boxes = [
+                _fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i))
+                for j in sorted(keep[i][: phrase.count])
+            ]
             items += _items(phrase, i, boxes=boxes, colour=colours[i], flips=flips[i])
         grounds.append(items)
-    company = [] if a.only or b.only else _company(rng, mould, names, [item.box for items in grounds for item in items], banned=banned)
+    company = (
+        []
+        if a.only or b.only
+        else _company(rng, mould, names, [item.box for items in grounds for item in items], banned=banned)
+    )
     scenery = (a.background or str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)))
     scenes = tuple(Scene(*scenery, tuple(items + company)) for items in grounds)
     return _mark(mould, (scenes[0], scenes[1]))
@@ -153,7 +173,9 @@ def _fit(phrase: Phrase, size: int, box: Box, *, edge: str) -> Box:
     return Box(x, y, x + width, y + height)
 
 
-def _lay_again(rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], before: list[list[Box]]) -> list[list[Box]]:
+def _lay_again(
+    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], before: list[list[Box]]
+) -> list[list[Box]]:
     """The same places but for the two related things, which stand in the relation of the other claim."""
     others = [box for boxes in before[2:] for box in boxes]
     first, second = relate(rng, claim.relation, a=extents[0], b=extents[1], taken=others)

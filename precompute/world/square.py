@@ -80,7 +80,13 @@ def _count(rng: np.random.Generator, difficulty: str) -> int:
 
 
 def _phrases(
-    rng: np.random.Generator, difficulty: str, *, at_least: int, single: int, banned: frozenset[tuple[str, str]], with_board: bool = False
+    rng: np.random.Generator,
+    difficulty: str,
+    *,
+    at_least: int,
+    single: int,
+    banned: frozenset[tuple[str, str]],
+    with_board: bool = False,
 ) -> list[Phrase]:
     """Noun phrases of different objects; the first `single` ones are single things."""
     low, high = (2, 3) if difficulty == "hard" else (1, 2)
@@ -141,7 +147,11 @@ def _attribute(rng: np.random.Generator, difficulty: str, banned: frozenset[tupl
     near = difficulty == "hard" and rng.random() < 0.8
     at = int(rng.integers(len(phrases))) if not swap else 0
     old = phrases[at]
-    other = {c for c in COLOURS if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near}
+    other = {
+        c
+        for c in COLOURS
+        if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near
+    }
     if swap:
         other = {c for c in other if (phrases[1].name, c) not in banned and (phrases[1].name, old.colour) not in banned}
     if not other:
@@ -181,7 +191,12 @@ def _spatial(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[
     else:
         new = str(rng.choice(EXCLUDED_BY[relation]))
     distance = 0.9 if OPPOSITE.get(relation) == new else 0.5 if {relation, new} == {"on", "next to"} else 0.7
-    return _Draft((Claim(tuple(phrases), relation=relation), Claim(tuple(phrases), relation=new)), (0, 1), "wrong relation", distance)
+    return _Draft(
+        (Claim(tuple(phrases), relation=relation), Claim(tuple(phrases), relation=new)),
+        (0, 1),
+        "wrong relation",
+        distance,
+    )
 
 
 def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
@@ -189,7 +204,9 @@ def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str
     old = phrases[-1]
     near = {"easy": 0.0, "medium": 0.1, "hard": 0.75}[difficulty]
     letter = rng.random() < near
-    words = [w for w in WORDS if w != old.word and (len(w) == len(old.word) and letters_apart(w, old.word) == 1) == letter]
+    words = [
+        w for w in WORDS if w != old.word and (len(w) == len(old.word) and letters_apart(w, old.word) == 1) == letter
+    ]
     if not words:
         return _text(rng, difficulty, banned)
     new = str(rng.choice(words))
@@ -209,7 +226,11 @@ def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str) -> _Draft:
     """Adds what every draft may have: a board elsewhere in the scene, "and nothing else", a named background."""
     a, b = draft.claims
     if not draft.missing:
-        if len(a.phrases) < 3 and not any(p.word for p in a.phrases) and rng.random() < (0.12 if difficulty == "easy" else 0.25):
+        if (
+            len(a.phrases) < 3
+            and not any(p.word for p in a.phrases)
+            and rng.random() < (0.12 if difficulty == "easy" else 0.25)
+        ):
             board = Phrase(BOARDS[rng.integers(2)], word=str(rng.choice(WORDS)))
             a, b = replace(a, phrases=(*a.phrases, board)), replace(b, phrases=(*b.phrases, board))
         if rng.random() < 0.12:

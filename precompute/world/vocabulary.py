@@ -101,7 +101,52 @@ EXCLUDED_BY: dict[str, tuple[str, ...]] = {
 """For each relation those that cannot hold at the same time, so that a scene of one breaks a caption of the other."""
 
 WORDS: tuple[str, ...] = tuple(
-    ["cat", "bat", "hat", "can", "van", "pan", "sun", "bun", "run", "pen", "hen", "ten", "net", "jet", "pet", "cake", "lake", "rake", "ball", "wall", "hall", "boat", "coat", "goat", "ring", "king", "wing", "sand", "hand", "band", "open", "stop", "exit", "sale", "food", "taxi", "cafe", "hotel", "bank", "park", "shop", "milk", "soup", "tea"]
+    [
+        "cat",
+        "bat",
+        "hat",
+        "can",
+        "van",
+        "pan",
+        "sun",
+        "bun",
+        "run",
+        "pen",
+        "hen",
+        "ten",
+        "net",
+        "jet",
+        "pet",
+        "cake",
+        "lake",
+        "rake",
+        "ball",
+        "wall",
+        "hall",
+        "boat",
+        "coat",
+        "goat",
+        "ring",
+        "king",
+        "wing",
+        "sand",
+        "hand",
+        "band",
+        "open",
+        "stop",
+        "exit",
+        "sale",
+        "food",
+        "taxi",
+        "cafe",
+        "hotel",
+        "bank",
+        "park",
+        "shop",
+        "milk",
+        "soup",
+        "tea",
+    ]
 )
 BOARDS = ("sign", "screen")
 

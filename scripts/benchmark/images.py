@@ -36,7 +36,13 @@ class Pictures:
         """As `embed.py` sees a data set."""
         images = {key: ImageFile(size=len(data), changed_ns=0) for key, data in self.files.items()}
         return Source(
-            records=[], rejects=[], rows=0, identity={"kind": "drawn"}, small_world_only=True, images=images, read_image=self.files.__getitem__
+            records=[],
+            rejects=[],
+            rows=0,
+            identity={"kind": "drawn"},
+            small_world_only=True,
+            images=images,
+            read_image=self.files.__getitem__,
         )
 
 
@@ -89,7 +95,9 @@ class Embedded:
         return [seconds / self.number]
 
 
-def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu") -> Embedded:
+def embedded(
+    folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu"
+) -> Embedded:
     """The candidate, warm."""
     made = Embedded(load_clip(folder, patches=patches, batch_size=batch_size, device=device), pictures, number)
     made()
@@ -119,7 +127,16 @@ def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device
             features(image)
             for row in range(GRID):
                 for column in range(GRID):
-                    features(image.crop((round(column * edge), round(row * edge), round((column + 1) * edge), round((row + 1) * edge))))
+                    features(
+                        image.crop(
+                            (
+                                round(column * edge),
+                                round(row * edge),
+                                round((column + 1) * edge),
+                                round((row + 1) * edge),
+                            )
+                        )
+                    )
             found.append(time.perf_counter() - began)
         return found
 

@@ -56,7 +56,10 @@ def measure_limit(shape: Shape, *, rounds: int = 7) -> Limit:
     seen = jnp.asarray(rng.standard_normal((rows, shape.d), np.float32))
     kernel = jnp.asarray(rng.standard_normal((shape.d, shape.hidden), np.float32))
     back = jnp.asarray(rng.standard_normal((rows, shape.hidden), np.float32))
-    forward, gradient = jax.jit(lambda a, b: a @ b), jax.jit(lambda a, g: jax.lax.dot_general(g, a, (((0,), (0,)), ((), ()))))
+    forward, gradient = (
+        jax.jit(lambda a, b: a @ b),
+        jax.jit(lambda a, g: jax.lax.dot_general(g, a, (((0,), (0,)), ((), ())))),
+    )
     each = 2.0 * rows * shape.d * shape.hidden
     seconds = _best(lambda: forward(seen, kernel).block_until_ready(), rounds=rounds, repeat=8)
     seconds += _best(lambda: gradient(seen, back).block_until_ready(), rounds=rounds, repeat=8)

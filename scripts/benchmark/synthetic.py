@@ -42,7 +42,10 @@ def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
         arrays = {"image": rows(count), "patches": rows(count * shape.k).reshape(count, shape.k, shape.d)}
         shards.append(writer.commit("images", index, content="x", columns=_images(start, count), arrays=arrays))
     shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
-    nothing = {"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}}
+    nothing = {
+        "row": pa.array([], pa.int64()),
+        **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
+    }
     shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
     writer.finish(shards, splits=splits, counts={"pairs": n}, reject_reasons={})
     return open_store(folder)
@@ -87,7 +90,12 @@ def _plan(shape: Shape) -> Plan:
         normalised=True, small_world_only=False, logit_scale=100.0, processor="pil", view="centre", view_share=1.0,
     )  # fmt: skip
     return Plan(
-        encoder=fingerprint, data={"kind": "random"}, small_world_only=False, micro_batch=1, device="cpu", shard_rows={"prompts": 1 << 20, "images": SHARD}
+        encoder=fingerprint,
+        data={"kind": "random"},
+        small_world_only=False,
+        micro_batch=1,
+        device="cpu",
+        shard_rows={"prompts": 1 << 20, "images": SHARD},
     )
 
 

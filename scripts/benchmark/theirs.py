@@ -35,7 +35,13 @@ def arrays_of(store: Store) -> Arrays:
 
 
 def whole_loop(
-    arrays: Arrays, shape: Shape, *, workers: int = 0, compiled: bool = False, dtype: str = "float32", device: str = "cpu"
+    arrays: Arrays,
+    shape: Shape,
+    *,
+    workers: int = 0,
+    compiled: bool = False,
+    dtype: str = "float32",
+    device: str = "cpu",
 ) -> Callable[[int], None]:
     """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16 under torch's autocast."""
     torch.manual_seed(0)

@@ -25,7 +25,11 @@ def vit_flops(shape: dict[str, Any]) -> float:
     cells = (shape["image_size"] // patch) ** 2
     tokens = cells + 1
     layer = 2.0 * tokens * (4 * width * width + 2 * width * mlp) + 4.0 * tokens * tokens * width
-    return 2.0 * cells * 3 * patch * patch * width + shape["num_hidden_layers"] * layer + 2.0 * width * shape["projection_dim"]
+    return (
+        2.0 * cells * 3 * patch * patch * width
+        + shape["num_hidden_layers"] * layer
+        + 2.0 * width * shape["projection_dim"]
+    )
 
 
 def peak_of(name: str) -> float | None:

@@ -48,7 +48,9 @@ def reserve(port: int) -> socket.socket:
         taken.listen()  # nobody else can have it from here on; who comes before the page is there waits
     except OSError as error:
         taken.close()
-        raise UserError(f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for any free one") from None
+        raise UserError(
+            f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for any free one"
+        ) from None
     return taken
 
 
@@ -134,7 +136,11 @@ def _with_headers(app: App) -> App:
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         async def sent(event: Any) -> None:
-            await send({**event, "headers": [*event.get("headers", []), *extra]} if event["type"] == "http.response.start" else event)
+            await send(
+                {**event, "headers": [*event.get("headers", []), *extra]}
+                if event["type"] == "http.response.start"
+                else event
+            )
 
         await app(scope, receive, sent)
 
@@ -144,8 +150,12 @@ def _with_headers(app: App) -> App:
 def _server(app: App) -> Any:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False))
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # that an open page is cut off at the end is no error
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False)
+    )
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: not server.should_exit
+    )  # that an open page is cut off at the end is no error
     return server
 
 

@@ -11,7 +11,16 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax import evaluate as command
-from tipai_jax.config import AuditorConfig, CheckpointConfig, DataConfig, InputFeatures, LogConfig, ModelConfig, OptimConfig, TargetsConfig
+from tipai_jax.config import (
+    AuditorConfig,
+    CheckpointConfig,
+    DataConfig,
+    InputFeatures,
+    LogConfig,
+    ModelConfig,
+    OptimConfig,
+    TargetsConfig,
+)
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.evaluation import run as evaluation
 from tipai_jax.evaluation.auditor import AuditorEvaluator
@@ -41,7 +50,9 @@ def world(tmp_path_factory):
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
         log=LogConfig(progress=False),
-        targets=TargetsConfig(pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
+        targets=TargetsConfig(
+            pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2
+        ),
     )
     fit(config)
     return folder
@@ -62,7 +73,16 @@ def test_the_record_has_every_figure(record):
         figure = record[name]
         low, high = figure["ci95"]
         assert low <= figure["value"] <= high and figure["n"] > 0, name
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
+    assert set(record["heatmap"]) == {
+        "iou",
+        "dice",
+        "cc",
+        "auc_judd",
+        "box_overlap",
+        "pointing_game",
+        "box_found_in_chosen",
+        "box_found_in_rejected",
+    }
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
     assert record["n_examples"] == 80 and record["split"] == "test"
@@ -109,7 +129,13 @@ def test_a_shortcut_in_the_data_is_found(tmp_path):
 
     store = write_store(tmp_path / "store", splits={"train": 1500, "validation": 64, "test": 64}, squares=False)
     train, test = (store.pairs.select(store.pairs.split == split) for split in ("train", "test"))
-    head = fit_ablation(AuditorConfig(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "ablation")
+    head = fit_ablation(
+        AuditorConfig(store=str(store.path), workdir=str(tmp_path)),
+        store,
+        which="image_only",
+        pairs=len(train),
+        folder=tmp_path / "ablation",
+    )
     said = head(store, test)
     found = figures(said, test, calibration=fit_calibration(said, test, everything=False), seed=0)
     assert found["global_pair_auc"]["value"] > 0.7
@@ -134,7 +160,9 @@ def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
     evaluate(Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
-    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), "the sheets are drawn to the same bytes as well"
+    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), (
+        "the sheets are drawn to the same bytes as well"
+    )
 
 
 def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
@@ -142,9 +170,15 @@ def test_the_report_lies_beside_the_record_and_can_be_written_again(world, recor
     page = (run / "report.html").read_text()
     assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
     sides = record["extremes"]
-    assert {path.name for path in (run / "report").iterdir()} == {entry["sheet"] for side in sides.values() for entry in side}
+    assert {path.name for path in (run / "report").iterdir()} == {
+        entry["sheet"] for side in sides.values() for entry in side
+    }
     gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
-    assert gaps["best"] == sorted(gaps["best"], reverse=True) and gaps["worst"] == sorted(gaps["worst"]) and gaps["worst"][-1] <= gaps["best"][-1]
+    assert (
+        gaps["best"] == sorted(gaps["best"], reverse=True)
+        and gaps["worst"] == sorted(gaps["worst"])
+        and gaps["worst"][-1] <= gaps["best"][-1]
+    )
     (run / "report.html").unlink()
     assert write_report_again(["--workdir", str(run)]) == 0
     assert (run / "report.html").read_text() == page
@@ -162,9 +196,14 @@ def test_without_pictures_it_is_measured_all_the_same(world, record):
         hidden.rename(world / "data")
     assert {name: bare[name] for name in FIGURES} == {name: record[name] for name in FIGURES}
     page = (world / "report-bare.html").read_text()
-    assert "There are no sheets: the folder of the images is not there any more" in page and "data:image" not in page.split("<body>")[1]
+    assert (
+        "There are no sheets: the folder of the images is not there any more" in page
+        and "data:image" not in page.split("<body>")[1]
+    )
     evaluate(asked)
-    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, "the pictures are back, and so are the sheets"
+    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, (
+        "the pictures are back, and so are the sheets"
+    )
 
 
 class Measuring(Exception):
@@ -250,7 +289,9 @@ def test_another_store_while_the_training_store_is_gone(world, record, tmp_path,
             evaluate(Request(workdir=world / "run"))
     finally:
         hidden.rename(world / "store")
-    assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found["not_measured"][0]
+    assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found[
+        "not_measured"
+    ][0]
     assert found["ece"]["value"] is not None
 
 

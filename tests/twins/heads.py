@@ -56,7 +56,8 @@ class EvidenceTwin(nn.Module):
             x = x + self.position
         x = F.relu(x).flatten(0, 1)
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(self.norm_attention(x)).chunk(3, dim=-1)
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.qkv(self.norm_attention(x)).chunk(3, dim=-1)
         )
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.bias())
         x = x + self.out(mixed.transpose(1, 2).flatten(2))

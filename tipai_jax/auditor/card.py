@@ -38,7 +38,9 @@ def model_card(record: Mapping[str, Any]) -> str:
         f"- Heads: {trained['step']} steps, store digest `{trained['store_digest'][:12]}`, heads digest `{record['heads_digest'][:12]}`. Calibrated on validation pairs.",
     ]
     if trained["small_world_only"] or encoder["small_world_only"]:
-        lines += ["- **Drawn scenes only.** Encoder or training pairs come from a drawn small world; nothing is known of what it is worth on photographs."]
+        lines += [
+            "- **Drawn scenes only.** Encoder or training pairs come from a drawn small world; nothing is known of what it is worth on photographs."
+        ]
     lines += ["", "## What was measured", ""]
     if evaluation is None:
         lines += ["Nothing yet: there was no `eval.json` when this card was written."]
@@ -55,7 +57,11 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
         for spec in layout["figures"]
         for label, figure in shown(evaluation, spec, labels=layout["baselines"])
     ]
-    rows = [f"| {label} | {figure_text(figure, form)} |" for label, figure, form in figures if figure and figure["value"] is not None]
+    rows = [
+        f"| {label} | {figure_text(figure, form)} |"
+        for label, figure, form in figures
+        if figure and figure["value"] is not None
+    ]
     missing = [label for label, figure, _ in figures if not figure or figure["value"] is None]
     where = f"{evaluation['n_examples']:,} {layout['counts']} of the store {evaluation.get('store_digest', '')[:12]}"
     lines = [

@@ -46,7 +46,9 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     )
     images = catalog.images()
     if not images:
-        raise UserError(f"{catalog.folder}: its catalogue holds no picture; make some first: python precompute/generate.py --out {catalog.folder}")
+        raise UserError(
+            f"{catalog.folder}: its catalogue holds no picture; make some first: python precompute/generate.py --out {catalog.folder}"
+        )
     known = catalog.scores(scorer)
     todo = [image for image in images if image.image_id not in known]
     for start in tqdm(range(0, len(todo), PART), unit="batch", file=sys.stderr, disable=not sys.stderr.isatty()):
@@ -54,7 +56,13 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
         pictures = [auditor.prepare(Image.open(io.BytesIO(read_image(catalog.folder, image)))) for image in part]
         verdicts = auditor.score(auditor.embed_prepared(pictures), [image.prompt for image in part])
         scores = [
-            CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=said.score, raw=said.logit, patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()))
+            CatalogScore(
+                sha256=image.sha256,
+                prompt=image.prompt,
+                global_score=said.score,
+                raw=said.logit,
+                patch_scores=tuple((1.0 - said.risk.reshape(-1).astype(float)).tolist()),
+            )
             for image, said in zip(part, verdicts, strict=True)
         ]
         catalog.put_scores(scorer, scores)

@@ -144,7 +144,10 @@ class Verdict:
         regions = regions_of_grid(self.risk, self.risk_threshold, size=(height, width))
         found = []
         for region in regions:
-            across, down = (round(left + x * width) for x in (region.x1, region.x2)), (round(top + y * height) for y in (region.y1, region.y2))
+            across, down = (
+                (round(left + x * width) for x in (region.x1, region.x2)),
+                (round(top + y * height) for y in (region.y1, region.y2)),
+            )
             (x1, x2), (y1, y2) = across, down
             found.append(FoundBox(x1, y1, x2, y2, region.share, region.peak))
         return tuple(found)
@@ -153,7 +156,9 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words: which reason is the strongest, and where to look."""
         name = max(self.reasons, key=lambda each: self.reasons[each])
-        head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(self.prediction, "Not sure whether it keeps the prompt")
+        head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
+            self.prediction, "Not sure whether it keeps the prompt"
+        )
         if self.reasons[name] < 0.5:
             said = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
@@ -199,12 +204,17 @@ class Verdict:
         """
         drawn = open_picture(picture)
         if drawn.size != self.size:
-            raise UserError(f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]} x {self.size[1]}; hand over that one")
+            raise UserError(
+                f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]} x {self.size[1]}; hand over that one"
+            )
         drawn.paste(overlay(drawn.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
         if not boxes:
             return drawn
         width, height = self.size
-        marks = [Mark(b.x1 / width, b.y1 / height, b.x2 / width, b.y2 / height, label=f"{b.importance:.0%}", colour=FOUND) for b in self.boxes]
+        marks = [
+            Mark(b.x1 / width, b.y1 / height, b.x2 / width, b.y2 / height, label=f"{b.importance:.0%}", colour=FOUND)
+            for b in self.boxes
+        ]
         return draw_marks(drawn, marks)
 
     def as_json(self) -> dict[str, Any]:

@@ -42,19 +42,25 @@ def load_config(name: str) -> RunConfig:
     """
     path = _find(name)
     if path.suffix != ".py":
-        raise UserError(f"--config {name}: expected a .py file that defines get_config() -> a config of tipai_jax.config")
+        raise UserError(
+            f"--config {name}: expected a .py file that defines get_config() -> a config of tipai_jax.config"
+        )
     spec = importlib.util.spec_from_file_location(f"_config_{path.stem}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
         if not callable(getattr(module, "get_config", None)):
-            raise UserError(f"{path}: a config file defines get_config() -> a config of tipai_jax.config; this one does not")
+            raise UserError(
+                f"{path}: a config file defines get_config() -> a config of tipai_jax.config; this one does not"
+            )
         config = module.get_config()
     except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as a config: {error}{_meant(error)}") from error
     if not isinstance(config, RunConfig):
-        raise UserError(f"{path}: get_config() returned a {type(config).__name__}, expected a config of tipai_jax.config")
+        raise UserError(
+            f"{path}: get_config() returned a {type(config).__name__}, expected a config of tipai_jax.config"
+        )
     return config
 
 
@@ -193,12 +199,23 @@ def _near(given: str, known: Sequence[str]) -> str:
 
 def _help(base: RunConfig, *, prog: str, description: str) -> str:
     """The help text: the options of this config's task with the values that its file sets."""
-    lines = [f"usage: {prog} [--config FILE] [--OPTION VALUE ...]", "", description, "", f"options of the task {base.task!r}:"]
-    lines += ["  --config FILE (base.py)", "        A path, or the name of a file in configs/; it sets the defaults shown here."]
+    lines = [
+        f"usage: {prog} [--config FILE] [--OPTION VALUE ...]",
+        "",
+        description,
+        "",
+        f"options of the task {base.task!r}:",
+    ]
+    lines += [
+        "  --config FILE (base.py)",
+        "        A path, or the name of a file in configs/; it sets the defaults shown here.",
+    ]
     docs: dict[type, dict[str, str]] = {}
     for name, hint, field, owner in fields_of(base):
         kind = type(owner)
-        docs.setdefault(kind, {name: text for each in reversed(kind.__mro__[:-1]) for name, text in _field_docs(each).items()})
+        docs.setdefault(
+            kind, {name: text for each in reversed(kind.__mro__[:-1]) for name, text in _field_docs(each).items()}
+        )
         lines.append(f"  {_option(name)} {_shape(hint)} ({getattr(owner, field.name)})")
         lines += textwrap.wrap(docs[kind].get(field.name, ""), 112, initial_indent=" " * 8, subsequent_indent=" " * 8)
     return "\n".join(lines)

@@ -29,6 +29,7 @@ __all__ = [
 KINDS: list[type[RunConfig]] = [AuditorConfig]
 """The config classes of the tasks that there are."""
 
+
 def to_json(config: RunConfig) -> dict[str, Any]:
     """The resolved config as plain dicts, ready for `json.dumps`; "task" comes first."""
     return {"task": config.task, **dataclasses.asdict(config)}
@@ -72,7 +73,9 @@ def differences(old: RunConfig, new: RunConfig) -> list[str]:
     """`name: old -> new` for each field that differs and must not when a run goes on (see `FREE_FIELDS`)."""
     before, after = flatten(to_json(old)), flatten(to_json(new))
     fixed = [name for name in dict.fromkeys([*before, *after]) if name.split(".")[0] not in FREE_FIELDS]
-    return [f"{name}: {before.get(name)!r} -> {after.get(name)!r}" for name in fixed if before.get(name) != after.get(name)]
+    return [
+        f"{name}: {before.get(name)!r} -> {after.get(name)!r}" for name in fixed if before.get(name) != after.get(name)
+    ]
 
 
 def fields_of(config: Any, prefix: str = "") -> Iterator[tuple[str, Any, dataclasses.Field[Any], Any]]:

@@ -42,7 +42,9 @@ class OptimConfig:
         require(is_number(self.weight_decay), "optim.weight_decay", self.weight_decay, "a finite number from 0")
         require(is_whole(self.warmup_steps, 0), "optim.warmup_steps", self.warmup_steps, "a whole number from 0")
         clip = self.clip_norm
-        require(clip is None or is_number(clip, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0")
+        require(
+            clip is None or is_number(clip, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0"
+        )
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,9 @@ def read_grid(swept: Mapping[str, str], config: RunConfig) -> Grid:
             near = difflib.get_close_matches(name, known, n=1)
             there = ", ".join(f"--sweep.{each.replace('_', '-')}" for each in known)
             meant = f"; did you mean --sweep.{near[0].replace('_', '-')}?" if near else ""
-            raise UserError(f"{option} cannot be swept: the members share one compiled program{meant} (there is {there})")
+            raise UserError(
+                f"{option} cannot be swept: the members share one compiled program{meant} (there is {there})"
+            )
         grid[name] = _values(option, name, text, kind=int if name == "seeds" or hints[name] is int else float)
     return grid
 
@@ -72,7 +74,9 @@ def _values(option: str, name: str, text: str, *, kind: type) -> tuple[Any, ...]
             raise UserError(f"{option}: expected how many seeds, for example {option} 8; got {text!r}")
         return tuple(range(values[0]))
     if not values or len(set(values)) < len(values):
-        raise UserError(f"{option}: expected different numbers with commas between them, for example {option} 0.5,1,2; got {text!r}")
+        raise UserError(
+            f"{option}: expected different numbers with commas between them, for example {option} 0.5,1,2; got {text!r}"
+        )
     return values
 
 
@@ -104,11 +108,16 @@ def begin_sweep(config: RunConfig, grid: Grid, members: Sequence[RunConfig]) -> 
     from tipai_jax.files.atomic import write_file
 
     folder = Path(config.workdir)
-    record = {"grid": {name: list(values) for name, values in grid.items()}, "members": [Path(member.workdir).name for member in members]}
+    record = {
+        "grid": {name: list(values) for name, values in grid.items()},
+        "members": [Path(member.workdir).name for member in members],
+    }
     if (folder / "checkpoints").exists():
         raise UserError(f"{folder}: holds a single run; give the sweep another --workdir")
     if (folder / RECORD).exists() and (known := json.loads((folder / RECORD).read_text())) != record:
-        raise UserError(f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another --workdir")
+        raise UserError(
+            f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another --workdir"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / RECORD, f"{json.dumps(record, indent=1)}\n".encode())
 
@@ -118,10 +127,14 @@ def read_sweep(folder: Path) -> tuple[Grid, list[Path]] | None:
     if not (folder / RECORD).exists():
         return None
     record = json.loads((folder / RECORD).read_text())
-    return {name: tuple(values) for name, values in record["grid"].items()}, [folder / name for name in record["members"]]
+    return {name: tuple(values) for name, values in record["grid"].items()}, [
+        folder / name for name in record["members"]
+    ]
 
 
-def sweep_table(members: Sequence[RunConfig], grid: Grid, figures: Sequence[dict[str, float | None] | None], *, title: str) -> str:
+def sweep_table(
+    members: Sequence[RunConfig], grid: Grid, figures: Sequence[dict[str, float | None] | None], *, title: str
+) -> str:
     """A Markdown table: for each setting the mean of each figure over its seeds, and the standard deviation (n - 1) beside it.
 
     Args:

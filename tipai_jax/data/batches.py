@@ -52,7 +52,9 @@ class Columns:
         tables, index = {}, dict(self.index)
         for table, rows in self.tables.items():
             fields = [name for name, of in self.table_of if of == table]
-            used, place = np.unique(np.concatenate([self.index[name].reshape(-1) for name in fields]), return_inverse=True)
+            used, place = np.unique(
+                np.concatenate([self.index[name].reshape(-1) for name in fields]), return_inverse=True
+            )
             tables[table] = rows.take(used)
             ends = np.cumsum([self.index[name].size for name in fields])[:-1]
             for name, part in zip(fields, np.split(place.reshape(-1), ends), strict=True):
@@ -82,7 +84,9 @@ def _row_bytes(rows: Rows) -> int:
 def gather(columns: Columns, row: Int[AnyArray, "*s b"], valid: Bool[AnyArray, "*s b"]) -> Any:
     """The batch of these rows: inside jit from columns on the device, outside from columns on the host."""
     found = {name: _take(columns.tables[table], columns.index[name][row]) for name, table in columns.table_of}
-    return columns.batch(**found, **{name: values[row] for name, values in columns.values.items()}, valid=valid, row=row)
+    return columns.batch(
+        **found, **{name: values[row] for name, values in columns.values.items()}, valid=valid, row=row
+    )
 
 
 def _take(table: Any, rows: Any) -> Any:

@@ -16,7 +16,17 @@ from jaxtyping import Bool, Int
 from tipai_jax.data.batches import Columns, gather
 from tipai_jax.parallel.mesh import Placement
 
-__all__ = ["Chunk", "Order", "Resident", "Source", "Streaming", "chunk_length", "chunk_of_steps", "chunks_in_order", "make_source"]
+__all__ = [
+    "Chunk",
+    "Order",
+    "Resident",
+    "Source",
+    "Streaming",
+    "chunk_length",
+    "chunk_of_steps",
+    "chunks_in_order",
+    "make_source",
+]
 
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25

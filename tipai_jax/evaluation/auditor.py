@@ -157,7 +157,10 @@ class AuditorEvaluator:
         rows = [
             of_figure("global pair AUC", record["global_pair_auc"], ">", asked.pair_auc),
             of_figure("patch pair AUC", record["patch_pair_auc"], ">", asked.patch_pair_auc),
-            *(of_figure(f"category ROC-AUC, {name}", each, ">", asked.category_roc_auc) for name, each in reasons.items()),
+            *(
+                of_figure(f"category ROC-AUC, {name}", each, ">", asked.category_roc_auc)
+                for name, each in reasons.items()
+            ),
             of_figure("ECE", record["ece"], "<", asked.ece),
         ]
         if asked.auc_judd is not None:

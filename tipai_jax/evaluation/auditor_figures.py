@@ -55,7 +55,9 @@ def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) 
     if not np.isfinite(score).all():
         return _figure(float("nan"), NOTHING, len(score))
     label = positive.astype(np.int8)
-    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {"positives": int(label.sum())}
+    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {
+        "positives": int(label.sum())
+    }
 
 
 def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
@@ -92,7 +94,9 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     counted = ~pairs.control
     if not counted.any():
         return {}
-    edges = np.unique(np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf"))
+    edges = np.unique(
+        np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf")
+    )
     index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
     bins = [counted & (index == i) for i in np.unique(index[counted])]
     ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
@@ -125,7 +129,8 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
     logit = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
     return {
         "category_roc_auc": {
-            name: _auc(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed) for c, name in enumerate(CATEGORIES)
+            name: _auc(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed)
+            for c, name in enumerate(CATEGORIES)
         },
         "category_roc_auc_within_pairs": {
             name: _auc(logit[both, c], broken[both, c], group[both], seed)
@@ -135,7 +140,9 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
     }
 
 
-def _ece(probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int) -> Figure:
+def _ece(
+    probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int
+) -> Figure:
     """Expected calibration error over 15 bins of equal width, or of equal mass."""
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label))
@@ -158,25 +165,38 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }
 
 
-def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _conformal_figures(
+    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
+) -> dict[str, Any]:
     logit, label, group = score_examples(predictions, pairs)
     if calibration.conformal is None or not np.isfinite(logit).all():
         return {"conformal": None}
-    controls = np.asarray(predictions.global_logit, np.float64)[pairs.control].reshape(-1)  # both images of a control keep the prompt
+    controls = np.asarray(predictions.global_logit, np.float64)[pairs.control].reshape(
+        -1
+    )  # both images of a control keep the prompt
     owners_of_controls = np.repeat(pairs.group[pairs.control], 2)
     found = {}
     for level in LEVELS:
         keeps, breaks = calibration.conformal.sets(logit, level)
         right = np.where(label == 1, keeps, breaks)
-        shares = {"coverage": right, "coverage_keeps": right[label == 1], "coverage_breaks": right[label == 0], "abstains": keeps == breaks}
+        shares = {
+            "coverage": right,
+            "coverage_keeps": right[label == 1],
+            "coverage_breaks": right[label == 0],
+            "abstains": keeps == breaks,
+        }
         owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
-        figures_at = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+        figures_at = {
+            name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()
+        }
         held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
         found[f"{level:g}"] = figures_at | {"coverage_controls": _mean(held, owners_of_controls, seed)}
     return {"conformal": found}
 
 
-def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _consistency_figures(
+    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
+) -> dict[str, Any]:
     if calibration.worst_patch is None or predictions.patch_logit is None:
         return {"consistency": None}
     logit, label, group = score_examples(predictions, pairs)
@@ -196,9 +216,17 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     if predictions.risk is None:
         return {"heatmap": None}
     rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
-    measured["box_found_in_chosen"] = localise.region_found(predictions.risk[rows, 0], threshold=calibration.risk_threshold)
-    kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
-    return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
+    measured["box_found_in_chosen"] = localise.region_found(
+        predictions.risk[rows, 0], threshold=calibration.risk_threshold
+    )
+    kept = {
+        name: np.isfinite(values) for name, values in measured.items()
+    }  # a box that fills the picture has no AUC-Judd
+    return {
+        "heatmap": {
+            name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()
+        }
+    }
 
 
 def figures(

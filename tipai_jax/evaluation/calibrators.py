@@ -10,7 +10,18 @@ from jaxtyping import Float, Int, Num, Shaped
 
 from tipai_jax.metrics.calibration import nll
 
-__all__ = ["Beta", "Calibrator", "Chosen", "Isotonic", "Platt", "choose_calibrator", "fit_beta", "fit_isotonic", "fit_platt", "sigmoid"]
+__all__ = [
+    "Beta",
+    "Calibrator",
+    "Chosen",
+    "Isotonic",
+    "Platt",
+    "choose_calibrator",
+    "fit_beta",
+    "fit_isotonic",
+    "fit_platt",
+    "sigmoid",
+]
 
 
 def sigmoid(logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:

@@ -49,7 +49,9 @@ class Conformal:
         high = float(breaks[b - 1]) if b <= len(breaks) else math.inf
         return low, high
 
-    def sets(self, logit: Num[np.ndarray, "*shape"], level: float) -> tuple[Bool[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
+    def sets(
+        self, logit: Num[np.ndarray, "*shape"], level: float
+    ) -> tuple[Bool[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
         """Whether the prediction set of each logit holds "keeps", and whether it holds "breaks"; it may hold both, or neither."""
         low, high = self.thresholds(level)
         logit = np.asarray(logit, np.float64)

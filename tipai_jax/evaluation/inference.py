@@ -110,7 +110,9 @@ def predict(task: Task, model: Any, columns: Columns, *, batch_size: int = 64) -
     for start in range(0, n, batch_size):
         row = np.arange(start, start + batch_size)
         batch = gather(columns, np.minimum(row, n - 1), row < n)
-        pending.append(_forward(task, graph, nnx.to_pure_dict(params), batch))  # not waited for: the next is gathered meanwhile
+        pending.append(
+            _forward(task, graph, nnx.to_pure_dict(params), batch)
+        )  # not waited for: the next is gathered meanwhile
     fields = [field.name for field in dataclasses.fields(pending[0])]
     done = jax.device_get([{name: getattr(each, name) for name in fields} for each in pending])
     return {name: np.concatenate([each[name] for each in done])[:n] for name in fields}

@@ -105,7 +105,15 @@ def localisation_figures(
         pixel of the highest risk lies in it.
     """
     rows = _spread(rows_with_pixels(pairs), most)
-    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": [], "box_found_in_rejected": []}
+    figures: dict[str, list[float]] = {
+        "iou": [],
+        "dice": [],
+        "cc": [],
+        "auc_judd": [],
+        "box_overlap": [],
+        "pointing_game": [],
+        "box_found_in_rejected": [],
+    }
     for heat, mask in _maps(risk, pairs, rows):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))

@@ -32,5 +32,7 @@ class Predictions:
 
     def finite(self) -> Bool[np.ndarray, " b"]:
         """Whether every number that is predicted of a pair is finite."""
-        parts = [part for part in (self.global_logit, self.patch_logit, self.risk, self.reason_logit) if part is not None]
+        parts = [
+            part for part in (self.global_logit, self.patch_logit, self.risk, self.reason_logit) if part is not None
+        ]
         return np.all([np.isfinite(part).reshape(len(part), -1).all(axis=1) for part in parts], axis=0)

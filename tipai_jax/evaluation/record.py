@@ -69,7 +69,10 @@ def made_by(run: Run, home: Store | None, store: Store) -> dict[str, Any]:
     if home is not None and home.manifest.digest != store.manifest.digest:
         commands["embed, to train on"] = _embed_command(home)
     libraries = {name: version(name) for name in ("jax", "flax", "numpy")}
-    return {"commands": commands, "versions": {"tipai_jax": __version__, "python": platform.python_version(), **libraries}}
+    return {
+        "commands": commands,
+        "versions": {"tipai_jax": __version__, "python": platform.python_version(), **libraries},
+    }
 
 
 def train_command(config: RunConfig) -> str:
@@ -105,7 +108,9 @@ def known_record(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(record, dict) and all(record.get(name) == value for name, value in made_with.items() if name != "command")
+    same = isinstance(record, dict) and all(
+        record.get(name) == value for name, value in made_with.items() if name != "command"
+    )
     return record if same and "targets" in record else None
 
 

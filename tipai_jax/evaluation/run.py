@@ -87,7 +87,13 @@ def evaluate(request: Request) -> dict[str, Any]:
     run.check_encoder(store)
     kind = evaluator_of(run.task)
     inputs = Inputs(
-        run=run, home=home, store=store, split=request.split, seed=request.seed, workdir=request.workdir, progress=progress
+        run=run,
+        home=home,
+        store=store,
+        split=request.split,
+        seed=request.seed,
+        workdir=request.workdir,
+        progress=progress,
     )
     evaluator = kind(inputs)
     data = data_folder(store, request.data, needed=request.heatmaps > 0)  # a wrong folder shows before the work

@@ -94,9 +94,7 @@ def loss_fall(log: Sequence[Mapping[str, Any]]) -> float | None:
     return float(min(later) / first) if np.isfinite([first, *later]).all() and first > 0 else None
 
 
-def converged_at(
-    log: Sequence[Mapping[str, Any]], *, score: Callable[[Mapping[str, float]], float]
-) -> float | None:
+def converged_at(log: Sequence[Mapping[str, Any]], *, score: Callable[[Mapping[str, float]], float]) -> float | None:
     """The epoch from which the score on validation stays within 0.01 of its best to the end.
 
     None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than two,
@@ -115,12 +113,16 @@ def converged_at(
     return float(list(epochs)[first]) if first < len(values) - 1 else None
 
 
-def _means(log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]], float | None], by: str = "epoch") -> dict[float, float]:
+def _means(
+    log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]], float | None], by: str = "epoch"
+) -> dict[float, float]:
     """Mean of what is picked in each epoch (that has ended or is going on), or at each step, in order.
 
     A step that was logged twice, before and after a resume, counts once.
     """
-    last = {line["step"]: (float(ceil(line[by] - 1e-6)), float(value)) for line in log if (value := pick(line)) is not None}
+    last = {
+        line["step"]: (float(ceil(line[by] - 1e-6)), float(value)) for line in log if (value := pick(line)) is not None
+    }
     found: dict[float, list[float]] = {}
     for when, value in last.values():
         found.setdefault(when, []).append(value)

@@ -20,14 +20,30 @@ def is_hub_id(name: str) -> bool:
 
 def no_such_folder(name: str) -> str:
     """What is wrong with a name that is neither a folder nor taken for a hub id."""
-    return f"no such folder (a folder {name.split('/')[0]} stands here, so no hub id is meant)" if _looks_so(name) else "no such folder"
+    return (
+        f"no such folder (a folder {name.split('/')[0]} stands here, so no hub id is meant)"
+        if _looks_so(name)
+        else "no such folder"
+    )
 
 
 def _looks_so(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(0 < len(part) <= 96 for part in name.split("/"))
+    return (
+        name.count("/") == 1
+        and not name.startswith((".", "/", "~"))
+        and all(0 < len(part) <= 96 for part in name.split("/"))
+    )
 
 
-def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callable[[Path], bool], fetch: Callable[[], Path], hint: str) -> Path:
+def hub_folder(
+    name: str,
+    *,
+    kind: str,
+    find: Callable[[], Path],
+    whole: Callable[[Path], bool],
+    fetch: Callable[[], Path],
+    hint: str,
+) -> Path:
     """The folder of a model that is on disk or can be fetched.
 
     Args:
@@ -54,7 +70,9 @@ def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callabl
     if HF_HUB_OFFLINE:
         raise UserError(f"{kind} {name}: not on this machine, and HF_HUB_OFFLINE forbids fetching it; {hint}")
     try:
-        HfApi().model_info(name, timeout=_CONNECT_SECONDS)  # one request: a hub that cannot be reached is noticed at once
+        HfApi().model_info(
+            name, timeout=_CONNECT_SECONDS
+        )  # one request: a hub that cannot be reached is noticed at once
         return fetch()
     except Exception as error:  # whatever the client raises, the user can only do one thing about it
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__

@@ -43,9 +43,13 @@ class InputFeatures:
             )
         for name in ("products", "global_image", "attention"):
             if getattr(self, name) and not self.image:
-                raise UserError(f"config: model.*_inputs.{name} is true, but .image is false; switch image on, or {name} off")
+                raise UserError(
+                    f"config: model.*_inputs.{name} is true, but .image is false; switch image on, or {name} off"
+                )
         if self.products and not self.text:
-            raise UserError("config: model.*_inputs.products is true, but .text is false; switch text on, or products off")
+            raise UserError(
+                "config: model.*_inputs.products is true, but .text is false; switch text on, or products off"
+            )
 
 
 PLAN = InputFeatures()

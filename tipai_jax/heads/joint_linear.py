@@ -32,7 +32,9 @@ class JointLinear(nnx.Module):
         rngs: source of the kernel: lecun_normal over the whole fan-in `len(blocks) * d`. The bias starts at zero.
     """
 
-    def __init__(self, d: int, features: int, *, blocks: tuple[str, ...], scale_inputs: bool = False, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, d: int, features: int, *, blocks: tuple[str, ...], scale_inputs: bool = False, rngs: nnx.Rngs
+    ) -> None:
         assert blocks and all(block in BLOCKS for block in blocks), blocks
         self.d = d
         self.blocks = blocks

@@ -46,7 +46,9 @@ class PatchHead(nnx.Module):
         plain = not inputs.attention
         self.from_evidence = nnx.Linear(width, hidden, rngs=rngs) if inputs.attention else None
         blocks = patch_blocks(inputs)
-        self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=inputs.scale_inputs, rngs=rngs) if plain else None
+        self.joint = (
+            JointLinear(d, hidden, blocks=blocks, scale_inputs=inputs.scale_inputs, rngs=rngs) if plain else None
+        )
         self.position = nnx.Param(jnp.zeros((k, hidden))) if plain and inputs.position else None
         self.dropout = nnx.Dropout(dropout, broadcast_dims=(2,))
         self.score = nnx.Linear(hidden, 1, rngs=rngs)

@@ -44,12 +44,16 @@ class PooledHead(nnx.Module):
         width: int = 128,
         rngs: nnx.Rngs,
     ) -> None:
-        assert inputs.attention or not (inputs.global_image or inputs.position), "global_image and position need attention"
+        assert inputs.attention or not (inputs.global_image or inputs.position), (
+            "global_image and position need attention"
+        )
         wanted = {"text": inputs.text, "image": inputs.image, "text*image": inputs.products}
         blocks = tuple(block for block, on in wanted.items() if on)
         self.joint = JointLinear(d, hidden, blocks=blocks, scale_inputs=inputs.scale_inputs, rngs=rngs)
         self.pool = EvidencePool(d, width=width, inputs=inputs, rngs=rngs) if inputs.attention else None
-        self.from_evidence = None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
+        self.from_evidence = (
+            None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
+        )
         self.dropout = nnx.Dropout(dropout)
         self.score = nnx.Linear(hidden, self.outputs, rngs=rngs)
 

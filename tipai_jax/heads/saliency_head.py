@@ -44,7 +44,9 @@ class DecoderSaliency(nnx.Module):
         """The risk of each cell, in 0..1."""
         b, n, k = patch_logit.shape
         side = grid_side(k)
-        cells = jnp.concatenate([jax.nn.sigmoid(patch_logit)[..., None], self.project(features.astype(jnp.float32))], axis=-1)
+        cells = jnp.concatenate(
+            [jax.nn.sigmoid(patch_logit)[..., None], self.project(features.astype(jnp.float32))], axis=-1
+        )
         grid = jnp.pad(cells.reshape(b * n, side, side, -1), ((0, 0), (1, 1), (1, 1), (0, 0)))
         around = [grid[:, y : y + side, x : x + side] for y in range(3) for x in range(3)]
         hidden = jax.nn.relu(self.neighbourhood(jnp.concatenate(around, axis=-1)))

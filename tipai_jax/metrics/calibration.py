@@ -32,7 +32,11 @@ class Reliability:
 
 
 def ece(
-    probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width"
+    probability: Float[np.ndarray, " n"],
+    label: Shaped[np.ndarray, " n"],
+    *,
+    bins: int = 15,
+    kind: Literal["width", "mass"] = "width",
 ) -> Reliability:
     """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top class).
 

@@ -44,7 +44,9 @@ class Placement:
         if own and jax.process_count() > 1:
             whole = lambda leaf: (*leaf.shape[:axis], leaf.shape[axis] * jax.process_count(), *leaf.shape[axis + 1 :])
             with jax.transfer_guard("allow"):  # meant, but jax counts it as implicit
-                return jax.tree.map(lambda leaf: jax.make_array_from_process_local_data(sharding, leaf, whole(leaf)), tree)
+                return jax.tree.map(
+                    lambda leaf: jax.make_array_from_process_local_data(sharding, leaf, whole(leaf)), tree
+                )
         return self._put(tree, sharding)
 
     def share(self, batch_size: int) -> slice:
@@ -74,7 +76,9 @@ class Placement:
         if batch_size % self.devices:
             below = batch_size // self.devices * self.devices
             near = " or ".join(str(size) for size in (below, below + self.devices) if size)
-            raise UserError(f"data.batch_size is {batch_size}, which {self.devices} devices cannot share evenly; take {near}")
+            raise UserError(
+                f"data.batch_size is {batch_size}, which {self.devices} devices cannot share evenly; take {near}"
+            )
 
 
 def make_placement(devices: Sequence[jax.Device] | None = None) -> Placement:

@@ -34,7 +34,9 @@ def start(environment: Mapping[str, str]) -> None:
         assert 0 <= number < count and ":" in said["JAX_COORDINATOR_ADDRESS"]
     except (KeyError, ValueError, AssertionError):
         shown = ", ".join(f"{name}={value}" for name, value in said.items())
-        raise UserError(f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0") from None
+        raise UserError(
+            f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0"
+        ) from None
     if count > 1:
         _initialize(coordinator_address=said["JAX_COORDINATOR_ADDRESS"], num_processes=count, process_id=number)
 

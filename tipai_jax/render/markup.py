@@ -31,7 +31,11 @@ def element(name: str, /, *children: str, **attributes: str | int | float | None
     Returns:
         The element with its end, unless it is one that has none.
     """
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"' for key, value in attributes.items() if value is not None)
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
     if name in _VOID:
         assert not children, f"{name} has no content"
         return Markup(f"<{name}{written}>")

@@ -32,7 +32,10 @@ def training(log: Sequence[Record], *, unit: str) -> list[Markup]:
     terms = [name for name in names if name != "loss" and any(name in line for line in trained)]
     figures = [name for name in names if name != "loss" and name not in terms]
     plots = [_plot("Loss, all terms weighted", "loss", trained, measured)] if "loss" in names else []
-    plots += [_plot(f"{_words(name)} on validation", name, [], measured, unit=_words(name), from_zero=False) for name in figures]
+    plots += [
+        _plot(f"{_words(name)} on validation", name, [], measured, unit=_words(name), from_zero=False)
+        for name in figures
+    ]
     plots += [_plot(f"Term: {_words(name)}", name, trained, measured) for name in terms]
     words = (
         f"The thin line is the mean over the training {unit} since the line of the log before it, the thick one with "
@@ -47,14 +50,24 @@ def _words(name: str) -> str:
 
 
 def _plot(
-    title: str, name: str, trained: Sequence[Record], measured: Sequence[Record], *, unit: str = "loss", from_zero: bool = True
+    title: str,
+    name: str,
+    trained: Sequence[Record],
+    measured: Sequence[Record],
+    *,
+    unit: str = "loss",
+    from_zero: bool = True,
 ) -> Markup:
     x, y = _thinned([(float(line["epoch"]), float(line[name])) for line in trained if name in line])
     series = [Curve("training", x, y)] if x else []
-    points = [(float(line["epoch"]), float(line["validation"][name])) for line in measured if name in line["validation"]]
+    points = [
+        (float(line["epoch"]), float(line["validation"][name])) for line in measured if name in line["validation"]
+    ]
     series.append(Curve("validation", [epoch for epoch, _ in points], [value for _, value in points], marked=True))
     ends = "; ".join(f"{each.name} from {each.y[0]:.4g} to {each.y[-1]:.4g}" for each in series if each.y)
-    return figure(title, curves(f"{title} over the epochs: {ends}.", series, x_label="epoch", y_label=unit, from_zero=from_zero))
+    return figure(
+        title, curves(f"{title} over the epochs: {ends}.", series, x_label="epoch", y_label=unit, from_zero=from_zero)
+    )
 
 
 def _thinned(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:

@@ -1,7 +1,7 @@
 """The entries of the best and the worst pairs of an evaluation, and their sheets for the report.
 
-    eval.json: "extremes": {"best": [entry, ...], "worst": [entry, ...]}
-    FOLDER/best-01.webp ... worst-10.webp
+eval.json: "extremes": {"best": [entry, ...], "worst": [entry, ...]}
+FOLDER/best-01.webp ... worst-10.webp
 """
 
 import io
@@ -57,13 +57,23 @@ def draw_extremes(
             old.unlink()
         return {
             side: [
-                _entry(store, pairs, row, prediction(row), data=data, sheet=folder / f"{side}-{place:02d}.webp", stamp=stamp)
+                _entry(
+                    store,
+                    pairs,
+                    row,
+                    prediction(row),
+                    data=data,
+                    sheet=folder / f"{side}-{place:02d}.webp",
+                    stamp=stamp,
+                )
                 for place, row in enumerate(rows, start=1)
             ]
             for side, rows in sides.items()
         }
     except OSError as error:
-        raise UserError(f"{folder}: the sheets of the report cannot be written ({error.strerror}); name another --out") from None
+        raise UserError(
+            f"{folder}: the sheets of the report cannot be written ({error.strerror}); name another --out"
+        ) from None
 
 
 def _entry(
@@ -93,7 +103,10 @@ def _entry(
         images = read_images(store, pairs, row, data)
     except UserError:
         names = " or ".join(str(store.images.path[image]) for image in (pairs.chosen[row], pairs.rejected[row]))
-        return entry | {"sheet": None, "no_sheet": f"{names} is missing from the folder of the images or cannot be read"}
+        return entry | {
+            "sheet": None,
+            "no_sheet": f"{names} is missing from the folder of the images or cannot be read",
+        }
     drawn = draw_pair(pairs, row, prediction, prompt=prompt, pictures=images, stamp=stamp)
     write_file(sheet, _webp(drawn))
     return entry | {"sheet": sheet.name, "no_sheet": ""}

@@ -53,7 +53,8 @@ def beside_baselines(record: Record, spec: Spec) -> list[tuple[str, Record | Non
     rows = dict.fromkeys(label for scorer in scorers for label in scorer)
     named = [label for label in rows if label != nameless or any(scorer.get(label) for scorer in scorers)]
     return [
-        (label, ours.get(label), {name: scorer.get(label) for name, scorer in theirs.items()}) for label in named or rows
+        (label, ours.get(label), {name: scorer.get(label) for name, scorer in theirs.items()})
+        for label in named or rows
     ]
 
 

@@ -15,14 +15,18 @@ NOTHING = "the split holds nothing to measure it on"
 def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) -> list[Markup]:
     """Figures that have no value, and why; baselines, curves and sheets that are missing; what is never measured."""
     layout, ours = record["layout"], dict(unmeasured(record, record["layout"]))
-    remarks = [f"{why}: {'; '.join(name for name in ours if ours[name] == why)}" for why in dict.fromkeys(ours.values())]
+    remarks = [
+        f"{why}: {'; '.join(name for name in ours if ours[name] == why)}" for why in dict.fromkeys(ours.values())
+    ]
     for name, entry in record["baselines"].items():
         theirs = [label for label, _ in unmeasured(entry, layout, baseline=name) if label not in ours]
         label = layout["baselines"].get(name, name)
         remarks += [f"{label}, {', '.join(theirs)}: this baseline has no such figure"] if theirs else []
     remarks += [str(reason) for reason in record["not_measured"]]
     if not log:
-        remarks.append("training curves, and the targets that ask for them: there is no log.jsonl in the folder of the run")
+        remarks.append(
+            "training curves, and the targets that ask for them: there is no log.jsonl in the folder of the run"
+        )
     entries = [entry for side in record["extremes"].values() for entry in side]
     missing = sum(entry["sheet"] not in sheets for entry in entries)
     if missing:

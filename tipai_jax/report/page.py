@@ -169,7 +169,9 @@ def _reliability(found: Record) -> list[Markup]:
         bins = found[name]
         triples = zip(bins["confidence"], bins["frequency"], bins["count"], strict=True)
         said = "; ".join(f"{x:.2f}: {y:.2f} of {n:,}" for x, y, n in triples if n)
-        words = f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {said}."
+        words = (
+            f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {said}."
+        )
         labels = {"x_label": "score, mean of the bin", "y_label": "share that keeps the prompt"}
         plots.append(figure(title, reliability(words, **bins, **labels)))
     return plots
@@ -180,7 +182,9 @@ def _extremes(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
     reasons = {_no_sheet(entry, sheets) for entry in entries}
     parts = [element("p", record["layout"]["extremes"])]
     if entries and reasons == {GONE}:
-        gone = "There are no sheets: they are not in the folder of the report any more; evaluate again to have them drawn."
+        gone = (
+            "There are no sheets: they are not in the folder of the report any more; evaluate again to have them drawn."
+        )
         parts.append(element("p", gone))
     elif entries and len(reasons) == 1 and "" not in reasons:
         parts.append(element("p", f"There are no sheets: {reasons.pop()}."))
@@ -208,7 +212,11 @@ def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
 
 def _commands(record: Record) -> list[Markup]:
     commands = record["commands"]
-    embeds = [(f"embeddings{name.removeprefix('embed')}", code(line)) for name, line in commands.items() if name.startswith("embed")]
+    embeds = [
+        (f"embeddings{name.removeprefix('embed')}", code(line))
+        for name, line in commands.items()
+        if name.startswith("embed")
+    ]
     rows = [
         *embeds,
         ("heads, training curves", code(commands["train"])),
@@ -221,7 +229,8 @@ def _commands(record: Record) -> list[Markup]:
         "store trained from": record["training_store_digest"],
         "encoder": f"{record['encoder']['name']}, {record['encoder']['digest']}",
         "config": record["config_digest"],
-        "checkpoint": f"step {record['checkpoint']['step']:,}" + ("" if best is None else f", score on validation {best:.4f}"),
+        "checkpoint": f"step {record['checkpoint']['step']:,}"
+        + ("" if best is None else f", score on validation {best:.4f}"),
         "seeds": ", ".join(f"{name} {seed}" for name, seed in record["seeds"].items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }

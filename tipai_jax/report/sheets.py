@@ -11,7 +11,17 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from tipai_jax.errors import UserError
 from tipai_jax.grids import grid_side
-from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, overlay, panel_sheet, regions_of_grid, shown_risk, to_rgb
+from tipai_jax.render import (
+    Mark,
+    Panel,
+    contact_sheet,
+    draw_marks,
+    overlay,
+    panel_sheet,
+    regions_of_grid,
+    shown_risk,
+    to_rgb,
+)
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
 __all__ = ["PairPrediction", "draw_pair", "draw_sheets", "pick_pairs", "read_images"]
@@ -89,12 +99,16 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
         with Image.open(path) as picture:
             return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
     except FileNotFoundError:
-        raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
+        raise UserError(
+            f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none"
+        ) from None
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
 
 
-def draw_pair(pairs: PairTable, row: int, prediction: PairPrediction, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
+def draw_pair(
+    pairs: PairTable, row: int, prediction: PairPrediction, *, prompt: str, pictures: Sequence[Image.Image], stamp: str
+) -> Image.Image:
     """The sheet of one pair: both pictures plain and under their heatmap, truth framed in black, findings in violet.
 
     Args:
@@ -120,13 +134,20 @@ def draw_pair(pairs: PairTable, row: int, prediction: PairPrediction, *, prompt:
         Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.peak:.2f}", colour=FOUND)
         for region in regions_of_grid(risks[1], prediction.risk_threshold)
     ]
-    reasons = [", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in prediction.reason]
+    reasons = [
+        ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
+        for part in prediction.reason
+    ]
     other = "the other picture" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", ""),
         Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {reasons[0]}"),
         Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", ""),
-        Panel(draw_marks(overlay(large[1], shown[1]), bare + found), f"{other}, heatmap (found in violet)", f"reasons: {reasons[1]}"),
+        Panel(
+            draw_marks(overlay(large[1], shown[1]), bare + found),
+            f"{other}, heatmap (found in violet)",
+            f"reasons: {reasons[1]}",
+        ),
     ]
     scores = f"keeps the prompt: chosen {prediction.score[0]:.3f}, {other} {prediction.score[1]:.3f}"
     return panel_sheet(prompt, [scores, _truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
@@ -142,7 +163,14 @@ def _truth_line(pairs: PairTable, row: int) -> str:
 
 
 def draw_sheets(
-    store: Store, pairs: PairTable, rows: Sequence[int], *, prediction: Callable[[int], PairPrediction], data: Path, out: Path, stamp: str
+    store: Store,
+    pairs: PairTable,
+    rows: Sequence[int],
+    *,
+    prediction: Callable[[int], PairPrediction],
+    data: Path,
+    out: Path,
+    stamp: str,
 ) -> list[Path]:
     """Draw and write the sheets of some pairs, and one contact sheet of the first dozen.
 

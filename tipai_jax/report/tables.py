@@ -1,6 +1,6 @@
 """The record of an evaluation as lines that a person reads: targets first, then what else was measured; runs side by side.
 
-    python -m tipai_jax.report.tables runs/base runs/quickstart        # Markdown, a column a run
+python -m tipai_jax.report.tables runs/base runs/quickstart        # Markdown, a column a run
 """
 
 import json
@@ -38,7 +38,12 @@ def show(record: Record) -> str:
     stamp = ", small world only (drawn scenes)" if record["small_world_only"] else ""
     counted = f"{record['n_examples']} {layout['counts']} of the {record['split']} split"
     targets = [
-        (row["name"], value_text(row["value"], row["format"]), f"{row['direction']} {row['threshold']:.4g}", PASSED[row["pass"]])
+        (
+            row["name"],
+            value_text(row["value"], row["format"]),
+            f"{row['direction']} {row['threshold']:.4g}",
+            PASSED[row["pass"]],
+        )
         for row in record["targets"]
     ]
     figures = [
@@ -63,7 +68,11 @@ def show(record: Record) -> str:
         parts.append(_columns(("baselines", "ours", *(layout["baselines"][name] for name in names)), rows))
     parts += [f"not measured: {reason}" for reason in record["not_measured"]]
     missed = sum(row["pass"] is False for row in record["targets"])
-    verdict = f"{missed} of {len(targets)} targets missed" if missed else f"all {len(targets)} targets met or not measurable here"
+    verdict = (
+        f"{missed} of {len(targets)} targets missed"
+        if missed
+        else f"all {len(targets)} targets met or not measurable here"
+    )
     return "\n\n".join([*parts, verdict])
 
 
@@ -75,7 +84,9 @@ def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as their widest cell; the first to the left, the others to the right."""
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     pad = lambda cell, width, column: cell.ljust(width) if column == 0 else cell.rjust(width)
-    line = lambda row: "  ".join(pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))).rstrip()
+    line = lambda row: "  ".join(
+        pad(cell, width, i) for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ).rstrip()
     return "\n".join([line(head), "  ".join("-" * width for width in widths), *(line(row) for row in rows)])
 
 
@@ -89,7 +100,9 @@ def compare(records: Mapping[str, Record]) -> str:
     labels = list(dict.fromkeys(label for column in columns for label in column))
     splits = " and ".join(dict.fromkeys(record["split"] for record in records.values()))
     lines = [f"| {splits} split | {' | '.join(records)} |", "|---|" + "---|" * len(records)]
-    return "\n".join([*lines, *(f"| {label} | {' | '.join(column.get(label, '-') for column in columns)} |" for label in labels)])
+    return "\n".join(
+        [*lines, *(f"| {label} | {' | '.join(column.get(label, '-') for column in columns)} |" for label in labels)]
+    )
 
 
 def _texts(record: Record) -> dict[str, str]:

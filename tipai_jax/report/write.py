@@ -18,7 +18,18 @@ from tipai_jax.errors import UserError
 __all__ = ["RECORD", "report_folder", "report_path", "write_report"]
 
 RECORD = "eval.json"
-NEEDED = ("command", "commands", "versions", "split", "n_examples", "layout", "targets", "baselines", "not_measured", "extremes")
+NEEDED = (
+    "command",
+    "commands",
+    "versions",
+    "split",
+    "n_examples",
+    "layout",
+    "targets",
+    "baselines",
+    "not_measured",
+    "extremes",
+)
 """What a record must hold to be shown."""
 
 
@@ -51,7 +62,9 @@ def write_report(record: Path, *, workdir: Path) -> Path:
 
     content = _read_record(record, workdir)
     path = report_path(record)
-    page = render(content, name=workdir.resolve().name, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))).encode("utf-8", "replace")
+    page = render(
+        content, name=workdir.resolve().name, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))
+    ).encode("utf-8", "replace")
     try:
         if not (path.is_file() and path.read_bytes() == page):
             write_file(path, page)
@@ -65,12 +78,16 @@ def _read_record(path: Path, workdir: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such record; evaluate first: python -m tipai_jax.evaluate --workdir {workdir}") from None
+        raise UserError(
+            f"{path}: no such record; evaluate first: python -m tipai_jax.evaluate --workdir {workdir}"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a record ({error}); {again}") from None
     missing = [name for name in NEEDED if not isinstance(record, dict) or name not in record]
     if missing:
-        raise UserError(f"{path}: has no {missing[0]}, so it is no record of this version of tipai_jax.evaluate; {again}")
+        raise UserError(
+            f"{path}: has no {missing[0]}, so it is no record of this version of tipai_jax.evaluate; {again}"
+        )
     return record
 
 

@@ -14,7 +14,17 @@ from tipai_jax.errors import UserError
 from tipai_jax.files.atomic import canonical_json, sha256_bytes
 from tipai_jax.files.nested import flatten
 
-__all__ = ["MANIFEST", "PLAN", "SCHEMA_VERSION", "Fingerprint", "Manifest", "Plan", "Shard", "load_manifest", "load_plan"]
+__all__ = [
+    "MANIFEST",
+    "PLAN",
+    "SCHEMA_VERSION",
+    "Fingerprint",
+    "Manifest",
+    "Plan",
+    "Shard",
+    "load_manifest",
+    "load_plan",
+]
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -96,7 +106,11 @@ class Plan:
     def differences(self, other: "Plan") -> list[str]:
         """The fields in which two plans differ, as `field: here, there`."""
         mine, theirs = flatten(self.to_json()), flatten(other.to_json())
-        return [f"{key}: {mine.get(key)!r}, {theirs.get(key)!r}" for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
+        return [
+            f"{key}: {mine.get(key)!r}, {theirs.get(key)!r}"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +195,9 @@ def load_plan(store: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the plan of a store ({error}); delete {store} and embed again, or choose another folder") from None
+        raise UserError(
+            f"{path}: not the plan of a store ({error}); delete {store} and embed again, or choose another folder"
+        ) from None
 
 
 def load_manifest(store: Path) -> Manifest:
@@ -201,11 +217,17 @@ def load_manifest(store: Path) -> Manifest:
         manifest = Manifest(**{**value, "encoder": Fingerprint.from_json(value["encoder"]), "shards": shards})
     except FileNotFoundError:
         begun = " (one was begun: run the same embed command again to finish it)" if (store / PLAN).exists() else ""
-        raise UserError(f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out {store}") from None
+        raise UserError(
+            f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out {store}"
+        ) from None
     except NotADirectoryError:
         raise UserError(f"{store}: expected the folder of a store, found a file") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the manifest of a store ({error}); embed the data again into a new folder") from None
+        raise UserError(
+            f"{path}: not the manifest of a store ({error}); embed the data again into a new folder"
+        ) from None
     if manifest.with_digest().digest != manifest.digest:
-        raise UserError(f"{path}: the digest does not match the content, the file was altered; embed the data again into a new folder")
+        raise UserError(
+            f"{path}: the digest does not match the content, the file was altered; embed the data again into a new folder"
+        )
     return manifest

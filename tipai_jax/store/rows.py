@@ -81,7 +81,9 @@ class Rows:
             for i in np.flatnonzero(np.diff(bounds)):
                 where = slice(bounds[i], bounds[i + 1])
                 part = self._parts[i]
-                for place, found in zip(order[where].tolist(), (ordered[where] - self._starts[i]).tolist(), strict=True):
+                for place, found in zip(
+                    order[where].tolist(), (ordered[where] - self._starts[i]).tolist(), strict=True
+                ):
                     out[place] = part[found]  # one by one: an array of indices would copy every row twice
         return out.reshape(*rows.shape, *self.shape[1:])
 

@@ -25,7 +25,16 @@ from tipai_jax.data.curriculum import CurriculumOrder
 from tipai_jax.data.splits import rows_of_split
 from tipai_jax.errors import UserError
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
-from tipai_jax.losses import dice_loss, faithfulness_loss, pair_loss, patch_loss, patch_positions, reason_loss, reduce, small_ones
+from tipai_jax.losses import (
+    dice_loss,
+    faithfulness_loss,
+    pair_loss,
+    patch_loss,
+    patch_positions,
+    reason_loss,
+    reduce,
+    small_ones,
+)
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
 from tipai_jax.store import Fingerprint, PairTable, Store, small_masks
@@ -214,7 +223,9 @@ class AuditorTask:
     def _faithfulness(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         images = slice(1, 2) if self.config.loss.faithfulness_over == "rejected" else slice(0, 2)
         label = batch.patch_label[:, images]
-        return reduce(faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None])
+        return reduce(
+            faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None]
+        )
 
     def _saliency(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         ones = jnp.asarray(small_ones((MASK_SIZE, MASK_SIZE), batch.mask.shape[-1]))

@@ -73,20 +73,54 @@ SECTIONS = (
 
 FIGURES = (
     FigureSpec(key="global_pair_auc", label="global pair AUC", section=RANKING, baselines=ALL, headline=True),
-    FigureSpec(key="pair_auc_by_category.*", label="pair AUC, {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By what is broken"),
-    FigureSpec(key="pair_auc_by_difficulty.*", label="pair AUC, {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By difficulty"),
-    FigureSpec(key="pair_auc_by_margin.*", label="pair AUC, margin {}", section=RANKING, baselines=("zero_shot_cosine",), plot="By margin"),
-    FigureSpec(key="unseen_combination_pair_auc", label="pair AUC, unseen combinations", section=RANKING, baselines=("zero_shot_cosine",)),
+    FigureSpec(
+        key="pair_auc_by_category.*",
+        label="pair AUC, {}",
+        section=RANKING,
+        baselines=("zero_shot_cosine",),
+        plot="By what is broken",
+    ),
+    FigureSpec(
+        key="pair_auc_by_difficulty.*",
+        label="pair AUC, {}",
+        section=RANKING,
+        baselines=("zero_shot_cosine",),
+        plot="By difficulty",
+    ),
+    FigureSpec(
+        key="pair_auc_by_margin.*",
+        label="pair AUC, margin {}",
+        section=RANKING,
+        baselines=("zero_shot_cosine",),
+        plot="By margin",
+    ),
+    FigureSpec(
+        key="unseen_combination_pair_auc",
+        label="pair AUC, unseen combinations",
+        section=RANKING,
+        baselines=("zero_shot_cosine",),
+    ),
     FigureSpec(key="baselines.*.global_pair_auc_difference", label="pair AUC above {}", section=RANKING, format="+.4f"),
     FigureSpec(key="ece_before", label="ECE before calibration", section=CALIBRATION, better="lower"),
     FigureSpec(key="ece", label="ECE", section=CALIBRATION, better="lower", baselines=ALL, headline=True),
     FigureSpec(key="ece_equal_mass", label="ECE, bins of equal mass", section=CALIBRATION, better="lower"),
     FigureSpec(key="conformal.*.coverage", label="conformal coverage at {}", section=CALIBRATION, better="neither"),
-    FigureSpec(key="conformal.*.coverage_keeps", label="of images that keep the prompt, at {}", section=CALIBRATION, better="neither"),
-    FigureSpec(key="conformal.*.coverage_breaks", label="of images that break it, at {}", section=CALIBRATION, better="neither"),
-    FigureSpec(key="conformal.*.coverage_controls", label="of control images, at {}", section=CALIBRATION, better="neither"),
+    FigureSpec(
+        key="conformal.*.coverage_keeps",
+        label="of images that keep the prompt, at {}",
+        section=CALIBRATION,
+        better="neither",
+    ),
+    FigureSpec(
+        key="conformal.*.coverage_breaks", label="of images that break it, at {}", section=CALIBRATION, better="neither"
+    ),
+    FigureSpec(
+        key="conformal.*.coverage_controls", label="of control images, at {}", section=CALIBRATION, better="neither"
+    ),
     FigureSpec(key="conformal.*.abstains", label="abstains at {}", section=CALIBRATION, better="lower"),
-    FigureSpec(key="consistency.inconsistent_rate", label="score and worst patch disagree", section=CALIBRATION, better="lower"),
+    FigureSpec(
+        key="consistency.inconsistent_rate", label="score and worst patch disagree", section=CALIBRATION, better="lower"
+    ),
     FigureSpec(key="consistency.accuracy_consistent", label="score right where they agree", section=CALIBRATION),
     FigureSpec(key="consistency.accuracy_inconsistent", label="score right where they disagree", section=CALIBRATION),
     FigureSpec(key="control.alarm_rate", label="control images flagged", section=CALIBRATION, better="lower"),
@@ -94,17 +128,39 @@ FIGURES = (
     FigureSpec(key="control.alarm_rate_broken", label="rejected images flagged", section=CALIBRATION),
     FigureSpec(key="control.score_gap", label="score gap of a control", section=CALIBRATION, better="neither"),
     FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=PLACES, headline=True),
-    FigureSpec(key="patch_pair_auc_within_rejected", label="patch pair AUC within rejected images", section=WHERE, baselines=PLACES),
+    FigureSpec(
+        key="patch_pair_auc_within_rejected",
+        label="patch pair AUC within rejected images",
+        section=WHERE,
+        baselines=PLACES,
+    ),
     FigureSpec(key="heatmap.iou", label="heatmap, IoU", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.dice", label="heatmap, Dice", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.cc", label="heatmap, correlation", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=PLACES, headline=True),
     FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.pointing_game", label="heatmap, pointing game", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.box_found_in_chosen", label="heatmap, box found in chosen images", section=WHERE, better="lower", baselines=PLACES),
-    FigureSpec(key="heatmap.box_found_in_rejected", label="heatmap, box found in rejected images", section=WHERE, better="neither", baselines=PLACES),
+    FigureSpec(
+        key="heatmap.box_found_in_chosen",
+        label="heatmap, box found in chosen images",
+        section=WHERE,
+        better="lower",
+        baselines=PLACES,
+    ),
+    FigureSpec(
+        key="heatmap.box_found_in_rejected",
+        label="heatmap, box found in rejected images",
+        section=WHERE,
+        better="neither",
+        baselines=PLACES,
+    ),
     FigureSpec(key="category_roc_auc.*", label="category ROC-AUC, {}", section=WHY, baselines=("text_only",)),
-    FigureSpec(key="category_roc_auc_within_pairs.*", label="category ROC-AUC within pairs, {}", section=WHY, baselines=("text_only",)),
+    FigureSpec(
+        key="category_roc_auc_within_pairs.*",
+        label="category ROC-AUC within pairs, {}",
+        section=WHY,
+        baselines=("text_only",),
+    ),
 )
 
 LAYOUT = Layout(

@@ -141,7 +141,9 @@ class Checkpoints:
             if name not in found:
                 raise UserError(f"{target / name}: missing from the checkpoint; {self._way_on(seal)}")
             if found[name] != seal.files.get(name):
-                raise UserError(f"{target / name}: not what was written (sha256 differs), the file is damaged; {self._way_on(seal)}")
+                raise UserError(
+                    f"{target / name}: not what was written (sha256 differs), the file is damaged; {self._way_on(seal)}"
+                )
         return target
 
     def _way_on(self, seal: Seal) -> str:
@@ -163,10 +165,14 @@ def _read_seal(path: Path) -> Seal:
     try:
         seal = json.loads(path.read_text())
         if seal["format"] != FORMAT:
-            raise UserError(f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another workdir")
+            raise UserError(
+                f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another workdir"
+            )
         return Seal(int(seal["step"]), seal["score"], seal["record"], seal["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the seal of a checkpoint ({error}); move it and the folder beside it away") from None
+        raise UserError(
+            f"{path}: not the seal of a checkpoint ({error}); move it and the folder beside it away"
+        ) from None
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -54,27 +54,40 @@ def fit_members(configs: Sequence[RunConfig], *, quiet: bool = False) -> list[Fi
     store = open_store(Path(configs[0].store))
     with contextlib.ExitStack() as locks:
         for config in configs if first() else ():  # the first process holds them for all
-            locks.enter_context(alone_in(Path(config.workdir), what="the folder of a run", doing="training", option="--workdir"))
+            locks.enter_context(
+                alone_in(Path(config.workdir), what="the folder of a run", doing="training", option="--workdir")
+            )
         lasts = [Checkpoints(Path(config.workdir)).last() for config in configs]
         for config, last in zip(configs, lasts, strict=True):
             if last is not None:
                 check_same_run(last, config, store)
         run = Setup(configs, store)
-        folders = [RunDir(member, last, run, watched=not i) for i, (member, last) in enumerate(zip(run.members, lasts, strict=True))]
+        folders = [
+            RunDir(member, last, run, watched=not i)
+            for i, (member, last) in enumerate(zip(run.members, lasts, strict=True))
+        ]
         if all(folder.ended for folder in folders):
             if not any(folder.finished for folder in folders):
-                raise UserError(f"{folders[0].failure}" if len(folders) == 1 else f"every member failed, the first one: {folders[0].failure}")
+                raise UserError(
+                    f"{folders[0].failure}"
+                    if len(folders) == 1
+                    else f"every member failed, the first one: {folders[0].failure}"
+                )
             if first() and not quiet:
                 print(f"{_common(folders)}: finished, {run.total} steps are done; nothing to do", flush=True)
             return [folder.result("already finished", 0) for folder in folders]
         with Interrupt() as stop:
             _loop(run, folders, stop)
-            return [folder.result("finished" if folder.finished else "interrupted", stop.exit_code) for folder in folders]
+            return [
+                folder.result("finished" if folder.finished else "interrupted", stop.exit_code) for folder in folders
+            ]
 
 
 def _loop(run: Setup, folders: list[RunDir], stop: Interrupt) -> None:
     """Run to the end, or to a signal. See the invariant at the top of the file."""
-    state = run.placement.replicate(run.stack([folder.restore(each) for folder, each in zip(folders, run.unstack(run.initial), strict=True)]))
+    state = run.placement.replicate(
+        run.stack([folder.restore(each) for folder, each in zip(folders, run.unstack(run.initial), strict=True)])
+    )
     step = min(folder.step for folder in folders if not folder.ended)
     with contextlib.ExitStack() as logs:
         for folder in folders:
@@ -116,7 +129,10 @@ def _loop(run: Setup, folders: list[RunDir], stop: Interrupt) -> None:
         trace.close()  # of a window that the run's end, or a signal, cut short
         if halt and not all(folder.ended for folder in folders):
             why = "another process was told to stop" if stop.signal is None else stop.signal.name
-            say(f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True)
+            say(
+                f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there",
+                always=True,
+            )
 
 
 def _summary(step: int, run: Setup, folders: list[RunDir], figures: list[dict[str, float]]) -> str:
@@ -149,7 +165,11 @@ def _settle(sent: _Sent | None, folders: list[RunDir]) -> None:
     record = {name: values[: sent.count] for name, values in record.items()}
     for i, folder in enumerate(folders):
         if len(folders) > 1:
-            folder.take(sent.first, {name: values[:, i] for name, values in record.items()}, {name: float(value[i]) for name, value in norms.items()})
+            folder.take(
+                sent.first,
+                {name: values[:, i] for name, values in record.items()},
+                {name: float(value[i]) for name, value in norms.items()},
+            )
         else:
             folder.take(sent.first, record, {name: float(value) for name, value in norms.items()})
     if all(folder.failure is not None for folder in folders):

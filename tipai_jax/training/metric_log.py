@@ -50,7 +50,12 @@ class MetricLog:
         window: dict[str, Any] | None = None,
         writes: bool = True,
     ) -> None:
-        self.path, self._config, self._per_epoch, self._total = workdir / "log.jsonl", config, steps_per_epoch, total_steps
+        self.path, self._config, self._per_epoch, self._total = (
+            workdir / "log.jsonl",
+            config,
+            steps_per_epoch,
+            total_steps,
+        )
         self._count: int = (window or {}).get("count", 0)
         self._sums: dict[str, float] = dict((window or {}).get("sums", {}))
         self._clock, self._examples, self._unit = time.perf_counter(), 0, unit
@@ -66,10 +71,21 @@ class MetricLog:
         """The window that is still open, for the checkpoint."""
         return {"count": self._count, "sums": self._sums}
 
-    def steps(self, first: int, record: dict[str, np.ndarray], *, norms: dict[str, float], lr: np.ndarray, examples: np.ndarray) -> None:
+    def steps(
+        self,
+        first: int,
+        record: dict[str, np.ndarray],
+        *,
+        norms: dict[str, float],
+        lr: np.ndarray,
+        examples: np.ndarray,
+    ) -> None:
         """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the norms at the last of them."""
         self._examples += int(examples.sum())
-        speed, written = self._examples / max(time.perf_counter() - self._clock, 1e-9), False  # of whole dispatches: the host does not see single steps
+        speed, written = (
+            self._examples / max(time.perf_counter() - self._clock, 1e-9),
+            False,
+        )  # of whole dispatches: the host does not see single steps
         for i in range(len(lr)):
             self._count += 1
             for name, values in record.items():
@@ -114,7 +130,9 @@ class MetricLog:
     def _line(self, step: int, last: dict[str, float], speed: float) -> None:
         figures = {name: total / self._count for name, total in self._sums.items()} | last
         line = {"step": step, "epoch": self._epoch(step), **figures}
-        self._write({**line, f"{self._unit}_per_s": round(speed, 1), "seconds": round(time.perf_counter() - self._began, 3)})
+        self._write(
+            {**line, f"{self._unit}_per_s": round(speed, 1), "seconds": round(time.perf_counter() - self._began, 3)}
+        )
         if self._board is not None:
             for name, value in {**figures, f"{self._unit}_per_s": speed}.items():
                 self._board.add_scalar(f"train/{name}", value, step)

@@ -1,6 +1,6 @@
 """The folder of one run while it is trained: its config, its log, its checkpoints, and how far it is.
 
-    WORKDIR/config.json  log.jsonl  checkpoints/  [tensorboard/]  [failed.txt]
+WORKDIR/config.json  log.jsonl  checkpoints/  [tensorboard/]  [failed.txt]
 """
 
 import json
@@ -135,7 +135,9 @@ class RunDir:
             order, steps = self.member.order, range(first, first + finite)
             figures = {name: values[:finite] for name, values in record.items()}
             examples = np.array([order.size(step) for step in steps])
-            self.log.steps(first, figures, norms=norms, lr=self.member.hyper.lr[first : first + finite], examples=examples)
+            self.log.steps(
+                first, figures, norms=norms, lr=self.member.hyper.lr[first : first + finite], examples=examples
+            )
             self.step, self._saved, self._measured = first + finite, False, False
 
     def unmeasured(self, step: int) -> bool:
@@ -148,7 +150,9 @@ class RunDir:
             return
         if not self.unmeasured(step):
             figures = None
-        if figures is not None and not self._finite({name: np.asarray([value]) for name, value in figures.items()}, step, where="validation "):
+        if figures is not None and not self._finite(
+            {name: np.asarray([value]) for name, value in figures.items()}, step, where="validation "
+        ):
             return
         if figures is not None:
             self.log.validation(step, figures)
@@ -170,7 +174,9 @@ class RunDir:
             return len(finite)
         at = int(np.argmin(finite))
         bad = {name: values[at] for name, values in record.items() if not np.isfinite(values[at])}
-        terms = [name for name in self.member.terms if name in bad] or [name for name in ("loss", *NORMS) if name in bad][:1]
+        terms = [name for name in self.member.terms if name in bad] or [
+            name for name in ("loss", *NORMS) if name in bad
+        ][:1]
         terms = terms or list(bad)[:1]
         what = " and ".join(name.replace("grad_norm", "gradient") for name in terms)
         message = (

@@ -109,8 +109,12 @@ class Setup:
         parameters = [part(split_heads(model)[2], self.task.frozen) for model in models]
         states = [init_state(trained, frozen, optimizer) for trained, frozen in parameters]
         self.members = [
-            Member(each, order, hyper, {name: schedule.weights[name] for name in self.terms}, _record(each, store, frozen))
-            for each, order, hyper, schedule, (_, frozen) in zip(configs, orders, hypers, schedules, parameters, strict=True)
+            Member(
+                each, order, hyper, {name: schedule.weights[name] for name in self.terms}, _record(each, store, frozen)
+            )
+            for each, order, hyper, schedule, (_, frozen) in zip(
+                configs, orders, hypers, schedules, parameters, strict=True
+            )
         ]
         self.initial = self.placement.replicate(self.stack(states))
         self.hyper = self.placement.replicate(hypers[0] if len(hypers) == 1 else stack(hypers))
@@ -206,7 +210,9 @@ class Setup:
         figures = []
         for number, (member, each) in enumerate(zip(self.members, self.unstack(means), strict=True)):
             found = {name: float(value) for name, value in each.items()}
-            found |= {name: Collected.compute([self._of_member(part[name], number) for part in parts]) for name in parts[0]}
+            found |= {
+                name: Collected.compute([self._of_member(part[name], number) for part in parts]) for name in parts[0]
+            }
             weighted = {name: float(weights[at]) * found[name] for name, weights in member.weights.items()}
             figures.append({"loss": sum(weighted.values()), **found})
         return figures

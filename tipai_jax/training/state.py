@@ -38,7 +38,9 @@ def init_state(params: Any, frozen: Any, optimizer: optax.GradientTransformation
     return TrainState(jnp.zeros((), jnp.int32), params, frozen, optimizer.init(params))
 
 
-def part(tree: Mapping[str, Any], frozen: Callable[[str], bool], prefix: str = "") -> tuple[dict[str, Any], dict[str, Any]]:
+def part(
+    tree: Mapping[str, Any], frozen: Callable[[str], bool], prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Nested parameters taken apart into (trained, frozen), by the dotted name of each leaf."""
     trained: dict[str, Any] = {}
     kept: dict[str, Any] = {}

@@ -167,7 +167,10 @@ def make_steps(
     def measure(
         state: TrainState, hyper: Hyperparameters, at: Array, batch: Any
     ) -> tuple[dict[str, Sums], dict[str, Collected]]:
-        output, now = task.forward(nnx.merge(evaluation, join(state.params, state.frozen)), batch, key=None), hyper.at(at)
+        output, now = (
+            task.forward(nnx.merge(evaluation, join(state.params, state.frozen)), batch, key=None),
+            hyper.at(at),
+        )
         real = jnp.any(batch.valid).astype(jnp.float32)
         once = lambda term: term if isinstance(term, Sums) else Sums(jnp.where(real > 0, term, 0.0), real)
         figures = task.validation(output, batch)

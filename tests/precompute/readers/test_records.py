@@ -17,7 +17,13 @@ def parse(**changes):
 
 def test_a_plain_row():
     record = parse()
-    assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (3, "p1", "a red cat", "a.png", "b.png")
+    assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (
+        3,
+        "p1",
+        "a red cat",
+        "a.png",
+        "b.png",
+    )
     assert record.boxes == ((1.0, 2.0, 30.0, 40.0, 1, False),) and record.categories == (1,)
     assert record.group == "a red cat" and record.split == hashed_split("a red cat") and not record.has_split
     assert not record.control and record.difficulty == ""
@@ -97,7 +103,10 @@ def test_rows_that_do_not_fit_together():
 
 def rows(*described: tuple[str, str, str]):
     """Records of (prompt, group, split), "" for what a row does not state."""
-    return [parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split) for i, (prompt, group, split) in enumerate(described)]
+    return [
+        parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split)
+        for i, (prompt, group, split) in enumerate(described)
+    ]
 
 
 def splits(*described: tuple[str, str, str]) -> list[str]:

@@ -37,7 +37,9 @@ def test_nothing_to_blame_is_area_zero():
 def test_gathering_on_the_device_is_gathering_on_the_host():
     store = small_store()
     host = pair_columns(store, store.pairs)
-    device = jax.tree.map(jax.numpy.asarray, dataclasses.replace(host, tables={name: rows.whole() for name, rows in host.tables.items()}))
+    device = jax.tree.map(
+        jax.numpy.asarray, dataclasses.replace(host, tables={name: rows.whole() for name, rows in host.tables.items()})
+    )
     rows, valid = np.array([[5, 0], [9, 0]]), np.array([[True, True], [True, False]])
     here, there = gather(host, rows, valid), jax.jit(gather)(device, rows, valid)
     for name in here.__dataclass_fields__:

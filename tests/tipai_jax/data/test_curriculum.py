@@ -9,7 +9,9 @@ ALL_MARGINS = np.concatenate([MARGIN, np.zeros(10)])
 
 
 def order(**changes):
-    return CurriculumOrder(ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes})
+    return CurriculumOrder(
+        ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes}
+    )
 
 
 def epoch_rows(pairs, epoch):
@@ -55,5 +57,7 @@ def test_a_batch_is_a_function_of_seed_and_step():
 
 
 def test_equal_margins_are_not_ranked_by_their_place():
-    pairs = CurriculumOrder(np.ones(1000), np.zeros(1000, bool), batch_size=10, seed=0, start_fraction=0.5, full_at_epoch=1)
+    pairs = CurriculumOrder(
+        np.ones(1000), np.zeros(1000, bool), batch_size=10, seed=0, start_fraction=0.5, full_at_epoch=1
+    )
     assert 420 < np.median(pairs.eligible(0)) < 580

@@ -21,7 +21,9 @@ def other(**columns):
 
 
 def test_an_empty_split_is_refused():
-    with pytest.raises(UserError, match=r"no pairs in the split 'validation' \(there: train\); .* set `split` in the data"):
+    with pytest.raises(
+        UserError, match=r"no pairs in the split 'validation' \(there: train\); .* set `split` in the data"
+    ):
         pairs_of_split(other(split=np.full(200, "train")), "validation")
 
 

@@ -95,7 +95,9 @@ def test_the_parts_add_up(pairs, noise, found):
         entries = found[part].values()
         total = sum(entry["n"] for entry in entries)
         assert total == found["global_pair_auc"]["n"]
-        assert sum(entry["n"] * entry["value"] for entry in entries) / total == pytest.approx(found["global_pair_auc"]["value"])
+        assert sum(entry["n"] * entry["value"] for entry in entries) / total == pytest.approx(
+            found["global_pair_auc"]["value"]
+        )
     unseen = pairs.unseen & ~pairs.control
     assert found["unseen_combination_pair_auc"]["n"] == unseen.sum()
     assert found["unseen_combination_pair_auc"]["value"] == pytest.approx(wins(noise)[unseen].mean())
@@ -105,9 +107,16 @@ def test_patch_auc_is_sklearn_s_over_known_labels(pairs, noise):
     label = pairs.patch_label.copy()
     label[3, 0, :20] = -1
     changed = dataclasses.replace(pairs, patch_label=label)
-    found = figures(Predictions(global_logit=noise.global_logit, patch_logit=noise.patch_logit), changed, calibration=IDENTITY, seed=0)
+    found = figures(
+        Predictions(global_logit=noise.global_logit, patch_logit=noise.patch_logit),
+        changed,
+        calibration=IDENTITY,
+        seed=0,
+    )
     known = label >= 0
-    assert found["patch_pair_auc"]["value"] == pytest.approx(roc_auc_score(label[known], noise.patch_logit[known]), abs=1e-9)
+    assert found["patch_pair_auc"]["value"] == pytest.approx(
+        roc_auc_score(label[known], noise.patch_logit[known]), abs=1e-9
+    )
     assert found["patch_pair_auc"]["n"] == known.sum() < label.size
     rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
     within = found["patch_pair_auc_within_rejected"]
@@ -119,7 +128,9 @@ def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, fo
     for c, name in enumerate(("object", "attribute", "counting", "spatial", "text")):
         truth = np.zeros((len(pairs), 2), int)
         truth[:, 1] = pairs.category[:, c] == 1
-        assert found[name]["value"] == pytest.approx(roc_auc_score(truth.ravel(), noise.reason_logit[..., c].ravel()), abs=1e-9)
+        assert found[name]["value"] == pytest.approx(
+            roc_auc_score(truth.ravel(), noise.reason_logit[..., c].ravel()), abs=1e-9
+        )
         assert found[name]["n"] == 2 * len(pairs) and found[name]["positives"] == truth.sum()
 
 
@@ -131,7 +142,9 @@ def test_within_pairs_the_prompt_earns_nothing(pairs):
     assert all(figure["value"] > 0.8 for figure in found["category_roc_auc"].values())
     assert all(figure["value"] == 0.5 for figure in found["category_roc_auc_within_pairs"].values())
     reason[:, 1] += 1.0
-    better = figures(Predictions(global_logit=score, reason_logit=reason), pairs, calibration=IDENTITY, seed=0)["category_roc_auc_within_pairs"]
+    better = figures(Predictions(global_logit=score, reason_logit=reason), pairs, calibration=IDENTITY, seed=0)[
+        "category_roc_auc_within_pairs"
+    ]
     assert all(figure["value"] == 1.0 and figure["n"] == 2 * figure["positives"] for figure in better.values())
 
 
@@ -147,7 +160,10 @@ def test_ece_by_hand(pairs):
     perfect = dataclasses.replace(IDENTITY, global_score=Platt(100.0, 0.0))
     calibrated = figures(Predictions(global_logit=score), pairs, calibration=perfect, seed=0)
     assert calibrated["ece"]["value"] < 1e-6 and calibrated["ece_before"]["value"] == pytest.approx(wanted, abs=1e-6)
-    assert figures(Predictions(global_logit=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"] is None
+    assert (
+        figures(Predictions(global_logit=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"]
+        is None
+    )
 
 
 def test_a_control_that_is_flagged_is_an_alarm(pairs):
@@ -156,7 +172,9 @@ def test_a_control_that_is_flagged_is_an_alarm(pairs):
     score[controls] = 2.0
     score[controls[:2], 1] = -1.0
     control = figures(Predictions(global_logit=score), pairs, calibration=IDENTITY, seed=0)["control"]
-    assert control["alarm_rate"]["value"] == pytest.approx(2 / len(controls)) and control["alarm_rate"]["n"] == len(controls)
+    assert control["alarm_rate"]["value"] == pytest.approx(2 / len(controls)) and control["alarm_rate"]["n"] == len(
+        controls
+    )
     assert control["alarm_rate_faithful"]["value"] == 0.0 and control["alarm_rate_broken"]["value"] == 1.0
     gap = 2 / len(controls) * (1 / (1 + np.exp(-2.0)) - 1 / (1 + np.exp(1.0)))
     assert control["score_gap"]["value"] == pytest.approx(float(gap))
@@ -164,21 +182,31 @@ def test_a_control_that_is_flagged_is_an_alarm(pairs):
 
 def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pairs, noise):
     risk = (pairs.patch_label == 0).astype(np.float32)
-    found = figures(Predictions(global_logit=noise.global_logit, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
+    found = figures(Predictions(global_logit=noise.global_logit, risk=risk), pairs, calibration=IDENTITY, seed=0)[
+        "heatmap"
+    ]
     absent = np.array([any(box.absent for box in boxes) for boxes in pairs.boxes])
     assert absent.any()
     assert {entry["n"] for entry in found.values()} == {int((~pairs.control & ~absent).sum())}
     assert found["auc_judd"]["value"] > 0.97 and found["cc"]["value"] > 0.8 and found["dice"]["value"] > 0.85
     assert found["box_overlap"]["value"] == found["pointing_game"]["value"] == 1.0
     assert (found["box_found_in_chosen"]["value"], found["box_found_in_rejected"]["value"]) == (0.0, 1.0)
-    only = lambda risk: figures(Predictions(global_logit=noise.global_logit, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
+    only = lambda risk: figures(
+        Predictions(global_logit=noise.global_logit, risk=risk), pairs, calibration=IDENTITY, seed=0
+    )["heatmap"]
     constant = only(np.full_like(risk, 0.5))
-    assert constant["box_overlap"]["value"] == constant["box_found_in_chosen"]["value"] == 1.0  # red everywhere: overlaps, and alarms as often where nothing is wrong
-    assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(0.5)
+    assert (
+        constant["box_overlap"]["value"] == constant["box_found_in_chosen"]["value"] == 1.0
+    )  # red everywhere: overlaps, and alarms as often where nothing is wrong
+    assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(
+        0.5
+    )
     turned = only(1 - risk)  # what was right must come out wrong
     assert turned["auc_judd"]["value"] < 0.1 and turned["cc"]["value"] < -0.8
     assert turned["pointing_game"]["value"] == 0.0
-    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(risk.shape)  # a box at the wrong place touches nothing
+    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(
+        risk.shape
+    )  # a box at the wrong place touches nothing
     assert only(beside)["box_overlap"]["value"] < 0.2
     assert only(np.zeros_like(risk))["box_overlap"]["value"] == 0.0
 
@@ -195,7 +223,9 @@ def test_the_difference_is_paired(pairs, noise, found):
 
 def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
     assert figures(noise, pairs, calibration=IDENTITY, seed=3) == found
-    other = figures(Predictions(global_logit=noise.global_logit), pairs, calibration=IDENTITY, seed=4)["global_pair_auc"]
+    other = figures(Predictions(global_logit=noise.global_logit), pairs, calibration=IDENTITY, seed=4)[
+        "global_pair_auc"
+    ]
     assert other["value"] == found["global_pair_auc"]["value"]
     assert other["ci95"] != found["global_pair_auc"]["ci95"]
 
@@ -207,10 +237,21 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
     score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
     patch = np.full((4, 2, 49), 1.0, np.float32)
     patch[0, 1, 7] = patch[1, 0, 0] = patch[2, 1, 48] = -1.0
-    said = Predictions(global_logit=score, patch_logit=patch, risk=sigmoid(-patch).astype(np.float32), reason_logit=np.zeros((4, 2, 5), np.float32))
+    said = Predictions(
+        global_logit=score,
+        patch_logit=patch,
+        risk=sigmoid(-patch).astype(np.float32),
+        reason_logit=np.zeros((4, 2, 5), np.float32),
+    )
     found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
     at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
-    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8, "coverage_controls": None}
+    assert at == {
+        "coverage": 6 / 8,
+        "coverage_keeps": 3 / 4,
+        "coverage_breaks": 3 / 4,
+        "abstains": 3 / 8,
+        "coverage_controls": None,
+    }
     assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
     # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
     assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
@@ -224,7 +265,11 @@ def test_both_images_of_a_control_keep_their_prompt(pairs):
     assert len(few) == 2
     said = Predictions(global_logit=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
     figure = figures(said, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
-    assert figure["coverage_controls"]["value"] == 3 / 4 and figure["coverage_controls"]["n"] == 4 and figure["coverage"]["n"] == 0
+    assert (
+        figure["coverage_controls"]["value"] == 3 / 4
+        and figure["coverage_controls"]["n"] == 4
+        and figure["coverage"]["n"] == 0
+    )
 
 
 def test_a_scorer_without_patches_has_no_consistency(pairs, noise):

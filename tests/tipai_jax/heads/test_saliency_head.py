@@ -21,7 +21,9 @@ def test_interpolating_risk_is_one_minus_the_score():
 
 def test_an_untrained_decoder_is_the_interpolating_head():
     logit, features = (jnp.asarray(x) for x in drawn())
-    np.testing.assert_array_equal(DecoderSaliency(16, rngs=nnx.Rngs(0))(logit, features), InterpolateSaliency()(logit, features))
+    np.testing.assert_array_equal(
+        DecoderSaliency(16, rngs=nnx.Rngs(0))(logit, features), InterpolateSaliency()(logit, features)
+    )
 
 
 def test_decoder_agrees_with_a_convolution():

@@ -327,7 +327,10 @@ def series(**changes):
         "commands": {"embed": "python embed.py", "train": "python -m tipai_jax.train --workdir runs/x"},
         "not_measured": [],
         "baselines": {"nearest": figures(2)},
-        "targets": [target("accuracy of nearest", 0.8, True), target("mean rank", 2.0, False, direction="<", format=".2f")],
+        "targets": [
+            target("accuracy of nearest", 0.8, True),
+            target("mean rank", 2.0, False, direction="<", format=".2f"),
+        ],
         "extremes": {},
         **changes,
     }
@@ -347,7 +350,10 @@ def every_word(found):
 def test_a_wholly_different_task_is_shown_by_its_own_layout():
     found = document(series(), lines=SERIES_LOG, sheets={})
     assert list(found.sections) == ["targets", "ranks", "errors", "empty", "training", "gaps", "commands", "notes"]
-    assert "1,200 series of the test split. Heads of step 90 on the frozen encoder waves (patches: windows)." in found.words
+    assert (
+        "1,200 series of the test split. Heads of step 90 on the frozen encoder waves (patches: windows)."
+        in found.words
+    )
     assert found.row("ranks", "mean rank") == ["2.00 (1.50 to 2.50)", "4.00 (3.50 to 4.50)", "100"]
     assert found.row("ranks", "accuracy") == ["0.800 (0.750 to 0.850)", "0.400 (0.350 to 0.450)", "100"]
     assert found.row("errors", "delay of press") == ["35.0 (34.5 to 35.5)", "70.0 (69.5 to 70.5)", "100"]
@@ -381,7 +387,11 @@ def test_the_dots_of_a_plot_lie_where_its_values_are():
     ticks = lambda found: [word for word in found.sections["errors"] if re.fullmatch(r"-?\d+(\.\d+)?", word)]
     wide = [float(word) for word in ticks(document(series(baselines={}), lines=[]))]
     assert min(wide) <= 0 and max(wide) >= 30
-    for delay in ({"a": fig(0.0) | {"ci95": None}}, {"a": fig(1.0) | {"ci95": [1.0, 1.0]}}, {"a": fig(7.0) | {"ci95": None}}):
+    for delay in (
+        {"a": fig(0.0) | {"ci95": None}},
+        {"a": fig(1.0) | {"ci95": [1.0, 1.0]}},
+        {"a": fig(7.0) | {"ci95": None}},
+    ):
         assert "Delay by machine" in document(series(delay=delay, baselines={}), lines=[]).of("errors")
     unknown = {"a": fig(None, 40)}
     assert "Delay by machine: a -." in " ".join(every_word(document(series(delay=unknown, baselines={}), lines=[])))

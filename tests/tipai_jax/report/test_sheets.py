@@ -77,9 +77,7 @@ def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
 
 
 def draw_first(store, *, data, out):
-    return draw_sheets(
-        store, store.pairs, [0], prediction=prediction_of(store.pairs), data=data, out=out, stamp=""
-    )
+    return draw_sheets(store, store.pairs, [0], prediction=prediction_of(store.pairs), data=data, out=out, stamp="")
 
 
 def test_a_missing_picture_is_named_before_anything_is_written(world, tmp_path):
@@ -137,5 +135,7 @@ def test_a_control_is_called_one(world):
     images = read_images(store, pairs, control, data)
     sheet = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="")
     assert violet(sheet) == 0
-    stamped = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="a remark")
+    stamped = draw_pair(
+        pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="a remark"
+    )
     assert stamped.height > sheet.height and stamped.width == sheet.width

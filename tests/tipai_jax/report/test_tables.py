@@ -106,7 +106,12 @@ def test_the_command_and_its_old_name_print_the_same(tmp_path, capsys, monkeypat
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "cannot be read"), ("{", "cannot be read"), ("[]", "no record of this version"), ("{}", "no record of this")],
+    [
+        (None, "cannot be read"),
+        ("{", "cannot be read"),
+        ("[]", "no record of this version"),
+        ("{}", "no record of this"),
+    ],
 )
 def test_a_run_that_was_not_evaluated_is_refused_in_one_line(tmp_path, capsys, content, words):
     if content is not None:

@@ -12,12 +12,19 @@ FINGERPRINT = Fingerprint(
     small_world_only=True, logit_scale=100.0, processor="pil", view="whole", view_share=1.0,
 )  # fmt: skip
 PLAN_ = Plan(
-    encoder=FINGERPRINT, data={"kind": "pairs", "sha256": "cd"}, small_world_only=True, micro_batch=64, device="cpu", shard_rows={"images": 8, "prompts": 8}
+    encoder=FINGERPRINT,
+    data={"kind": "pairs", "sha256": "cd"},
+    small_world_only=True,
+    micro_batch=64,
+    device="cpu",
+    shard_rows={"images": 8, "prompts": 8},
 )
 
 
 def manifest() -> Manifest:
-    shard = Shard(table="pairs", index=0, rows=2, content="", files={"pairs/00000.parquet": {"bytes": 1, "sha256": "ef"}})
+    shard = Shard(
+        table="pairs", index=0, rows=2, content="", files={"pairs/00000.parquet": {"bytes": 1, "sha256": "ef"}}
+    )
     return Manifest(
         schema_version=1, digest="", encoder=FINGERPRINT, data=PLAN_.data, small_world_only=True, splits={"train": 2}, counts={"pairs": 2},
         rejects=0, reject_reasons={}, micro_batch=64, device="cpu", shards=(shard,),
@@ -30,7 +37,13 @@ def test_manifest_round_trip(tmp_path):
 
 
 def test_the_digest_covers_every_field():
-    changes = [{"splits": {"train": 3}}, {"rejects": 1}, {"micro_batch": 32}, {"encoder": dataclasses.replace(FINGERPRINT, patches="dense")}, {"shards": ()}]
+    changes = [
+        {"splits": {"train": 3}},
+        {"rejects": 1},
+        {"micro_batch": 32},
+        {"encoder": dataclasses.replace(FINGERPRINT, patches="dense")},
+        {"shards": ()},
+    ]
     digests = {dataclasses.replace(manifest(), **change).with_digest().digest for change in changes}
     assert len(digests | {manifest().digest}) == len(changes) + 1
 

@@ -17,7 +17,9 @@ from tipai_jax.tasks.auditor import TERMS, AuditorTask, pair_columns
 from tipai_jax.tasks.task import Hyper
 from tipai_jax.training.hyperparameters import hyperparameters_of, terms_in_use
 
-ROWS = np.array([0, 1, 2, 3, 4, 5, 10, 13])  # control, absent only, not annotated, two boxes, ...; the last one is padding
+ROWS = np.array(
+    [0, 1, 2, 3, 4, 5, 10, 13]
+)  # control, absent only, not annotated, two boxes, ...; the last one is padding
 VALID = np.arange(8) < 7
 
 
@@ -74,7 +76,10 @@ def test_faithfulness_counts_every_known_label_of_controls_too(output, batch, ov
                 label = batch.patch_label[i, image, place]
                 if label >= 0:
                     expected.append(-np.log(score[i, image, place] if label else 1 - score[i, image, place]))
-    assert terms(output, batch, faithfulness_over=over)["faithfulness"] == (pytest.approx(np.mean(expected), rel=1e-5), len(expected))
+    assert terms(output, batch, faithfulness_over=over)["faithfulness"] == (
+        pytest.approx(np.mean(expected), rel=1e-5),
+        len(expected),
+    )
     assert (batch.patch_label[0] == 1).all()
 
 
@@ -103,7 +108,9 @@ def test_the_weights_of_the_config_are_those_of_every_step(output, batch):
     schedules = task.schedules(config, steps=1000)
     terms = terms_in_use([schedules])
     hyper = hyperparameters_of(config, schedules, total_steps=1000, terms=terms).at(999)
-    assert {name: float(weight) for name, weight in hyper.weights.items()} == pytest.approx({"pair": 2.0, "faithfulness": 0.5, "saliency": 0.1, "reason": 0.3})
+    assert {name: float(weight) for name, weight in hyper.weights.items()} == pytest.approx(
+        {"pair": 2.0, "faithfulness": 0.5, "saliency": 0.1, "reason": 0.3}
+    )
     assert list(task.losses(output, batch, hyper)) == terms  # a term of weight 0 is not computed
 
 

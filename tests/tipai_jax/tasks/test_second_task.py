@@ -63,7 +63,9 @@ def leaves(workdir, which="last"):
 def test_it_is_trained_and_its_frozen_layer_is_not(command, tmp_path):
     workdir = trained(command, tmp_path / "run")
     lines = [line["validation"] for line in log_lines(workdir) if "validation" in line]
-    assert set(lines[-1]) == {"loss", "square", "spread", "accuracy", "auc"} and lines[-1]["auc"] > 0.8 > lines[0]["auc"]
+    assert (
+        set(lines[-1]) == {"loss", "square", "spread", "accuracy", "auc"} and lines[-1]["auc"] > 0.8 > lines[0]["auc"]
+    )
     best = Checkpoints(workdir).best()
     chosen = max(line["auc"] - 0.1 * (1 - line["accuracy"]) for line in lines[1:])
     assert best.score == pytest.approx(chosen, abs=1e-6)
@@ -146,7 +148,9 @@ def test_help_lists_the_options_of_the_task(command, capsys):
     with pytest.raises(SystemExit):
         train.main([*command, "--help"])
     shown = capsys.readouterr().out
-    assert "options of the task 'halves'" in shown and "--loss.spread FLOAT (0.5)\n        Weight of the spread" in shown
+    assert (
+        "options of the task 'halves'" in shown and "--loss.spread FLOAT (0.5)\n        Weight of the spread" in shown
+    )
     assert "--model." not in shown and "--loss.patch" not in shown
 
 

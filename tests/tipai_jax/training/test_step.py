@@ -40,7 +40,9 @@ def plain(run):
     state, records = run.initial, []
     for step in range(10):
         elements, _ = run.source.load(dense_plan(run, step))
-        state, record = update(state, run.hyper, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements)))
+        state, record = update(
+            state, run.hyper, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements))
+        )
         records.append(jax.device_get(record))
     return state, records
 
@@ -48,7 +50,9 @@ def plain(run):
 def test_golden_step(plain):
     _, records = plain
     for name, (first, third) in GOLDEN.items():
-        np.testing.assert_allclose([records[0][name], records[2][name]], [first, third], rtol=2e-4, err_msg=f"{name}: {LEGITIMATE}")
+        np.testing.assert_allclose(
+            [records[0][name], records[2][name]], [first, third], rtol=2e-4, err_msg=f"{name}: {LEGITIMATE}"
+        )
 
 
 def test_chunks_are_the_plain_loop(plain, epochs):

@@ -12,7 +12,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from tipai_jax.config import AuditorConfig, CheckpointConfig, DataConfig, InputFeatures, LogConfig, LossConfig, ModelConfig, OptimConfig
+from tipai_jax.config import (
+    AuditorConfig,
+    CheckpointConfig,
+    DataConfig,
+    InputFeatures,
+    LogConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+)
 from tipai_jax.config.records import to_json
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
@@ -52,12 +61,23 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
         store=str(store),
         workdir=str(workdir),
         seed=config.seed,
-        model=ModelConfig(hidden=HIDDEN, global_inputs=ABLATIONS[which], reason_inputs=ABLATIONS[which], patch_inputs=ABLATIONS[which]),
+        model=ModelConfig(
+            hidden=HIDDEN, global_inputs=ABLATIONS[which], reason_inputs=ABLATIONS[which], patch_inputs=ABLATIONS[which]
+        ),
         loss=LossConfig(
-            pair=1.0, patch=1.0, faithfulness=1.0, saliency=0.0, reason=1.0, score_space="logit", patch_over="unfaithful", faithfulness_over="both"
+            pair=1.0,
+            patch=1.0,
+            faithfulness=1.0,
+            saliency=0.0,
+            reason=1.0,
+            score_space="logit",
+            patch_over="unfaithful",
+            faithfulness_over="both",
         ),
         optim=OptimConfig(peak_lr=RATE, warmup_steps=steps // 10),
-        data=DataConfig(batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement),
+        data=DataConfig(
+            batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement
+        ),
         checkpoint=CheckpointConfig(every_epochs=EPOCHS),
         log=LogConfig(progress=False),
     )

@@ -35,4 +35,6 @@ def zero_shot_cosine(store: Store, pairs: PairTable) -> Predictions:
         parts.append((store.patches.take(both).astype(np.float32) @ text[:, None, :, None])[..., 0])
     cosine, patch = np.concatenate(whole), np.concatenate(parts)
     reason = np.repeat(-scale * cosine[..., None], pairs.category.shape[1], axis=-1)
-    return Predictions(global_logit=scale * cosine, patch_logit=scale * patch, risk=(1.0 - patch) / 2.0, reason_logit=reason)
+    return Predictions(
+        global_logit=scale * cosine, patch_logit=scale * patch, risk=(1.0 - patch) / 2.0, reason_logit=reason
+    )
