@@ -1,4 +1,5 @@
-"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
+"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py
+[--data ...] [--encoder ...] [--out ...].
 
 Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
 that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
@@ -51,7 +52,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--data",
-        help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator the folder its pictures are made in (default: data/ and the name of the store)",
+        help=(
+            f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator"
+            " the folder its pictures are made in (default: data/ and the name of the store)"
+        ),
     )
     add(
         "--prompts",
@@ -61,7 +65,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--generator",
         metavar="MODEL",
-        help="make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by zero-shot scores (default with --prompts: scenes)",
+        help=(
+            "make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by"
+            " zero-shot scores (default with --prompts: scenes)"
+        ),
     )
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
     add_encoder_options(parser, kept="; a store that was begun keeps its own")
@@ -71,7 +78,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         "--worker",
         type=_worker,
         metavar="I/N",
-        help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)",
+        help=(
+            "do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and"
+            " WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)"
+        ),
     )
     add("--limit", type=whole_number(1), help="read only the first so many rows")
     add(
@@ -95,7 +105,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's array task.
+    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's
+    array task.
 
     Raises:
         UserError: they contradict each other.
@@ -166,12 +177,14 @@ def main(arguments: list[str] | None = None) -> int:
 def _draw_scenes(*, dry_run: bool) -> None:
     if dry_run:
         raise UserError(
-            f"{SCENES}: not drawn yet, so there is nothing to estimate from; draw it with: python precompute/scenes.py --out {SCENES}"
+            f"{SCENES}: not drawn yet, so there is nothing to estimate from; draw it with: python precompute/scenes.py"
+            f" --out {SCENES}"
         )
     from precompute.scenes import draw
 
     print(
-        f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes (python precompute/scenes.py --out {SCENES} --pairs {SCENE_PAIRS} --seed 0)"
+        f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes (python precompute/scenes.py --out {SCENES}"
+        f" --pairs {SCENE_PAIRS} --seed 0)"
     )
     draw(SCENES, pairs=SCENE_PAIRS, seed=0)
 
@@ -288,14 +301,16 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
     counts, encoder = manifest.counts, manifest.encoder
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     print(
-        f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
+        f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts;"
+        f" {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
     )
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
         print(f"left out  {counts['rejects']} rows ({reasons}), listed in {out / 'rejects/00000.parquet'}")
     if counts["prompts_in_chunks"]:
         print(
-            f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: encoded in chunks and averaged"
+            f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: encoded in chunks and"
+            " averaged"
         )
     if counts["prompts_with_unknown_words"]:
         print(f"note      {counts['prompts_with_unknown_words']} prompts hold words that the encoder does not know")

@@ -51,7 +51,8 @@ def finish(
     if open_works or None in shards:
         there = len(works) - len(open_works) - shards.count(None)
         print(
-            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command again) writes the manifest"
+            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command"
+            " again) writes the manifest"
         )
         return None
     encoder = writer.plan.encoder
@@ -71,7 +72,9 @@ def finish(
 
 
 def _problems(keys: list[str], source: Source, folder: EncoderFolder) -> dict[str, str]:
-    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about them."""
+    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about
+    them.
+    """
     if not keys:
         return {}
     preparation = Preparation.from_config(folder.processor, image_size=folder.vision("image_size", 224), crop_source=0)

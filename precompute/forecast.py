@@ -34,7 +34,8 @@ def check_disk(out: Path, plan: Plan, works: list[Work]) -> None:
     needed, free = store_bytes(plan, works), _free_bytes(out)
     if needed > free:
         raise UserError(
-            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger disk"
+            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger"
+            " disk"
         )
 
 
@@ -60,7 +61,8 @@ def print_forecast(
     rows = {table: sum(len(work.keys) for work in works if work.table == table) for table in ("prompts", "images")}
     print(f"rows      {source.rows}: {len(source.records)} pairs, {len(source.rejects)} rejects so far")
     print(
-        f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name} ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})"
+        f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name}"
+        f" ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})"
     )
     print(f"bytes     {store_bytes(plan, works) / 1e6:.1f} MB into {out}, {_free_bytes(out) / 1e6:.1f} MB free")
     encoder = load_encoder(folder, plan)
@@ -79,5 +81,6 @@ def print_forecast(
     text = (time.perf_counter() - began) / len(some)
     image = spent[-1]  # the first batch also warms up
     print(
-        f"estimate  {rows['images'] * image + rows['prompts'] * text:.0f} s from two real batches ({1 / image:.0f} images/s)"
+        f"estimate  {rows['images'] * image + rows['prompts'] * text:.0f} s from two real batches ({1 / image:.0f}"
+        " images/s)"
     )

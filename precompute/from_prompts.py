@@ -1,6 +1,8 @@
-"""From prompts and a generator to a folder that can be embedded: the first steps of `embed.py --generator`, one after the other.
+"""From prompts and a generator to a folder that can be embedded: the first steps of `embed.py --generator`, one after
+the other.
 
-Owns their order and what they cannot be joined with. Each step is the one of the command of its name and knows what it has done.
+Owns their order and what they cannot be joined with. Each step is the one of the command of its name and knows what it
+has done.
 """
 
 import argparse

@@ -1,7 +1,10 @@
-"""The command that makes pictures for prompts: python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID | FOLDER] [--out FOLDER].
+"""The command that makes pictures for prompts: python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID
+| FOLDER] [--out FOLDER].
 
-Owns the folder that it writes: `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. One folder holds the work of one generator
-with one setting. A picture and its row are made one at a time, so that an interrupted run is finished by the same command.
+Owns the folder that it writes: `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. One folder holds the
+    work of one generator
+with one setting. A picture and its row are made one at a time, so that an interrupted run is finished by the same
+command.
 """
 
 import argparse
@@ -38,18 +41,27 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(
         prog="precompute/generate.py",
-        description="Make pictures for prompts, by a diffusers model or by drawing scenes of the small world, which keep or break their prompt by chance and say which.",
+        description=(
+            "Make pictures for prompts, by a diffusers model or by drawing scenes of the small world, which keep or"
+            " break their prompt by chance and say which."
+        ),
     )
     add = parser.add_argument
     add(
         "--prompts",
         type=Path,
-        help=f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes, {PROMPTS.name} otherwise, both in precompute/assets)',
+        help=(
+            f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes,'
+            f" {PROMPTS.name} otherwise, both in precompute/assets)"
+        ),
     )
     add(
         "--model",
         default=SCENES,
-        help=f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a folder (default: {SCENES})",
+        help=(
+            f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a"
+            f" folder (default: {SCENES})"
+        ),
     )
     add(
         "--per-prompt",
@@ -104,7 +116,8 @@ def find_generator(model: str, *, broken: dict[str, float] | None = None, **diff
     if model == SCENES:
         if given := [name for name, value in diffusion.items() if value is not None]:
             raise UserError(
-                f"--{given[0]}: belongs to diffusers models, --model {SCENES} draws; leave it out, or name a model such as {DIFFUSION_MODEL}"
+                f"--{given[0]}: belongs to diffusers models, --model {SCENES} draws; leave it out, or name a model such"
+                f" as {DIFFUSION_MODEL}"
             )
         from precompute.generators.scenes import SceneGenerator
 
@@ -181,7 +194,8 @@ def _check_same(out: Path, generator: "Generator", prompts: Sequence[Prompt], kn
     for prompt in prompts:
         if words.get(prompt.prompt_id, prompt.prompt) != prompt.prompt:
             raise UserError(
-                f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; choose another prompt_id or another --out'
+                f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; choose'
+                " another prompt_id or another --out"
             )
 
 
@@ -246,7 +260,8 @@ def _png(made: "Made", generator: "Generator", prompt: Prompt, seed: int) -> byt
 
 
 def _write_notice(out: Path, generator: "Generator") -> None:
-    """Beside drawn pictures: their licence, and the mark by which whatever is made of them knows that they are drawn."""
+    """Beside drawn pictures: their licence, and the mark by which whatever is made of them knows that
+    they are drawn."""
     from tipai_jax.files.atomic import write_file
 
     world = {"small_world_only": generator.drawn, "generator": generator.label, **generator.settings}
@@ -258,14 +273,16 @@ def _print_summary(catalog: "Catalog", wanted: list[tuple[Prompt, int]]) -> None
     named = {image_id(prompt, seed) for prompt, seed in wanted}
     images = [image for image in catalog.images() if image.image_id in named]
     print(
-        f"{catalog.folder}: {len(images)} pictures of {len({image.prompt_id for image in images})} prompts by {images[0].generator}"
+        f"{catalog.folder}: {len(images)} pictures of {len({image.prompt_id for image in images})} prompts by"
+        f" {images[0].generator}"
     )
     known = [image for image in images if image.broken is not None]
     if known:
         broken = [image.broken_category for image in known if image.broken]
         parts = ", ".join(f"{category} {broken.count(category)}" for category in sorted(set(broken)))
         print(
-            f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break it{f' ({parts})' if parts else ''}"
+            f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break"
+            f" it{f' ({parts})' if parts else ''}"
         )
 
 

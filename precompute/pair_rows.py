@@ -42,7 +42,9 @@ def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
 
 
 def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
-    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not know."""
+    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not
+    know.
+    """
     rows: dict[str, int] = {}
     chunked = unknown = 0
     for index in range(shards):

@@ -1,7 +1,10 @@
-"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE].
+"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER]
+[--scorer zero_shot] [--jsonl FILE].
 
-Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
-pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer was right.
+Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first
+zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
+pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer
+was right.
 """
 
 import json
@@ -38,7 +41,8 @@ class Verdict:
     Attributes:
         worst: the worst picture of a prompt truly breaks it; of all pairs.
         best: the best one truly keeps it; of all pairs.
-        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be made.
+        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be
+            made.
         best_open: likewise.
         order: a kept picture of a prompt scores above a broken one of the same, ties half; of all such two.
     """
@@ -54,14 +58,19 @@ def main(arguments: list[str] | None = None) -> int:
     """Make the pairs; returns 0."""
     parser = Parser(
         prog="precompute/pairs.py",
-        description="Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps.",
+        description=(
+            "Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps."
+        ),
     )
     add_catalog_options(parser)
     parser.add_argument(
         "--jsonl",
         type=Path,
         metavar="FILE",
-        help=f"also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as {PAIRS_FILE}",
+        help=(
+            "also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as"
+            f" {PAIRS_FILE}"
+        ),
     )
     args = parser.parse_args(arguments)
     make_pairs(args.data, scorer=args.scorer, jsonl=args.jsonl)
@@ -101,7 +110,8 @@ def make_pairs(
         pairs = choose_pairs(list(images.values()), scores, found)
         if not pairs:
             raise UserError(
-                f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data} --per-prompt 4"
+                f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data}"
+                " --per-prompt 4"
             )
         catalog.put_pairs(found, pairs)
         folder = folder_of(catalog, "pairs", found)
@@ -116,7 +126,9 @@ def make_pairs(
 def choose_pairs(
     images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer"
 ) -> "list[CatalogPair]":
-    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the smaller seed is the better."""
+    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the
+    smaller seed is the better.
+    """
     from tipai_jax.store.catalog import CatalogPair
 
     by_prompt: dict[str, list[CatalogImage]] = {}
@@ -142,9 +154,11 @@ def choose_pairs(
 
 
 def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
-    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to prefer it.
+    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to
+    prefer it.
 
-    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is not, a control where both keep
+    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is
+    not, a control where both keep
     the prompt.
     """
     if chosen.broken:
@@ -229,7 +243,9 @@ def _draw_sheets(
 def _sheet(
     data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "list[CatalogScore]", scale: Scale
 ) -> "Image":
-    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is framed."""
+    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is
+    framed.
+    """
     from PIL import Image
 
     from tipai_jax.render import Panel, draw_marks, overlay, panel_sheet
@@ -248,7 +264,9 @@ def _sheet(
 
 
 def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
-    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is, or nobody knows."""
+    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is,
+    or nobody knows.
+    """
     from tipai_jax.render import Mark
 
     (width, height), marks = size, []
@@ -295,14 +313,17 @@ def _print_summary(
         return
     share = lambda counts: f"{counts[0]} of {counts[1]}"
     print(
-        f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it: {share(verdict.best)}"
+        f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it:"
+        f" {share(verdict.best)}"
     )
     print(
-        f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best {share(verdict.best_open)}"
+        f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best"
+        f" {share(verdict.best_open)}"
     )
     if verdict.order[1]:
         print(
-            f"          a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two"
+            "          a kept picture scores above a broken one of its prompt:"
+            f" {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two"
         )
 
 

@@ -1,4 +1,5 @@
-"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind them.
+"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind
+them.
 
 Owns the order of work, the fixed micro-batches and the clock. A micro-batch never spans two shards and keeps its place
 for an image that turns out to be damaged, so what a row is computed with depends on the plan alone. On a CPU a thread

@@ -1,7 +1,9 @@
 """The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0`.
 
-It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in `precompute.world`.
-The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn again; `pairs.jsonl` is
+It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in
+    `precompute.world`.
+The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn
+again; `pairs.jsonl` is
 written last, so an interrupted run is finished by the same command.
 """
 
@@ -70,9 +72,11 @@ def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "group": name,
                 "category": square.category,
                 "difficulty": square.difficulty,
-                "kind": ("missing object" if square.absent[rejected] else "extra object")
-                if "missing" in square.kind
-                else square.kind,
+                "kind": (
+                    ("missing object" if square.absent[rejected] else "extra object")
+                    if "missing" in square.kind
+                    else square.kind
+                ),
                 "control": False,
                 "unseen_combination": square.unseen,
             }
@@ -138,7 +142,8 @@ def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
 
 
 def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
-    """All groups of a world of `pairs` pairs: squares of two pairs and controls of one. No prompt occurs in two groups."""
+    """All groups of a world of `pairs` pairs: squares of two pairs and controls of one.
+    No prompt occurs in two groups."""
     plan = _plan(pairs, seed)
     draft = functools.partial(_group, plan)
     if processes > 1:
@@ -178,7 +183,8 @@ def _draw_group(folder: Path, group: Group) -> int:
 
 
 def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None = None) -> Path:
-    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already there.
+    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already
+    there.
 
     Raises:
         UserError: `out` holds another world or something else, or `pairs` is too small for three splits.
@@ -198,7 +204,8 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
     described, listed = out / "world.json", out / "pairs.jsonl"
     if described.exists() and json.loads(described.read_text()) != world:
         raise UserError(
-            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another --out or remove the folder"
+            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another"
+            " --out or remove the folder"
         )
     if out.exists() and any(out.iterdir()) and not described.exists():
         raise UserError(f"{out}: is not empty and not a drawn world (no world.json); choose another --out")

@@ -1,12 +1,18 @@
-"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER] [--encoder ...].
+"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER]
+[--encoder ...].
 
-Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches; both become scores by
+Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches;
+both become scores by
 
-    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse temperature)
+    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse
+    temperature)
 
-which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so one rule serves encoders whose
-cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do with each other end, and .5 for the
-small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is kept at once.
+which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so
+one rule serves encoders whose
+cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do
+    with each other end, and .5 for the
+small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is
+kept at once.
 """
 
 import argparse
@@ -36,7 +42,10 @@ ZERO_SHOT = "zero_shot"
 CENTRE, WIDTH = 15.0, 6.0
 FEW = {"cpu": 16, "cuda": 64}
 """Images a pass: a catalogue holds few, and a pass is filled up."""
-RULE = "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for the picture and its patches"
+RULE = (
+    "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for"
+    " the picture and its patches"
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -47,8 +56,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(
         prog="precompute/score.py",
-        description="Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches.",
-        epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0 and 1, in the order of the cosines, no probability.",
+        description=(
+            "Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches."
+        ),
+        epilog=(
+            f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0"
+            " and 1, in the order of the cosines, no probability."
+        ),
     )
     parser.add_argument(
         "--data",
@@ -211,7 +225,8 @@ def _print_summary(catalog: "Catalog", scorer: "Scorer", encoder: "Fingerprint",
     values = sorted(score.global_score for score in catalog.scores(scorer).values())
     middle = values[len(values) // 2]
     print(
-        f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half of them below {middle:.2f}"
+        f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half"
+        f" of them below {middle:.2f}"
     )
     print(f"rule      {scorer.rule}")
     if encoder.small_world_only != drawn:

@@ -2,8 +2,10 @@
 
     python scripts/ablation.py --store store/scenes --workdir runs/ablation --split validation
 
-Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other run; rows that are there are not
-trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the rows of earlier calls. It owns the list
+Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other
+run; rows that are there are not
+trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the
+rows of earlier calls. It owns the list
 of changes and nothing else.
 """
 
@@ -22,7 +24,8 @@ Change = Callable[[AuditorConfig], AuditorConfig]
 
 
 def read(**what: bool) -> Change:
-    """The heads read more input features; what only the patches have (global image, position) is left out for the others
+    """The heads read more input features; what only the patches have (global image, position) is left out for the
+    others
     until attention joins them."""
 
     def change(config: AuditorConfig) -> AuditorConfig:
@@ -126,8 +129,14 @@ def main(argv: list[str] | None = None) -> int:
     from tipai_jax.training.loop import fit
 
     columns = {
-        "global_pair_auc": "pair AUC", "hard": "hard", "patch_pair_auc": "patch AUC", "worst_category": "worst category", "auc_judd": "AUC-Judd", "ece": "ECE", "seconds": "s",
-    }  # fmt: skip
+        "global_pair_auc": "pair AUC",
+        "hard": "hard",
+        "patch_pair_auc": "patch AUC",
+        "worst_category": "worst category",
+        "auc_judd": "AUC-Judd",
+        "ece": "ECE",
+        "seconds": "s",
+    }
     print(
         "| config, each row on top of the one before | "
         + " | ".join(columns.values())

@@ -1,9 +1,12 @@
-"""How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can do.
+"""How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can
+do.
 
     python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step whole sweep images grow]
 
-Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of them; what is claimed are ratios within
-this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made stands in `scripts/benchmark`.
+Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of
+    them; what is claimed are ratios within
+this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made
+stands in `scripts/benchmark`.
 """
 
 import json

@@ -1,7 +1,10 @@
-"""The demo, a page on this machine: python scripts/demo.py [--auditor runs/quickstart] [--model scenes] [--data data/poc] [--port 7860].
+"""The demo, a page on this machine: python scripts/demo.py [--auditor runs/quickstart] [--model scenes] [--data
+data/poc] [--port 7860].
 
-Type a prompt: four pictures are made and judged, the best is set against the worst, and the worst is looked at patch by patch. Or judge a picture of your own, or
-browse a catalogue that `generate.py` and `score.py` made. It owns the command line; the parts stand in `scripts/demo_app`. Needs the extra: pip install -e '.[demo]'.
+Type a prompt: four pictures are made and judged, the best is set against the worst, and the worst is looked at patch by
+    patch. Or judge a picture of your own, or
+browse a catalogue that `generate.py` and `score.py` made. It owns the command line; the parts stand in
+`scripts/demo_app`. Needs the extra: pip install -e '.[demo]'.
 """
 
 import argparse
@@ -28,7 +31,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(
         prog="scripts/demo.py",
-        description="A page on this machine: make pictures for a prompt, see which keeps it best, where the worst fails, and why.",
+        description=(
+            "A page on this machine: make pictures for a prompt, see which keeps it best, where the worst fails, and"
+            " why."
+        ),
     )
     add = parser.add_argument
     add(
@@ -39,7 +45,10 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add(
         "--model",
         default=SCENES,
-        help=f"what makes pictures: {SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a folder (default: {SCENES})",
+        help=(
+            f"what makes pictures: {SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as"
+            f" {DIFFUSION_MODEL}, or a folder (default: {SCENES})"
+        ),
     )
     add("--data", type=Path, default=Path("data/poc"), help="folder of the catalogue to browse (default: data/poc)")
     add("--port", type=whole_number(0), default=7860, help="of 127.0.0.1; 0 for any free one (default: 7860)")
@@ -63,7 +72,8 @@ def main(arguments: list[str] | None = None) -> int:
         raise UserError(f"{args.examples}: {len(examples)} prompts; expected at most {MOST_EXAMPLES} examples")
     if find_spec("gradio") is None:
         raise UserError(
-            "the demo needs Gradio, which is not installed here: source .venv/bin/activate first, or python -m pip install -c constraints.txt -e '.[demo]'"
+            "the demo needs Gradio, which is not installed here: source .venv/bin/activate first, or python -m pip"
+            " install -c constraints.txt -e '.[demo]'"
         )
     from scripts.demo_app.serve import reserve, serve
 

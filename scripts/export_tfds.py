@@ -1,4 +1,5 @@
-"""The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR] [--name NAME].
+"""The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR]
+[--name NAME].
 
 Owns the features of that data set: what `pairs.jsonl` says of a pair, the bytes of both images, and on request the
 embeddings. The file format is array_record, so `tfds.data_source` reads it without TensorFlow and
@@ -168,7 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     name = args.name or f"{''.join(c if c.isalnum() else '_' for c in args.store.resolve().name.lower())}_pairs"
     folder = export(store, out=args.out, name=name, embeddings=args.embeddings)
     print(
-        f"{folder}: {len(store.pairs)} pairs; read with tfds.data_source({name!r}, split='train', data_dir={str(args.out)!r})"
+        f"{folder}: {len(store.pairs)} pairs; read with tfds.data_source({name!r}, split='train',"
+        f" data_dir={str(args.out)!r})"
     )
     print(f"embed it with: python precompute/embed.py --data tfds:{name} --data-dir {args.out}")
     return 0

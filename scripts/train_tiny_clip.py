@@ -2,11 +2,15 @@
 
     python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
-It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour
-that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to three fifths of the lower number both are the same run.
-`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the squares, when `torchrun` starts them:
+It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the
+combinations of object and colour
+that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as
+well: up to three fifths of the lower number both are the same run.
+`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the
+squares, when `torchrun` starts them:
 
-    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725 --out precompute/assets/tiny_clip
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725
+    --out precompute/assets/tiny_clip
 """
 
 import argparse
@@ -45,20 +49,24 @@ STEPS = 7450
 
 
 def pace(step: int, total: int) -> float:
-    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last two fifths."""
+    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last two
+    fifths.
+    """
     tail = max(0.0, (step - 0.6 * total) / (0.4 * total))
     return min(1.0, (step + 1) / 150) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, tail)))
 
 
 CARD = """# tiny_clip: the default encoder
 
-**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world` and on nothing else. It knows no
-photographs; every store, run and picture made with it carries the stamp `small_world_only`.
+**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world` and on nothing
+else. It knows no photographs; every store, run and picture made with it carries the stamp `small_world_only`.
 
-- Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches, joint width {joint}, weights f16.
-- Data: {scenes:,} freshly drawn scenes ({steps:,} steps of {batch}) and crops of them: {crowded:,} steps of crowds without captions, then {captioned:.0%} of the scenes easy and
-  medium ones with captions, two and two each other's hard negatives, and the others hard ones without captions. The combinations of object and colour that the
-  test split keeps for itself never occurred.
+- Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches, joint width {joint},
+  weights f16.
+- Data: {scenes:,} freshly drawn scenes ({steps:,} steps of {batch}) and crops of them:
+  {crowded:,} steps of crowds without captions, then {captioned:.0%} of the scenes easy and medium ones with
+  captions, two and two each other's hard negatives, and the others hard ones without captions. The combinations of
+  object and colour that the test split keeps for itself never occurred.
 - Made by `{command}`.
 - Pictograms: OpenMoji, CC BY-SA 4.0.
 
@@ -84,7 +92,9 @@ def export(
     number: int,
     command: str,
 ) -> None:
-    """Write the folder that `--encoder tiny` reads: weights in f16, configuration, tokenizer, preprocessing, card and figures."""
+    """Write the folder that `--encoder tiny` reads: weights in f16, configuration, tokenizer, preprocessing, card and
+    figures.
+    """
     out.mkdir(parents=True, exist_ok=True)
     half = CLIPModel(model.config)
     half.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
@@ -111,10 +121,21 @@ def export(
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     (out / "README.md").write_text(
         CARD.format(
-            millions=sum(p.numel() for p in model.parameters()) / 1e6, side=SIDE, grid=GRID, joint=JOINT, scenes=scenes, steps=steps, batch=scenes // max(steps, 1), crowded=min(steps, CROWDED_STEPS), captioned=1 - LOOSE,
-            command=command, n=rows[0]["n"], captions=table(rows, "caption_accuracy"), pairs=table(rows, "pair_auc"),
+            millions=sum(p.numel() for p in model.parameters()) / 1e6,
+            side=SIDE,
+            grid=GRID,
+            joint=JOINT,
+            scenes=scenes,
+            steps=steps,
+            batch=scenes // max(steps, 1),
+            crowded=min(steps, CROWDED_STEPS),
+            captioned=1 - LOOSE,
+            command=command,
+            n=rows[0]["n"],
+            captions=table(rows, "caption_accuracy"),
+            pairs=table(rows, "pair_auc"),
         )
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -150,7 +171,8 @@ class State:
         kept = torch.load(self.file, map_location=device, weights_only=True)
         if kept["recipe"] != self.recipe:
             raise UserError(
-                f"{self.file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another --workdir"
+                f"{self.file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another"
+                " --workdir"
             )
         self.model.load_state_dict(kept["model"])
         for optimizer, values in zip(self.optimizers, kept["optimizers"], strict=True):
@@ -251,7 +273,9 @@ def main() -> None:
     parser.add_argument(
         "--out",
         type=Path,
-        help="the encoder's folder (default: WORKDIR/encoder); precompute/assets/tiny_clip is the one that is committed",
+        help=(
+            "the encoder's folder (default: WORKDIR/encoder); precompute/assets/tiny_clip is the one that is committed"
+        ),
     )
     parser.add_argument("--steps", type=whole_number(1), default=STEPS, help=f"default: {STEPS}")
     parser.add_argument(
@@ -282,7 +306,10 @@ def main() -> None:
     if rank:
         return
     start = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
-    command = f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
+    command = (
+        f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed"
+        f" {args.seed} --out {args.out}"
+    )
     export(
         state.model.cpu().eval(),
         tokenizer,

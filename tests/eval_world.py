@@ -33,7 +33,9 @@ def write_store(
     pictures: Path | None = None,
     squares: bool = True,
 ) -> Store:
-    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the picture with the plus is always the chosen one."""
+    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the
+    picture with the plus is always the chosen one.
+    """
     rng = np.random.default_rng(seed)
     texts, images, patches, rows = [], [], [], []
     for split, groups in splits.items():
@@ -56,12 +58,20 @@ def write_store(
             for side in (0, 1) if squares else (0,):
                 rows.append(
                     {
-                        "pair_id": f"{split}-{group}-{side}", "prompt": first + side, "chosen": first + side, "rejected": first + 1 - side,
-                        "category": category, "control": control, "split": split, "group": len(texts) // 2, "box": box,
-                        "difficulty": ("easy", "medium", "hard")[group % 3], "unseen": split == "test" and group % 4 == 0,
+                        "pair_id": f"{split}-{group}-{side}",
+                        "prompt": first + side,
+                        "chosen": first + side,
+                        "rejected": first + 1 - side,
+                        "category": category,
+                        "control": control,
+                        "split": split,
+                        "group": len(texts) // 2,
+                        "box": box,
+                        "difficulty": ("easy", "medium", "hard")[group % 3],
+                        "unseen": split == "test" and group % 4 == 0,
                         "absent": category == 0 and group % 2 == 0,
                     }
-                )  # fmt: skip
+                )
     pairs = _table(rows)
     return _write(
         folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures
@@ -79,17 +89,30 @@ def _table(rows: list[dict]) -> PairTable:
         if not row["control"]:
             label[1] = label_cells(row["box"][None], np.array([row["absent"]]), cells=CELLS).reshape(-1)
     return PairTable(
-        pair_id=column("pair_id", object), prompt=column("prompt", np.int32), chosen=column("chosen", np.int32),
-        rejected=column("rejected", np.int32), chosen_score=np.ones(len(rows), np.float32),
-        rejected_score=np.where(control, 1.0, 0.3).astype(np.float32), margin=np.where(control, 0.0, 0.7).astype(np.float32),
-        category=category, patch_label=labels, split=column("split", str), group=column("group", np.int32),
-        group_name=np.array([str(row["group"]) for row in rows], object), difficulty=column("difficulty", str),
-        kind=np.array(["planted"] * len(rows)), control=control, unseen=column("unseen", bool), annotated=np.ones(len(rows), bool),
+        pair_id=column("pair_id", object),
+        prompt=column("prompt", np.int32),
+        chosen=column("chosen", np.int32),
+        rejected=column("rejected", np.int32),
+        chosen_score=np.ones(len(rows), np.float32),
+        rejected_score=np.where(control, 1.0, 0.3).astype(np.float32),
+        margin=np.where(control, 0.0, 0.7).astype(np.float32),
+        category=category,
+        patch_label=labels,
+        split=column("split", str),
+        group=column("group", np.int32),
+        group_name=np.array([str(row["group"]) for row in rows], object),
+        difficulty=column("difficulty", str),
+        kind=np.array(["planted"] * len(rows)),
+        control=control,
+        unseen=column("unseen", bool),
+        annotated=np.ones(len(rows), bool),
         boxes=Boxes(
-            xyxy=np.array([row["box"] for row in boxed]), category=np.array([row["category"] for row in boxed], np.int8),
-            absent=np.array([row["absent"] for row in boxed], bool), offsets=np.concatenate([[0], np.cumsum(~control)]).astype(np.int64),
+            xyxy=np.array([row["box"] for row in boxed]),
+            category=np.array([row["category"] for row in boxed], np.int8),
+            absent=np.array([row["absent"] for row in boxed], bool),
+            offsets=np.concatenate([[0], np.cumsum(~control)]).astype(np.int64),
         ),
-    )  # fmt: skip
+    )
 
 
 def _write(
@@ -104,9 +127,21 @@ def _write(
     import pyarrow as pa
 
     fingerprint = Fingerprint(
-        name="planted", digest=encoder, d=D, k=CELLS**2, grid=(CELLS, CELLS), image_size=224, patches="dense", dtype="float32",
-        normalised=True, small_world_only=True, logit_scale=10.0, processor="pil", view="centre", view_share=1.0,
-    )  # fmt: skip
+        name="planted",
+        digest=encoder,
+        d=D,
+        k=CELLS**2,
+        grid=(CELLS, CELLS),
+        image_size=224,
+        patches="dense",
+        dtype="float32",
+        normalised=True,
+        small_world_only=True,
+        logit_scale=10.0,
+        processor="pil",
+        view="centre",
+        view_share=1.0,
+    )
     plan = Plan(
         encoder=fingerprint,
         data={"kind": "planted"},

@@ -61,7 +61,9 @@ def small_config(workdir: Path | str = "unused", **changes: dict[str, Any]) -> A
 
 
 def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """The state after the first `count` steps at least, and the figures of all steps run, norms NaN where nobody looked; nothing touches a file."""
+    """The state after the first `count` steps at least, and the figures of all steps run, norms NaN where nobody
+    looked; nothing touches a file.
+    """
     state, figures, step = jax.tree.map(lambda leaf: leaf.copy(), run.initial), [], 0
     while step < count:
         state, record = run.train(state, *run.source.load(run.chunk(step)))

@@ -1,4 +1,5 @@
-"""The import law, derived from the packages that exist: packages import downwards only, and each side keeps to its libraries.
+"""The import law, derived from the packages that exist: packages import downwards only, and each side keeps to its
+libraries.
 
 A new file is under the law without being named here; only what a package of the shared row is, and where both sides
 meet, is written down.
@@ -196,7 +197,9 @@ COMMANDS = {
     "scripts/look.py": (),
     "scripts/export_tfds.py": ("numpy",),
 }
-"""Every command, and what it may import beyond our own light modules before it answers `--help`: half a second is asked."""
+"""Every command, and what it may import beyond our own light modules before it answers `--help`: half a second is
+asked.
+"""
 
 HELP = """
 import runpy, sys

@@ -1,4 +1,6 @@
-"""The main job as a user types it, small: scenes, embed, train, evaluate, and all of it again, which must repeat nothing."""
+"""The main job as a user types it, small: scenes, embed, train, evaluate, and all of it again, which must repeat
+nothing.
+"""
 
 import json
 import os
@@ -55,8 +57,8 @@ def job(tmp_path_factory):
 def test_the_record_holds_every_figure(job):
     record = json.loads((job[0] / "runs" / "base" / "eval.json").read_text())
     wanted = (
-        "n_examples global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty unseen_combination_pair_auc "
-        "ece ece_equal_mass ece_before heatmap baselines targets control small_world_only"
+        "n_examples global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty"
+        " unseen_combination_pair_auc ece ece_equal_mass ece_before heatmap baselines targets control small_world_only"
     )
     assert set(wanted.split()) <= record.keys()
     assert record["small_world_only"] is True
@@ -116,7 +118,9 @@ def test_another_encoders_store_is_refused(job):
 
 
 def make_elsewhere(folder):
-    """Pairs of another hand: photographs' proportions, JPEG, shapes that the small world does not have, no field beyond the required ones in every other row."""
+    """Pairs of another hand: photographs' proportions, JPEG, shapes that the small world does not have, no field beyond
+    the required ones in every other row.
+    """
     (folder / "pics").mkdir(parents=True)
     rng, rows = np.random.default_rng(0), []
     colours = {"red": (200, 40, 40), "teal": (30, 150, 150), "ochre": (190, 140, 40)}
@@ -127,8 +131,14 @@ def make_elsewhere(folder):
             picture = Image.new("RGB", (300, 200), (235, 235, 225))
             ImageDraw.Draw(picture).ellipse((x, y, x + side, y + side), fill=colours[colour])
             picture.save(folder / "pics" / f"{number}-{name}.jpg")
-        row = {"pair_id": f"e{number}", "prompt": f"one {right} disc on parchment, number {number}", "chosen_image": f"pics/{number}-good.jpg",
-               "rejected_image": f"pics/{number}-bad.jpg", "chosen_score": 4.0, "rejected_score": 1.5}  # fmt: skip
+        row = {
+            "pair_id": f"e{number}",
+            "prompt": f"one {right} disc on parchment, number {number}",
+            "chosen_image": f"pics/{number}-good.jpg",
+            "rejected_image": f"pics/{number}-bad.jpg",
+            "chosen_score": 4.0,
+            "rejected_score": 1.5,
+        }
         if number % 2:
             row |= {
                 "split": "test",

@@ -61,7 +61,8 @@ def _evaluate_sweep(request: "Request", grid: "Grid", folders: Sequence[Path]) -
 
     if request.out is not None:
         raise UserError(
-            f"--out: {request.workdir} is a sweep of {len(folders)} runs, each writes its own eval.json; leave --out away"
+            f"--out: {request.workdir} is a sweep of {len(folders)} runs, each writes its own eval.json; leave --out"
+            " away"
         )
     members, figures = [], []
     for folder in folders:
@@ -77,7 +78,8 @@ def _evaluate_sweep(request: "Request", grid: "Grid", folders: Sequence[Path]) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured), 1 where one is missed."""
+    """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured),
+    1 where one is missed."""
     from tipai_jax.config.sweep import read_sweep
 
     request = parse(sys.argv[1:] if argv is None else argv)

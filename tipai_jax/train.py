@@ -25,7 +25,8 @@ then train, and measure what was trained:
     python -m tipai_jax.train --config base.py --store STORE --workdir RUN
     python -m tipai_jax.evaluate --workdir RUN
 An interrupted run goes on with the same command. --sweep.seeds N or --sweep.SETTING A,B,C (such as
---sweep.optim.peak-lr 5e-5,1e-4) train a whole grid as one compiled program, each member into a folder below --workdir."""
+--sweep.optim.peak-lr 5e-5,1e-4) train a whole grid as one compiled program, each member into a folder of its own
+below --workdir."""
 
 
 def fit_sweep(config: Any, grid: Grid) -> int:

@@ -86,7 +86,9 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextRows:
-        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again. `batch_size` replaces the encoder's own."""
+        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again.
+        `batch_size` replaces the encoder's own.
+        """
         size = batch_size or self.batch_size
         tokens = self._prompts(prompts)
         order = sorted(
@@ -103,7 +105,9 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageRows:
-        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its first image."""
+        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its
+        first image.
+        """
         size, images, patches = batch_size or self.batch_size, [], []
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
@@ -184,7 +188,9 @@ def _to_f16(x: Tensor) -> np.ndarray:
 
 
 def _crop_source(patches: str, image_size: int) -> int:
-    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the encoder's own size."""
+    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the
+    encoder's own size.
+    """
     return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // TILE_SPAN}.get(patches, 0)
 
 
@@ -201,7 +207,8 @@ def load_clip(
     Args:
         folder: from `find_encoder`.
         patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
-        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them itself).
+        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them
+            itself).
         device: `cpu` or `cuda`.
         batch_size: rows of every forward pass.
 

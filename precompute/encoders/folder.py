@@ -58,7 +58,8 @@ class EncoderFolder:
         config = self._json("config.json")
         if config.get("model_type") != "clip":
             raise UserError(
-                f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; choose a CLIP encoder"
+                f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; choose a"
+                " CLIP encoder"
             )
         return config
 
@@ -77,7 +78,8 @@ class EncoderFolder:
         files = sorted(self.path.glob("model*.safetensors"))
         if not files:
             raise UserError(
-                f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call save_pretrained(FOLDER)"
+                f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call"
+                " save_pretrained(FOLDER)"
             )
         return files
 
@@ -88,7 +90,8 @@ class EncoderFolder:
 
     @property
     def default_patches(self) -> str:
-        """The patch mode its makers measured to be best, `raw` for a small-world encoder without a word, else `dense`."""
+        """The patch mode its makers measured to be best, `raw` for a small-world encoder without a word,
+        else `dense`."""
         mode = self.config.get("tipai_patches") or ("raw" if self.small_world_only else "dense")
         if mode not in PATCH_MODES:
             raise UserError(
@@ -114,8 +117,9 @@ class EncoderFolder:
         if edge is None and square and size.get("height") == size.get("width") == image_size:
             return "whole", 1.0
         raise UserError(
-            f"{self.path / 'preprocessor_config.json'}: size {size!r} and crop_size {crop!r} do not lead to {image_size} x {image_size} pixels; "
-            "expected a resize of the shortest edge with a centre crop, or a resize to a square"
+            f"{self.path / 'preprocessor_config.json'}: size {size!r} and crop_size {crop!r} do not lead to"
+            f" {image_size} x {image_size} pixels; expected a resize of the shortest edge with a centre crop, or a"
+            " resize to a square"
         )
 
     def fingerprint(self, *, patches: str, dtype: str) -> Fingerprint:
@@ -128,7 +132,8 @@ class EncoderFolder:
         image_size = self.vision("image_size", 224)
         if patches == "tiles" and image_size % TILE_SPAN:
             raise UserError(
-                f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of {TILE_SPAN}; take another --patches"
+                f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of"
+                f" {TILE_SPAN}; take another --patches"
             )
         identity = {
             "config": self.config,
@@ -213,7 +218,8 @@ def find_encoder(name: str) -> EncoderFolder:
     if name == TINY:
         if not (TINY_FOLDER / "config.json").is_file():
             raise UserError(
-                "encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it: scripts/train_tiny_clip.py"
+                "encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it:"
+                " scripts/train_tiny_clip.py"
             )
         return EncoderFolder(TINY, TINY_FOLDER)
     folder = Path(name)
@@ -221,7 +227,8 @@ def find_encoder(name: str) -> EncoderFolder:
         return EncoderFolder(folder.resolve().name, folder)
     if not is_hub_id(name):
         raise UserError(
-            f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as {PHOTO_ENCODER}"
+            f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as"
+            f" {PHOTO_ENCODER}"
         )
     return EncoderFolder(name, _hub_folder(name))
 
@@ -235,5 +242,8 @@ def _hub_folder(name: str) -> Path:
         find=lambda: Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True)),
         whole=lambda folder: (folder / "config.json").exists() and any(folder.glob("model*.safetensors")),
         fetch=lambda: Path(snapshot_download(name, allow_patterns=_WANTED)),
-        hint=f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn scenes",
+        hint=(
+            f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn"
+            " scenes"
+        ),
     )

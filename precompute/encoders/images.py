@@ -29,7 +29,8 @@ class Prepared:
 
     Attributes:
         pixels: u8[image_size, image_size, 3], what the encoder sees.
-        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for other patch modes.
+        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for
+            other patch modes.
         width: pixels of the file, after its orientation was applied.
         height: likewise.
     """

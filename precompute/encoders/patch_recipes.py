@@ -2,8 +2,10 @@
 
 Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
 of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
-Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the paper.
-Tiles look again, at the four corners of the image, overlapping and enlarged 1.75 times; their tokens are added to those of the whole.
+Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the
+paper.
+Tiles look again, at the four corners of the image, overlapping and enlarged 1.75 times; their tokens are added to those
+of the whole.
 """
 
 import torch
@@ -34,7 +36,9 @@ def area_matrix(source: int, target: int) -> Tensor:
 
 
 def reduce_grid(tokens: Tensor, target: int) -> Tensor:
-    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g = target."""
+    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g
+    = target.
+    """
     batch, count, width = tokens.shape
     side = round(count**0.5)
     if side * side != count:
@@ -47,7 +51,8 @@ def reduce_grid(tokens: Tensor, target: int) -> Tensor:
 
 
 def project_tokens(model: torch.nn.Module, tokens: Tensor, target: int) -> Tensor:
-    """Patch tokens of the last block into the joint space: `post_layernorm`, `visual_projection`, then the reduction."""
+    """Patch tokens of the last block into the joint space: `post_layernorm`, `visual_projection`,
+    then the reduction."""
     return reduce_grid(model.visual_projection(model.vision_model.post_layernorm(tokens)), target)
 
 
@@ -102,12 +107,14 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
 
 
 def cut_tiles(detail: Tensor, *, cells: int, span: int) -> Tensor:
-    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a side.
+    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a
+    side.
 
     Args:
         detail: [b, 3, s, s], s a multiple of `cells`.
         cells: cells of the image along an axis.
-        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in all tiles.
+        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in
+            all tiles.
 
     Returns:
         [b * 4, 3, s / cells * span, s / cells * span], images in order, tiles row-major.
@@ -127,7 +134,9 @@ def _cell(side: int, cells: int) -> int:
 
 
 def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:
-    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where tiles overlap."""
+    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where
+    tiles overlap.
+    """
     width, first = tokens.shape[-1], cells - span
     grids = tokens.reshape(-1, 4, span, span, width)
     total, count = grids.new_zeros(len(grids), cells, cells, width), grids.new_zeros(cells, cells, 1)

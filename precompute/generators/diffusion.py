@@ -1,6 +1,7 @@
 """The generator behind a hub id or a folder: any text-to-image pipeline of diffusers, safetensors only.
 
-Owns finding the model's files, loading them and one picture at a time, each from a seed of its own on the CPU, so that a
+Owns finding the model's files, loading them and one picture at a time, each from a seed of its own on the CPU, so that
+a
 picture does not depend on which were made before. Knows nothing of catalogues.
 """
 
@@ -87,7 +88,8 @@ class DiffusionGenerator:
             )
         except Exception as error:  # whatever the library raises over such a folder, it cannot be used
             raise UserError(
-                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose another --model"
+                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose"
+                " another --model"
             ) from None
         pipeline.set_progress_bar_config(disable=True)
         taken = inspect.signature(pipeline.__call__).parameters
@@ -106,7 +108,8 @@ class DiffusionGenerator:
                 result = self._pipeline(prompt.prompt, generator=torch.Generator("cpu").manual_seed(seed), **self._call)
         except torch.OutOfMemoryError:
             raise UserError(
-                f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16, then run the same command again"
+                f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16,"
+                " then run the same command again"
             ) from None
         except ValueError as error:  # such as a size that is no multiple of eight
             raise UserError(f"model {self.label}: {_first_line(error)}") from None
@@ -124,7 +127,8 @@ def _find(model: str, *, half: bool) -> Path:
         return folder
     if not is_hub_id(model):
         raise UserError(
-            f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub id such as {DIFFUSION_MODEL}"
+            f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub"
+            f" id such as {DIFFUSION_MODEL}"
         )
     from huggingface_hub import snapshot_download
 
@@ -142,7 +146,9 @@ def _find(model: str, *, half: bool) -> Path:
         find=lambda: Path(snapshot_download(model, local_files_only=True)),
         whole=lambda folder: (folder / _INDEX).is_file() and not _without_safetensors(folder),
         fetch=download,
-        hint=f"put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model {SCENES}",
+        hint=(
+            f"put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model {SCENES}"
+        ),
     )
     _check_safetensors(found)
     return found
@@ -151,7 +157,8 @@ def _find(model: str, *, half: bool) -> Path:
 def _check_safetensors(folder: Path) -> None:
     if lacking := _without_safetensors(folder):
         raise UserError(
-            f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save it with save_pretrained(FOLDER, safe_serialization=True)"
+            f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save it"
+            " with save_pretrained(FOLDER, safe_serialization=True)"
         )
 
 
@@ -173,14 +180,17 @@ def _without_safetensors(folder: Path) -> list[str]:
 
 
 def _has_weights(part: Path) -> bool:
-    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside them."""
+    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside
+    them.
+    """
     files = {path.name for path in part.glob("*.safetensors")}
     lists = [json.loads(path.read_bytes()) for path in part.glob("*.safetensors.index*.json")]
     return any("-of-" not in name for name in files) or any(set(each["weight_map"].values()) <= files for each in lists)
 
 
 def _variant(folder: Path, *, half: bool) -> str | None:
-    """Which weights of a folder are loaded: those in half precision where they are asked for or nothing else is there."""
+    """Which weights of a folder are loaded: those in half precision where they are asked for or
+    nothing else is there."""
     files = [path.name for path in folder.glob("*/*.safetensors")]
     halves = [name for name in files if f".{_HALF}." in name]
     return _HALF if halves and (half or len(halves) == len(files)) else None

@@ -1,6 +1,8 @@
-"""The generator that needs no download: it draws a scene that keeps a prompt of the small world's grammar or, by chance, breaks it.
+"""The generator that needs no download: it draws a scene that keeps a prompt of the small world's grammar or, by
+chance, breaks it.
 
-Owns which chance that is, and the truth about every picture. What can be said, what can be broken and how it looks is decided in
+Owns which chance that is, and the truth about every picture. What can be said, what can be broken and how it looks is
+decided in
 `precompute.world`.
 """
 
@@ -83,7 +85,9 @@ class SceneGenerator:
         )
 
     def _read(self, prompt: Prompt) -> tuple[Claim, tuple[str, ...]]:
-        """The claim of a prompt, and the categories in which it may be broken: its own, or any where it names none of the five."""
+        """The claim of a prompt, and the categories in which it may be broken: its own, or any where it names none of
+        the five.
+        """
         named = f'prompt {prompt.prompt_id}, "{prompt.prompt}"'
         try:
             claim = parse(prompt.prompt)
@@ -97,6 +101,7 @@ class SceneGenerator:
         category = _LONG_NAMES.get(category, category)
         if category in CATEGORIES and category not in possible:
             raise UserError(
-                f"{named}: has nothing that could be broken in its category, {category}; it can be in {', '.join(possible)}, or leave the category out"
+                f"{named}: has nothing that could be broken in its category, {category}; it can be in"
+                f" {', '.join(possible)}, or leave the category out"
             )
         return claim, (category,) if category in CATEGORIES else possible

@@ -1,6 +1,7 @@
 """Our own format: a folder with `pairs.jsonl` and image files.
 
-Owns finding, parsing and the safety of paths: an image must lie inside the folder, links followed. Knows nothing of what
+Owns finding, parsing and the safety of paths: an image must lie inside the folder, links followed. Knows nothing of
+what
 is inside an image. Terms of use are those of whoever made the folder (`ATTRIBUTION.md`, if there is one).
 """
 

@@ -35,7 +35,9 @@ MOST_SCORE = 1e30
 
 
 class PixelBox(NamedTuple):
-    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in CATEGORIES."""
+    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in
+    CATEGORIES.
+    """
 
     x1: float
     y1: float
@@ -92,7 +94,8 @@ class BadRow(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """What is known of an image before it is opened: its bytes and when it last changed (0 where that means nothing)."""
+    """What is known of an image before it is opened: its bytes and when it last changed (0 where that
+    means nothing)."""
 
     size: int
     changed_ns: int = 0
@@ -197,7 +200,8 @@ def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
     if repeated := [pair_id for pair_id, count in ids.items() if count > 1]:
         rows = [str(record.row) for record in records if record.pair_id == repeated[0]]
         raise UserError(
-            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows {', '.join(rows[:4])}; every pair needs its own"
+            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows"
+            f" {', '.join(rows[:4])}; every pair needs its own"
         )
     return _linked_splits(records, where)
 
@@ -225,8 +229,8 @@ def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
             one, two = stating[first], stating[other]
             if one is not None and two is not None and one.split != two.split:
                 raise UserError(
-                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row {two.row}); "
-                    "give all rows of a group, and all of a prompt, the same split"
+                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row"
+                    f" {two.row}); give all rows of a group, and all of a prompt, the same split"
                 )
             parent[other] = first
             stating[first] = one or two

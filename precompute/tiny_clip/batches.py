@@ -1,6 +1,7 @@
 """Training batches of freshly drawn squares: pictures, captions, and which phrase names which patch and which crop.
 
-It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the model.
+It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the
+model.
 """
 
 import functools
@@ -25,9 +26,13 @@ from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, hel
 
 CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
 MEDIUM = 0.7
-"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only measured."""
+"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only
+measured.
+"""
 LOOSE = 0.2
-"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which half it is, no whole captions."""
+"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which
+half it is, no whole captions.
+"""
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
@@ -46,8 +51,10 @@ def phrase_of(item: Item) -> str:
 def binding(name: str, what: str, value: str) -> np.ndarray:
     """A fixed direction of the joint space for an object having a certain value of something, f32[JOINT] of length one.
 
-    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red cat shares nothing with a red
-    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
+    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red
+    cat shares nothing with a red
+    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for
+    "red" and one for "cat" does not.
     """
     signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
     return (signs(what, name) * signs(what, "of", value) / JOINT**0.5).astype(np.float32)
@@ -67,7 +74,9 @@ def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
 
 
 def cells_of(scene: Scene) -> np.ndarray:
-    """For each of the 49 cells the index of the item that covers at least half of it, in front of the others; -1 for none."""
+    """For each of the 49 cells the index of the item that covers at least half of it, in front of the others; -1 for
+    none.
+    """
     cells = np.full((GRID, GRID), -1)
     edges = np.arange(GRID + 1) * (SIZE / GRID)
     for index, item in enumerate(scene.items):
@@ -108,7 +117,9 @@ class Stream(torch.utils.data.IterableDataset):
 
 
 def crowd(rng: np.random.Generator) -> Scene:
-    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs to one."""
+    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs
+    to one.
+    """
     boxes: list[Box] = []
     items: list[Item] = []
     for _ in range(12):
@@ -135,16 +146,24 @@ def make_batch(
     Args:
         rng: the only source of chance.
         tokenizer: of the encoder.
-        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE ones.
+        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE
+            ones.
         crowded: scenes of things in no relation, without captions.
 
     Returns:
-        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are the `colour_code`s of the
-        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of these;
-        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
-        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
-        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
+        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then
+            "an OBJECT" for each kind of it;
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter,
+        `phrase_codes` are the `colour_code`s of the
+        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of
+        these;
+        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with
+            `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one)
+            and
+        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m,
+        3] (scene, right one,
+        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the
+        phrases (see `code`).
     """
     if crowded:
         scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
@@ -189,7 +208,9 @@ def make_batch(
 def _named(
     rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
-    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and `phrase_codes`, see `make_batch`."""
+    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and
+    `phrase_codes`, see `make_batch`.
+    """
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
     kind_of: list[int] = []
@@ -214,7 +235,9 @@ def _named(
 def _sides(
     rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
 ) -> dict[str, list[str] | torch.Tensor]:
-    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none. `cells` as `cells_of` each scene."""
+    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none.
+    `cells` as `cells_of` each scene.
+    """
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
     patches: list[tuple[int, int, int, int]] = []
@@ -240,7 +263,9 @@ def _sides(
 def _parts(
     rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]
 ) -> dict[str, list[str] | torch.Tensor]:
-    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each caption names."""
+    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each
+    caption names.
+    """
     texts: dict[str, int] = {}
     rows: list[tuple[int, int, int]] = []
     named: list[bool] = []
@@ -272,7 +297,9 @@ def _square(rng: np.random.Generator, difficulty: str) -> Square:
 def _captioned(
     rng: np.random.Generator, number: int
 ) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
-    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
+    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each
+    scene's caption names.
+    """
     squares = [_square(rng, "medium" if rng.random() < MEDIUM else "easy") for _ in range(number)]
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]

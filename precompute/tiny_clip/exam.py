@@ -1,4 +1,5 @@
-"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and difficulty, on scenes it has not seen.
+"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and
+difficulty, on scenes it has not seen.
 
 It owns the trials and their score; it knows nothing of training.
 """
@@ -35,7 +36,9 @@ def trials(number: int) -> list[Trial]:
 def examine(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
 ) -> list[dict[str, float | str | int]]:
-    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption prefers its own picture)."""
+    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption
+    prefers its own picture).
+    """
     device, rows = next(model.parameters()).device, []
     for trial in every:
         pictures = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
@@ -48,10 +51,13 @@ def examine(
         cross = (image * text.reshape(-1, 2, text.shape[-1]).flip(1).reshape_as(text)).sum(-1).reshape(-1, 2)
         rows.append(
             {
-                "category": trial.category, "difficulty": trial.difficulty, "n": own.numel(),
-                "caption_accuracy": round((own > cross).float().mean().item(), 4), "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
+                "category": trial.category,
+                "difficulty": trial.difficulty,
+                "n": own.numel(),
+                "caption_accuracy": round((own > cross).float().mean().item(), 4),
+                "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
             }
-        )  # fmt: skip
+        )
     return rows
 
 

@@ -1,6 +1,8 @@
-"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing anything.
+"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing
+anything.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a picture. The combinations that the test
+It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a
+picture. The combinations that the test
 split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
@@ -124,7 +126,9 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
 
 
 def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: int) -> list[Claim]:
-    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are enough."""
+    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are
+    enough.
+    """
     ways = _ways(claim)
     weights = np.array([weight for _, weight in ways])
     distinct = min(number, len(ways))
@@ -135,7 +139,8 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
 def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]:
     """For each kind of coloured thing that a scene shows: what it is ("two red cats"), and what it is not.
 
-    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no better, which colour is whose has to
+    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no
+    better, which colour is whose has to
     be taught apart. Else one more or fewer, or another object, one that looks alike if there is one.
     """
     shown = Counter((item.name, item.colour) for item in scene.items if item.colour)
@@ -157,9 +162,11 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
-    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the opposite one; None in the middle.
+    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the
+    opposite one; None in the middle.
 
-    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations are then sums of halves.
+    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations
+    are then sums of halves.
     """
     across, down = (item.box.x1 + item.box.x2) / (2 * SIZE) - 0.5, (item.box.y1 + item.box.y2) / (2 * SIZE) - 0.5
     places = [
@@ -175,14 +182,17 @@ def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
 
 
 def _direction(a: Box, b: Box) -> str:
-    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie between the two; "" for none."""
+    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie
+    between the two; "" for none.
+    """
     gaps = {"left of": b.x1 - a.x2, "right of": a.x1 - b.x2, "above": b.y1 - a.y2, "below": a.y1 - b.y2}
     direction = max(gaps, key=lambda name: gaps[name])
     return direction if gaps[direction] >= 8 else ""
 
 
 def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | None:
-    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None where no two things serve.
+    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None
+    where no two things serve.
 
     It is made for every scene with a caption, whatever that says: relations are what captions alone teach last.
     """

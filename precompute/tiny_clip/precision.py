@@ -1,6 +1,7 @@
 """In which precision the matrix products of the training run.
 
-Attention stays in float32 either way, for its bfloat16 backward pass has no fast kernel on a CPU. It owns the context; it knows no losses.
+Attention stays in float32 either way, for its bfloat16 backward pass has no fast kernel on a CPU. It owns the context;
+it knows no losses.
 """
 
 from contextlib import AbstractContextManager

@@ -1,7 +1,9 @@
 """Several processes that train one model, each on batches of its own, started by `torchrun`.
 
-It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a caption is contrasted with is what its own
-process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two threads went through 75.
+It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a
+caption is contrasted with is what its own
+process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two
+threads went through 75.
 """
 
 import os
@@ -45,7 +47,9 @@ def begin_alike(model: nn.Module) -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Give every process the mean of all processes' gradients; a parameter that has none in one process counts as zero there."""
+    """Give every process the mean of all processes' gradients; a parameter that has none in one process counts as zero
+    there.
+    """
     if not dist.is_initialized():
         return
     with torch.no_grad():

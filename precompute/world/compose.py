@@ -24,7 +24,9 @@ OCCLUSION = 0.4
 
 @dataclass(frozen=True)
 class Mould:
-    """What to compose: two claims, the indices (in the first) of the phrases they differ in, and whether the second lacks that phrase."""
+    """What to compose: two claims, the indices (in the first) of the phrases they differ in, and whether the second
+    lacks that phrase.
+    """
 
     claims: tuple[Claim, Claim]
     concerns: tuple[int, ...]
@@ -159,7 +161,9 @@ def _free_colour(rng: np.random.Generator, mould: Mould, index: int, *, banned: 
 
 
 def _edge(relation: str, index: int) -> str:
-    """The edge of its box on which the thing of a phrase stands: what is on something touches it, what is next to something shares its ground."""
+    """The edge of its box on which the thing of a phrase stands: what is on something touches it, what is next to
+    something shares its ground.
+    """
     if relation == "on" and index < 2:
         return ("bottom", "top")[index]
     return "bottom" if relation == "next to" and index < 2 else "centre"

@@ -41,8 +41,10 @@ def relate(
 ) -> tuple[Box, Box]:
     """Boxes of the sizes `a` and `b` such that "A relation B" holds, clear of `taken`. Raises Crowded.
 
-    left of / right of: side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height; above / below the same, turned;
-    on: A's foot on B's head, horizontal centres within a quarter of the smaller width; next to: 2 to 8 px apart on one ground, either side.
+    left of / right of: side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height; above /
+    below the same, turned;
+    on: A's foot on B's head, horizontal centres within a quarter of the smaller width; next to: 2 to 8 px apart on one
+        ground, either side.
     """
     (aw, ah), (bw, bh) = a, b
     for _ in range(60):

@@ -1,6 +1,7 @@
 """OpenMoji pictograms as small images: drawn once per size, recoloured through a table.
 
-OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one pictogram; it knows nothing of scenes.
+OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one
+pictogram; it knows nothing of scenes.
 """
 
 import functools
@@ -12,8 +13,9 @@ from PIL import Image
 from precompute.world.vocabulary import BY_NAME, COLOURS
 
 ATTRIBUTION = (
-    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0 "
-    "(creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under the same licence."
+    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0"
+    " (creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under"
+    " the same licence."
 )
 _MASTER = 256
 
@@ -52,7 +54,9 @@ def shape(name: str, size: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def palette(name: str, colour: str) -> np.ndarray:
-    """The table u8[256, 3] that turns the greys of a pictogram into shades of a colour: ink stays black, the plain grey becomes the colour, highlights pale."""
+    """The table u8[256, 3] that turns the greys of a pictogram into shades of a colour: ink stays black, the plain grey
+    becomes the colour, highlights pale.
+    """
     _, plain = _master(name)
     target = np.array(COLOURS[colour], np.float32)
     pale = 0.45 * target + 0.55 * 255

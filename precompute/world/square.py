@@ -1,20 +1,28 @@
 """Squares: two scenes and two captions, each scene keeping its own caption and breaking the other in exactly one way.
 
-Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the picture alone, nor
+Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the
+picture alone, nor
 from the caption alone. The rules of the small world stand here and nowhere else.
 
 What is marked in the rejected scene (`wrong`):
-    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both objects;
-    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`: no pixel is to blame.
+    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both
+    objects;
+    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`:
+        no pixel is to blame.
 
-Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near 0.2, other 0.8, swapped 0.6,
-near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite 0.9, on/next to 0.5, others 0.7.
-Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross failure of something large counts more.
+Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near
+    0.2, other 0.8, swapped 0.6,
+near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite
+0.9, on/next to 0.5, others 0.7.
+Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross
+failure of something large counts more.
 
 Difficulty decides sizes, company and distance:
     easy    one or two noun phrases, 60-92 px, distance >= 0.5
-    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or look-alikes, seldom a letter changed
-    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle
+    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or
+    look-alikes, seldom a letter changed
+    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them
+    often in front of a named one, subtle
             distances mostly
 A sign or a screen may join up to two phrases as one more; "and nothing else" keeps unnamed things out.
 """
@@ -48,7 +56,9 @@ CHOSEN_SCORE = 0.95
 
 @dataclass(frozen=True)
 class Square:
-    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the other scene."""
+    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the
+    other scene.
+    """
 
     scenes: tuple[Scene, Scene]
     claims: tuple[Claim, Claim]

@@ -1,6 +1,7 @@
 """Precompute: images a second of each patch recipe, against a loop that takes one image after the other.
 
-Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits for its input. What it runs of ours is
+Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits
+for its input. What it runs of ours is
 `precompute.pipeline.image_batches`, the code path of `embed.py`.
 """
 
@@ -65,7 +66,8 @@ class Embedded:
 
     Attributes:
         preparing: share of the busy time that decoding and resizing took.
-        waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and encodes in turn, that of the cores
+        waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and
+            encodes in turn, that of the cores
             which did neither; on a GPU that in which no batch was ready.
     """
 
@@ -105,7 +107,9 @@ def embedded(
 
 
 def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device: str = "cpu") -> Candidate:
-    """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the model on one crop after the other."""
+    """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the
+    model on one crop after the other.
+    """
     from PIL import Image
     from transformers import CLIPImageProcessorPil, CLIPModel
 

@@ -1,6 +1,8 @@
-"""What this machine can do: the rate of matrix products of the step's shapes, and of the memory, in the program that trains.
+"""What this machine can do: the rate of matrix products of the step's shapes, and of the memory, in the program that
+trains.
 
-Owns the measurement of the limit. A rate is the best of several rounds: the limit is what the machine can do, not what it does while busy.
+Owns the measurement of the limit. A rate is the best of several rounds: the limit is what the machine can do, not what
+it does while busy.
 """
 
 import time
@@ -22,14 +24,17 @@ class Limit:
 
     Attributes:
         flops: f32 multiplications and additions a second, in the products of the patches (forward and kernel gradient).
-        bytes: copied a second, read and written counted, for arrays of the size of a batch's embeddings, much of which a cache holds.
+        bytes: copied a second, read and written counted, for arrays of the size of a batch's embeddings, much of which
+            a cache holds.
     """
 
     flops: float
     bytes: float
 
     def step_seconds(self, shape: Shape) -> float:
-        """The least time of a step: its products and then its traffic, one after the other (on a CPU both take the same cores)."""
+        """The least time of a step: its products and then its traffic, one after the other (on a CPU both take the same
+        cores).
+        """
         return step_flops(shape) / self.flops + step_bytes(shape) / self.bytes
 
     def pairs_per_s(self, shape: Shape) -> float:

@@ -1,7 +1,9 @@
 """The reference: the plan's training loop in plain PyTorch, as a careful user writes it.
 
-Concatenated inputs, a `Dataset` over the memory map with a `DataLoader`, the risk map enlarged to 224x224 for Dice, AdamW with no decay on
-biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once, and keeps Python out of the inner loop.
+Concatenated inputs, a `Dataset` over the memory map with a `DataLoader`, the risk map enlarged to 224x224 for Dice,
+AdamW with no decay on
+biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once, and keeps Python out of
+the inner loop.
 The same losses as ours on the same arrays: a test compares value and gradient.
 """
 
@@ -76,7 +78,9 @@ def loader(arrays: Arrays, *, batch_size: int, workers: int, seed: int = 0) -> t
 
 
 class Heads(nn.Module):
-    """The plan's two scorers and the reason head, each Linear(2d -> hidden) -> ReLU -> Linear on concatenated embeddings."""
+    """The plan's two scorers and the reason head, each Linear(2d -> hidden) -> ReLU -> Linear on concatenated
+    embeddings.
+    """
 
     def __init__(self, d: int, hidden: int = 256) -> None:
         super().__init__()

@@ -43,7 +43,9 @@ def whole_loop(
     dtype: str = "float32",
     device: str = "cpu",
 ) -> Callable[[int], None]:
-    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16 under torch's autocast."""
+    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16
+    under torch's autocast.
+    """
     torch.manual_seed(0)
     model = Heads(shape.d, shape.hidden).to(device)
     optimizer = make_optimizer(model)

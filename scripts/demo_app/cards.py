@@ -1,6 +1,8 @@
-"""What the page says, as markup: candidates with their scores, best against worst, the analysis of a picture, the catalogue, messages.
+"""What the page says, as markup: candidates with their scores, best against worst, the analysis of a picture, the
+catalogue, messages.
 
-Owns the words and which parts stand together; their look is `style.css`, and how a thing is put into markup so that nothing a user typed is taken for a tag is
+Owns the words and which parts stand together; their look is `style.css`, and how a thing is put into markup so that
+nothing a user typed is taken for a tag is
 `tipai_jax.render.markup`. Pictures go inside as data, so no file is written and none is asked for.
 """
 
@@ -71,7 +73,8 @@ def candidates(found: Round) -> Markup:
     first, last = found.shown[0].seed, found.shown[-1].seed
     under = element(
         "p",
-        f"{found.made_by}, seeds {first} to {last}. Score: calibrated probability that the picture keeps the prompt; below it, the prediction at level {found.best.verdict.level:g}.",
+        f"{found.made_by}, seeds {first} to {last}. Score: calibrated probability that the picture keeps the prompt;"
+        f" below it, the prediction at level {found.best.verdict.level:g}.",
         class_="tp-quiet",
     )
     return element(
@@ -117,7 +120,8 @@ def single(shown: Shown, threshold: float) -> Markup:
     shown = at_threshold(shown, threshold)
     said, unknown = shown.verdict, shown.verdict.unknown_tokens
     words = (
-        f"The encoder's vocabulary does not hold {unknown} piece{'s' if unknown != 1 else ''} of this prompt, so part of it was not understood."
+        f"The encoder's vocabulary does not hold {unknown} piece{'s' if unknown != 1 else ''} of this prompt, so part"
+        " of it was not understood."
         if unknown
         else ""
     )
@@ -180,7 +184,8 @@ def shelf_page(shelf: Shelf, prompt_id: str) -> Markup:
     tests = f"tests {first.category}; " if first.category else ""
     under = element(
         "p",
-        f"{tests}{len(group)} pictures by {first.generator}. What is truly wrong, where it is known, is framed in black.",
+        f"{tests}{len(group)} pictures by {first.generator}. What is truly wrong, where it is known, is framed in"
+        " black.",
         class_="tp-quiet",
     )
     cards = [_exhibit(shelf, each) for each in group]
@@ -198,9 +203,11 @@ def about(desk: Desk) -> Markup:
         ("Pair AUC", auc),
         (
             "Knows",
-            "drawn scenes only, nothing of photographs"
-            if bundle.encoder.small_world_only or bundle.trained["small_world_only"]
-            else "what its encoder was trained on",
+            (
+                "drawn scenes only, nothing of photographs"
+                if bundle.encoder.small_world_only or bundle.trained["small_world_only"]
+                else "what its encoder was trained on"
+            ),
         ),
         ("Risk threshold", f"{desk.fitted_threshold:.3f}, fitted on the validation split"),
         ("Pictures by", desk.generator.label),

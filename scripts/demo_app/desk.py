@@ -1,6 +1,7 @@
 """What the page asks for: pictures made for a prompt and judged, or one picture of the user's own judged.
 
-Owns the auditor and the generator of a running demo and lets one request at a time use them. A picture that is shown is a copy that fits a screen, with the
+Owns the auditor and the generator of a running demo and lets one request at a time use them. A picture that is shown is
+a copy that fits a screen, with the
 verdict at that size; the judgement is of the picture itself. Knows nothing of markup or of the page.
 """
 

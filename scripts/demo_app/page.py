@@ -1,6 +1,7 @@
 """The page: three tabs of boxes, buttons and places for markup, and what happens when they are used.
 
-Owns the layout and the wiring, in Gradio. Whatever a request can do wrong comes back as one line in the page (`UserError`); what the user typed goes to no file
+Owns the layout and the wiring, in Gradio. Whatever a request can do wrong comes back as one line in the page
+(`UserError`); what the user typed goes to no file
 component and into no file name. Knows nothing of how pictures are judged or how markup is made.
 """
 
@@ -81,9 +82,13 @@ def _generate_tab(desk: Desk, examples: Sequence[Prompt]) -> None:
         except UserError as error:
             return {trouble: cards.message(str(error))}
         return {
-            found: made, trouble: "", pictures: cards.candidates(made), details: _details(made, share),
-            results: gr.update(visible=True), more: gr.update(visible=True),
-        }  # fmt: skip
+            found: made,
+            trouble: "",
+            pictures: cards.candidates(made),
+            details: _details(made, share),
+            results: gr.update(visible=True),
+            more: gr.update(visible=True),
+        }
 
     def start(words: str, share: float, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         return answer(lambda tell: desk.make_round(words, tell=tell), share, progress)
@@ -139,8 +144,14 @@ def _upload_tab(desk: Desk) -> None:
     with gr.Column(visible=False) as results:
         with gr.Row():
             threshold = _threshold(desk, "own-threshold")
-            level = gr.Radio([(f"{each:.0%}", each) for each in LEVELS], value=desk.auditor.level if desk.auditor.level in LEVELS else LEVELS[1],
-                             label="Level of the prediction", info="share of right answers asked for; a higher level abstains more often", min_width=280, elem_id="level")  # fmt: skip
+            level = gr.Radio(
+                [(f"{each:.0%}", each) for each in LEVELS],
+                value=desk.auditor.level if desk.auditor.level in LEVELS else LEVELS[1],
+                label="Level of the prediction",
+                info="share of right answers asked for; a higher level abstains more often",
+                min_width=280,
+                elem_id="level",
+            )
         details = _markup(elem_id="own-details")
 
     def look(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:

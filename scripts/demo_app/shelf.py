@@ -1,6 +1,8 @@
-"""The catalogue as the page browses it: prompt by prompt, each picture with what every scorer said and, where it is known, the truth.
+"""The catalogue as the page browses it: prompt by prompt, each picture with what every scorer said and, where it is
+known, the truth.
 
-Owns reading; `catalog.db` is `tipai_jax.store.catalog`'s, and nothing is written. It is read anew for every request, so that scores which another program
+Owns reading; `catalog.db` is `tipai_jax.store.catalog`'s, and nothing is written. It is read anew for every request, so
+that scores which another program
 enters meanwhile are seen.
 """
 
@@ -23,7 +25,9 @@ SIDE = 360
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a scorer said of a picture: its score, and whether it was the best or the worst of its prompt by the table of pairs ("" for neither)."""
+    """What a scorer said of a picture: its score, and whether it was the best or the worst of its prompt by the table
+    of pairs ("" for neither).
+    """
 
     scorer: str
     score: float | None
@@ -58,7 +62,8 @@ class Shelf:
         return names[(names.index(wanted) + step) % len(names)] if wanted in names else names[0]
 
     def picture(self, image: CatalogImage) -> tuple[Image.Image, str]:
-        """A picture as it is shown, what is truly wrong framed; or a plain one, with a line on why it cannot be read."""
+        """A picture as it is shown, what is truly wrong framed; or a plain one,
+        with a line on why it cannot be read."""
         try:
             found = open_picture(self.folder, image)
         except UserError as error:

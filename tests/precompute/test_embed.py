@@ -49,10 +49,29 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
     [
         ({}, (1, 1)),
         ({"RANK": "3", "WORLD_SIZE": "4"}, (4, 4)),
-        ({"WORLD_SIZE": "1", "RANK": "0", "SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_STEP": "2"}, (3, 4)),
-        ({"RANK": "1", "WORLD_SIZE": "2", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "3"}, (4, 6)),
+        (
+            {
+                "WORLD_SIZE": "1",
+                "RANK": "0",
+                "SLURM_ARRAY_TASK_ID": "7",
+                "SLURM_ARRAY_TASK_MIN": "3",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+                "SLURM_ARRAY_TASK_STEP": "2",
+            },
+            (3, 4),
+        ),
+        (
+            {
+                "RANK": "1",
+                "WORLD_SIZE": "2",
+                "SLURM_ARRAY_TASK_ID": "1",
+                "SLURM_ARRAY_TASK_MIN": "0",
+                "SLURM_ARRAY_TASK_COUNT": "3",
+            },
+            (4, 6),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_launcher_says_which_part(environment, part):
     assert worker_of(environment) == part
 
@@ -70,7 +89,9 @@ def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
 
 
 def test_kill_in_the_middle_and_run_again(clip, tmp_path, capsys):
-    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left alone."""
+    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left
+    alone.
+    """
     data = write_pairs(tmp_path / "d", pairs=160)
     options = [
         "--data",
@@ -225,7 +246,9 @@ def test_an_image_changed_since_is_refused(embed, tmp_path):
 
 
 def spoiled(folder: Path) -> Path:
-    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an image."""
+    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an
+    image.
+    """
     rows = [
         {"rejected_image": "images/none.png"},
         {"chosen_score": float("nan")},
@@ -253,8 +276,14 @@ def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
     store = open_store(tmp_path / "s")
     assert store.manifest.rejects == 7 and len(store.pairs) == 193
     assert dict(zip(store.rejects.row.tolist(), store.rejects.reason.tolist())) == {
-        1: "missing_image", 2: "bad_score", 3: "box_outside", 4: "unknown_category", 5: "path_outside", 199: "damaged_image", 200: "damaged_image",
-    }  # fmt: skip
+        1: "missing_image",
+        2: "bad_score",
+        3: "box_outside",
+        4: "unknown_category",
+        5: "path_outside",
+        199: "damaged_image",
+        200: "damaged_image",
+    }
     assert "images/0099a.png" not in store.images.path.tolist()
 
 

@@ -1,4 +1,6 @@
-"""Making pictures: every file says what it is, an interrupted run is finished by the same command, and nothing foreign is mixed in."""
+"""Making pictures: every file says what it is, an interrupted run is finished by the same command, and nothing foreign
+is mixed in.
+"""
 
 import json
 import os

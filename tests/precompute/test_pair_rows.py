@@ -10,18 +10,39 @@ from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
 
 ENCODER = Fingerprint(
-    name="x", digest="", d=4, k=49, grid=(7, 7), image_size=112, patches="raw", dtype="float32", normalised=True, small_world_only=False,
-    logit_scale=1.0, processor="pil", view="centre", view_share=1.0,
-)  # fmt: skip
+    name="x",
+    digest="",
+    d=4,
+    k=49,
+    grid=(7, 7),
+    image_size=112,
+    patches="raw",
+    dtype="float32",
+    normalised=True,
+    small_world_only=False,
+    logit_scale=1.0,
+    processor="pil",
+    view="centre",
+    view_share=1.0,
+)
 IMAGES = {
     "a": ImageRow(0, 224, 224, "1" * 64),
     "b": ImageRow(1, 224, 224, "2" * 64),
     "wide": ImageRow(2, 448, 224, "3" * 64),
 }
 RECORD = PairRecord(
-    row=1, pair_id="p", prompt="a cat", chosen="a", rejected="b", chosen_score=0.9, rejected_score=0.25, boxes=(PixelBox(0, 0, 32, 64, 1, False),),
-    categories=(1,), split="train", group="g",
-)  # fmt: skip
+    row=1,
+    pair_id="p",
+    prompt="a cat",
+    chosen="a",
+    rejected="b",
+    chosen_score=0.9,
+    rejected_score=0.25,
+    boxes=(PixelBox(0, 0, 32, 64, 1, False),),
+    categories=(1,),
+    split="train",
+    group="g",
+)
 
 
 def build(*changes, problems=None):

@@ -20,9 +20,19 @@ def image(name: str, broken: bool | None) -> CatalogImage:
     prompt, seed = name.split("_")
     wrong = {"broken_category": "counting", "kind": "wrong count", "boxes": (BOX,)} if broken else {}
     return CatalogImage(
-        image_id=name, sha256=f"{int.from_bytes(name.encode()):064x}", prompt_id=prompt, prompt=f"words of {prompt}", category="counting", seed=int(seed),
-        path=f"images/{name}.png", generator="g", settings="{}", drawn=broken is not None, broken=broken, **wrong,
-    )  # fmt: skip
+        image_id=name,
+        sha256=f"{int.from_bytes(name.encode()):064x}",
+        prompt_id=prompt,
+        prompt=f"words of {prompt}",
+        category="counting",
+        seed=int(seed),
+        path=f"images/{name}.png",
+        generator="g",
+        settings="{}",
+        drawn=broken is not None,
+        broken=broken,
+        **wrong,
+    )
 
 
 def scores_of(values: dict[str, float], raw: dict[str, float] | None = None) -> dict[str, CatalogScore]:
@@ -107,8 +117,8 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
     )
     assert f"worst {verdict.worst_open[0]} of {verdict.worst_open[1]}" in printed
     assert (
-        f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]} such two"
-        in printed
+        f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of"
+        f" {verdict.order[1]} such two" in printed
     )
     with Image.open(catalog_copy / "pairs/c1_comparison.png") as sheet:
         assert (
@@ -170,7 +180,10 @@ def test_the_file_is_really_embedded(catalog_copy, tmp_path, capsys):
 def test_refusals_are_one_line(catalog_copy, tmp_path):
     with pytest.raises(
         UserError,
-        match=r"--jsonl .*elsewhere\.jsonl: its pictures are named from the folder it lies in; write it to .*poc/elsewhere\.jsonl",
+        match=(
+            r"--jsonl .*elsewhere\.jsonl: its pictures are named from the folder it lies in; write it to"
+            r" .*poc/elsewhere\.jsonl"
+        ),
     ):
         main(["--data", str(catalog_copy), "--jsonl", str(tmp_path / "elsewhere.jsonl")])
     with open_catalog(catalog_copy) as catalog:

@@ -1,4 +1,6 @@
-"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected once, clear refusals."""
+"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected
+once, clear refusals.
+"""
 
 import collections
 import hashlib

@@ -1,4 +1,6 @@
-"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of a picture that changed."""
+"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of a picture that
+changed.
+"""
 
 import dataclasses
 

@@ -1,4 +1,6 @@
-"""The benchmark: the reference computes what we compute, the count is right by hand, and the command runs from end to end."""
+"""The benchmark: the reference computes what we compute, the count is right by hand, and the command runs from end to
+end.
+"""
 
 import json
 import os
@@ -103,8 +105,11 @@ def test_rows_say_whether_they_hold_and_nothing_where_nothing_was_measured():
     rows = [at_least("a", 3.0, 3.5), at_most("b", 3.0, 3.5, "%"), at_most("c", None, 15, "s"), Row("d", 12345.6, "ms")]
     assert [row.holds for row in rows] == [False, True, None, None]
     assert markdown(rows).splitlines()[2:] == [
-        "| a | 3 | at least 3.5 | **no** |", "| b | 3 % | at most 3.5 | yes |", "| c |  | at most 15 |  |", "| d | 1.235e+04 ms |  |  |"
-    ]  # fmt: skip
+        "| a | 3 | at least 3.5 | **no** |",
+        "| b | 3 % | at most 3.5 | yes |",
+        "| c |  | at most 15 |  |",
+        "| d | 1.235e+04 ms |  |  |",
+    ]
 
 
 def test_flops_of_a_vision_tower_by_hand():

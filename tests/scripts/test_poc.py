@@ -1,4 +1,6 @@
-"""poc.sh from end to end in a copy of the tree, with heads of random weights: every step runs, and the second time nothing is repeated."""
+"""poc.sh from end to end in a copy of the tree, with heads of random weights: every step runs, and the second time
+nothing is repeated.
+"""
 
 import os
 import subprocess

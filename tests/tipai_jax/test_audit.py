@@ -106,7 +106,9 @@ def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys)
 
 
 def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
-    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are refused."""
+    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are
+    refused.
+    """
     monkeypatch.setattr(audit_table, "PART", 2)
     folder, out = tmp_path / "pictures", tmp_path / "a.parquet"
     folder.mkdir()

@@ -29,8 +29,14 @@ from tipai_jax.evaluation.run import Request, evaluate
 from tipai_jax.report.__main__ import main as write_report_again
 
 FIGURES = (
-    "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
-)  # fmt: skip
+    "global_pair_auc",
+    "patch_pair_auc",
+    "patch_pair_auc_within_rejected",
+    "unseen_combination_pair_auc",
+    "ece",
+    "ece_equal_mass",
+    "ece_before",
+)
 PRODUCTS = InputFeatures(products=True)
 pytestmark = pytest.mark.slow
 
@@ -121,7 +127,9 @@ def test_the_image_only_ablation_reads_no_prompt(world, record):
 
 
 def test_a_shortcut_in_the_data_is_found(tmp_path):
-    """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the target says so."""
+    """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the
+    target says so.
+    """
     from tipai_jax.evaluation.auditor_figures import figures
     from tipai_jax.evaluation.baselines import fit_ablation
     from tipai_jax.evaluation.calibration import fit_calibration

@@ -52,11 +52,29 @@ def test_a_run_leaves_what_it_promises(whole):
     assert (result.status, result.step, result.total_steps, result.exit_code) == ("finished", 15, 15, 0)
     lines = log_lines(workdir)
     assert [(line["step"], "validation" in line) for line in lines] == [
-        (0, True), (4, False), (5, True), (8, False), (10, True), (12, False), (15, False), (15, True),
-    ]  # fmt: skip
+        (0, True),
+        (4, False),
+        (5, True),
+        (8, False),
+        (10, True),
+        (12, False),
+        (15, False),
+        (15, True),
+    ]
     assert set(lines[1]) == {
-        "step", "epoch", "loss", "pair", "patch", "faithfulness", "saliency", "reason", "grad_norm", "update_norm", "param_norm", "lr",
-    }  # fmt: skip
+        "step",
+        "epoch",
+        "loss",
+        "pair",
+        "patch",
+        "faithfulness",
+        "saliency",
+        "reason",
+        "grad_norm",
+        "update_norm",
+        "param_norm",
+        "lr",
+    }
     scores = {
         line["step"]: line["validation"]["global_pair_auc"] for line in lines if "validation" in line and line["step"]
     }
@@ -233,8 +251,11 @@ def test_predictions_of_the_best_run(whole):
     pairs = store.pairs.select(store.pairs.split == "validation")
     found = predict(run.task, run.model, auditor.pair_columns(store, pairs), batch_size=16)  # 40 = 16 + 16 + 8
     assert {name: values.shape for name, values in found.items()} == {
-        "global_logit": (40, 2), "patch_logit": (40, 2, 49), "risk": (40, 2, 49), "reason_logit": (40, 2, 5),
-    }  # fmt: skip
+        "global_logit": (40, 2),
+        "patch_logit": (40, 2, 49),
+        "risk": (40, 2, 49),
+        "reason_logit": (40, 2, 5),
+    }
     real = ~pairs.control
     wins = found["global_logit"][real, 0] > found["global_logit"][real, 1]
     assert wins.mean() == pytest.approx(run.score, abs=1e-6)
@@ -259,8 +280,8 @@ def test_a_folder_without_a_run(tmp_path):
 def test_the_command_is_stopped_by_sigterm_and_goes_on(whole, tmp_path):
     config = tmp_path / "mine.py"
     config.write_text(
-        "import dataclasses\nfrom loop_world import small_config\n"
-        f"def get_config():\n    return dataclasses.replace(small_config({str(tmp_path / 'run')!r}), store={whole[0].store!r})\n"
+        "import dataclasses\nfrom loop_world import small_config\ndef get_config():\n    return"
+        f" dataclasses.replace(small_config({str(tmp_path / 'run')!r}), store={whole[0].store!r})\n"
     )
     command = [
         sys.executable,

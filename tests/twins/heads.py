@@ -1,4 +1,5 @@
-"""The heads once more, in plain PyTorch, written from the formulas: every input is concatenated, nothing is factorised."""
+"""The heads once more, in plain PyTorch, written from the formulas: every input is concatenated,
+nothing is factorised."""
 
 import math
 

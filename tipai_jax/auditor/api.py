@@ -7,8 +7,10 @@
     auditor.rank("a red car on the beach", ["a.png", "b.png"]).best
     print(auditor.explain("a.png", "a red car on the beach").sentence)
 
-This is the one file where the frozen encoder (PyTorch, loaded once and only when a picture or a prompt has to be embedded) and the heads (JAX)
-meet. Owns reading pictures, batching and the compiled forward; what is said of a picture is `verdict.py`'s, the files are `bundle.py`'s.
+This is the one file where the frozen encoder (PyTorch, loaded once and only when a picture or a prompt has to be
+embedded) and the heads (JAX)
+meet. Owns reading pictures, batching and the compiled forward; what is said of a picture is `verdict.py`'s, the files
+are `bundle.py`'s.
 """
 
 import functools
@@ -68,7 +70,8 @@ class Auditor:
     ) -> None:
         if bundle.calibration.conformal is None or bundle.calibration.worst_patch is None:
             raise UserError(
-                "the calibration has no conformal part; evaluate the run again: python -m tipai_jax.evaluate --workdir RUN --again"
+                "the calibration has no conformal part; evaluate the run again: python -m tipai_jax.evaluate --workdir"
+                " RUN --again"
             )
         if not 0.0 < level < 1.0:
             raise UserError(f"level is {level}; expected a share above 0 and below 1, such as 0.9")
@@ -87,7 +90,8 @@ class Auditor:
         """The auditor of a trained and evaluated run, or of a folder that `save_pretrained` wrote (or a hub id of one).
 
         Args:
-            folder: the folder; a name that is no folder but looks like `owner/name` is asked for at the model hub, unless a folder `owner` stands here.
+            folder: the folder; a name that is no folder but looks like `owner/name` is asked for at the model hub,
+                unless a folder `owner` stands here.
             options: as the class takes them.
 
         Raises:
@@ -115,8 +119,8 @@ class Auditor:
         found = folder.fingerprint(patches=wanted.patches, dtype=wanted.dtype)
         if found.digest != wanted.digest:
             raise UserError(
-                f"encoder {self._encoder_name}: digest {found.digest[:12]}, but the heads were trained on {wanted.name} with digest {wanted.digest[:12]}; "
-                f"{NAME_IT}"
+                f"encoder {self._encoder_name}: digest {found.digest[:12]}, but the heads were trained on {wanted.name}"
+                f" with digest {wanted.digest[:12]}; {NAME_IT}"
             )
         import torch
 
@@ -167,7 +171,9 @@ class Auditor:
             raise UserError(f"{name}: {error}; expected a whole JPEG, PNG or WEBP picture") from None
 
     def embed_prepared(self, prepared: "Sequence[Prepared]") -> EmbeddedImages:
-        """Embed pictures that `prepare` gave, in batches; on a CPU each core takes batches of its own, for several on one batch wait for each other."""
+        """Embed pictures that `prepare` gave, in batches; on a CPU each core takes batches of its own, for several on
+        one batch wait for each other.
+        """
         import torch
 
         encode = functools.partial(self.encoder.encode_images, batch_size=_bucket(len(prepared), self.batch_size))
@@ -220,7 +226,8 @@ class Auditor:
         for each in (images, prompts):
             if each.encoder != wanted.digest:
                 raise UserError(
-                    f"embeddings of the encoder with digest {each.encoder[:12]}, but the heads were trained on {wanted.name} with digest {wanted.digest[:12]}"
+                    f"embeddings of the encoder with digest {each.encoder[:12]}, but the heads were trained on"
+                    f" {wanted.name} with digest {wanted.digest[:12]}"
                 )
         n, patches, sizes = (
             len(images.image),
@@ -229,7 +236,8 @@ class Auditor:
         )
         if len({n, patches, sizes}) > 1 or len(prompts.text) != len(prompts.prompts):
             raise UserError(
-                f"embeddings of {n} pictures (patches of {patches}, sizes of {sizes}) and of {len(prompts.text)} texts for {len(prompts.prompts)} prompts; expected one each"
+                f"embeddings of {n} pictures (patches of {patches}, sizes of {sizes}) and of {len(prompts.text)} texts"
+                f" for {len(prompts.prompts)} prompts; expected one each"
             )
         if (
             images.image.shape[1:] != (wanted.d,)
@@ -237,15 +245,16 @@ class Auditor:
             or prompts.text.shape[1:] != (wanted.d,)
         ):
             raise UserError(
-                f"embeddings of shapes {images.image.shape}, {images.patches.shape} and {prompts.text.shape}; "
-                f"expected [n, {wanted.d}], [n, {wanted.k}, {wanted.d}] and [n, {wanted.d}], as {wanted.name} makes them"
+                f"embeddings of shapes {images.image.shape}, {images.patches.shape} and {prompts.text.shape}; expected"
+                f" [n, {wanted.d}], [n, {wanted.k}, {wanted.d}] and [n, {wanted.d}], as {wanted.name} makes them"
             )
         if pairwise:
             rows, columns = (each.reshape(-1) for each in np.indices((len(images), len(prompts))))
             return Verdicts(self._verdicts(images, prompts, rows, columns), (len(images), len(prompts)))
         if len(prompts) not in (1, len(images)):
             raise UserError(
-                f"{len(images)} pictures and {len(prompts)} prompts; expected as many of both, one prompt, or pairwise=True"
+                f"{len(images)} pictures and {len(prompts)} prompts; expected as many of both, one prompt, or"
+                " pairwise=True"
             )
         rows = np.arange(len(images))
         return Verdicts(self._verdicts(images, prompts, rows, rows if len(prompts) > 1 else 0 * rows))
@@ -301,7 +310,9 @@ class Auditor:
     def _opinions(
         self, images: EmbeddedImages, prompts: EmbeddedPrompts, rows: np.ndarray, columns: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """What the heads say, one row for each of `rows`, in batches of a few fixed sizes, so that few programs are compiled."""
+        """What the heads say, one row for each of `rows`, in batches of a few fixed sizes, so that few programs are
+        compiled.
+        """
         k, pending = self.bundle.encoder.k, []
         for start in range(0, len(rows), MOST):
             part = np.arange(start, min(start + MOST, len(rows)))
@@ -317,7 +328,9 @@ class Auditor:
         return {name: np.concatenate(gathered(name, shape)) for name, shape in shapes.items()}
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
-        """Write `config.json`, `model.safetensors` and a model card; `from_pretrained` reads them, and so can programs without jax."""
+        """Write `config.json`, `model.safetensors` and a model card; `from_pretrained` reads them, and so can programs
+        without jax.
+        """
         self.bundle.save(Path(folder))
 
     def push_to_hub(self, repo_id: str, *, private: bool = True, token: str | None = None) -> str:
@@ -341,7 +354,8 @@ class Auditor:
     def export(self, form: str = "stablehlo") -> bytes:
         """The heads as a program that `jax.export.deserialize` loads, for any number of pictures.
 
-        Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d]; it returns logits and risks before calibration:
+        Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d]; it returns logits and risks before
+        calibration:
         global_logit f32[b], patch_logit f32[b, k], risk f32[b, k], reason_logit f32[b, 5].
         """
         if form != "stablehlo":
@@ -376,6 +390,7 @@ def _filled(like: Any, tree: dict[str, Any]) -> Any:
     found = {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
     if wrong := sorted(name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)):
         raise UserError(
-            f"weights {wrong[0]}: {found.get(wrong[0])}, expected {wanted.get(wrong[0])}; save the auditor again with this tipai_jax"
+            f"weights {wrong[0]}: {found.get(wrong[0])}, expected {wanted.get(wrong[0])}; save the auditor again with"
+            " this tipai_jax"
         )
     return jax.tree.map(jnp.asarray, tree)

@@ -1,10 +1,12 @@
-"""Thousands of pictures to one parquet file: read in parts, each part written when it is done, resumed where it stopped.
+"""Thousands of pictures to one parquet file: read in parts, each part written when it is done, resumed where it
+stopped.
 
     OUT.parts/plan.json       what is being judged by whom; another plan in the same place is refused
     OUT.parts/00000.parquet   the verdicts of the first PART rows, whole or not there at all
     OUT                       all of them in order, written last; then the parts go
 
-Owns these files and what a row of the result holds. A picture that cannot be judged gets its reason into the column `error`, and stops nothing.
+Owns these files and what a row of the result holds. A picture that cannot be judged gets its reason into the column
+`error`, and stops nothing.
 """
 
 import json
@@ -158,7 +160,8 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
                 _judge_into(out, parts, plan, auditor, rows)
         except OSError as error:
             raise UserError(
-                f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command again, or name another --out"
+                f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command"
+                " again, or name another --out"
             ) from None
         shutil.rmtree(parts, ignore_errors=True)
     return _failed([out])
@@ -172,7 +175,8 @@ def _is_done(out: Path, plan: dict[str, Any]) -> bool:
     """
     if out.exists() and _plan_of(out) != plan:
         raise UserError(
-            f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another --out, or remove it"
+            f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another"
+            " --out, or remove it"
         )
     return out.exists()
 
@@ -183,7 +187,8 @@ def _judge_into(out: Path, parts: Path, plan: dict[str, Any], auditor: "Auditor"
 
     if (parts / "plan.json").exists() and json.loads((parts / "plan.json").read_text()) != plan:
         raise UserError(
-            f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder to begin anew"
+            f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder"
+            " to begin anew"
         )
     write_file(parts / "plan.json", (json.dumps(plan, indent=1) + "\n").encode())
     files = []

@@ -1,6 +1,8 @@
-"""A trained auditor as a folder of two files: `config.json` and `model.safetensors`, and the card that tells of it. No pickle.
+"""A trained auditor as a folder of two files: `config.json` and `model.safetensors`, and the card that tells of it. No
+pickle.
 
-Owns the form of these files and the digest of the heads. The weights can be read without jax: names are those of the module, joined by dots,
+Owns the form of these files and the digest of the heads. The weights can be read without jax: names are those of the
+module, joined by dots,
 values f32. Knows nothing of images or of how anything is scored.
 """
 
@@ -101,11 +103,13 @@ def read_bundle(folder: Path) -> Bundle:
         record = json.loads((folder / CONFIG).read_bytes())
         if record.get("format") != FORMAT:
             raise UserError(
-                f"{folder / CONFIG}: not the config of an auditor; give the folder of a run, or one that Auditor.save_pretrained wrote"
+                f"{folder / CONFIG}: not the config of an auditor; give the folder of a run, or one that"
+                " Auditor.save_pretrained wrote"
             )
         if record["version"] != VERSION:
             raise UserError(
-                f"{folder / CONFIG}: version {record['version']}, this tipai_jax reads {VERSION}; take the tipai_jax that wrote it"
+                f"{folder / CONFIG}: version {record['version']}, this tipai_jax reads {VERSION}; take the tipai_jax"
+                " that wrote it"
             )
         encoder = record["encoder"]
         bundle = Bundle(
@@ -126,7 +130,8 @@ def read_bundle(folder: Path) -> Bundle:
         ) from None
     if bundle.digest() != record["heads_digest"]:
         raise UserError(
-            f"{folder}: {WEIGHTS} or {CONFIG} was changed after it was saved (the digest of the heads differs); save or fetch it again"
+            f"{folder}: {WEIGHTS} or {CONFIG} was changed after it was saved (the digest of the heads differs); save or"
+            " fetch it again"
         )
     return bundle
 
@@ -144,11 +149,13 @@ def find_bundle(name: str) -> Bundle:
         return _bundle_of_run(folder)
     if folder.parts[:1] == ("runs",):
         raise UserError(
-            f"{name}: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh, or name another"
+            f"{name}: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh, or name"
+            " another"
         )
     if not is_hub_id(name):
         raise UserError(
-            f"{name}: {no_such_folder(name)}; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id"
+            f"{name}: {no_such_folder(name)}; expected that of a trained and evaluated run, one that"
+            " Auditor.save_pretrained wrote, or a hub id"
         )
     return read_bundle(_from_hub(name))
 
@@ -168,7 +175,8 @@ def _bundle_of_run(workdir: Path) -> Bundle:
     calibration = load_calibration(workdir)
     if calibration.record.get("made_for") != made_for(run):
         raise UserError(
-            f"{workdir}/calibration.json belongs to another checkpoint: run `python -m tipai_jax.evaluate --workdir {workdir}` again"
+            f"{workdir}/calibration.json belongs to another checkpoint: run `python -m tipai_jax.evaluate --workdir"
+            f" {workdir}` again"
         )
     encoder = run.store["encoder"]
     return Bundle(

@@ -23,7 +23,10 @@ def model_card(record: Mapping[str, Any]) -> str:
         "",
         "# An auditor of text-to-image faithfulness",
         "",
-        "Given a prompt and a picture: how well the picture keeps the prompt, where it fails, and why (object, attribute, counting, spatial, text).",
+        (
+            "Given a prompt and a picture: how well the picture keeps the prompt, where it fails, and why (object,"
+            " attribute, counting, spatial, text)."
+        ),
         "",
         "```python",
         "from tipai_jax import Auditor",
@@ -34,12 +37,19 @@ def model_card(record: Mapping[str, Any]) -> str:
         "",
         "## What it is made of",
         "",
-        f"- Frozen encoder: `{encoder['name']}`, {encoder['patches']} patches, {encoder['dtype']}, digest `{encoder['digest'][:12]}`. Its weights are not in this folder.",
-        f"- Heads: {trained['step']} steps, store digest `{trained['store_digest'][:12]}`, heads digest `{record['heads_digest'][:12]}`. Calibrated on validation pairs.",
+        (
+            f"- Frozen encoder: `{encoder['name']}`, {encoder['patches']} patches, {encoder['dtype']}, digest"
+            f" `{encoder['digest'][:12]}`. Its weights are not in this folder."
+        ),
+        (
+            f"- Heads: {trained['step']} steps, store digest `{trained['store_digest'][:12]}`, heads digest"
+            f" `{record['heads_digest'][:12]}`. Calibrated on validation pairs."
+        ),
     ]
     if trained["small_world_only"] or encoder["small_world_only"]:
         lines += [
-            "- **Drawn scenes only.** Encoder or training pairs come from a drawn small world; nothing is known of what it is worth on photographs."
+            "- **Drawn scenes only.** Encoder or training pairs come from a drawn small world; nothing is known of what"
+            " it is worth on photographs."
         ]
     lines += ["", "## What was measured", ""]
     if evaluation is None:
@@ -65,8 +75,10 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
     missing = [label for label, figure, _ in figures if not figure or figure["value"] is None]
     where = f"{evaluation['n_examples']:,} {layout['counts']} of the store {evaluation.get('store_digest', '')[:12]}"
     lines = [
-        f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}. "
-        "Scores are calibrated where half of the images keep their prompt.",
+        (
+            f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}. "
+            "Scores are calibrated where half of the images keep their prompt."
+        ),
         "",
         "| figure | value |",
         "|---|---|",

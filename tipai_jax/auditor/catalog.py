@@ -1,6 +1,7 @@
 """A trained auditor's opinion on the pictures of a catalogue, entered beside those of other scorers.
 
-Owns how the auditor appears there: its name, its digest (that of the heads), its rule, and the stops of its colours (`render.shown_risk`). The pictures, the best and worst and the sheets are the
+Owns how the auditor appears there: its name, its digest (that of the heads), its rule, and the stops of its colours
+    (`render.shown_risk`). The pictures, the best and worst and the sheets are the
 business of `precompute/`; whatever can be made of a scorer there can be made of this one.
 """
 
@@ -40,14 +41,18 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     scorer = Scorer(
         name=AUDITOR,
         digest=auditor.digests.heads,
-        model=f"heads of {auditor.bundle.trained['step']} steps on {encoder.name}, {encoder.patches} patches, {encoder.dtype}",
+        model=(
+            f"heads of {auditor.bundle.trained['step']} steps on {encoder.name}, {encoder.patches} patches,"
+            f" {encoder.dtype}"
+        ),
         rule="calibrated probability that the picture keeps the prompt; of a patch, 1 minus its risk in the heatmap",
         stops=(1.0 - min(1.0, 2.0 * threshold), 1.0 - threshold, 1.0),
     )
     images = catalog.images()
     if not images:
         raise UserError(
-            f"{catalog.folder}: its catalogue holds no picture; make some first: python precompute/generate.py --out {catalog.folder}"
+            f"{catalog.folder}: its catalogue holds no picture; make some first: python precompute/generate.py --out"
+            f" {catalog.folder}"
         )
     known = catalog.scores(scorer)
     todo = [image for image in images if image.image_id not in known]

@@ -1,4 +1,5 @@
-"""What a run of the auditor chooses: its heads, the terms of its loss, and what is asked of it. Defaults: the plan's."""
+"""What a run of the auditor chooses: its heads, the terms of its loss, and what is asked of it.
+Defaults: the plan's."""
 
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -25,13 +26,19 @@ class ModelConfig:
     patch_inputs: InputFeatures = field(default_factory=InputFeatures)
     """Input of the patch head."""
     reason_inputs: InputFeatures = field(default_factory=lambda: InputFeatures(products=True, scale_inputs=True))
-    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than what the prompt invites."""
+    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than
+    what the prompt invites.
+    """
     attention_width: int = 128
-    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for attention."""
+    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for
+    attention.
+    """
     saliency: Literal["interpolate", "decoder"] = "interpolate"
     """Risk map: 1 - patch score (the plan), or a small trained decoder."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with matrix units (AMX)."""
+    """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with
+    matrix units (AMX).
+    """
 
     def __post_init__(self) -> None:
         check_kinds(self, "model.")
@@ -45,8 +52,8 @@ class ModelConfig:
                 raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
         if len({each for each in (self.global_inputs, self.patch_inputs, self.reason_inputs) if each.attention}) > 1:
             raise UserError(
-                "config: heads with attention must have equal settings; make model.global_inputs, model.patch_inputs and model.reason_inputs "
-                "the same, or switch attention off in those that differ"
+                "config: heads with attention must have equal settings; make model.global_inputs, model.patch_inputs"
+                " and model.reason_inputs the same, or switch attention off in those that differ"
             )
 
 
@@ -93,11 +100,15 @@ class TargetsConfig:
     auc_judd: float | None = None
     """AUC-Judd of the heatmaps, above this; none asks nothing (the plan)."""
     ablations_at_chance: bool = True
-    """Ask that heads which read only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
+    """Ask that heads which read only the prompt or only the image do not tell a pair's images apart; switch it off for
+    data that are known to have a shortcut.
+    """
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
     conformal: float | None = None
-    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this from any level it is measured at; none asks nothing (the plan)."""
+    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this
+    from any level it is measured at; none asks nothing (the plan).
+    """
 
     def __post_init__(self) -> None:
         check_kinds(self, "targets.")

@@ -27,7 +27,9 @@ __all__ = ["load_config", "parse_config"]
 DEFAULT_CONFIG = "base.py"
 PACKAGE = Path(__file__).resolve().parents[1]
 SHIPPED = (PACKAGE / "configs", PACKAGE.parent / "configs")
-"""The project's own config files: beside the package's modules where it was installed, beside the package in a checkout."""
+"""The project's own config files: beside the package's modules where it was installed, beside the package in a
+checkout.
+"""
 
 
 def load_config(name: str) -> RunConfig:
@@ -105,7 +107,9 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Any:
 
 
 def _replaced(config: Any, given: dict[str, Any], prefix: str = "") -> Any:
-    """The config with the given leaves replaced, each dataclass built once, so that fields that must agree can change together."""
+    """The config with the given leaves replaced, each dataclass built once, so that fields that must agree can change
+    together.
+    """
     changes: dict[str, Any] = {}
     for field in dataclasses.fields(config):
         name, value = f"{prefix}{field.name}", getattr(config, field.name)

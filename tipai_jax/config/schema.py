@@ -58,7 +58,8 @@ class DataConfig:
     start_fraction: float = swept(0.5)
     """Curriculum: the share of the examples, the easiest first, that the first epoch draws from."""
     full_at_epoch: int = swept(5)
-    """Curriculum: the first epoch (counted from 0) that draws from all examples; the share grows linearly until then."""
+    """Curriculum: the first epoch (counted from 0) that draws from all examples; the share grows linearly until then.
+    """
     placement: Literal["auto", "resident", "streaming"] = "auto"
     """Embeddings on the device, or gathered batch by batch from the memory map; auto goes by size. Same numbers."""
     steps_per_dispatch: int = 16

@@ -81,7 +81,8 @@ def _values(option: str, name: str, text: str, *, kind: type) -> tuple[Any, ...]
 
 
 def members_of(config: RunConfig, grid: Grid) -> list[RunConfig]:
-    """The configs of every combination, each with a folder of its own below `config.workdir`, such as `peak_lr-0.0001_seed-3`.
+    """The configs of every combination, each with a folder of its own below `config.workdir`, such as
+    `peak_lr-0.0001_seed-3`.
 
     Raises:
         UserError: a value that the config does not allow.
@@ -116,7 +117,8 @@ def begin_sweep(config: RunConfig, grid: Grid, members: Sequence[RunConfig]) -> 
         raise UserError(f"{folder}: holds a single run; give the sweep another --workdir")
     if (folder / RECORD).exists() and (known := json.loads((folder / RECORD).read_text())) != record:
         raise UserError(
-            f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another --workdir"
+            f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another"
+            " --workdir"
         )
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / RECORD, f"{json.dumps(record, indent=1)}\n".encode())
@@ -135,7 +137,8 @@ def read_sweep(folder: Path) -> tuple[Grid, list[Path]] | None:
 def sweep_table(
     members: Sequence[RunConfig], grid: Grid, figures: Sequence[dict[str, float | None] | None], *, title: str
 ) -> str:
-    """A Markdown table: for each setting the mean of each figure over its seeds, and the standard deviation (n - 1) beside it.
+    """A Markdown table: for each setting the mean of each figure over its seeds, and the standard deviation (n - 1)
+    beside it.
 
     Args:
         members: the configs, as `members_of` gives them.

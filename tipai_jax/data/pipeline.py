@@ -31,7 +31,9 @@ __all__ = [
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25
 STREAMED_BYTES = 30 << 20
-"""A streamed chunk is kept to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks the kernel for new pages each time."""
+"""A streamed chunk is kept to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc
+asks the kernel for new pages each time.
+"""
 
 
 @runtime_checkable
@@ -73,7 +75,9 @@ class Chunk:
 
 
 def chunk_of_steps(orders: Sequence[Order], first: int, *, steps: int, length: int) -> Chunk:
-    """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of a sweep."""
+    """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of
+    a sweep.
+    """
     plans = []
     for order in orders:
         drawn = [order.batch(step) for step in range(first, first + steps)]
@@ -124,7 +128,8 @@ class Resident:
         return gather(columns, element["row"], element["valid"])
 
     def chunks(self, chunk: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
-        """The loaded chunks `chunk(0)` to `chunk(count - 1)`; made as they are asked for, which costs next to nothing."""
+        """The loaded chunks `chunk(0)` to `chunk(count - 1)`; made as they are asked for,
+        which costs next to nothing."""
         return (self.load(chunk(i)) for i in range(count))
 
 
@@ -159,7 +164,8 @@ class Streaming:
         return element
 
     def chunks(self, chunk: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
-        """The loaded chunks `chunk(0)` to `chunk(count - 1)`, gathered in a thread of Grain's while the device works."""
+        """The loaded chunks `chunk(0)` to `chunk(count - 1)`, gathered in a thread of Grain's while the
+        device works."""
         import grain
 
         ahead = grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)
@@ -188,7 +194,9 @@ def resident_limit(placement: Placement) -> int:
 
 
 def chunk_length(source: Source, columns: Columns, *, batch_size: int, steps_per_dispatch: int) -> int:
-    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size` over all orders."""
+    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size`
+    over all orders.
+    """
     if isinstance(source, Resident):
         return steps_per_dispatch
     most = STREAMED_BYTES // (columns.example_bytes() * batch_size)

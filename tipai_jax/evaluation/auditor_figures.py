@@ -61,7 +61,8 @@ def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) 
 
 
 def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
-    """1 where the chosen image scores higher, 0 where the rejected one does, 0.5 where they tie; NaN scores never win."""
+    """1 where the chosen image scores higher, 0 where the rejected one does, 0.5 where they tie;
+    NaN scores never win."""
     return np.asarray(pair_wins(predictions.global_logit[:, 0], predictions.global_logit[:, 1]), np.float64)
 
 
@@ -87,7 +88,8 @@ def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict
 
 
 def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
-    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so there may be fewer.
+    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so
+    there may be fewer.
 
     A bin's name is its least and its greatest margin, with as many digits as tell the bins apart.
     """
@@ -122,7 +124,9 @@ def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dic
 
 
 def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
-    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own chosen ones."""
+    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own
+    chosen ones.
+    """
     if predictions.reason_logit is None:
         return {"category_roc_auc": None, "category_roc_auc_within_pairs": None}
     known, broken, group = reason_examples(pairs)
@@ -234,19 +238,28 @@ def figures(
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
-    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by margin
-    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
+    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by
+        margin
+    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations
+    that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
     outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
     rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
-    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
-    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
+    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the
+    chosen
+    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image
+    keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224; `box_found_in_chosen` and
-    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red everywhere overlaps everything. `control`:
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread
+    evenly), at 224x224; `box_found_in_chosen` and
+    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red
+        everywhere overlaps everything. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
-    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
-    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break
-    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
+    `conformal`: at each of
+    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that
+    keep and that break
+    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the
+    global score and the worst patch fall on different sides
     of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:

@@ -44,8 +44,10 @@ class Calibration:
 
     `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
     into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
-    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps the
-    prompt, a second judgement beside the first. `conformal` predicts at a level that is named later; a baseline has neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
+    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps
+    the
+    prompt, a second judgement beside the first. `conformal` predicts at a level that is named later; a baseline has
+    neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
     `score_threshold` the probability below which an image is flagged. `record` says how each came about.
     """
 

@@ -91,7 +91,8 @@ def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[n
 def localisation_figures(
     risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has pixels to blame.
+    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has
+    pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
@@ -100,8 +101,10 @@ def localisation_figures(
         most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
-        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1 where the found box of the
-        highest risk (`render.find_regions`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al. 2016) is 1 where the
+        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1
+        where the found box of the
+        highest risk (`render.find_regions`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al.
+        2016) is 1 where the
         pixel of the highest risk lies in it.
     """
     rows = _spread(rows_with_pixels(pairs), most)

@@ -11,7 +11,8 @@ __all__ = ["Predictions"]
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions on `b` pairs; index 0 is the chosen image, 1 the rejected one. What a scorer does not predict is None.
+    """Predictions on `b` pairs; index 0 is the chosen image, 1 the rejected one. What a scorer does not predict is
+    None.
 
     Attributes:
         global_logit: logit of "the image keeps the prompt".

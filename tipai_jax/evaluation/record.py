@@ -63,7 +63,8 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, 
 def made_by(run: Run, home: Store | None, store: Store) -> dict[str, Any]:
     """Commands that would make the run and its store again, and the versions that the figures were computed with.
 
-    Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what they are.
+    Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what
+    they are.
     """
     commands = {"embed": _embed_command(store), "train": train_command(run.config)}
     if home is not None and home.manifest.digest != store.manifest.digest:
@@ -85,7 +86,9 @@ def train_command(config: RunConfig) -> str:
 
 
 def _embed_command(store: Store) -> str:
-    """A command line that embeds what is in a store; FOLDER or tfds:NAME where it is not known any more where the data lie."""
+    """A command line that embeds what is in a store; FOLDER or tfds:NAME where it is not known any more where the data
+    lie.
+    """
     manifest, folder = store.manifest, store.data_folder
     unknown = "tfds:NAME" if manifest.data["kind"] == "tfds" else "FOLDER"
     near = folder is not None and folder.is_relative_to(Path.cwd())
@@ -103,7 +106,9 @@ def _embed_command(store: Store) -> str:
 
 
 def known_record(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
-    """The record at `path`, if it was made with just this, whatever the command was called; a file that is no record counts as none."""
+    """The record at `path`, if it was made with just this, whatever the command was called; a file that is no record
+    counts as none.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

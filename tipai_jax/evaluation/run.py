@@ -172,6 +172,7 @@ def data_folder(store: Store, named: Path | None, *, needed: bool) -> Path | Non
     folder = named or store.data_folder
     if folder is None and needed:
         raise UserError(
-            f"{store.path}: the folder of its images is not there any more; name it with --data, or leave --heatmaps out"
+            f"{store.path}: the folder of its images is not there any more; name it with --data, or leave"
+            " --heatmaps out"
         )
     return folder

@@ -97,7 +97,8 @@ def loss_fall(log: Sequence[Mapping[str, Any]]) -> float | None:
 def converged_at(log: Sequence[Mapping[str, Any]], *, score: Callable[[Mapping[str, float]], float]) -> float | None:
     """The epoch from which the score on validation stays within 0.01 of its best to the end.
 
-    None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than two,
+    None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than
+    two,
     or where a score is not a finite number.
 
     Args:

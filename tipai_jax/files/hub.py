@@ -1,4 +1,5 @@
-"""A model's folder from a hub id: what is on this machine is found without the network, and without a network the answer comes within seconds.
+"""A model's folder from a hub id: what is on this machine is found without the network, and without a network the
+answer comes within seconds.
 
 Owns how the hub is asked and what is said when it cannot be reached. Knows nothing of what the files are.
 """
@@ -14,7 +15,9 @@ _CONNECT_SECONDS = 5.0
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name is taken for a hub id: `OWNER/NAME`, where no folder OWNER stands here; else a folder was meant, and nobody else's model is asked for."""
+    """Whether a name is taken for a hub id: `OWNER/NAME`, where no folder OWNER stands here; else a folder was meant,
+    and nobody else's model is asked for.
+    """
     return _looks_so(name) and not Path(name).parent.exists()
 
 

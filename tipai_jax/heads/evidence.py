@@ -38,7 +38,8 @@ def grid_offsets(k: int) -> Int[np.ndarray, "k k"]:
     side = math.isqrt(k)
     if side * side != k:
         raise UserError(
-            f"attention with position takes a square grid of patches, but this store has {k}; set position=False in model.*_inputs"
+            f"attention with position takes a square grid of patches, but this store has {k}; set position=False in"
+            " model.*_inputs"
         )
     row, column = np.divmod(np.arange(k), side)
     dy = row[:, None] - row[None, :] + side - 1

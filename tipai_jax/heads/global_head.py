@@ -14,7 +14,8 @@ __all__ = ["GlobalHead"]
 class GlobalHead(PooledHead):
     """The plan's Linear(2d -> 256) -> ReLU -> Linear(256 -> 1) (-> Sigmoid) on [text; image], and what `inputs` adds.
 
-    Args as `PooledHead`. `InputFeatures(image=False)` is the text-only baseline, `InputFeatures(text=False)` the image-only one.
+    Args as `PooledHead`. `InputFeatures(image=False)` is the text-only baseline, `InputFeatures(text=False)` the
+    image-only one.
     """
 
     outputs = 1

@@ -1,4 +1,5 @@
-"""Which input features a head reads, as a typed choice: the one that configs hold and the one that heads are built from.
+"""Which input features a head reads, as a typed choice: the one that configs hold and the one that heads are built
+from.
 
 Standard library only, so that a config can be read without jax.
 """
@@ -23,13 +24,18 @@ class InputFeatures:
     image: bool = True
     """The image (patch head: the patch). Without it the head is the text-only baseline."""
     products: bool = False
-    """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special case."""
+    """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special
+    case.
+    """
     global_image: bool = False
     """Patch head: the embedding of the whole image as well, and with products its product with the text."""
     position: bool = False
-    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it ("left of")."""
+    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it
+    ("left of").
+    """
     attention: bool = False
-    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text."""
+    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text.
+    """
     scale_inputs: bool = False
     """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
 
@@ -39,7 +45,8 @@ class InputFeatures:
                 raise UserError(f"config: model.*_inputs.{name} is {value!r}; allowed is true or false")
         if not (self.text or self.image):
             raise UserError(
-                "config: model.*_inputs.text and .image are false, but a head needs an input; allowed is at least one of the two true"
+                "config: model.*_inputs.text and .image are false, but a head needs an input; allowed is at least one"
+                " of the two true"
             )
         for name in ("products", "global_image", "attention"):
             if getattr(self, name) and not self.image:

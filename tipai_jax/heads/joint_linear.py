@@ -22,7 +22,8 @@ class JointLinear(nnx.Module):
 
     The kernel is kept whole, `[len(blocks) * d, features]` in the order of `blocks`, so it is drawn, saved and compared
     as the kernel of the plain `Linear` on the concatenated input; it is only applied in parts: the text's once a
-    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`); the output is float32.
+    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`);
+    the output is float32.
 
     Args:
         d: width of the embeddings.

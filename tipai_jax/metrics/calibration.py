@@ -38,13 +38,15 @@ def ece(
     bins: int = 15,
     kind: Literal["width", "mass"] = "width",
 ) -> Reliability:
-    """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top class).
+    """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top
+    class).
 
     Args:
         probability: predicted chance of label 1, in 0..1.
         label: 1 or 0.
         bins: number of bins.
-        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal counts as can be, by rank
+        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal counts as can be, by
+            rank
             (equal probabilities may then fall into two bins).
     """
     if probability.size == 0:
@@ -70,6 +72,7 @@ def ece(
 
 
 def nll(probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"]) -> float:
-    """Mean of -log of the probability given to what happened, in nats; probabilities are kept 1e-12 away from 0 and 1."""
+    """Mean of -log of the probability given to what happened, in nats;
+    probabilities are kept 1e-12 away from 0 and 1."""
     p = np.clip(probability.astype(np.float64), 1e-12, 1 - 1e-12)
     return float(np.mean(-np.where(label == 1, np.log(p), np.log1p(-p))))

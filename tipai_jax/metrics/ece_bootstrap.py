@@ -40,7 +40,9 @@ def binned_ece(
     bins: int = 15,
     kind: Literal["width", "mass"] = "width",
 ) -> float:
-    """Sum over bins of count / n * |mean probability - share of label 1|; NaN of no examples. Arguments as `ece_by_group`."""
+    """Sum over bins of count / n * |mean probability - share of label 1|; NaN of no examples. Arguments as
+    `ece_by_group`.
+    """
     if not probability.size:
         return float("nan")
     gaps = np.bincount(

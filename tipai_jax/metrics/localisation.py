@@ -22,7 +22,8 @@ def iou(heatmap: Maps, mask: Masks, *, threshold: float = 0.5) -> PerImage:
 
 
 def dice(heatmap: Maps, mask: Masks, *, threshold: float | None = None) -> PerImage:
-    """2 |A and B| / (|A| + |B|). Soft (A = the heatmap, 1 - L_sal) without a threshold, else of heatmap >= threshold."""
+    """2 |A and B| / (|A| + |B|). Soft (A = the heatmap, 1 - L_sal) without a threshold,
+    else of heatmap >= threshold."""
     true = mask > 0.5
     if threshold is None:
         hot = heatmap.sum((-2, -1), dtype=np.float64)

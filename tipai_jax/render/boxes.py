@@ -109,7 +109,9 @@ def _tab(
 
 @dataclass(frozen=True)
 class Region:
-    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and their share of all hot risk."""
+    """Connected hot pixels: their box as fractions of the map, the highest risk among them, and their share of all hot
+    risk.
+    """
 
     x1: float
     y1: float
@@ -149,7 +151,8 @@ def find_regions(
 
 
 MAP_SIDE = 224
-"""Pixels of the longer side of the map in which regions are found: a map of seven cells has no finer edges than this."""
+"""Pixels of the longer side of the map in which regions are found: a map of seven cells has no finer edges than this.
+"""
 
 
 def regions_of_grid(

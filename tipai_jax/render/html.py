@@ -1,6 +1,7 @@
 """A page that needs nothing but itself: its style, tables in boxes of their own, figures, pictures inside the file.
 
-It owns the look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is told to load
+It owns the look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is
+    told to load
 nothing from anywhere and to run nothing. It knows nothing of what the page says.
 """
 
@@ -27,8 +28,14 @@ p { margin: 0 0 12px; max-width: 84ch; }
 a { color: var(--accent); }
 a:focus-visible, div.scroll:focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 .over { color: var(--faint); margin: 0; max-width: none; }
-.stamp { display: inline-block; border: 1.5px solid var(--ink); border-radius: 4px; padding: 5px 12px; margin: 4px 0 14px; font-weight: 600; }
-nav ul { list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 16px 0 0; padding: 12px 0 0; border-top: 1px solid var(--line); }
+.stamp {
+  display: inline-block; border: 1.5px solid var(--ink); border-radius: 4px; padding: 5px 12px;
+  margin: 4px 0 14px; font-weight: 600;
+}
+nav ul {
+  list-style: none; display: flex; flex-wrap: wrap; gap: 4px 20px; margin: 16px 0 0; padding: 12px 0 0;
+  border-top: 1px solid var(--line);
+}
 nav a { display: inline-block; padding: 4px 0; }
 section { margin-top: 56px; scroll-margin-top: 16px; }
 div.scroll { overflow-x: auto; margin: 16px 0 20px; border: 1px solid var(--line); border-radius: 8px; }
@@ -36,7 +43,10 @@ table { border-collapse: separate; border-spacing: 0; width: 100%; }
 table { font-variant-numeric: tabular-nums; font-size: 14.5px; }
 caption { text-align: left; padding: 10px 12px 4px; color: var(--faint); font-size: 14px; }
 th, td { padding: 9px 12px; text-align: left; border-top: 1px solid var(--line); white-space: nowrap; }
-thead th { white-space: normal; border-top: 0; color: var(--faint); font-weight: 600; font-size: 13.5px; background: var(--pale); }
+thead th {
+  white-space: normal; border-top: 0; color: var(--faint); font-weight: 600; font-size: 13.5px;
+  background: var(--pale);
+}
 caption + thead th { border-top: 1px solid var(--line); }
 tbody th { font-weight: 500; white-space: normal; min-width: 120px; }
 tbody th, thead th:first-child { position: sticky; left: 0; }
@@ -48,12 +58,18 @@ tbody tr:hover, tbody tr:hover th { background: var(--pale); }
 .verdict { color: var(--accent); font-weight: 600; font-size: 14px; }
 .verdict.missed { background: var(--ink); border-color: var(--ink); color: #fff; }
 .verdict.open { border: 1.5px dashed var(--faint); color: var(--faint); }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 24px; margin: 16px 0 20px; }
+.plots {
+  display: grid; grid-template-columns: repeat(auto-fill, minmax(min(300px, 100%), 1fr)); gap: 24px;
+  margin: 16px 0 20px;
+}
 figure { margin: 0; max-width: 480px; }
 figcaption { font-size: 14.5px; margin-bottom: 6px; font-weight: 600; }
 figure.sheet { max-width: none; margin: 20px 0 32px; }
 figure.sheet figcaption { font-weight: 400; font-size: 15.5px; }
-figure.sheet img { display: block; width: 100%; max-width: 1258px; height: auto; border: 1px solid var(--line); border-radius: 8px; }
+figure.sheet img {
+  display: block; width: 100%; max-width: 1258px; height: auto; border: 1px solid var(--line);
+  border-radius: 8px;
+}
 .quiet { color: var(--faint); font-size: 14.5px; }
 code { font: 13.5px/1.5 ui-monospace, "Cascadia Mono", Menlo, Consolas, "Liberation Mono", monospace; }
 code { overflow-wrap: anywhere; white-space: pre-wrap; }
@@ -67,7 +83,10 @@ ul.plain { padding-left: 20px; } ul.plain li { margin-bottom: 4px; max-width: 84
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {
   @page { margin: 14mm; }
-  body { font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; } a { color: inherit; text-decoration: none; }
+  body {
+    font-size: 10.5pt; } main { max-width: none; padding: 0; } nav { display: none; } a { color: inherit;
+    text-decoration: none;
+  }
   section { margin-top: 26pt; } h2, h3 { break-after: avoid; } figure, tr { break-inside: avoid; }
   div.scroll { overflow: visible; border: 0; }
   tbody th, thead th:first-child { position: static; }

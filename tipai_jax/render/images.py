@@ -39,14 +39,16 @@ def read_picture(image: Picture, place: int = 0) -> tuple[bytes | Image.Image, s
             or not image.size
         ):
             raise UserError(
-                f"picture {place}: an array {image.dtype}{list(image.shape)}; expected u8[height, width] or u8[height, width, 3 or 4]"
+                f"picture {place}: an array {image.dtype}{list(image.shape)}; expected u8[height, width] or u8[height,"
+                " width, 3 or 4]"
             )
         return Image.fromarray(image), f"picture {place}"
     try:
         return Path(image).read_bytes(), str(image)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
         raise UserError(
-            f"{image}: cannot be read ({getattr(error, 'strerror', error)}); expected the path of a JPEG, PNG or WEBP file"
+            f"{image}: cannot be read ({getattr(error, 'strerror', error)}); expected the path of a JPEG, PNG or WEBP"
+            " file"
         ) from None
 
 

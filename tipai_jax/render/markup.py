@@ -1,6 +1,7 @@
 """Markup as text: elements whose words are escaped unless they are markup already.
 
-It owns the difference between words and markup, so that nothing a user wrote is ever taken for a tag. It serves HTML and SVG
+It owns the difference between words and markup, so that nothing a user wrote is ever taken for a tag. It serves HTML
+and SVG
 alike, and knows of neither more than which elements have no end.
 """
 
@@ -25,7 +26,8 @@ def element(name: str, /, *children: str, **attributes: str | int | float | None
     Args:
         name: of the element.
         children: its content in order; `Markup` as it stands, any other text escaped.
-        attributes: an underscore becomes a dash, one at the end is dropped (`class_`); None leaves the attribute out, an int or a
+        attributes: an underscore becomes a dash, one at the end is dropped (`class_`); None leaves the attribute out,
+            an int or a
             float is written with at most two decimals.
 
     Returns:

@@ -1,7 +1,9 @@
 """Plots as SVG: curves over time, a reliability diagram, intervals in rows.
 
-It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a telephone as in a
-column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of what is plotted.
+It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a
+telephone as in a
+column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of
+what is plotted.
 """
 
 import math
@@ -13,7 +15,8 @@ from tipai_jax.render.markup import Markup, element, join
 __all__ = ["STYLE", "Curve", "Interval", "curves", "intervals", "reliability", "ticks"]
 
 WIDTH = 360.0
-#: What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the page's colours.
+# : What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the
+# page's colours.
 STYLE = """
 svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--faint); }
 svg.plot .ink { fill: var(--ink); }

@@ -1,4 +1,5 @@
-"""What stands in the report of an evaluation, in which order and in which words; what a figure means its record says."""
+"""What stands in the report of an evaluation, in which order and in which words;
+what a figure means its record says."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,7 +16,10 @@ __all__ = ["render"]
 Record = Mapping[str, Any]
 GONE = "its sheet is not in the folder of the report any more; evaluate again to have it drawn"
 SIDES = {"best": "The best", "worst": "The worst"}
-INTERVALS = "The row of a baseline at chance shows the interval of its own figure, the row of a difference that of the difference."
+INTERVALS = (
+    "The row of a baseline at chance shows the interval of its own figure, the row of a difference that of the"
+    " difference."
+)
 
 
 def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[str, bytes]) -> str:
@@ -96,7 +100,9 @@ def _targets(record: Record) -> list[Markup]:
 
 
 def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Markup]:
-    """The words of a section, its plots, and a table of its figures with the baselines beside ours, the best one marked."""
+    """The words of a section, its plots, and a table of its figures with the baselines beside ours, the best one
+    marked.
+    """
     layout = record["layout"]
     specs = [spec for spec in layout["figures"] if spec["section"] == about["key"]]
     plots = [plot for spec in specs if spec["plot"] for plot in _plot(record, spec)]
@@ -156,7 +162,7 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
 def _span(values: Sequence[float]) -> tuple[float, float]:
     """The ends of an axis that holds all values: of shares in steps of 0.05 and never beyond 0 and 1."""
     low, high = (min(values), max(values)) if values else (0.5, 0.5)
-    if 0.0 <= low and high <= 1.0:
+    if low >= 0.0 and high <= 1.0:
         return max(0.0, int(low * 20 - 0.2) / 20), min(1.0, (int(high * 20) + 1) / 20)
     room = 0.05 * (high - low) or 0.05 * abs(high)
     return low - room, high + room
@@ -229,12 +235,16 @@ def _commands(record: Record) -> list[Markup]:
         "store trained from": record["training_store_digest"],
         "encoder": f"{record['encoder']['name']}, {record['encoder']['digest']}",
         "config": record["config_digest"],
-        "checkpoint": f"step {record['checkpoint']['step']:,}"
-        + ("" if best is None else f", score on validation {best:.4f}"),
+        "checkpoint": (
+            f"step {record['checkpoint']['step']:,}" + ("" if best is None else f", score on validation {best:.4f}")
+        ),
         "seeds": ", ".join(f"{name} {seed}" for name, seed in record["seeds"].items()),
         "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
     }
-    says = "Each command goes on where it stopped and repeats nothing. Settings that differ from the config file are spelled out."
+    says = (
+        "Each command goes on where it stopped and repeats nothing. Settings that differ from the config file are"
+        " spelled out."
+    )
     made = [(name, code(value)) for name, value in facts.items()]
     return [
         element("p", says),

@@ -1,4 +1,5 @@
-"""The record of an evaluation as lines that a person reads: targets first, then what else was measured; runs side by side.
+"""The record of an evaluation as lines that a person reads: targets first, then what else was measured; runs side by
+side.
 
 python -m tipai_jax.report.tables runs/base runs/quickstart        # Markdown, a column a run
 """

@@ -1,4 +1,5 @@
-"""The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and worst.
+"""The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and
+worst.
 
 Owns `catalog.db`: its tables, what may stand in them, and its version. A score belongs to the bytes of a picture (their
 sha256), a prompt and a scorer (a name and the digest of the weights behind it), so the scores of several scorers lie
@@ -121,9 +122,8 @@ class Catalog:
             raise UserError(
                 f"--scorer {wanted}: {len(found)} scorers of that name have judged here; say which: {known}"
             )
-        raise UserError(
-            f"--scorer {wanted}: has scored nothing in {self.folder / CATALOG}; {f'there are {known}' if known else 'score first: python precompute/score.py --data ' + str(self.folder)}"
-        )
+        way_on = f"there are {known}" if known else f"score first: python precompute/score.py --data {self.folder}"
+        raise UserError(f"--scorer {wanted}: has scored nothing in {self.folder / CATALOG}; {way_on}")
 
     def scores(self, scorer: Scorer) -> dict[str, CatalogScore]:
         """Every picture's score against its own prompt, by `image_id`."""
@@ -273,4 +273,7 @@ def _image(row: sqlite3.Row) -> CatalogImage:
 def _upsert(table: str, names: Iterable[str], keys: tuple[str, ...]) -> str:
     names = list(names)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT"
+        f" ({', '.join(keys)}) DO UPDATE SET {changes}"
+    )

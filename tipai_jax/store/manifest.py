@@ -211,14 +211,16 @@ def load_manifest(store: Path) -> Manifest:
         value = json.loads(path.read_bytes())
         if value.get("schema_version") != SCHEMA_VERSION:
             raise UserError(
-                f"{path}: schema version {value.get('schema_version')!r}, this program reads {SCHEMA_VERSION}; embed the data again into a new folder"
+                f"{path}: schema version {value.get('schema_version')!r}, this program reads {SCHEMA_VERSION}; embed"
+                " the data again into a new folder"
             )
         shards = tuple(Shard(**shard) for shard in value["shards"])
         manifest = Manifest(**{**value, "encoder": Fingerprint.from_json(value["encoder"]), "shards": shards})
     except FileNotFoundError:
         begun = " (one was begun: run the same embed command again to finish it)" if (store / PLAN).exists() else ""
         raise UserError(
-            f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out {store}"
+            f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out"
+            f" {store}"
         ) from None
     except NotADirectoryError:
         raise UserError(f"{store}: expected the folder of a store, found a file") from None
@@ -228,6 +230,7 @@ def load_manifest(store: Path) -> Manifest:
         ) from None
     if manifest.with_digest().digest != manifest.digest:
         raise UserError(
-            f"{path}: the digest does not match the content, the file was altered; embed the data again into a new folder"
+            f"{path}: the digest does not match the content, the file was altered; embed the data again into a new"
+            " folder"
         )
     return manifest

@@ -11,7 +11,9 @@ import numpy as np
 __all__ = ["Rows", "empty_aligned"]
 
 ALIGNMENT = 64
-"""Bytes. On a CPU, XLA takes a host array over as it lies if it starts at such an address, and otherwise copies it, at 1.3 GB/s."""
+"""Bytes. On a CPU, XLA takes a host array over as it lies if it starts at such an address, and otherwise copies it, at
+1.3 GB/s.
+"""
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:

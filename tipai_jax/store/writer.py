@@ -133,8 +133,8 @@ class StoreWriter:
         if (self.path / MANIFEST).exists() and (was := load_manifest(self.path)).digest != manifest.digest:
             anew = ", ".join(f"{shard.table} {shard.index}" for shard in manifest.shards if shard not in was.shards)
             raise UserError(
-                f"{self.path}: what was made again ({anew}) differs from what was there, so the images, a library or this program changed; "
-                "delete the store and embed again"
+                f"{self.path}: what was made again ({anew}) differs from what was there, so the images, a library or"
+                " this program changed; delete the store and embed again"
             )
         write_file(self.path / MANIFEST, manifest.to_bytes())
         for table in ("prompts", "images"):  # what a killed run left half written; nobody writes these any more
@@ -158,7 +158,8 @@ def check_plan(path: Path, plan: Plan) -> None:
     if there is not None and (differing := there.differences(plan)):
         shown = "; ".join(differing[:8])
         raise UserError(
-            f"{path}: a store of something else is there ({shown} - there, asked for); choose another --out or delete it"
+            f"{path}: a store of something else is there ({shown} - there, asked for); choose another --out or"
+            " delete it"
         )
     if (
         there is None

@@ -1,4 +1,6 @@
-"""How the figures of the auditor are shown: labels, sections, notes. The definitions stand in `evaluation/auditor_figures.py`."""
+"""How the figures of the auditor are shown: labels, sections, notes. The definitions stand in
+`evaluation/auditor_figures.py`.
+"""
 
 from tipai_jax.tasks.task import FigureSpec, Layout, Section
 
@@ -14,33 +16,49 @@ SECTIONS = (
         title="Ranking",
         text="How often the chosen image of a pair scores higher than the rejected one.",
         notes=(
-            "Pair AUC: the share of pairs whose chosen image scores higher; a tie counts half, controls are left out. "
-            "Guessing earns 0.5.",
-            "Margin: the score of the chosen image minus that of the rejected one as the data give them; four bins of "
-            "about equal size, equal margins in one bin. A pair that breaks two categories counts in both.",
-            "Zero-shot cosine: of the frozen encoder's embeddings, no head. Ridge probe: ridge regression on them. "
-            "Text-only and image-only ablation: heads that read the prompt alone or the image alone; in data without a "
-            "shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance where its interval "
-            "lies above 0.",
+            (
+                "Pair AUC: the share of pairs whose chosen image scores higher; a tie counts half, controls are left"
+                " out. Guessing earns 0.5."
+            ),
+            (
+                "Margin: the score of the chosen image minus that of the rejected one as the data give them; four bins"
+                " of about equal size, equal margins in one bin. A pair that breaks two categories counts in both."
+            ),
+            (
+                "Zero-shot cosine: of the frozen encoder's embeddings, no head. Ridge probe: ridge regression on them."
+                " Text-only and image-only ablation: heads that read the prompt alone or the image alone; in data"
+                " without a shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance where"
+                " its interval lies above 0."
+            ),
         ),
     ),
     Section(
         key=CALIBRATION,
         title="Calibration",
-        text="Where the dots of the reliability diagram lie on the dashed line, a score of 0.8 keeps the prompt eight "
-        "times in ten.",
+        text=(
+            "Where the dots of the reliability diagram lie on the dashed line, a score of 0.8 keeps the prompt eight "
+            "times in ten."
+        ),
         notes=(
-            "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of equal "
-            "width (or of about as many images each), the distance between the mean score and the share of images that "
-            "keep the prompt, weighted by the images in a bin. Chosen images count as keeping it, rejected ones as not, "
-            "controls are left out.",
-            "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image is "
-            "flagged where its score is below 0.5; the second image of a control should not be flagged more often than "
-            "a chosen one.",
-            "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true one "
-            "as often as the level asks. Where the set holds both or neither, the auditor abstains.",
-            "Score and worst patch: the calibrated score, and the probability judged by the worst patch alone; they "
-            "agree where both fall on the same side of 0.5.",
+            (
+                "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of"
+                " equal width (or of about as many images each), the distance between the mean score and the share of"
+                " images that keep the prompt, weighted by the images in a bin. Chosen images count as keeping it,"
+                " rejected ones as not, controls are left out."
+            ),
+            (
+                "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image is"
+                " flagged where its score is below 0.5; the second image of a control should not be flagged more often"
+                " than a chosen one."
+            ),
+            (
+                "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true"
+                " one as often as the level asks. Where the set holds both or neither, the auditor abstains."
+            ),
+            (
+                "Score and worst patch: the calibrated score, and the probability judged by the worst patch alone; they"
+                " agree where both fall on the same side of 0.5."
+            ),
         ),
     ),
     Section(
@@ -48,15 +66,19 @@ SECTIONS = (
         title="Where it fails",
         text="Whether the patches that are wrong stand out, and how the heatmaps lie on the true regions.",
         notes=(
-            "Patch pair AUC: the chance that a random faithful patch scores higher than a random unfaithful one, over "
-            "all images, or over the rejected images alone.",
-            "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, against the "
-            "true boxes. IoU and Dice at the threshold that was best on validation; correlation of the map with the "
-            "mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is chance). Box overlap: "
-            "the found box of the highest risk shares a pixel with the true one; pointing game: the pixel of the highest "
-            "risk lies in it. Box found in chosen and in rejected images: how often any region stands out in the two "
-            "images of these pairs; in a chosen one nothing is wrong. A map that is red everywhere has a high overlap, "
-            "and finds a box in images that are fine.",
+            (
+                "Patch pair AUC: the chance that a random faithful patch scores higher than a random unfaithful one,"
+                " over all images, or over the rejected images alone."
+            ),
+            (
+                "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, against"
+                " the true boxes. IoU and Dice at the threshold that was best on validation; correlation of the map"
+                " with the mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is"
+                " chance). Box overlap: the found box of the highest risk shares a pixel with the true one; pointing"
+                " game: the pixel of the highest risk lies in it. Box found in chosen and in rejected images: how often"
+                " any region stands out in the two images of these pairs; in a chosen one nothing is wrong. A map that"
+                " is red everywhere has a high overlap, and finds a box in images that are fine."
+            ),
         ),
     ),
     Section(
@@ -64,9 +86,11 @@ SECTIONS = (
         title="Why it fails",
         text="Whether the reasons are the right ones.",
         notes=(
-            "ROC-AUC of each reason: images broken in that category against all others, or against the chosen images of "
-            "the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the same of the "
-            "text-only ablation, which never reads the image.",
+            (
+                "ROC-AUC of each reason: images broken in that category against all others, or against the chosen"
+                " images of the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the same"
+                " of the text-only ablation, which never reads the image."
+            ),
         ),
     ),
 )
@@ -177,9 +201,11 @@ LAYOUT = Layout(
     },
     reference="zero_shot_cosine",
     reliability=CALIBRATION,
-    extremes="The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it "
-    "stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left out. "
-    "These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left: the chosen "
-    "image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing there), its "
-    "heatmap with the found boxes in violet.",
+    extremes=(
+        "The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it"
+        " stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left"
+        " out. These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left:"
+        " the chosen image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing"
+        " there), its heatmap with the found boxes in violet."
+    ),
 )

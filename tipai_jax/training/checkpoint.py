@@ -1,6 +1,7 @@
 """Checkpoints of a run: written by Orbax, sealed by us, the best and the last kept.
 
-    WORKDIR/checkpoints/00001500/        what Orbax wrote: params, opt_state, step, and frozen parameters if there are any
+    WORKDIR/checkpoints/00001500/        what Orbax wrote: params, opt_state, step, and frozen parameters if there are
+    any
     WORKDIR/checkpoints/00001500.json    the seal, written last: sha256 of every file, the config, the record of the run
 
 A step without a seal does not exist, so neither a half-written checkpoint nor a stray folder can become the latest
@@ -166,7 +167,8 @@ def _read_seal(path: Path) -> Seal:
         seal = json.loads(path.read_text())
         if seal["format"] != FORMAT:
             raise UserError(
-                f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another workdir"
+                f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another"
+                " workdir"
             )
         return Seal(int(seal["step"]), seal["score"], seal["record"], seal["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:

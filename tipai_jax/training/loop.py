@@ -48,7 +48,8 @@ def fit(config: RunConfig, *, quiet: bool = False) -> FitResult:
 def fit_members(configs: Sequence[RunConfig], *, quiet: bool = False) -> list[FitResult]:
     """Train one run, or the members of a sweep together, each into its own workdir as if it were alone; see `fit`.
 
-    A member whose loss is not finite is named, keeps the checkpoints it has and stays as it is; the others go on. With the last of
+    A member whose loss is not finite is named, keeps the checkpoints it has and stays as it is; the others go on. With
+    the last of
     them the sweep stops.
     """
     store = open_store(Path(configs[0].store))
@@ -149,7 +150,9 @@ def _summary(step: int, run: Setup, folders: list[RunDir], figures: list[dict[st
 
 @dataclass(frozen=True)
 class _Sent:
-    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come (see `Steps.train`)."""
+    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come (see
+    `Steps.train`).
+    """
 
     first: int
     count: int

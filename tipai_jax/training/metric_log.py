@@ -25,7 +25,8 @@ __all__ = ["MetricLog", "read_log"]
 
 
 class MetricLog:
-    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped, at step 0 all of it.
+    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped, at step 0 all
+    of it.
 
     Args:
         workdir: folder of the run.
@@ -80,7 +81,9 @@ class MetricLog:
         lr: np.ndarray,
         examples: np.ndarray,
     ) -> None:
-        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the norms at the last of them."""
+        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the
+        norms at the last of them.
+        """
         self._examples += int(examples.sum())
         speed, written = (
             self._examples / max(time.perf_counter() - self._clock, 1e-9),
@@ -178,7 +181,9 @@ def read_log(workdir: Path) -> list[dict[str, Any]]:
 
 
 def keep_lines(path: Path, step: int) -> None:
-    """Drop the lines of a log that lie beyond a step, and a torn last line; at step 0, which no checkpoint holds, drop all."""
+    """Drop the lines of a log that lie beyond a step, and a torn last line; at step 0, which no checkpoint holds, drop
+    all.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return

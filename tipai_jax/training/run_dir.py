@@ -35,7 +35,8 @@ class FitResult:
     """How a run ended.
 
     Attributes:
-        status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or, in a sweep,
+        status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or,
+            in a sweep,
             "failed" (its loss was not finite).
         step: steps done.
         total_steps: steps of the whole run.
@@ -98,7 +99,8 @@ class RunDir:
         return self.status != "running"
 
     def restore(self, initial: TrainState) -> TrainState:
-        """The state to go on from; a failed run has none, and stands for itself with the count -1, which no step has."""
+        """The state to go on from; a failed run has none, and stands for itself with the count -1,
+        which no step has."""
         if self.status == "failed":
             return replace(initial, step=jnp.full_like(initial.step, -1))
         return initial if self._last is None else self.checkpoints.restore(self._last, initial)
@@ -119,7 +121,8 @@ class RunDir:
         return self.log
 
     def take(self, first: int, record: dict[str, np.ndarray], norms: dict[str, float]) -> None:
-        """Check and log the figures of the steps from `first` on, as far as they are new; the norms are of the last of them.
+        """Check and log the figures of the steps from `first` on, as far as they are new; the norms are of the last of
+        them.
 
         Raises:
             UserError: one of them is not finite, and this run is alone.
@@ -164,7 +167,8 @@ class RunDir:
         self._measured |= figures is not None
 
     def _finite(self, record: dict[str, np.ndarray], first: int, *, where: str = "") -> int:
-        """How many steps come before the first figure that is not finite; what that began with is named: terms, else their sum, else a norm.
+        """How many steps come before the first figure that is not finite; what that began with is named: terms, else
+        their sum, else a norm.
 
         Raises:
             UserError: there is one, and this run is alone.
@@ -180,9 +184,9 @@ class RunDir:
         terms = terms or list(bad)[:1]
         what = " and ".join(name.replace("grad_norm", "gradient") for name in terms)
         message = (
-            f"{self.path}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite number; "
-            "nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in "
-            f"{self.member.config.store}"
+            f"{self.path}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite"
+            " number; nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look"
+            f" for bad embeddings in {self.member.config.store}"
         )
         if self.alone:
             raise UserError(message)
@@ -218,5 +222,6 @@ def check_same_run(last: Seal, config: RunConfig, store: Store) -> None:
         changed.append(f"store digest: {last.record['store']['digest'][:12]} -> {store.manifest.digest[:12]}")
     if changed:
         raise UserError(
-            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with it, or another --workdir"
+            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with"
+            " it, or another --workdir"
         )

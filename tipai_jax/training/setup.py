@@ -1,4 +1,5 @@
-"""Everything of a run, or of a sweep, that does not change from step to step: put together once, from configs and a store.
+"""Everything of a run, or of a sweep, that does not change from step to step: put together once, from configs and a
+store.
 
 The members of a sweep differ in hyperparameters only (`config/sweep.py` sees to that), so all else is common.
 """

@@ -103,7 +103,10 @@ def test_an_encoder_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(
         UserError,
-        match=r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is unreachable\)",
+        match=(
+            r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is"
+            r" unreachable\)"
+        ),
     ):
         find_encoder(module.PHOTO_ENCODER)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -1,4 +1,6 @@
-"""A pipeline of diffusers with random weights, saved to disk and loaded by the real way: seeds, number formats, refusals."""
+"""A pipeline of diffusers with random weights, saved to disk and loaded by the real way: seeds, number formats,
+refusals.
+"""
 
 import json
 import shutil
@@ -147,7 +149,10 @@ def test_a_model_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(
         UserError,
-        match=r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model FOLDER",
+        match=(
+            r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model"
+            r" FOLDER"
+        ),
     ):
         DiffusionGenerator("some/model", device="cpu")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

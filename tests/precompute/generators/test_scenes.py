@@ -1,4 +1,6 @@
-"""Drawn pictures: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true about it."""
+"""Drawn pictures: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true
+about it.
+"""
 
 import importlib.util
 from pathlib import Path

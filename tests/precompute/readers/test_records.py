@@ -6,9 +6,14 @@ from precompute.readers.records import BadRow, check_together, hashed_split, par
 from tipai_jax.errors import UserError
 
 ROW = {
-    "pair_id": "p1", "prompt": "a red cat", "chosen_image": "a.png", "rejected_image": "b.png", "chosen_score": 0.9, "rejected_score": 0.4,
+    "pair_id": "p1",
+    "prompt": "a red cat",
+    "chosen_image": "a.png",
+    "rejected_image": "b.png",
+    "chosen_score": 0.9,
+    "rejected_score": 0.4,
     "unfaithful_patches": [{"bbox": [1, 2, 30, 40], "category": "wrong_attribute"}],
-}  # fmt: skip
+}
 
 
 def parse(**changes):

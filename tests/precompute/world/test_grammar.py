@@ -1,4 +1,6 @@
-"""Reading captions: what the small world writes is read back exactly, and what it does not write is refused with the words that are to blame."""
+"""Reading captions: what the small world writes is read back exactly, and what it does not write is refused with the
+words that are to blame.
+"""
 
 import numpy as np
 import pytest

@@ -1,4 +1,6 @@
-"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written here, apart from the sampler."""
+"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written
+here, apart from the sampler.
+"""
 
 import numpy as np
 import pytest

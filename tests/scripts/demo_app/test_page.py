@@ -1,6 +1,8 @@
-"""The page in a real browser: a headless Chromium drives the real server, and whatever leaves this machine or complains in the console fails the test.
+"""The page in a real browser: a headless Chromium drives the real server, and whatever leaves this machine or complains
+in the console fails the test.
 
-The server runs in a process of its own in which connections to anywhere but 127.0.0.1 are refused and told of; so does what the browser asks for.
+The server runs in a process of its own in which connections to anywhere but 127.0.0.1 are refused and told of; so does
+what the browser asks for.
 """
 
 import io

@@ -1,4 +1,6 @@
-"""The public API on the small encoder, with heads of random weights: shapes, batching, files, digests, and what is refused."""
+"""The public API on the small encoder, with heads of random weights: shapes, batching, files, digests, and what is
+refused.
+"""
 
 import subprocess
 import sys
@@ -163,9 +165,17 @@ def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
 def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     figure = {"value": 0.8125, "ci95": [0.75, 0.875], "n": 10}
     evaluation = {
-        "split": "test", "n_examples": 1234, "layout": LAYOUT.as_json(), "intervals": "95 %", "command": "python -m tipai_jax.evaluate --workdir runs/x", "not_measured": ["baselines: gone"],
-        "global_pair_auc": figure, "ece": {"value": None, "ci95": None, "n": 0}, "conformal": {"0.9": {"coverage": figure, "abstains": figure}}, "store_digest": "abcdef012345678",
-    }  # fmt: skip
+        "split": "test",
+        "n_examples": 1234,
+        "layout": LAYOUT.as_json(),
+        "intervals": "95 %",
+        "command": "python -m tipai_jax.evaluate --workdir runs/x",
+        "not_measured": ["baselines: gone"],
+        "global_pair_auc": figure,
+        "ece": {"value": None, "ci95": None, "n": 0},
+        "conformal": {"0.9": {"coverage": figure, "abstains": figure}},
+        "store_digest": "abcdef012345678",
+    }
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "| global pair AUC | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
@@ -217,7 +227,10 @@ def test_another_encoder_is_refused(tmp_path):
 def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
     with pytest.raises(
         UserError,
-        match=r"encoder my_clip: no such folder; .*; the heads were trained on 'tiny', digest [0-9a-f]{12}: name that encoder's folder with --encoder",
+        match=(
+            r"encoder my_clip: no such folder; .*; the heads were trained on 'tiny', digest [0-9a-f]{12}: name that"
+            r" encoder's folder with --encoder"
+        ),
     ):
         Auditor(make_bundle(tiny_fingerprint()), encoder="my_clip").explain(picture(0), "a red cat")
 
@@ -345,7 +358,8 @@ def head(name, columns, sees):
     """Linear on the concatenation of text, image (or patch) and their product; ReLU; Linear."""
     kernel, scale = w[f"{name}.joint.kernel"], d**0.5 if sees["scale_inputs"] else 1.0
     columns = [text[:, None] if columns.ndim == 3 else text, columns]
-    blocks = [columns[0] * scale, columns[1] * scale] + ([columns[0] * columns[1] * scale**2] if sees["products"] else [])
+    products = [columns[0] * columns[1] * scale**2] if sees["products"] else []
+    blocks = [columns[0] * scale, columns[1] * scale, *products]
     hidden = sum(block @ kernel[i * d : (i + 1) * d] for i, block in enumerate(blocks)) + w[f"{name}.joint.bias"]
     return np.maximum(hidden, 0) @ w[f"{name}.score.kernel"] + w[f"{name}.score.bias"]
 
@@ -354,7 +368,8 @@ logit = head("global_head", image, model["global_inputs"])[:, 0]
 patch = head("patch_head", patches, model["patch_inputs"])[..., 0]
 reason = head("reason_head", image, model["reason_inputs"])
 platt = config["calibration"]["global_score"]
-np.savez(out, logit=logit, patch=patch, risk=sigmoid(-patch), reason=reason, score=sigmoid(platt["scale"] * logit + platt["bias"]))
+score = sigmoid(platt["scale"] * logit + platt["bias"])
+np.savez(out, logit=logit, patch=patch, risk=sigmoid(-patch), reason=reason, score=score)
 assert not any(name in sys.modules for name in ("jax", "flax", "torch", "tipai_jax"))
 '''
 

@@ -9,14 +9,30 @@ from tipai_jax.errors import UserError
 
 MINE = Digests(encoder="e" * 64, heads="h" * 64)
 
+WRONG_COLOUR = (
+    "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property."
+)
+
 
 def verdict(risk=None, **changes) -> Verdict:
     risk = np.full((7, 7), 0.1, np.float32) if risk is None else risk
     fields = {
-        "prompt": "a red cat", "score": 0.3, "logit": -0.8, "patch_score": 1 - risk, "risk": risk, "risk_threshold": 0.5, "level": 0.9, "prediction": "breaks",
-        "reasons": {"object": 0.2, "attribute": 0.7, "counting": 0.1, "spatial": 0.05, "text": 0.0}, "worst_patch_score": 0.2, "consistent": True,
-        "size": (140, 140), "view": (0.0, 0.0, 140.0, 140.0), "digests": MINE, "small_world_only": True,
-    }  # fmt: skip
+        "prompt": "a red cat",
+        "score": 0.3,
+        "logit": -0.8,
+        "patch_score": 1 - risk,
+        "risk": risk,
+        "risk_threshold": 0.5,
+        "level": 0.9,
+        "prediction": "breaks",
+        "reasons": {"object": 0.2, "attribute": 0.7, "counting": 0.1, "spatial": 0.05, "text": 0.0},
+        "worst_patch_score": 0.2,
+        "consistent": True,
+        "size": (140, 140),
+        "view": (0.0, 0.0, 140.0, 140.0),
+        "digests": MINE,
+        "small_world_only": True,
+    }
     return Verdict(**(fields | changes))
 
 
@@ -74,19 +90,38 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"risk": spot((0, 0, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the upper left."),
-        ({"risk": spot((3, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the middle."),
-        ({"risk": spot((6, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the bottom."),
-        ({}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. No region stands out."),
-        ({"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}}, "Keeps the prompt; no reason stands out (the strongest: counting, 0.30)."),
-        ({"prediction": "keeps", "reasons": {"counting": 0.6}}, "Keeps the prompt, though one reason stands out: counting (0.60)."),
+        (
+            {"risk": spot((0, 0, 0.9))},
+            f"{WRONG_COLOUR} Look at the upper left.",
+        ),
+        (
+            {"risk": spot((3, 3, 0.9))},
+            f"{WRONG_COLOUR} Look at the middle.",
+        ),
+        (
+            {"risk": spot((6, 3, 0.9))},
+            f"{WRONG_COLOUR} Look at the bottom.",
+        ),
+        (
+            {},
+            f"{WRONG_COLOUR} No region stands out.",
+        ),
+        (
+            {"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}},
+            "Keeps the prompt; no reason stands out (the strongest: counting, 0.30).",
+        ),
+        (
+            {"prediction": "keeps", "reasons": {"counting": 0.6}},
+            "Keeps the prompt, though one reason stands out: counting (0.60).",
+        ),
         (
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
-            "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). No region stands out. "
+            "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). "
+            "No region stands out. "
             "Score and patches disagree: have a look yourself.",
         ),
     ],
-)  # fmt: skip
+)
 def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
 
@@ -108,7 +143,9 @@ def test_the_overlay_reddens_what_is_wrong_and_leaves_what_was_not_seen():
 
 
 def test_the_overlay_takes_whatever_was_judged(tmp_path):
-    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw it."""
+    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw
+    it.
+    """
     said = verdict(spot((3, 3, 1.0)), size=(40, 20), view=(0.0, 0.0, 40.0, 20.0))
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
     expected = np.asarray(said.overlay(upright))

@@ -64,7 +64,9 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
 
 
 def test_margin_bins_by_hand(pairs):
-    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of .3 are in one."""
+    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of
+    .3 are in one.
+    """
     rows = np.flatnonzero(~pairs.control)[:8]
     few = dataclasses.replace(pairs.select(rows), margin=np.array([0.6, 0.1, 0.3, 0.2, 0.3, 0.5, 0.3, 0.4], np.float32))
     score = np.zeros((8, 2), np.float32)
@@ -72,8 +74,11 @@ def test_margin_bins_by_hand(pairs):
     score[[3, 4, 5], 1] = 1.0  # .2, one of .3 and .5 lost, the others tie
     found = figures(Predictions(global_logit=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
     assert {name: (figure["value"], figure["n"]) for name, figure in found.items()} == {
-        "0.1 to 0.2": (0.5, 2), "0.3": (0.5, 3), "0.4": (0.5, 1), "0.5 to 0.6": (0.5, 2),
-    }  # fmt: skip
+        "0.1 to 0.2": (0.5, 2),
+        "0.3": (0.5, 3),
+        "0.4": (0.5, 1),
+        "0.5 to 0.6": (0.5, 2),
+    }
     score[3, 1] = 0.0
     again = figures(Predictions(global_logit=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
     assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
@@ -135,7 +140,9 @@ def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, fo
 
 
 def test_within_pairs_the_prompt_earns_nothing(pairs):
-    """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance within pairs."""
+    """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance
+    within pairs.
+    """
     reason = np.repeat(np.where(pairs.category == 1, 1.0, -1.0).astype(np.float32)[:, None], 2, axis=1)
     score = np.zeros((len(pairs), 2), np.float32)
     found = figures(Predictions(global_logit=score, reason_logit=reason), pairs, calibration=IDENTITY, seed=0)
@@ -231,7 +238,9 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
 
 
 def test_conformal_coverage_and_consistency_by_hand(pairs):
-    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at all."""
+    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at
+    all.
+    """
     rows = np.flatnonzero(~pairs.control)[:4]
     few = pairs.select(rows)
     score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
@@ -253,7 +262,8 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
         "coverage_controls": None,
     }
     assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
-    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
+    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5
+    # with 1
     assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
     assert found["consistency"]["accuracy_consistent"]["value"] == 3 / 4
     assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4

@@ -1,4 +1,4 @@
-"""Targets against figures, and the two questions put to the log."""
+"""Targets against figures by hand: what any task may ask, what is asked of every log, and the auditor's own rows."""
 
 import json
 
@@ -6,9 +6,14 @@ import pytest
 
 from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.targets import check, converged_at, loss_fall, read_log
+from tipai_jax.evaluation.auditor import AuditorEvaluator
+from tipai_jax.evaluation.targets import at_chance, converged_at, loss_fall, of_figure, of_log, target
+from tipai_jax.training.metric_log import read_log
 
 CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
+NAMES = {"name", "value", "direction", "threshold", "pass", "ci95", "format"}
+FALL, CONVERGED = "loss falls within 5 epochs, lowest / first", "converged at epoch"
+AT_CHANCE = "at chance: distance of its interval from 0.5"
 
 
 def fig(value, n=100, ci=(0.4, 0.6)):
@@ -24,7 +29,10 @@ def record(**changes):
         "ece": fig(0.05),
         "heatmap": {"auc_judd": fig(0.95)},
         "baselines": {
-            "zero_shot_cosine": {"global_pair_auc": fig(0.8), "global_pair_auc_difference": fig(0.1, ci=(0.05, 0.15))},
+            "zero_shot_cosine": {
+                "global_pair_auc": fig(0.8),
+                "global_pair_auc_difference": fig(0.1, ci=(0.05, 0.15)),
+            },
             "ridge_probe": {"global_pair_auc": fig(0.88), "global_pair_auc_difference": fig(0.02, ci=(0.01, 0.03))},
             "text_only": chance,
             "image_only": chance,
@@ -36,30 +44,75 @@ def validations(aucs, losses=None):
     losses = losses or [1.0 - 0.1 * i for i in range(len(aucs))]
     return [
         {"step": 10 * i, "epoch": float(i), "validation": {"loss": loss, "global_pair_auc": auc}}
-        for i, (auc, loss) in enumerate(zip(aucs, losses))
+        for i, (auc, loss) in enumerate(zip(aucs, losses, strict=True))
     ]
 
 
 LOG = validations([0.5, 0.9, 0.95, 0.95])
 
 
+def pair_auc(figures):
+    return figures["global_pair_auc"]
+
+
+def check(record, *, targets, log):
+    """All that is asked of a run of the auditor, in the order of the record."""
+    return [*AuditorEvaluator.targets(record, targets), *of_log(log, score=pair_auc)]
+
+
 def verdicts(rows):
     return {row["name"]: row["pass"] for row in rows}
+
+
+def test_a_target_by_hand():
+    assert target("mean rank", 2.0, "<", 3.0, form=".2f", ci95=(1.5, 2.5)) == {
+        "name": "mean rank",
+        "value": 2.0,
+        "direction": "<",
+        "threshold": 3.0,
+        "pass": True,
+        "ci95": [1.5, 2.5],
+        "format": ".2f",
+    }
+    assert [target("x", value, "<", 3.0)["pass"] for value in (2.9, 3.0, 3.1, None)] == [True, False, False, False]
+    assert [target("x", value, ">", 3.0)["pass"] for value in (2.9, 3.0, 3.1, None)] == [False, False, True, False]
+    unknown = target("x", None, ">", 3.0, measured=False)
+    assert unknown["pass"] is None and unknown["value"] is None and unknown["ci95"] is None
+    assert unknown["format"] == ".4f"
+
+
+def test_a_target_of_a_figure_takes_its_interval_and_whether_it_was_measured():
+    row = of_figure("accuracy", fig(0.9, ci=(0.85, 0.95)), ">", 0.8)
+    assert (row["value"], row["pass"], row["ci95"]) == (0.9, True, [0.85, 0.95])
+    assert of_figure("accuracy", fig(0.9, ci=None), "<", 0.8)["pass"] is False
+    assert of_figure("accuracy", fig(None, n=40, ci=None), ">", 0.8)["pass"] is False, "measured, and no finite number"
+    for nothing in (None, fig(None, n=0, ci=None)):
+        assert of_figure("accuracy", nothing, ">", 0.8)["pass"] is None
+
+
+def test_chance_by_hand():
+    row = at_chance("text_only", fig(0.6, ci=(0.55, 0.65)))
+    assert row["name"] == f"text_only {AT_CHANCE}" and row["ci95"] == [0.55, 0.65]
+    assert row["value"] == pytest.approx(0.05) and row["pass"] is False
+    assert at_chance("text_only", fig(0.4, ci=(0.3, 0.45)))["value"] == pytest.approx(0.05)
+    inside = at_chance("text_only", fig(0.6, ci=(0.45, 0.65)))
+    assert inside["value"] == 0.0 and inside["pass"] is True
+    for nothing in (None, fig(None, n=0, ci=None)):
+        assert at_chance("text_only", nothing)["pass"] is None
+    assert at_chance("text_only", fig(0.5, ci=None))["pass"] is False, "measured, but not known how surely"
 
 
 def test_the_plan_is_met():
     rows = check(record(), targets=TargetsConfig(), log=LOG)
     assert all(row["pass"] is True for row in rows), rows
-    assert all(set(row) == {"name", "value", "direction", "threshold", "pass", "ci95"} for row in rows)
+    assert all(set(row) == NAMES for row in rows)
+    reasons = [f"category ROC-AUC, {name}" for name in CATEGORIES]
+    ablations = [f"text_only {AT_CHANCE}", f"image_only {AT_CHANCE}"]
+    asked = ["global pair AUC", "patch pair AUC", *reasons, "ECE", *ablations, FALL, CONVERGED]
+    assert [row["name"] for row in rows] == asked, "the plan asks for these and nothing else"
     intervals = {row["name"]: row["ci95"] for row in rows}
-    assert intervals["global pair AUC"] == [0.4, 0.6] and intervals[
-        "text_only at chance: distance of its interval from 0.5"
-    ] == [0.4, 0.6]
-    assert intervals["converged at epoch"] is None
-    assert sum(row["name"].startswith("category ROC-AUC") for row in rows) == 5
-    assert not any("Judd" in row["name"] or "pair AUC above" in row["name"] for row in rows), (
-        "the plan does not ask for these"
-    )
+    assert intervals["global pair AUC"] == intervals[f"text_only {AT_CHANCE}"] == [0.4, 0.6]
+    assert intervals[CONVERGED] is None
 
 
 @pytest.mark.parametrize(
@@ -83,19 +136,23 @@ def test_one_miss_is_one_miss(change, missed):
 def test_a_shortcut_is_a_miss_unless_it_is_not_asked():
     shortcut = record()
     shortcut["baselines"]["image_only"] = {"global_pair_auc": fig(0.7, ci=(0.65, 0.75))}
-    missed = lambda targets: [
-        name for name, met in verdicts(check(shortcut, targets=targets, log=LOG)).items() if met is False
-    ]
-    assert [name.split()[0] for name in missed(TargetsConfig())] == ["image_only"]
-    assert missed(TargetsConfig(ablations_at_chance=False)) == []
+    asked = lambda targets: verdicts(check(shortcut, targets=targets, log=LOG))
+    assert [name.split()[0] for name, met in asked(TargetsConfig()).items() if met is False] == ["image_only"]
+    without = asked(TargetsConfig(ablations_at_chance=False))
+    assert all(without.values()) and not any("at chance" in name for name in without)
 
 
 def test_nothing_to_measure_is_no_miss():
-    found = verdicts(
-        check(record(patch_pair_auc=fig(None, n=0, ci=None), category_roc_auc=None), targets=TargetsConfig(), log=[])
-    )
-    assert found["patch pair AUC"] is None
+    empty = record(patch_pair_auc=fig(None, n=0, ci=None), category_roc_auc=None, heatmap=None)
+    found = verdicts(check(empty, targets=TargetsConfig(auc_judd=0.9), log=[]))
+    unknown = [name for name, met in found.items() if met is None]
+    assert unknown == ["patch pair AUC", "heatmap AUC-Judd", FALL, CONVERGED]
     assert not any(met is False for met in found.values())
+
+
+def test_a_run_without_baselines_is_not_held_against_them():
+    found = verdicts(check(record(baselines={}), targets=TargetsConfig(beats_baselines=True), log=LOG))
+    assert not any("chance" in name or "above" in name for name in found) and len(found) == 1 + 1 + 5 + 1 + 2
 
 
 def test_stricter_targets_are_the_config_s():
@@ -108,6 +165,9 @@ def test_stricter_targets_are_the_config_s():
     found = verdicts(check(worse, targets=targets, log=LOG))
     assert found["pair AUC above ridge_probe, lower end of the difference"] is False
     assert found["pair AUC above zero_shot_cosine, lower end of the difference"] is True
+    worse["baselines"]["ridge_probe"]["global_pair_auc_difference"] = fig(None, n=0, ci=None)
+    found = verdicts(check(worse, targets=targets, log=LOG))
+    assert found["pair AUC above ridge_probe, lower end of the difference"] is None
 
 
 @pytest.mark.parametrize(
@@ -116,41 +176,30 @@ def test_stricter_targets_are_the_config_s():
     ids=["near", "too high", "too low", "right on average alone", "not a number"],
 )
 def test_coverage_of_either_kind_has_to_lie_near_its_level(keeps, breaks, met):
-    measured = {
-        "0.8": {"coverage_keeps": fig(keeps), "coverage_breaks": fig(breaks)},
-        "0.9": {"coverage_keeps": fig(0.9), "coverage_breaks": fig(0.9)},
-    }
-    targets = TargetsConfig(conformal=0.02)
     name = "conformal coverage of either kind, furthest from its level"
-    assert verdicts(check(record(conformal=measured), targets=targets, log=LOG))[name] is met
-    assert (
-        verdicts(
-            check(
-                record(conformal={"0.9": {"coverage_keeps": fig(None, n=0), "coverage_breaks": fig(None, n=0)}}),
-                targets=targets,
-                log=LOG,
-            )
-        )[name]
-        is None
-    )
-    assert verdicts(check(record(conformal=None), targets=targets, log=LOG))[name] is None
+    level = lambda first, second: {"coverage_keeps": first, "coverage_breaks": second}
+    asked = lambda levels, targets: verdicts(check(record(conformal=levels), targets=targets, log=LOG))
+    near, nothing = TargetsConfig(conformal=0.02), fig(None, n=0)
+    assert asked({"0.8": level(fig(keeps), fig(breaks)), "0.9": level(fig(0.9), fig(0.9))}, near)[name] is met
+    assert asked({"0.9": level(nothing, nothing)}, near)[name] is None
+    assert asked(None, near)[name] is None
+    assert name not in asked(None, TargetsConfig()), "the plan does not ask for it"
 
 
 @pytest.mark.parametrize(
     ("ci", "met"), [((0.5, 0.5), True), ((0.45, 0.5), True), ((0.51, 0.6), False), ((0.3, 0.49), False)]
 )
-def test_a_blind_head_has_to_stay_at_chance(ci, met):
+def test_an_ablation_has_to_stay_at_chance(ci, met):
     changed = record()
     changed["baselines"]["image_only"] = {"global_pair_auc": fig(0.5, ci=ci)}
     found = verdicts(check(changed, targets=TargetsConfig(), log=LOG))
-    assert found["image_only at chance: distance of its interval from 0.5"] is met
+    assert found[f"image_only {AT_CHANCE}"] is met
 
 
 def test_loss_fall_by_hand():
     assert loss_fall(validations([0.5] * 4, [2.0, 1.5, 1.0, 1.2])) == pytest.approx(0.5)
-    assert loss_fall(validations([0.5] * 8, [2.0, 2.1, 2.1, 2.1, 2.1, 2.2, 0.1, 0.1])) > 1.0, (
-        "what happens after epoch 5 is too late"
-    )
+    late = loss_fall(validations([0.5] * 8, [2.0, 2.1, 2.1, 2.1, 2.1, 2.2, 0.1, 0.1]))
+    assert late == pytest.approx(1.05), "what happens after epoch 5 is too late"
     assert loss_fall([]) is None
     training = [
         {"step": step, "epoch": step / 10, "loss": loss} for step, loss in ((5, 3.0), (10, 1.0), (15, 1.0), (20, 0.6))
@@ -161,12 +210,31 @@ def test_loss_fall_by_hand():
 
 
 def test_converged_at_by_hand():
-    assert converged_at(validations([0.5, 0.8, 0.94, 0.95, 0.949])) == 2.0
-    assert converged_at(validations([0.5, 0.6, 0.7, 0.8])) is None, "still climbing"
-    assert converged_at(validations([0.5, 0.95, 0.95, 0.8])) is None, "fell at the end"
-    assert converged_at(validations([0.9])) is None
-    late = check(record(), targets=TargetsConfig(), log=validations([0.5] * 21 + [0.95] * 5))
-    assert verdicts(late)["converged at epoch"] is False
+    converged = lambda aucs: converged_at(validations(aucs), score=pair_auc)
+    assert converged([0.5, 0.8, 0.94, 0.95, 0.949]) == 2.0
+    assert converged([0.5, 0.6, 0.7, 0.8]) is None, "still climbing"
+    assert converged([0.5, 0.95, 0.95, 0.8]) is None, "fell at the end"
+    assert converged([0.9]) is None
+    assert converged([0.5, float("nan"), 0.9, 0.9]) is None, "not a number"
+    in_time = of_log(validations([0.5] * 20 + [0.95] * 5), score=pair_auc)
+    assert verdicts(in_time)[CONVERGED] is True
+    late = of_log(validations([0.5] * 21 + [0.95] * 5), score=pair_auc)
+    assert verdicts(late)[CONVERGED] is False
+
+
+def test_a_log_is_judged_by_the_score_of_its_own_task():
+    """The same log by two scores: by one it has converged, by the other it fell at the end."""
+    lines = validations([0.5, 0.95, 0.95, 0.95], losses=[2.0, 1.0, 1.0, 3.0])
+    assert converged_at(lines, score=pair_auc) == 1.0
+    assert converged_at(lines, score=lambda figures: -figures["loss"]) is None
+    rows = of_log(lines, score=lambda figures: figures["global_pair_auc"] - 0.001 * figures["loss"])
+    assert [(row["name"], row["value"], row["pass"], row["format"]) for row in rows] == [
+        (FALL, 0.5, True, ".4f"),
+        (CONVERGED, 1.0, True, ".0f"),
+    ]
+    flat = of_log(validations([0.5] * 4, losses=[1.0, 1.0, 1.2, 1.1]), score=pair_auc)
+    assert verdicts(flat)[FALL] is False, "it has to fall, not only not to rise"
+    assert [row["pass"] for row in of_log([], score=pair_auc)] == [None, None]
 
 
 def test_the_log_is_read_and_a_torn_last_line_left_out(tmp_path):

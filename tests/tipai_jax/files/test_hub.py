@@ -1,4 +1,6 @@
-"""A hub id to a folder: what is whole on disk needs no network, what is not is fetched, and a hub out of reach is said in a line."""
+"""A hub id to a folder: what is whole on disk needs no network, what is not is fetched, and a hub out of reach is said
+in a line.
+"""
 
 from pathlib import Path
 

@@ -75,7 +75,9 @@ def test_text_only_gives_every_patch_the_same_score():
 
 
 def test_a_baseline_that_ties_ties_exactly():
-    """Computed once a prompt, not once an image: rounding must not decide pairs that a text-only head cannot tell apart."""
+    """Computed once a prompt, not once an image: rounding must not decide pairs that a text-only head cannot tell
+    apart.
+    """
     text, image, patches = (jnp.asarray(x) for x in embeddings(b=37, k=K))
     scores = jax.jit(PatchHead(D, inputs=InputFeatures(image=False), k=K, rngs=nnx.Rngs(0)))(text, image, patches)
     np.testing.assert_array_equal(scores, np.broadcast_to(scores[:, :1, :1], scores.shape))

@@ -1,4 +1,6 @@
-"""One device, four devices and `jax.pmap` + `pmean` make the same steps. In a process of its own: devices are counted once."""
+"""One device, four devices and `jax.pmap` + `pmean` make the same steps. In a process of its own: devices are counted
+once.
+"""
 
 import json
 import os
@@ -29,7 +31,8 @@ one, four = (Setup(config, small_store(), devices=jax.devices()[:n]) for n in (1
 STEPS = 5  # a whole epoch: its last batch holds 22 of 32
 
 def gap(here, there):
-    return max(float(np.max(np.abs(np.asarray(a) - np.asarray(b)))) for a, b in zip(jax.tree.leaves(here), jax.tree.leaves(there)))
+    pairs = zip(jax.tree.leaves(here), jax.tree.leaves(there))
+    return max(float(np.max(np.abs(np.asarray(a) - np.asarray(b)))) for a, b in pairs)
 
 state_one, figures_one = run_steps(one, STEPS)
 state_four, figures_four = run_steps(four, STEPS)
@@ -43,7 +46,8 @@ def step(state, batch):
     def loss(params):  # this device's share of the global means: its totals over everybody's weights
         sums = task.losses(task.forward(nnx.merge(graph, params), batch, key=None), batch, hyper)
         devices = jax.lax.psum(1, "data")
-        return devices * sum(w * sums[name].total / jax.lax.psum(sums[name].weight, "data") for name, w in hyper.weights.items())
+        mean = lambda name: sums[name].total / jax.lax.psum(sums[name].weight, "data")
+        return devices * sum(weight * mean(name) for name, weight in hyper.weights.items())
     total, grads = jax.value_and_grad(loss)(state.params)
     total, grads = jax.lax.pmean((total, grads), "data")
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

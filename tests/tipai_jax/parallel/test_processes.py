@@ -1,4 +1,6 @@
-"""Two processes on this machine train the run that one trains: same losses, one log, checkpoints that a process alone reads."""
+"""Two processes on this machine train the run that one trains: same losses, one log, checkpoints that a process alone
+reads.
+"""
 
 import json
 import os

@@ -42,8 +42,11 @@ def test_a_star_stands_for_every_name_in_the_order_of_the_record():
     levels = {"at": {"0.8": {"low": ONE, "high": TWO}, "0.9": {"low": TWO, "high": ONE}}}
     assert shown(levels, spec("at.*.low", "low at {}")) == [("low at 0.8", ONE), ("low at 0.9", TWO)]
     assert shown(levels, spec("at.*.*", "{1} of {0}")) == [
-        ("low of 0.8", ONE), ("high of 0.8", TWO), ("low of 0.9", TWO), ("high of 0.9", ONE),
-    ]  # fmt: skip
+        ("low of 0.8", ONE),
+        ("high of 0.8", TWO),
+        ("low of 0.9", TWO),
+        ("high of 0.9", ONE),
+    ]
     assert shown({"by": {}}, spec("by.*", "AUC, {}")) == [], "nothing has a name there"
 
 
@@ -101,8 +104,9 @@ def test_every_name_that_any_scorer_has_is_a_row():
     made = {"by": {"x": ONE}, "baselines": {"a": {"by": {"y": TWO, "x": TWO}}, "b": {"by": None}}}
     assert beside(made, "by.*", "{}") == [("x", ONE, {"a": TWO, "b": None}), ("y", None, {"a": TWO, "b": None})]
     assert beside(made | {"by": None}, "by.*", "{}") == [
-        ("y", None, {"a": TWO, "b": None}), ("x", None, {"a": TWO, "b": None}),
-    ]  # fmt: skip
+        ("y", None, {"a": TWO, "b": None}),
+        ("x", None, {"a": TWO, "b": None}),
+    ]
     unknown = {"by": None, "baselines": {"a": {"by": None}, "b": {}}}
     assert beside(unknown, "by.*", "AUC, {}") == [("AUC, all", None, {"a": None, "b": None})]
     assert beside({"by": {"x": None, "y": ONE}, "baselines": {}}, "by.*", "{}") == [("x", None, {}), ("y", ONE, {})]
@@ -118,8 +122,11 @@ def test_a_star_over_baselines_has_the_same_labels_on_either_side():
 def test_headline_figures_are_values_by_label():
     made = record(global_pair_auc=fig(0.75), ece=fig(None, 0), heatmap=None)
     assert headline_figures(made) == {
-        "global pair AUC": 0.75, "ECE": None, "patch pair AUC": 0.9, "heatmap, AUC-Judd": None,
-    }  # fmt: skip
+        "global pair AUC": 0.75,
+        "ECE": None,
+        "patch pair AUC": 0.9,
+        "heatmap, AUC-Judd": None,
+    }
 
 
 CALIBRATION = Calibration(

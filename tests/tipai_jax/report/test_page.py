@@ -47,8 +47,17 @@ def test_targets_are_written_in_their_format_and_baselines_by_their_label():
 
 def test_every_section_has_its_figures(shown):
     assert list(shown.sections) == [
-        "targets", "ranking", "calibration", "where", "why", "training", "gaps", "extremes", "commands", "notes",
-    ]  # fmt: skip
+        "targets",
+        "ranking",
+        "calibration",
+        "where",
+        "why",
+        "training",
+        "gaps",
+        "extremes",
+        "commands",
+        "notes",
+    ]
     ours, theirs = "0.900 (0.850 to 0.950)", "0.700 (0.650 to 0.750)"
     assert shown.row("ranking", "figure") == ["ours", "zero-shot cosine", "text-only ablation", "n"]
     assert shown.row("ranking", "global pair AUC") == [ours, theirs, theirs, "100"]
@@ -69,9 +78,18 @@ def test_every_section_has_its_figures(shown):
 def test_the_commands_and_what_was_computed_with_are_there(shown):
     commands = shown.of("commands")
     for each in (
-        "precompute/embed.py", "tipai_jax.train", "tipai_jax.evaluate", "python -m tipai_jax.report --workdir RUN",
-        "5" * 64, "6" * 64, "c" * 64, "e" * 64, "step 657, score on validation 0.9400", "jax 0.10", "bootstrap 3",
-    ):  # fmt: skip
+        "precompute/embed.py",
+        "tipai_jax.train",
+        "tipai_jax.evaluate",
+        "python -m tipai_jax.report --workdir RUN",
+        "5" * 64,
+        "6" * 64,
+        "c" * 64,
+        "e" * 64,
+        "step 657, score on validation 0.9400",
+        "jax 0.10",
+        "bootstrap 3",
+    ):
         assert each in commands, each
     without = document(record(checkpoint={"step": 1657, "validation_score": None})).of("commands")
     assert "step 1,657" in without and "score on validation" not in without
@@ -156,13 +174,22 @@ def test_what_is_missing_is_named():
     shown = document(bare, lines=[], sheets={})
     gaps = shown.of("gaps")
     heatmap = (
-        "IoU", "Dice", "correlation", "AUC-Judd", "box overlap", "pointing game", "box found in chosen images",
+        "IoU",
+        "Dice",
+        "correlation",
+        "AUC-Judd",
+        "box overlap",
+        "pointing game",
+        "box found in chosen images",
         "box found in rejected images",
-    )  # fmt: skip
+    )
     unpredicted = [
-        "ECE before calibration", "patch pair AUC", *(f"heatmap, {name}" for name in heatmap), "category ROC-AUC, all",
+        "ECE before calibration",
+        "patch pair AUC",
+        *(f"heatmap, {name}" for name in heatmap),
+        "category ROC-AUC, all",
         "category ROC-AUC within pairs, all",
-    ]  # fmt: skip
+    ]
     for line in (
         f"the heads do not predict it: {'; '.join(unpredicted)}",
         "the split holds nothing to measure it on: pair AUC, text; pair AUC, unseen combinations",
@@ -247,13 +274,20 @@ def test_a_star_under_nothing_takes_the_names_that_the_baselines_have():
 
 def test_conformal_coverage_is_shown_where_it_was_measured():
     values = {
-        "coverage": 0.81, "coverage_keeps": 0.82, "coverage_breaks": 0.83, "coverage_controls": 0.7, "abstains": 0.12,
-    }  # fmt: skip
+        "coverage": 0.81,
+        "coverage_keeps": 0.82,
+        "coverage_breaks": 0.83,
+        "coverage_controls": 0.7,
+        "abstains": 0.12,
+    }
     found = document(record(conformal={"0.8": {name: fig(value) for name, value in values.items()}}))
     labels = (
-        "conformal coverage at 0.8", "of images that keep the prompt, at 0.8", "of images that break it, at 0.8",
-        "of control images, at 0.8", "abstains at 0.8",
-    )  # fmt: skip
+        "conformal coverage at 0.8",
+        "of images that keep the prompt, at 0.8",
+        "of images that break it, at 0.8",
+        "of control images, at 0.8",
+        "abstains at 0.8",
+    )
     assert [found.row("calibration", label)[0][:5] for label in labels] == ["0.810", "0.820", "0.830", "0.700", "0.120"]
     assert document(record(conformal=None)).row("calibration", "abstains at all")[0] == "-"
 
@@ -287,20 +321,44 @@ SERIES = Layout(
         Section(key="empty", title="Nothing yet", text="No figure belongs here."),
     ),
     figures=(
-        FigureSpec(key="mean_rank", label="mean rank", section="ranks", better="lower", format=".2f", baselines=("nearest",)),
+        FigureSpec(
+            key="mean_rank", label="mean rank", section="ranks", better="lower", format=".2f", baselines=("nearest",)
+        ),
         FigureSpec(key="accuracy", label="accuracy", section="ranks", baselines=("nearest",), headline=True),
         FigureSpec(
-            key="delay.*", label="delay of {}", section="errors", better="lower", format=".1f", baselines=("nearest",),
+            key="delay.*",
+            label="delay of {}",
+            section="errors",
+            better="lower",
+            format=".1f",
+            baselines=("nearest",),
             plot="Delay by machine",
         ),
     ),
     baselines={"nearest": "nearest neighbour"},
     reference="nearest",
-)  # fmt: skip
+)
 PAIR_WORDS = (
-    "pair", "prompt", "image", "chosen", "rejected", "control", "auditor", "patch pair", "heatmap", "box",
-    "category", "reason", "calibrat", "faithful", "photograph", "auc", "scenes", "sheet", "best and worst",
-)  # fmt: skip
+    "pair",
+    "prompt",
+    "image",
+    "chosen",
+    "rejected",
+    "control",
+    "auditor",
+    "patch pair",
+    "heatmap",
+    "box",
+    "category",
+    "reason",
+    "calibrat",
+    "faithful",
+    "photograph",
+    "auc",
+    "scenes",
+    "sheet",
+    "best and worst",
+)
 
 
 def series(**changes):

@@ -128,7 +128,7 @@ def test_the_regions_that_are_found_are_those_above_the_threshold_of_the_run(wor
     assert violet(sheet(lower)) > 200
 
 
-def test_a_control_is_called_one(world):
+def test_a_stamp_is_a_line_more_and_nothing_is_framed_where_nothing_stands_out(world):
     store, data = world
     pairs = store.pairs
     control = int(np.flatnonzero(pairs.control)[0])

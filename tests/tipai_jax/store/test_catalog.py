@@ -1,4 +1,6 @@
-"""The catalogue keeps its rules: scores belong to bytes, prompt and scorer; what contradicts itself is not let in; other files are refused in a line."""
+"""The catalogue keeps its rules: scores belong to bytes, prompt and scorer; what contradicts itself is not let in;
+other files are refused in a line.
+"""
 
 import dataclasses
 import sqlite3
@@ -14,9 +16,17 @@ AUDITOR = dataclasses.replace(CLIP, name="auditor", digest="cd" * 32)
 
 def image(seed: int = 0, **changes) -> CatalogImage:
     values = {
-        "image_id": f"p1_{seed}", "sha256": f"{seed:064x}", "prompt_id": "p1", "prompt": "a red car", "category": "attribute", "seed": seed,
-        "path": f"images/p1_{seed}.png", "generator": "scenes (drawn, not generated)", "settings": "{}", "drawn": True,
-    }  # fmt: skip
+        "image_id": f"p1_{seed}",
+        "sha256": f"{seed:064x}",
+        "prompt_id": "p1",
+        "prompt": "a red car",
+        "category": "attribute",
+        "seed": seed,
+        "path": f"images/p1_{seed}.png",
+        "generator": "scenes (drawn, not generated)",
+        "settings": "{}",
+        "drawn": True,
+    }
     return CatalogImage(**(values | changes))
 
 

@@ -8,9 +8,21 @@ from tipai_jax.store import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.manifest import MANIFEST, PLAN, load_manifest, load_plan
 
 FINGERPRINT = Fingerprint(
-    name="tiny", digest="ab", d=4, k=49, grid=(7, 7), image_size=112, patches="raw", dtype="float32", normalised=True,
-    small_world_only=True, logit_scale=100.0, processor="pil", view="whole", view_share=1.0,
-)  # fmt: skip
+    name="tiny",
+    digest="ab",
+    d=4,
+    k=49,
+    grid=(7, 7),
+    image_size=112,
+    patches="raw",
+    dtype="float32",
+    normalised=True,
+    small_world_only=True,
+    logit_scale=100.0,
+    processor="pil",
+    view="whole",
+    view_share=1.0,
+)
 PLAN_ = Plan(
     encoder=FINGERPRINT,
     data={"kind": "pairs", "sha256": "cd"},
@@ -26,9 +38,19 @@ def manifest() -> Manifest:
         table="pairs", index=0, rows=2, content="", files={"pairs/00000.parquet": {"bytes": 1, "sha256": "ef"}}
     )
     return Manifest(
-        schema_version=1, digest="", encoder=FINGERPRINT, data=PLAN_.data, small_world_only=True, splits={"train": 2}, counts={"pairs": 2},
-        rejects=0, reject_reasons={}, micro_batch=64, device="cpu", shards=(shard,),
-    ).with_digest()  # fmt: skip
+        schema_version=1,
+        digest="",
+        encoder=FINGERPRINT,
+        data=PLAN_.data,
+        small_world_only=True,
+        splits={"train": 2},
+        counts={"pairs": 2},
+        rejects=0,
+        reject_reasons={},
+        micro_batch=64,
+        device="cpu",
+        shards=(shard,),
+    ).with_digest()
 
 
 def test_manifest_round_trip(tmp_path):

@@ -206,7 +206,10 @@ def test_the_command_names_every_damaged_shard(tmp_path, plan, pairs):
     assert run(str(tmp_path)) == (
         2,
         [],
-        f"error: {tmp_path}: no finished store here; make one with: python precompute/embed.py --data FOLDER --out {tmp_path}\n",
+        (
+            f"error: {tmp_path}: no finished store here; make one with: python precompute/embed.py --data FOLDER --out"
+            f" {tmp_path}\n"
+        ),
     )
 
 
@@ -235,14 +238,12 @@ def test_images_are_found_beside_the_store(tmp_path, plan, pairs):
 
 def test_the_room_needs_neither_jax_nor_torch():
     code = (
-        "import sys\n"
-        "class Block:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'jax','flax','optax','torch','transformers','precompute','pyarrow','tensorflow_datasets'}:\n"
-        "            raise ImportError('forbidden: ' + name)\n"
-        "sys.meta_path.insert(0, Block())\n"
-        "import pkgutil, importlib, tipai_jax.store as store\n"
-        "for module in pkgutil.iter_modules(store.__path__): importlib.import_module('tipai_jax.store.' + module.name)\n"
+        "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n        if"
+        " name.split('.')[0] in"
+        " {'jax','flax','optax','torch','transformers','precompute','pyarrow','tensorflow_datasets'}:\n           "
+        " raise ImportError('forbidden: ' + name)\nsys.meta_path.insert(0, Block())\nimport pkgutil, importlib,"
+        " tipai_jax.store as store\nfor module in pkgutil.iter_modules(store.__path__):"
+        " importlib.import_module('tipai_jax.store.' + module.name)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

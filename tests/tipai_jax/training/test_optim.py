@@ -33,7 +33,8 @@ def test_a_warmup_longer_than_the_run_is_refused():
 
 
 def test_first_update_by_hand():
-    """Adam's first update is lr * sign of the gradient; the decay adds lr * weight_decay * parameter, for kernels only."""
+    """Adam's first update is lr * sign of the gradient; the decay adds lr * weight_decay * parameter,
+    for kernels only."""
     params = {"a": {"kernel": jnp.array([[2.0, -4.0]]), "bias": jnp.array([3.0])}}
     grads = {"a": {"kernel": jnp.array([[1.0, -8.0]]), "bias": jnp.array([0.5])}}
     optimizer = make_optimizer(lr=np.full(10, 0.1, np.float32), weight_decay=0.5, clip_norm=None)

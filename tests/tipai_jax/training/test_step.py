@@ -15,8 +15,9 @@ GOLDEN = {
     "param_norm": [5.6632581, 5.6469169],
 }
 LEGITIMATE = (
-    "the golden step moved. That is legitimate only if this change means to alter the default heads' initial values, a loss, the order of "
-    "the pairs, the optimiser or the synthetic store: say so in the commit and paste the new numbers. It is not for a refactoring or a speed-up"
+    "the golden step moved. That is legitimate only if this change means to alter the default heads' initial values, a"
+    " loss, the order of the pairs, the optimiser or the synthetic store: say so in the commit and paste the new"
+    " numbers. It is not for a refactoring or a speed-up"
 )
 
 
@@ -56,7 +57,9 @@ def test_golden_step(plain):
 
 
 def test_chunks_are_the_plain_loop(plain, epochs):
-    """Scan and cond and gathering on the device against one jitted step after the other, dropout included; norms are looked at once a dispatch."""
+    """Scan and cond and gathering on the device against one jitted step after the other, dropout included; norms are
+    looked at once a dispatch.
+    """
     state, records = plain
     for name, values in epochs[1].items():
         looked = np.isfinite(values)

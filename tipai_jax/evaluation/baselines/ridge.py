@@ -142,7 +142,8 @@ class RidgeProbe:
     patch_penalty: float | None
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
-        """Opinions on pairs; the scores are regression values, so only their order and calibrated form mean anything."""
+        """Opinions on pairs; the scores are regression values, so only their order and calibrated form
+        mean anything."""
         said, parts = [], []
         for rows in (slice(start, start + CHUNK) for start in range(0, len(pairs.pair_id), CHUNK)):
             text = store.text.take(pairs.prompt[rows]).astype(np.float32)
