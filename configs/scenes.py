@@ -32,6 +32,12 @@ def get_config() -> Config:
         optim=dataclasses.replace(base.optim, peak_lr=1e-3, warmup_steps=200),
         data=dataclasses.replace(base.data, batch_size=128, epochs=3, full_at_epoch=1),
         targets=TargetsConfig(
-            global_pair_auc=0.93, patch_pair_auc=0.92, category_roc_auc=0.85, ece=0.03, auc_judd=0.90, beats_baselines=True, conformal=0.02
+            global_pair_auc=0.93,
+            patch_pair_auc=0.92,
+            category_roc_auc=0.85,
+            ece=0.03,
+            auc_judd=0.90,
+            beats_baselines=True,
+            conformal=0.02,
         ),
     )

@@ -15,13 +15,39 @@ DTYPE = {"cpu": "float32", "cuda": "float16"}
 
 
 def add_encoder_options(parser: argparse.ArgumentParser, *, batch: Mapping[str, int] = BATCH, kept: str = "") -> None:
-    """The options that say which encoder computes, and in what; `batch`: the default sizes, `kept`: a remark on the dtype."""
+    """The options that say which encoder computes, and in what; `batch`: the default sizes, `kept`: a remark on the
+    dtype.
+    """
     add = parser.add_argument
-    add("--encoder", help="tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14 otherwise)")
-    add("--patches", choices=("dense", "crops", "raw", "tiles"), help="how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder, dense otherwise)")
-    add("--dtype", choices=("float32", "float16", "bfloat16", "auto"), help=f"what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where that is measured to be twice as fast{kept})")
+    add(
+        "--encoder",
+        help=(
+            "tiny, a local CLIP folder or a hub id (default: tiny for drawn scenes, openai/clip-vit-large-patch14"
+            " otherwise)"
+        ),
+    )
+    add(
+        "--patches",
+        choices=("dense", "crops", "raw", "tiles"),
+        help=(
+            "how patches are embedded (default: what the encoder's config names; else raw for a small-world encoder,"
+            " dense otherwise)"
+        ),
+    )
+    add(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16", "auto"),
+        help=(
+            "what the encoder computes in (default: float32 on cpu, float16 on cuda; auto on a cpu: bfloat16 where"
+            f" that is measured to be twice as fast{kept})"
+        ),
+    )
     add("--device", choices=("cpu", "cuda"), help="default: cuda if there is one")
-    add("--batch-size", type=whole_number(1), help=f"images a forward pass (default: {batch['cpu']} on cpu, {batch['cuda']} on cuda)")
+    add(
+        "--batch-size",
+        type=whole_number(1),
+        help=f"images a forward pass (default: {batch['cpu']} on cpu, {batch['cuda']} on cuda)",
+    )
 
 
 def best_device() -> str:
@@ -49,7 +75,10 @@ def choose_dtype(wanted: str | None, device: str, *, parts: int = 1) -> str:
     """
     if wanted == "auto" and device == "cpu":
         if parts > 1:
-            raise UserError("--dtype auto: every worker would measure for itself, and they must compute in the same; say --dtype float32 or bfloat16")
+            raise UserError(
+                "--dtype auto: every worker would measure for itself, and they must compute in the same; say --dtype"
+                " float32 or bfloat16"
+            )
         import torch
 
         from precompute.encoders.dtypes import fast_dtype

@@ -1,4 +1,5 @@
-"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py [--data ...] [--encoder ...] [--out ...].
+"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py
+[--data ...] [--encoder ...] [--out ...].
 
 Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
 that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
 
 SCENES = Path("data/scenes")
 SCENE_PAIRS = 40_000
-LAUNCHERS = ("RANK", "WORLD_SIZE", "SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_COUNT", "SLURM_ARRAY_TASK_STEP")
+LAUNCHERS = (
+    "RANK",
+    "WORLD_SIZE",
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_ARRAY_TASK_MIN",
+    "SLURM_ARRAY_TASK_COUNT",
+    "SLURM_ARRAY_TASK_STEP",
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -37,20 +45,58 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     Raises:
         UserError: an unknown option, or a value that does not fit.
     """
-    parser = Parser(prog="precompute/embed.py", description="Embed prompts and images once with a frozen CLIP and write them to a store.")
+    parser = Parser(
+        prog="precompute/embed.py",
+        description="Embed prompts and images once with a frozen CLIP and write them to a store.",
+    )
     add = parser.add_argument
-    add("--data", help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator the folder its pictures are made in (default: data/ and the name of the store)")
-    add("--prompts", type=Path, help="prompts to make pictures for first, as in generate.py (default with --generator: those of generate.py)")
-    add("--generator", metavar="MODEL", help="make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by zero-shot scores (default with --prompts: scenes)")
+    add(
+        "--data",
+        help=(
+            f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator"
+            " the folder its pictures are made in (default: data/ and the name of the store)"
+        ),
+    )
+    add(
+        "--prompts",
+        type=Path,
+        help="prompts to make pictures for first, as in generate.py (default with --generator: those of generate.py)",
+    )
+    add(
+        "--generator",
+        metavar="MODEL",
+        help=(
+            "make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by"
+            " zero-shot scores (default with --prompts: scenes)"
+        ),
+    )
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
     add_encoder_options(parser, kept="; a store that was begun keeps its own")
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
     add("--images-per-shard", type=whole_number(1), help="unit of work and of retry (default: 1024)")
-    add("--worker", type=_worker, metavar="I/N", help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)")
+    add(
+        "--worker",
+        type=_worker,
+        metavar="I/N",
+        help=(
+            "do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and"
+            " WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)"
+        ),
+    )
     add("--limit", type=whole_number(1), help="read only the first so many rows")
-    add("--allow-rejects", type=_share, default=0.01, metavar="FRACTION", help="largest share of unusable rows that is let pass (default: 0.01)")
+    add(
+        "--allow-rejects",
+        type=_share,
+        default=0.01,
+        metavar="FRACTION",
+        help="largest share of unusable rows that is let pass (default: 0.01)",
+    )
     add("--data-dir", help="where tfds data sets lie")
-    add("--dry-run", action="store_true", help="print rows, bytes, free disk and an estimate from two real batches; write nothing")
+    add(
+        "--dry-run",
+        action="store_true",
+        help="print rows, bytes, free disk and an estimate from two real batches; write nothing",
+    )
     args = parser.parse_args(arguments)
     args.worker = args.worker or worker_of(os.environ)
     if args.generator or args.prompts:
@@ -59,7 +105,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's array task.
+    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's
+    array task.
 
     Raises:
         UserError: they contradict each other.
@@ -71,11 +118,16 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
         task, tasks = 0, 1
         if "SLURM_ARRAY_TASK_ID" in said:
             step = number.get("SLURM_ARRAY_TASK_STEP", 1)
-            task, tasks = (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step, number["SLURM_ARRAY_TASK_COUNT"]
+            task, tasks = (
+                (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step,
+                number["SLURM_ARRAY_TASK_COUNT"],
+            )
         assert 0 <= rank < world and 0 <= task < tasks
     except (ValueError, KeyError, ZeroDivisionError, AssertionError):
         shown = ", ".join(f"{name}={value}" for name, value in said.items())
-        raise UserError(f"{shown}: which part of the work is this? Give --worker I/N, or --worker 1/1 for everything") from None
+        raise UserError(
+            f"{shown}: which part of the work is this? Give --worker I/N, or --worker 1/1 for everything"
+        ) from None
     return task * world + rank + 1, tasks * world
 
 
@@ -124,10 +176,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _draw_scenes(*, dry_run: bool) -> None:
     if dry_run:
-        raise UserError(f"{SCENES}: not drawn yet, so there is nothing to estimate from; draw it with: python precompute/scenes.py --out {SCENES}")
+        raise UserError(
+            f"{SCENES}: not drawn yet, so there is nothing to estimate from; draw it with: python precompute/scenes.py"
+            f" --out {SCENES}"
+        )
     from precompute.scenes import draw
 
-    print(f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes (python precompute/scenes.py --out {SCENES} --pairs {SCENE_PAIRS} --seed 0)")
+    print(
+        f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes (python precompute/scenes.py --out {SCENES}"
+        f" --pairs {SCENE_PAIRS} --seed 0)"
+    )
     draw(SCENES, pairs=SCENE_PAIRS, seed=0)
 
 
@@ -137,7 +195,11 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
 
     begun = load_plan(args.out) if args.out.is_dir() else None
     device = args.device or (begun.device if begun else best_device())
-    dtype = begun.encoder.dtype if begun and args.dtype in (None, "auto") else choose_dtype(args.dtype, device, parts=args.worker[1])
+    dtype = (
+        begun.encoder.dtype
+        if begun and args.dtype in (None, "auto")
+        else choose_dtype(args.dtype, device, parts=args.worker[1])
+    )
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
     rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
@@ -166,7 +228,11 @@ def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") ->
         return None
     manifest = load_manifest(out)
     writer = StoreWriter(out, plan)
-    lost = [(shard.table, shard.index) for shard in manifest.shards if writer.committed(shard.table, shard.index, shard.content) != shard]
+    lost = [
+        (shard.table, shard.index)
+        for shard in manifest.shards
+        if writer.committed(shard.table, shard.index, shard.content) != shard
+    ]
     made_of = {(shard.table, shard.index): shard.content for shard in manifest.shards if shard.table in plan.shard_rows}
     whole = [work for work in works if (work.table, work.index) not in lost]
     if made_of != {(work.table, work.index): work.content for work in works} or any(
@@ -234,12 +300,18 @@ def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list)
 def _print_summary(out: Path, manifest: "Manifest") -> None:
     counts, encoder = manifest.counts, manifest.encoder
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
-    print(f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}")
+    print(
+        f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts;"
+        f" {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
+    )
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
         print(f"left out  {counts['rejects']} rows ({reasons}), listed in {out / 'rejects/00000.parquet'}")
     if counts["prompts_in_chunks"]:
-        print(f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: encoded in chunks and averaged")
+        print(
+            f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: encoded in chunks and"
+            " averaged"
+        )
     if counts["prompts_with_unknown_words"]:
         print(f"note      {counts['prompts_with_unknown_words']} prompts hold words that the encoder does not know")
     if manifest.small_world_only:

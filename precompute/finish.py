@@ -43,10 +43,17 @@ def finish(
         UserError: too many rejects; what was embedded is kept.
     """
     open_works = [work for work in works if writer.committed(work.table, work.index, work.content) is None]
-    shards = [made.get((work.table, work.index)) or committed_shard(writer, work, source, rehash=True) for work in works if work not in open_works]
+    shards = [
+        made.get((work.table, work.index)) or committed_shard(writer, work, source, rehash=True)
+        for work in works
+        if work not in open_works
+    ]
     if open_works or None in shards:
         there = len(works) - len(open_works) - shards.count(None)
-        print(f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command again) writes the manifest")
+        print(
+            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command"
+            " again) writes the manifest"
+        )
         return None
     encoder = writer.plan.encoder
     images = image_rows(writer.path, sum(work.table == "images" for work in works))
@@ -65,7 +72,9 @@ def finish(
 
 
 def _problems(keys: list[str], source: Source, folder: EncoderFolder) -> dict[str, str]:
-    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about them."""
+    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about
+    them.
+    """
     if not keys:
         return {}
     preparation = Preparation.from_config(folder.processor, image_size=folder.vision("image_size", 224), crop_source=0)

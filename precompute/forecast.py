@@ -33,7 +33,10 @@ def check_disk(out: Path, plan: Plan, works: list[Work]) -> None:
     """
     needed, free = store_bytes(plan, works), _free_bytes(out)
     if needed > free:
-        raise UserError(f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger disk")
+        raise UserError(
+            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger"
+            " disk"
+        )
 
 
 def _free_bytes(out: Path) -> int:
@@ -41,7 +44,9 @@ def _free_bytes(out: Path) -> int:
     return shutil.disk_usage(there).free
 
 
-def print_forecast(source: Source, folder: EncoderFolder, plan: Plan, works: list[Work], *, out: Path, threads: int) -> None:
+def print_forecast(
+    source: Source, folder: EncoderFolder, plan: Plan, works: list[Work], *, out: Path, threads: int
+) -> None:
     """Print what a run would take; nothing is written.
 
     Args:
@@ -55,7 +60,10 @@ def print_forecast(source: Source, folder: EncoderFolder, plan: Plan, works: lis
     check_plan(out, plan)
     rows = {table: sum(len(work.keys) for work in works if work.table == table) for table in ("prompts", "images")}
     print(f"rows      {source.rows}: {len(source.records)} pairs, {len(source.rejects)} rejects so far")
-    print(f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name} ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})")
+    print(
+        f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name}"
+        f" ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})"
+    )
     print(f"bytes     {store_bytes(plan, works) / 1e6:.1f} MB into {out}, {_free_bytes(out) / 1e6:.1f} MB free")
     encoder = load_encoder(folder, plan)
     images = [work for work in works if work.table == "images"]
@@ -72,4 +80,7 @@ def print_forecast(source: Source, folder: EncoderFolder, plan: Plan, works: lis
     encoder.encode_text(some)
     text = (time.perf_counter() - began) / len(some)
     image = spent[-1]  # the first batch also warms up
-    print(f"estimate  {rows['images'] * image + rows['prompts'] * text:.0f} s from two real batches ({1 / image:.0f} images/s)")
+    print(
+        f"estimate  {rows['images'] * image + rows['prompts'] * text:.0f} s from two real batches ({1 / image:.0f}"
+        " images/s)"
+    )

@@ -1,6 +1,8 @@
-"""From prompts and a generator to a folder that can be embedded: the first steps of `embed.py --generator`, one after the other.
+"""From prompts and a generator to a folder that can be embedded: the first steps of `embed.py --generator`, one after
+the other.
 
-Owns their order and what they cannot be joined with. Each step is the one of the command of its name and knows what it has done.
+Owns their order and what they cannot be joined with. Each step is the one of the command of its name and knows what it
+has done.
 """
 
 import argparse
@@ -38,6 +40,13 @@ def make_pictures(args: argparse.Namespace) -> Path:
     model = args.generator or SCENES
     folder = Path(args.data or Path("data") / (args.out.absolute().name if args.out else f"poc-{Path(model).name}"))
     generate(read_prompts(args.prompts or default_prompts(model)), find_generator(model), folder)
-    scorer = score(folder, encoder=args.encoder, patches=args.patches, dtype=args.dtype, device=args.device, batch_size=args.batch_size)
+    scorer = score(
+        folder,
+        encoder=args.encoder,
+        patches=args.patches,
+        dtype=args.dtype,
+        device=args.device,
+        batch_size=args.batch_size,
+    )
     make_pairs(folder, scorer=f"{scorer.name}@{scorer.digest}", jsonl=folder / PAIRS_FILE, sheets=False)
     return folder

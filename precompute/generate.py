@@ -1,7 +1,10 @@
-"""The command that makes pictures for prompts: python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID | FOLDER] [--out FOLDER].
+"""The command that makes pictures for prompts: python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID
+| FOLDER] [--out FOLDER].
 
-Owns the folder that it writes: `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. One folder holds the work of one generator
-with one setting. A picture and its row are made one at a time, so that an interrupted run is finished by the same command.
+Owns the folder that it writes: `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. One folder holds the
+    work of one generator
+with one setting. A picture and its row are made one at a time, so that an interrupted run is finished by the same
+command.
 """
 
 import argparse
@@ -38,19 +41,50 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(
         prog="precompute/generate.py",
-        description="Make pictures for prompts, by a diffusers model or by drawing scenes of the small world, which keep or break their prompt by chance and say which.",
+        description=(
+            "Make pictures for prompts, by a diffusers model or by drawing scenes of the small world, which keep or"
+            " break their prompt by chance and say which."
+        ),
     )
     add = parser.add_argument
-    add("--prompts", type=Path, help=f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes, {PROMPTS.name} otherwise, both in precompute/assets)')
-    add("--model", default=SCENES, help=f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a folder (default: {SCENES})")
-    add("--per-prompt", type=whole_number(1), default=PER_PROMPT, help=f"pictures a prompt, of the seeds from 0 (default: {PER_PROMPT})")
+    add(
+        "--prompts",
+        type=Path,
+        help=(
+            f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes,'
+            f" {PROMPTS.name} otherwise, both in precompute/assets)"
+        ),
+    )
+    add(
+        "--model",
+        default=SCENES,
+        help=(
+            f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a"
+            f" folder (default: {SCENES})"
+        ),
+    )
+    add(
+        "--per-prompt",
+        type=whole_number(1),
+        default=PER_PROMPT,
+        help=f"pictures a prompt, of the seeds from 0 (default: {PER_PROMPT})",
+    )
     add("--out", type=Path, default=FOLDER, help=f"the folder to write (default: {FOLDER})")
-    add("--broken", type=_chances, metavar="P or CATEGORY=P,...", help=f"{SCENES}: probability that a picture breaks its prompt, for all categories or for some (default: 0.5)")
+    add(
+        "--broken",
+        type=_chances,
+        metavar="P or CATEGORY=P,...",
+        help=f"{SCENES}: probability that a picture breaks its prompt, for all categories or for some (default: 0.5)",
+    )
     add("--steps", type=whole_number(1), help="diffusers: denoising steps (default: the pipeline's own)")
     add("--guidance", type=_guidance, help="diffusers: guidance scale (default: the pipeline's own)")
     add("--size", type=whole_number(8), help="diffusers: pixels a side (default: the pipeline's own)")
     add("--device", choices=("cpu", "cuda"), help="diffusers (default: cuda if there is one)")
-    add("--dtype", choices=("float32", "float16", "bfloat16"), help="diffusers (default: float32 on cpu, float16 on cuda)")
+    add(
+        "--dtype",
+        choices=("float32", "float16", "bfloat16"),
+        help="diffusers (default: float32 on cpu, float16 on cuda)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -81,7 +115,10 @@ def find_generator(model: str, *, broken: dict[str, float] | None = None, **diff
     """
     if model == SCENES:
         if given := [name for name, value in diffusion.items() if value is not None]:
-            raise UserError(f"--{given[0]}: belongs to diffusers models, --model {SCENES} draws; leave it out, or name a model such as {DIFFUSION_MODEL}")
+            raise UserError(
+                f"--{given[0]}: belongs to diffusers models, --model {SCENES} draws; leave it out, or name a model such"
+                f" as {DIFFUSION_MODEL}"
+            )
         from precompute.generators.scenes import SceneGenerator
 
         return SceneGenerator(broken)
@@ -133,7 +170,9 @@ def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, pe
             print(f"going on: {len(wanted) - len(todo)} pictures are there, {len(todo)} to make")
         print(generator.load())
         slow = 0.5 if sys.stderr.isatty() else 10.0
-        for prompt, seed in tqdm(todo, desc="drawing" if generator.drawn else "generating", unit="picture", mininterval=slow):
+        for prompt, seed in tqdm(
+            todo, desc="drawing" if generator.drawn else "generating", unit="picture", mininterval=slow
+        ):
             _put(catalog, generator, prompt, seed)
         _print_summary(catalog, wanted)
     return len(todo)
@@ -142,13 +181,22 @@ def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, pe
 def _check_same(out: Path, generator: "Generator", prompts: Sequence[Prompt], known: "list[CatalogImage]") -> None:
     """What is there already must be of the same generator, settings and prompts."""
     settings = _settings(generator)
-    if other := next((image for image in known if (image.generator, image.settings) != (generator.label, settings)), None):
-        differs = f"by {other.generator}" if other.generator != generator.label else f"with {other.settings} instead of {settings}"
+    if other := next(
+        (image for image in known if (image.generator, image.settings) != (generator.label, settings)), None
+    ):
+        differs = (
+            f"by {other.generator}"
+            if other.generator != generator.label
+            else f"with {other.settings} instead of {settings}"
+        )
         raise UserError(f"{out}: holds pictures made {differs}; choose another --out for those of {generator.label}")
     words = {image.prompt_id: image.prompt for image in known}
     for prompt in prompts:
         if words.get(prompt.prompt_id, prompt.prompt) != prompt.prompt:
-            raise UserError(f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; choose another prompt_id or another --out')
+            raise UserError(
+                f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; choose'
+                " another prompt_id or another --out"
+            )
 
 
 def _settings(generator: "Generator") -> str:
@@ -223,12 +271,18 @@ def _write_notice(out: Path, generator: "Generator") -> None:
 def _print_summary(catalog: "Catalog", wanted: list[tuple[Prompt, int]]) -> None:
     named = {image_id(prompt, seed) for prompt, seed in wanted}
     images = [image for image in catalog.images() if image.image_id in named]
-    print(f"{catalog.folder}: {len(images)} pictures of {len({image.prompt_id for image in images})} prompts by {images[0].generator}")
+    print(
+        f"{catalog.folder}: {len(images)} pictures of {len({image.prompt_id for image in images})} prompts by"
+        f" {images[0].generator}"
+    )
     known = [image for image in images if image.broken is not None]
     if known:
         broken = [image.broken_category for image in known if image.broken]
         parts = ", ".join(f"{category} {broken.count(category)}" for category in sorted(set(broken)))
-        print(f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break it{f' ({parts})' if parts else ''}")
+        print(
+            f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break"
+            f" it{f' ({parts})' if parts else ''}"
+        )
 
 
 def _chances(text: str) -> dict[str, float]:
@@ -244,7 +298,9 @@ def _chances(text: str) -> dict[str, float]:
         except ValueError:
             chances[category] = -1.0
         if category not in CATEGORIES or not 0 <= chances[category] <= 1:
-            raise argparse.ArgumentTypeError(f"{text}: expected a probability from 0 to 1, or CATEGORY=P,... with {', '.join(CATEGORIES)}")
+            raise argparse.ArgumentTypeError(
+                f"{text}: expected a probability from 0 to 1, or CATEGORY=P,... with {', '.join(CATEGORIES)}"
+            )
     return chances
 
 

@@ -1,9 +1,13 @@
 """The command that draws where pictures fail: python precompute/heatmaps.py [--data FOLDER] [--scorer zero_shot].
 
-Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the first zero-shot one: `heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
-scores. Cosines of patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red the lowest 2 % of all its patch
-scores, yellow at 15 %, green from the median up. A trained auditor knows from which risk on a patch is broken: yellow there, red at twice that. One scale
-holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not changed is not drawn again.
+Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the first zero-shot one:
+`heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
+scores. Cosines of patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red
+the lowest 2 % of all its patch
+scores, yellow at 15 %, green from the median up. A trained auditor knows from which risk on a patch is broken: yellow
+there, red at twice that. One scale
+holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not changed is
+not drawn again.
 """
 
 import argparse
@@ -36,7 +40,9 @@ _DRAWING = 2
 
 @dataclass(frozen=True)
 class Scale:
-    """The patch scores that are drawn red, yellow and green, each with what lies beyond it; ranks in a catalogue, or the scorer's own."""
+    """The patch scores that are drawn red, yellow and green, each with what lies beyond it; ranks in a catalogue, or
+    the scorer's own.
+    """
 
     red: float
     yellow: float
@@ -55,7 +61,10 @@ class Scale:
         """The scale in a line."""
         red, yellow, green = (f"{value:.2f}" for value in (self.red, self.yellow, self.green))
         if self.ranks:
-            return f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), yellow at {yellow} ({RANKS['yellow']:.0%}), green from {green} (the median)"
+            return (
+                f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), yellow at {yellow}"
+                f" ({RANKS['yellow']:.0%}), green from {green} (the median)"
+            )
         return f"red up to {red}, yellow at {yellow} (from there on down a patch counts as broken), green at {green}"
 
     def risk(self, score: "CatalogScore") -> "np.ndarray":
@@ -63,7 +72,9 @@ class Scale:
         import numpy as np
 
         side = round(len(score.patch_scores) ** 0.5)
-        stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array([2, 1, 0])  # ascending also where they are equal, and equal scores are green
+        stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array(
+            [2, 1, 0]
+        )  # ascending also where they are equal, and equal scores are green
         return np.interp(np.array(score.patch_scores).reshape(side, side), stops, [1.0, 0.5, 0.0])
 
 
@@ -79,8 +90,18 @@ def scale_of(scorer: "Scorer", scores: "Mapping[str, CatalogScore]") -> Scale:
 
 def add_catalog_options(parser: argparse.ArgumentParser) -> None:
     """The options that say which catalogue, and whose scores."""
-    parser.add_argument("--data", type=Path, default=FOLDER, help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})")
-    parser.add_argument("--scorer", default=ZERO_SHOT, metavar="NAME[@DIGEST]", help=f"whose scores, with the first digits of its digest where several have that name (default: {ZERO_SHOT})")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=FOLDER,
+        help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})",
+    )
+    parser.add_argument(
+        "--scorer",
+        default=ZERO_SHOT,
+        metavar="NAME[@DIGEST]",
+        help=f"whose scores, with the first digits of its digest where several have that name (default: {ZERO_SHOT})",
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,7 +109,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = Parser(
         prog="precompute/heatmaps.py",
         description="Draw every scored picture of a catalogue under the heatmap of its patch scores.",
-        epilog="Zero-shot colours are ranks among all patch scores of the catalogue: red the lowest 2 %%, yellow at 15 %%, green from the median up. An auditor's are its own: yellow from where a patch counts as broken, red at twice that risk.",
+        epilog=(
+            "Zero-shot colours are ranks among all patch scores of the catalogue: red the lowest 2 %%, yellow at 15 %%,"
+            " green from the median up. An auditor's are its own: yellow from where a patch counts as broken, red at"
+            " twice that risk."
+        ),
     )
     add_catalog_options(parser)
     args = parser.parse_args(arguments)
@@ -110,16 +135,28 @@ def own_scores(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]
     """
     scored = [image for image in images if image.image_id in scores]
     if not scored:
-        raise UserError(f"{data}: no picture is scored by this scorer any more; score again: python precompute/score.py --data {data}")
+        raise UserError(
+            f"{data}: no picture is scored by this scorer any more; score again: python precompute/score.py --data"
+            f" {data}"
+        )
     if len(scored) < len(images):
-        print(f"{data}: {len(images) - len(scored)} of {len(images)} pictures are not scored and left out; score them: python precompute/score.py --data {data}")
+        print(
+            f"{data}: {len(images) - len(scored)} of {len(images)} pictures are not scored and left out; score them:"
+            f" python precompute/score.py --data {data}"
+        )
     return scored
 
 
 def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
-    """Where the drawings of a kind lie: those of the catalogue's first zero-shot scorer in the folder of the kind, those of any other one below."""
+    """Where the drawings of a kind lie: those of the catalogue's first zero-shot scorer in the folder of the kind,
+    those of any other one below.
+    """
     folder, first = catalog.folder / kind, next((each for each in catalog.scorers() if each.name == ZERO_SHOT), None)
-    return folder if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest) else folder / f"{scorer.name}@{scorer.digest[:8]}"
+    return (
+        folder
+        if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest)
+        else folder / f"{scorer.name}@{scorer.digest[:8]}"
+    )
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":
@@ -169,15 +206,24 @@ def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Cal
     return True
 
 
-def _draw(data: Path, scorer: "Scorer", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path) -> None:
+def _draw(
+    data: Path, scorer: "Scorer", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path
+) -> None:
     from tqdm import tqdm
 
     from tipai_jax.render import overlay
 
     scale, drawn = scale_of(scorer, scores), 0
-    for image in tqdm(images, desc="drawing heatmaps", unit="picture", mininterval=0.5 if sys.stderr.isatty() else 10.0):
+    for image in tqdm(
+        images, desc="drawing heatmaps", unit="picture", mininterval=0.5 if sys.stderr.isatty() else 10.0
+    ):
         score = scores[image.image_id]
-        said = {"prompt": image.prompt, "generator": image.generator, "scorer": f"{scorer.name}@{scorer.digest}", "score": f"{score.global_score:.4f}"}
+        said = {
+            "prompt": image.prompt,
+            "generator": image.generator,
+            "scorer": f"{scorer.name}@{scorer.digest}",
+            "score": f"{score.global_score:.4f}",
+        }
         content = [image.sha256, list(score.patch_scores), [scale.red, scale.yellow, scale.green]]
         picture = lambda image=image, score=score: overlay(open_picture(data, image), scale.risk(score))
         drawn += put_picture(folder / f"{image.image_id}_heatmap.png", said, content, picture)

@@ -42,7 +42,9 @@ def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
 
 
 def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
-    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not know."""
+    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not
+    know.
+    """
     rows: dict[str, int] = {}
     chunked = unknown = 0
     for index in range(shards):
@@ -55,7 +57,12 @@ def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
 
 
 def build_pairs(
-    records: list[PairRecord], *, images: dict[str, ImageRow], prompts: dict[str, int], problems: dict[str, str], encoder: Fingerprint
+    records: list[PairRecord],
+    *,
+    images: dict[str, ImageRow],
+    prompts: dict[str, int],
+    problems: dict[str, str],
+    encoder: Fingerprint,
 ) -> tuple[PairTable, list[Reject]]:
     """The table of pairs, and the rows whose images turned out not to fit.
 
@@ -80,7 +87,9 @@ def build_pairs(
     groups: dict[str, int] = {}
     for record in kept:
         groups.setdefault(record.group, len(groups))
-    scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float32).reshape(-1, 2)
+    scores = np.array([(record.chosen_score, record.rejected_score) for record in kept], dtype=np.float32).reshape(
+        -1, 2
+    )
     annotated = np.array([record.control or record.boxes is not None for record in kept], dtype=bool)
     table_boxes = Boxes(
         xyxy=np.concatenate([np.zeros((0, 4)), *(xyxy for xyxy, _ in boxes)]),
@@ -140,7 +149,11 @@ def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: P
     if len(rejects) == rows or len(rejects) > allowed * rows:
         first = min(rejects, key=lambda reject: reject.row)
         counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
-        go_on = "mend the data" if len(rejects) == rows else f"mend the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
+        go_on = (
+            "mend the data"
+            if len(rejects) == rows
+            else f"mend the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
+        )
         raise UserError(
             f"{len(rejects)} of {rows} rows cannot be used, at most {allowed:.2%} may be left out ({counted}; "
             f"first: row {first.row}, {first.detail}); all are listed in {listed}; {go_on}"
@@ -157,7 +170,10 @@ def _check_images(record: PairRecord, images: dict[str, ImageRow], problems: dic
         if key not in images:
             raise BadRow("damaged_image", problems.get(key, f"{key!r} cannot be read"))
         if record.sha256 is not None and record.sha256[i] != images[key].sha256:
-            raise BadRow("sha256_differs", f"{key!r} has the hash {images[key].sha256[:12]}..., the row says {record.sha256[i][:12]}...")
+            raise BadRow(
+                "sha256_differs",
+                f"{key!r} has the hash {images[key].sha256[:12]}..., the row says {record.sha256[i][:12]}...",
+            )
 
 
 def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) -> tuple[np.ndarray, np.ndarray]:
@@ -166,7 +182,10 @@ def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) ->
         return np.zeros((0, 4)), np.zeros(0, dtype=bool)
     for box in record.boxes:
         if box.x1 < 0 or box.y1 < 0 or box.x2 > image.width or box.y2 > image.height:
-            raise BadRow("box_outside", f"bbox {_corners(box)} leaves the image {record.rejected!r} of {image.width} x {image.height} pixels")
+            raise BadRow(
+                "box_outside",
+                f"bbox {_corners(box)} leaves the image {record.rejected!r} of {image.width} x {image.height} pixels",
+            )
     view = view_box(image.width, image.height, view=encoder.view, share=encoder.view_share)
     xyxy, inside = to_view(np.array([box[:4] for box in record.boxes], dtype=np.float64), view)
     return xyxy, np.array([box.absent for box in record.boxes], dtype=bool) | ~inside

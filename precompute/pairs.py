@@ -1,7 +1,10 @@
-"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE].
+"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER]
+[--scorer zero_shot] [--jsonl FILE].
 
-Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
-pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer was right.
+Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first
+zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
+pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer
+was right.
 """
 
 import json
@@ -38,7 +41,8 @@ class Verdict:
     Attributes:
         worst: the worst picture of a prompt truly breaks it; of all pairs.
         best: the best one truly keeps it; of all pairs.
-        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be made.
+        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be
+            made.
         best_open: likewise.
         order: a kept picture of a prompt scores above a broken one of the same, ties half; of all such two.
     """
@@ -52,9 +56,22 @@ class Verdict:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the pairs; returns 0."""
-    parser = Parser(prog="precompute/pairs.py", description="Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps.")
+    parser = Parser(
+        prog="precompute/pairs.py",
+        description=(
+            "Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps."
+        ),
+    )
     add_catalog_options(parser)
-    parser.add_argument("--jsonl", type=Path, metavar="FILE", help=f"also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as {PAIRS_FILE}")
+    parser.add_argument(
+        "--jsonl",
+        type=Path,
+        metavar="FILE",
+        help=(
+            "also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as"
+            f" {PAIRS_FILE}"
+        ),
+    )
     args = parser.parse_args(arguments)
     make_pairs(args.data, scorer=args.scorer, jsonl=args.jsonl)
     if args.jsonl is not None:
@@ -63,7 +80,9 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None, sheets: bool = True) -> "list[CatalogPair]":
+def make_pairs(
+    data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None, sheets: bool = True
+) -> "list[CatalogPair]":
     """Choose, enter and draw the pairs; arguments as on the command line.
 
     Args:
@@ -81,14 +100,19 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
     from tipai_jax.store.catalog import open_catalog
 
     if jsonl is not None and jsonl.absolute().parent.resolve() != data.resolve():
-        raise UserError(f"--jsonl {jsonl}: its pictures are named from the folder it lies in; write it to {data / jsonl.name}")
+        raise UserError(
+            f"--jsonl {jsonl}: its pictures are named from the folder it lies in; write it to {data / jsonl.name}"
+        )
     with open_catalog(data) as catalog:
         found = catalog.find_scorer(scorer)
         scores = catalog.scores(found)
         images = {image.image_id: image for image in own_scores(catalog.images(), scores, data)}
         pairs = choose_pairs(list(images.values()), scores, found)
         if not pairs:
-            raise UserError(f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data} --per-prompt 4")
+            raise UserError(
+                f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data}"
+                " --per-prompt 4"
+            )
         catalog.put_pairs(found, pairs)
         folder = folder_of(catalog, "pairs", found)
     if sheets:
@@ -99,8 +123,12 @@ def make_pairs(data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None
     return pairs
 
 
-def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer") -> "list[CatalogPair]":
-    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the smaller seed is the better."""
+def choose_pairs(
+    images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer"
+) -> "list[CatalogPair]":
+    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the
+    smaller seed is the better.
+    """
     from tipai_jax.store.catalog import CatalogPair
 
     by_prompt: dict[str, list[CatalogImage]] = {}
@@ -126,9 +154,11 @@ def choose_pairs(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScor
 
 
 def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
-    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to prefer it.
+    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to
+    prefer it.
 
-    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is not, a control where both keep
+    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is
+    not, a control where both keep
     the prompt.
     """
     if chosen.broken:
@@ -144,13 +174,19 @@ def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImag
     }
     match chosen.broken, rejected.broken:
         case False, True:
-            return row | {"unfaithful_patches": list(rejected.boxes), "category": rejected.broken_category, "kind": rejected.kind}
+            return row | {
+                "unfaithful_patches": list(rejected.boxes),
+                "category": rejected.broken_category,
+                "kind": rejected.kind,
+            }
         case False, False:
             return row | {"unfaithful_patches": [], "control": True}
     return row
 
 
-def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> Verdict | None:
+def judge(
+    pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]"
+) -> Verdict | None:
     """How often the scorer was right; None where nothing is known of some picture of a pair."""
     truth = {image.image_id: image.broken for image in images}
     if any(truth[name] is None for pair in pairs for name in (pair.chosen_img, pair.rejected_img)):
@@ -165,13 +201,20 @@ def judge(pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Map
     groups: dict[str, dict[bool | None, list[float]]] = {}
     for image in images:
         groups.setdefault(image.prompt_id, {}).setdefault(image.broken, []).append(scores[image.image_id].raw)
-    twos = [(kept, broken) for group in groups.values() for kept in group.get(False, []) for broken in group.get(True, [])]
+    twos = [
+        (kept, broken) for group in groups.values() for kept in group.get(False, []) for broken in group.get(True, [])
+    ]
     above = sum((kept > broken) + 0.5 * (kept == broken) for kept, broken in twos)
     return Verdict((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best), (above, len(twos)))
 
 
 def _draw_sheets(
-    data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "Mapping[str, CatalogImage]", scores: "Mapping[str, CatalogScore]", folder: Path
+    data: Path,
+    scorer: "Scorer",
+    pairs: "list[CatalogPair]",
+    images: "Mapping[str, CatalogImage]",
+    scores: "Mapping[str, CatalogScore]",
+    folder: Path,
 ) -> None:
     from tqdm import tqdm
 
@@ -181,15 +224,28 @@ def _draw_sheets(
         said = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
         content = [
             [scale.red, scale.yellow, scale.green],
-            *([image.sha256, image.broken, list(image.boxes), scores[image.image_id].global_score, list(scores[image.image_id].patch_scores)] for image in both),
+            *(
+                [
+                    image.sha256,
+                    image.broken,
+                    list(image.boxes),
+                    scores[image.image_id].global_score,
+                    list(scores[image.image_id].patch_scores),
+                ]
+                for image in both
+            ),
         ]
         sheet = lambda both=both: _sheet(data, scorer, both, [scores[image.image_id] for image in both], scale)
         drawn += put_picture(folder / f"{pair.prompt_id}_comparison.png", said, content, sheet)
     print(f"{folder}: {len(pairs)} comparison sheets, {drawn} of them drawn now")
 
 
-def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "list[CatalogScore]", scale: Scale) -> "Image":
-    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is framed."""
+def _sheet(
+    data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "list[CatalogScore]", scale: Scale
+) -> "Image":
+    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is
+    framed.
+    """
     from PIL import Image
 
     from tipai_jax.render import Panel, draw_marks, overlay, panel_sheet
@@ -208,7 +264,9 @@ def _sheet(data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "li
 
 
 def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
-    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is, or nobody knows."""
+    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is,
+    or nobody knows.
+    """
     from tipai_jax.render import Mark
 
     (width, height), marks = size, []
@@ -231,11 +289,21 @@ def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, C
     made = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
     rows = [row for row in made if row is not None]
     write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-    left_out = f"; {len(made) - len(rows)} left out, whose best picture truly breaks the prompt" if len(rows) < len(made) else ""
+    left_out = (
+        f"; {len(made) - len(rows)} left out, whose best picture truly breaks the prompt"
+        if len(rows) < len(made)
+        else ""
+    )
     print(f"{path}: {len(rows)} pairs{left_out}")
 
 
-def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]") -> None:
+def _print_summary(
+    data: Path,
+    scorer: "Scorer",
+    pairs: "list[CatalogPair]",
+    images: "list[CatalogImage]",
+    scores: "Mapping[str, CatalogScore]",
+) -> None:
     print(f"{data}: {len(pairs)} pairs by {scorer.name} ({scorer.model})")
     alone = len({image.prompt_id for image in images}) - len(pairs)
     if alone:
@@ -244,10 +312,19 @@ def _print_summary(data: Path, scorer: "Scorer", pairs: "list[CatalogPair]", ima
     if verdict is None:
         return
     share = lambda counts: f"{counts[0]} of {counts[1]}"
-    print(f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it: {share(verdict.best)}")
-    print(f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best {share(verdict.best_open)}")
+    print(
+        f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it:"
+        f" {share(verdict.best)}"
+    )
+    print(
+        f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best"
+        f" {share(verdict.best_open)}"
+    )
     if verdict.order[1]:
-        print(f"          a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two")
+        print(
+            "          a kept picture scores above a broken one of its prompt:"
+            f" {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two"
+        )
 
 
 if __name__ == "__main__":

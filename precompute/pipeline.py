@@ -1,4 +1,5 @@
-"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind them.
+"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind
+them.
 
 Owns the order of work, the fixed micro-batches and the clock. A micro-batch never spans two shards and keeps its place
 for an image that turns out to be damaged, so what a row is computed with depends on the plan alone. On a CPU a thread
@@ -113,7 +114,11 @@ def embed_images(
             done(len(batch.opened))
         arrays = {"image": np.concatenate(image), "patches": np.concatenate(patches)}
         began = time.perf_counter()
-        shards.append(writer.commit("images", work.index, content=work.content, columns=_image_columns(work, opened, source), arrays=arrays))
+        shards.append(
+            writer.commit(
+                "images", work.index, content=work.content, columns=_image_columns(work, opened, source), arrays=arrays
+            )
+        )
         _log(writer, work, {**seconds, "written": time.perf_counter() - began}, report)
     batches.close()
     return shards
@@ -141,8 +146,15 @@ def embed_prompts(
         for work, (rows, encoded) in zip(works, pool.map(encode, works)):
             columns = _prompt_columns(work, rows)
             began = time.perf_counter()
-            shards.append(writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text}))
-            _log(writer, work, {"read": 0.0, "waited": 0.0, "encoded": encoded, "written": time.perf_counter() - began}, report)
+            shards.append(
+                writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text})
+            )
+            _log(
+                writer,
+                work,
+                {"read": 0.0, "waited": 0.0, "encoded": encoded, "written": time.perf_counter() - began},
+                report,
+            )
             done(len(work.keys))
     return shards
 
@@ -155,8 +167,12 @@ def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
     """
     check_device(plan.device, go_on=" (and another --out, if the store was begun on cuda)")
     if plan.device == "cuda":
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # torchrun gives every process on a machine a GPU of its own
-    return load_clip(folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch)
+        torch.cuda.set_device(
+            int(os.environ.get("LOCAL_RANK", 0))
+        )  # torchrun gives every process on a machine a GPU of its own
+    return load_clip(
+        folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch
+    )
 
 
 def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
@@ -195,7 +211,9 @@ def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table
 def _blank(preparation: Preparation) -> Prepared:
     """What stands in a micro-batch for an image that cannot be used; its row is dropped."""
     side, source = preparation.image_size, preparation.crop_source
-    return Prepared(np.zeros((side, side, 3), np.uint8), np.zeros((source, source, 3), np.uint8) if source else None, 0, 0)
+    return Prepared(
+        np.zeros((side, side, 3), np.uint8), np.zeros((source, source, 3), np.uint8) if source else None, 0, 0
+    )
 
 
 def _log(writer: StoreWriter, work: Work, seconds: dict[str, float], report: Callable[[str], None]) -> None:

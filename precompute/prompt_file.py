@@ -1,6 +1,7 @@
 """Files of prompts: a JSON list of {"prompt_id": "05", "prompt": "a red car on the beach", "category": "attribute"}.
 
-Owns the form and its checks, and where the project's own two files lie: the twenty prompts of the plan, and twenty in the
+Owns the form and its checks, and where the project's own two files lie: the twenty prompts of the plan, and twenty in
+the
 small world's grammar. `prompt_id` is unique and names files; `category` says what the prompt tests and may be left out.
 Knows nothing of what is made of prompts.
 """
@@ -46,8 +47,13 @@ def read_prompts(path: Path) -> list[Prompt]:
     prompts = [_prompt(path, number, row) for number, row in enumerate(rows, start=1)]
     seen: dict[str, int] = {}
     for number, prompt in enumerate(prompts, start=1):
-        if (first := seen.setdefault(prompt.prompt_id.casefold(), number)) != number:  # file names: some systems know no capitals
-            raise UserError(f"{path}: entries {first} and {number} share the prompt_id {prompt.prompt_id!r}; give every prompt its own")
+        if (
+            first := seen.setdefault(prompt.prompt_id.casefold(), number)
+        ) != number:  # file names: some systems know no capitals
+            raise UserError(
+                f"{path}: entries {first} and {number} share the prompt_id {prompt.prompt_id!r}; give every prompt"
+                " its own"
+            )
     return prompts
 
 
@@ -59,8 +65,15 @@ def _prompt(path: Path, number: int, row: object) -> Prompt:
         raise UserError(f"{where} has a field {unknown[0]!r}; prompt_id, prompt and category are known")
     values = {name: row.get(name, "" if name == "category" else None) for name in ("prompt_id", "prompt", "category")}
     for name, value in values.items():
-        if not isinstance(value, str) or (name != "category" and not value.strip()) or any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value):
+        if (
+            not isinstance(value, str)
+            or (name != "category" and not value.strip())
+            or any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in value)
+        ):
             raise UserError(f"{where}: {name} is {json.dumps(value)[:60]}, expected a line of text, as in {_FORM}")
     if not _ID.fullmatch(values["prompt_id"]):
-        raise UserError(f"{where}: prompt_id {values['prompt_id']!r} names files: letters, digits, dots, dashes and underscores, at most 64, no dot first")
+        raise UserError(
+            f"{where}: prompt_id {values['prompt_id']!r} names files: letters, digits, dots, dashes and underscores, at"
+            " most 64, no dot first"
+        )
     return Prompt(values["prompt_id"], values["prompt"].strip(), values["category"].strip())

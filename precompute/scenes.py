@@ -1,7 +1,9 @@
 """The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0`.
 
-It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in `precompute.world`.
-The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn again; `pairs.jsonl` is
+It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in
+    `precompute.world`.
+The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn
+again; `pairs.jsonl` is
 written last, so an interrupted run is finished by the same command.
 """
 
@@ -70,7 +72,11 @@ def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "group": name,
                 "category": square.category,
                 "difficulty": square.difficulty,
-                "kind": ("missing object" if square.absent[rejected] else "extra object") if "missing" in square.kind else square.kind,
+                "kind": (
+                    ("missing object" if square.absent[rejected] else "extra object")
+                    if "missing" in square.kind
+                    else square.kind
+                ),
                 "control": False,
                 "unseen_combination": square.unseen,
             }
@@ -176,7 +182,8 @@ def _draw_group(folder: Path, group: Group) -> int:
 
 
 def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None = None) -> Path:
-    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already there.
+    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already
+    there.
 
     Raises:
         UserError: `out` holds another world or something else, or `pairs` is too small for three splits.
@@ -196,7 +203,8 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
     described, listed = out / "world.json", out / "pairs.jsonl"
     if described.exists() and json.loads(described.read_text()) != world:
         raise UserError(
-            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another --out or remove the folder"
+            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another"
+            " --out or remove the folder"
         )
     if out.exists() and any(out.iterdir()) and not described.exists():
         raise UserError(f"{out}: is not empty and not a drawn world (no world.json); choose another --out")
@@ -221,12 +229,17 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line and draw; returns 0."""
     parser = Parser(
-        prog="precompute/scenes.py", description="Draw the small world: scenes with captions and the exact truth about what breaks them."
+        prog="precompute/scenes.py",
+        description="Draw the small world: scenes with captions and the exact truth about what breaks them.",
     )
-    parser.add_argument("--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("data/scenes"), help="the folder to write (default: data/scenes)"
+    )
     parser.add_argument("--pairs", type=whole_number(1), default=40000, help="number of pairs (default: 40000)")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of chance (default: 0)")
-    parser.add_argument("--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)")
+    parser.add_argument(
+        "--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)"
+    )
     args = parser.parse_args(arguments)
     listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)
     print(f"{listed}: {sum(1 for _ in listed.open())} pairs")

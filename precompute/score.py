@@ -1,12 +1,18 @@
-"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER] [--encoder ...].
+"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER]
+[--encoder ...].
 
-Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches; both become scores by
+Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches;
+both become scores by
 
-    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse temperature)
+    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse
+    temperature)
 
-which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so one rule serves encoders whose
-cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do with each other end, and .5 for the
-small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is kept at once.
+which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so
+one rule serves encoders whose
+cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do
+    with each other end, and .5 for the
+small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is
+kept at once.
 """
 
 import argparse
@@ -36,7 +42,10 @@ ZERO_SHOT = "zero_shot"
 CENTRE, WIDTH = 15.0, 6.0
 FEW = {"cpu": 16, "cuda": 64}
 """Images a pass: a catalogue holds few, and a pass is filled up."""
-RULE = "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for the picture and its patches"
+RULE = (
+    "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for"
+    " the picture and its patches"
+)
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -47,10 +56,20 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """
     parser = Parser(
         prog="precompute/score.py",
-        description="Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches.",
-        epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0 and 1, in the order of the cosines, no probability.",
+        description=(
+            "Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches."
+        ),
+        epilog=(
+            f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0"
+            " and 1, in the order of the cosines, no probability."
+        ),
     )
-    parser.add_argument("--data", type=Path, default=FOLDER, help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=FOLDER,
+        help=f"the folder of the catalogue, as generate.py writes it (default: {FOLDER})",
+    )
     add_encoder_options(parser, batch=FEW)
     return parser.parse_args(arguments)
 
@@ -58,7 +77,14 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Score; returns 0."""
     args = parse_arguments(arguments)
-    score(args.data, encoder=args.encoder, patches=args.patches, dtype=args.dtype, device=args.device, batch_size=args.batch_size)
+    score(
+        args.data,
+        encoder=args.encoder,
+        patches=args.patches,
+        dtype=args.dtype,
+        device=args.device,
+        batch_size=args.batch_size,
+    )
     return 0
 
 
@@ -93,7 +119,9 @@ def score(
     with open_catalog(data) as catalog:
         images = catalog.images()
         if not images:
-            raise UserError(f"{data}: its catalogue holds no picture; make some first: python precompute/generate.py --out {data}")
+            raise UserError(
+                f"{data}: its catalogue holds no picture; make some first: python precompute/generate.py --out {data}"
+            )
         drawn = all(image.drawn for image in images)
         folder = find_encoder(encoder or (TINY if drawn else PHOTO_ENCODER))
         device = device or best_device()
@@ -119,14 +147,26 @@ def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> s
     digests = {scorer.digest for scorer in catalog.scorers() if scorer.name == ZERO_SHOT}
     if not digests:
         return None  # to look would read all weights
-    return next((dtype for dtype in ("float32", "float16", "bfloat16") if folder.fingerprint(patches=patches, dtype=dtype).digest in digests), None)
+    return next(
+        (
+            dtype
+            for dtype in ("float32", "float16", "bfloat16")
+            if folder.fingerprint(patches=patches, dtype=dtype).digest in digests
+        ),
+        None,
+    )
 
 
 def _scorer(encoder: "Fingerprint") -> "Scorer":
     from tipai_jax.store.catalog import Scorer
 
     rule = RULE.format(centre=CENTRE, width=WIDTH, scale=encoder.logit_scale)
-    return Scorer(name=ZERO_SHOT, digest=encoder.digest, model=f"{encoder.name}, {encoder.patches} patches, {encoder.dtype}", rule=rule)
+    return Scorer(
+        name=ZERO_SHOT,
+        digest=encoder.digest,
+        model=f"{encoder.name}, {encoder.patches} patches, {encoder.dtype}",
+        rule=rule,
+    )
 
 
 def _load(folder: "EncoderFolder", fingerprint: "Fingerprint", *, device: str, batch_size: int) -> "ClipEncoder":
@@ -170,7 +210,13 @@ def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "C
     whole = to_scores(cosines, logit_scale=scale)
     parts = to_scores(np.einsum("nkd,nd->nk", rows.patches.astype(np.float64), text), logit_scale=scale)
     return [
-        CatalogScore(sha256=image.sha256, prompt=image.prompt, global_score=float(one), raw=float(cosine), patch_scores=tuple(each.tolist()))
+        CatalogScore(
+            sha256=image.sha256,
+            prompt=image.prompt,
+            global_score=float(one),
+            raw=float(cosine),
+            patch_scores=tuple(each.tolist()),
+        )
         for image, one, cosine, each in zip(images, whole, cosines, parts, strict=True)
     ]
 
@@ -178,10 +224,20 @@ def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "C
 def _print_summary(catalog: "Catalog", scorer: "Scorer", encoder: "Fingerprint", *, drawn: bool) -> None:
     values = sorted(score.global_score for score in catalog.scores(scorer).values())
     middle = values[len(values) // 2]
-    print(f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half of them below {middle:.2f}")
+    print(
+        f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half"
+        f" of them below {middle:.2f}"
+    )
     print(f"rule      {scorer.rule}")
     if encoder.small_world_only != drawn:
-        print("note      " + ("the encoder knows drawn scenes only: it says nothing of these pictures" if encoder.small_world_only else "drawn scenes before an encoder of photographs"))
+        print(
+            "note      "
+            + (
+                "the encoder knows drawn scenes only: it says nothing of these pictures"
+                if encoder.small_world_only
+                else "drawn scenes before an encoder of photographs"
+            )
+        )
     print(f"digest    {scorer.digest}")
 
 

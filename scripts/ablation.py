@@ -2,8 +2,10 @@
 
     python scripts/ablation.py --store store/scenes --workdir runs/ablation --split validation
 
-Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other run; rows that are there are not
-trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the rows of earlier calls. It owns the list
+Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other
+run; rows that are there are not
+trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the
+rows of earlier calls. It owns the list
 of changes and nothing else.
 """
 
@@ -22,7 +24,9 @@ Change = Callable[[Config], Config]
 
 
 def see(**what: bool) -> Change:
-    """The heads see more, the reason head what it does not see already; what only the patches have (global image, position) is left out for the others until attention joins them."""
+    """The heads see more, the reason head what it does not see already; what only the patches have (global image,
+    position) is left out for the others until attention joins them.
+    """
 
     def change(config: Config) -> Config:
         model = config.model
@@ -38,7 +42,11 @@ CHANGES: tuple[tuple[str, Change], ...] = (
     ("the plan (`base.py`)", lambda config: config),
     (
         "learning rate 1e-3, batches of 128, 3 epochs",
-        lambda c: replace(c, optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200), data=replace(c.data, batch_size=128, epochs=3, full_at_epoch=1)),
+        lambda c: replace(
+            c,
+            optim=replace(c.optim, peak_lr=1e-3, warmup_steps=200),
+            data=replace(c.data, batch_size=128, epochs=3, full_at_epoch=1),
+        ),
     ),
     (
         "L_patch over unfaithful places",
@@ -88,14 +96,29 @@ def line(name: str, found: dict[str, Any], columns: Iterable[str]) -> str:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the table."""
-    parser = Parser(prog="scripts/ablation.py", description="What each step from the plan's config to the quickstart's is worth.")
+    parser = Parser(
+        prog="scripts/ablation.py", description="What each step from the plan's config to the quickstart's is worth."
+    )
     parser.add_argument("--store", default="store/scenes", help="folder of the embeddings (store/scenes)")
     parser.add_argument(
-        "--workdir", type=Path, default=Path("runs/ablation"), help="folder of the runs and of ablation.json (runs/ablation)"
+        "--workdir",
+        type=Path,
+        default=Path("runs/ablation"),
+        help="folder of the runs and of ablation.json (runs/ablation)",
     )
-    parser.add_argument("--split", default="validation", choices=("validation", "test"), help="what the rows are measured on (validation)")
     parser.add_argument(
-        "--rows", type=int, nargs="+", choices=range(len(CHANGES) + 1), metavar="ROW", help="only these rows, counted from 0"
+        "--split",
+        default="validation",
+        choices=("validation", "test"),
+        help="what the rows are measured on (validation)",
+    )
+    parser.add_argument(
+        "--rows",
+        type=int,
+        nargs="+",
+        choices=range(len(CHANGES) + 1),
+        metavar="ROW",
+        help="only these rows, counted from 0",
     )
     args = parser.parse_args(argv)
 
@@ -103,9 +126,21 @@ def main(argv: list[str] | None = None) -> int:
     from tipai_jax.train import fit
 
     columns = {
-        "global_pair_auc": "pair AUC", "hard": "hard", "patch_pair_auc": "patch AUC", "worst_category": "worst category", "auc_judd": "AUC-Judd", "ece": "ECE", "seconds": "s",
-    }  # fmt: skip
-    print("| config, each row on top of the one before | " + " | ".join(columns.values()) + " |\n|---|" + "---|" * len(columns), flush=True)
+        "global_pair_auc": "pair AUC",
+        "hard": "hard",
+        "patch_pair_auc": "patch AUC",
+        "worst_category": "worst category",
+        "auc_judd": "AUC-Judd",
+        "ece": "ECE",
+        "seconds": "s",
+    }
+    print(
+        "| config, each row on top of the one before | "
+        + " | ".join(columns.values())
+        + " |\n|---|"
+        + "---|" * len(columns),
+        flush=True,
+    )
     path = args.workdir / "ablation.json"
     record = json.loads(path.read_text()) if path.exists() else {}
     for number, (name, config) in enumerate(rows()):

@@ -1,9 +1,12 @@
-"""How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can do.
+"""How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can
+do.
 
     python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step whole sweep images grow]
 
-Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of them; what is claimed are ratios within
-this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made stands in `scripts/benchmark`.
+Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of
+    them; what is claimed are ratios within
+this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made
+stands in `scripts/benchmark`.
 """
 
 import json
@@ -56,7 +59,9 @@ class Bench:
         from tipai_jax.run_setup import Setup
 
         config = config_of(shape, self.store(shape).path, self.folder / "run", placement=placement, dtype=dtype)
-        return Setup([replace(config, seed=i, workdir=str(self.folder / f"run{i}")) for i in range(members)], self.store(shape))
+        return Setup(
+            [replace(config, seed=i, workdir=str(self.folder / f"run{i}")) for i in range(members)], self.store(shape)
+        )
 
     def scratch(self) -> Path:
         """A folder for a run that nobody keeps."""
@@ -98,24 +103,53 @@ def step(bench: Bench) -> list[Row]:
         "ours, input alone": clocked(input_only(run), steps=32, group=run.length),
         "ours, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every)],
         "ours, bfloat16, the step alone": clocked(step_only(rounded)[0], steps=96, group=rounded.length),
-        "ours, bfloat16, end to end": lambda: [loop_seconds(shape, store, bench.scratch(), every=every, dtype="bfloat16")],
+        "ours, bfloat16, end to end": lambda: [
+            loop_seconds(shape, store, bench.scratch(), every=every, dtype="bfloat16")
+        ],
     }
     found = alternate(candidates, rounds=bench.rounds)
     rows = [
-        Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"rounds_ms": [1e3 * each for each in timing.rounds], "pairs_per_s": shape.batch / timing.median})
+        Row(
+            f"{name}: a step",
+            timing.median * 1e3,
+            "ms",
+            detail={"rounds_ms": [1e3 * each for each in timing.rounds], "pairs_per_s": shape.batch / timing.median},
+        )
         for name, timing in found.items()
     ]
     for which in ("", "bfloat16, "):
         times, least, most = ratio(found[f"ours, {which}end to end"], found["reference"])
-        rows.append(at_least(f"{which}end to end, times as fast as the float32 reference", times, 3.5, least=least, most=most))
+        rows.append(
+            at_least(f"{which}end to end, times as fast as the float32 reference", times, 3.5, least=least, most=most)
+        )
     same = ratio(found["ours, bfloat16, end to end"], found["reference, bfloat16"])[0]
     rows.append(Row("bfloat16, end to end, times as fast as the bfloat16 reference", same))
-    rows.append(Row("what the float32 limit itself would be, times as fast as the reference", ratio(found["limit"], found["reference"])[0]))
+    rows.append(
+        Row(
+            "what the float32 limit itself would be, times as fast as the reference",
+            ratio(found["limit"], found["reference"])[0],
+        )
+    )
     if "reference, compiled" in found:
-        rows.append(Row("end to end, times as fast as the compiled reference", ratio(found["ours, end to end"], found["reference, compiled"])[0]))
+        rows.append(
+            Row(
+                "end to end, times as fast as the compiled reference",
+                ratio(found["ours, end to end"], found["reference, compiled"])[0],
+            )
+        )
     share = ratio(found["ours, the step alone"], found["limit"])[0]
     best = max(limits, key=lambda each: each.flops)
-    rows.append(at_least("the step alone, share of the limit", 100 * share, 90, "%", flops=best.flops, bytes_per_s=best.bytes, needed_flops=step_flops(shape)))
+    rows.append(
+        at_least(
+            "the step alone, share of the limit",
+            100 * share,
+            90,
+            "%",
+            flops=best.flops,
+            bytes_per_s=best.bytes,
+            needed_flops=step_flops(shape),
+        )
+    )
     over = ratio(found["ours, the step alone"], found["ours, end to end"])[0] - 1
     rows.append(at_most("log, validation and checkpoints over the bare step", 100 * over, 5, "%"))
     return [*rows, Row("compilation and the first steps", compiling, "s")]
@@ -128,13 +162,27 @@ def whole(bench: Bench) -> list[Row]:
     shape = bench.shape if bench.quick else WHOLE
     store = bench.store(shape)
     size = sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())
-    rounds = [{name: run_whole(store.path, bench.scratch(), shape, placement=name) for name in ("resident", "streaming")} for _ in range(bench.turns)]
-    found = {name: sorted((each[name] for each in rounds), key=lambda whole: whole.epoch)[len(rounds) // 2] for name in rounds[0]}
+    rounds = [
+        {name: run_whole(store.path, bench.scratch(), shape, placement=name) for name in ("resident", "streaming")}
+        for _ in range(bench.turns)
+    ]
+    found = {
+        name: sorted((each[name] for each in rounds), key=lambda whole: whole.epoch)[len(rounds) // 2]
+        for name in rounds[0]
+    }
     resident = found["resident"].projected(20)
     over = statistics.median(each["streaming"].projected(20) / each["resident"].projected(20) for each in rounds) - 1
     return [
-        at_most("20,000 pairs x 20 epochs, resident, projected", resident / 60, 7, "min", epoch_s=found["resident"].epoch),
-        at_most("the same memory-mapped (files in the page cache), over the resident one", 100 * over, 15, "%", epoch_s=found["streaming"].epoch),
+        at_most(
+            "20,000 pairs x 20 epochs, resident, projected", resident / 60, 7, "min", epoch_s=found["resident"].epoch
+        ),
+        at_most(
+            "the same memory-mapped (files in the page cache), over the resident one",
+            100 * over,
+            15,
+            "%",
+            epoch_s=found["streaming"].epoch,
+        ),
         at_most("memory of the streaming path", found["streaming"].resident / 1e9, 1.5, "GB", store_gb=size / 1e9),
         Row("memory of the resident path", found["resident"].resident / 1e9, "GB"),
         at_most("the whole of it on a GPU", found["resident"].projected(20) if bench.gpu else None, 15, "s"),
@@ -170,14 +218,20 @@ def images(bench: Bench) -> list[Row]:
     device = "cuda" if bench.gpu else "cpu"
     pictures, folder = draw_pictures(number), find_encoder("tiny")
     counts = {"dense": number, "raw": number, "crops": max(8, number // 16)}
-    ours = {name: embedded(folder, pictures, patches=name, number=count, batch_size=64, device=device) for name, count in counts.items()}
+    ours = {
+        name: embedded(folder, pictures, patches=name, number=count, batch_size=64, device=device)
+        for name, count in counts.items()
+    }
     loop = one_by_one(folder, pictures, number=2 if bench.quick else 8, device=device)
     found = alternate({**ours, "one by one": loop}, rounds=bench.rounds)
     rate = peak = None
     if bench.gpu:
         import torch
 
-        rate, peak = images_per_second(LARGE, device=device, batch_size=256, batches=10), peak_of(torch.cuda.get_device_name())
+        rate, peak = (
+            images_per_second(LARGE, device=device, batch_size=256, batches=10),
+            peak_of(torch.cuda.get_device_name()),
+        )
     share = None if rate is None or peak is None else 100 * rate * vit_flops(LARGE) / peak
     return [
         *[Row(f"images a second, {name}", 1 / timing.median, "") for name, timing in found.items()],
@@ -196,27 +250,49 @@ def grow(bench: Bench) -> list[Row]:
     from scripts.benchmark.rounds import alternate, clocked
     from scripts.benchmark.whole import run_whole
 
-    base = replace(bench.shape, pairs=bench.shape.pairs if bench.quick else 1024, validation=64)  # a dispatch of 16 steps of 32 and more
+    base = replace(
+        bench.shape, pairs=bench.shape.pairs if bench.quick else 1024, validation=64
+    )  # a dispatch of 16 steps of 32 and more
     sizes = (8, 16) if bench.quick else (16, 32, 64, 128, 256)
-    shapes = {f"batch {size}": replace(bench.shape, batch=size) for size in sizes}  # 16 steps of 256 are all pairs of the plan's shape
+    shapes = {
+        f"batch {size}": replace(bench.shape, batch=size) for size in sizes
+    }  # 16 steps of 256 are all pairs of the plan's shape
     shapes |= {} if bench.quick else {f"K {k}": replace(base, k=k) for k in (49, 256)}
     shapes |= {} if bench.quick else {f"d {d}": replace(base, d=d) for d in (512, 768, 1024)}
     runs = {name: bench.setup(shape) for name, shape in shapes.items()}
-    found = alternate({name: clocked(step_only(run)[0], steps=16, group=run.length) for name, run in runs.items()}, rounds=bench.rounds)
+    found = alternate(
+        {name: clocked(step_only(run)[0], steps=16, group=run.length) for name, run in runs.items()},
+        rounds=bench.rounds,
+    )
     rates = {name: step_flops(shapes[name]) / timing.median / 1e9 for name, timing in found.items()}
-    rows = [Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"gflop_per_s": rates[name]}) for name, timing in found.items()]
-    rows.append(at_most("cost of a FLOP, dearest size over cheapest", max(rates.values()) / min(rates.values()), 1.5, "x"))
+    rows = [
+        Row(f"{name}: a step", timing.median * 1e3, "ms", detail={"gflop_per_s": rates[name]})
+        for name, timing in found.items()
+    ]
+    rows.append(
+        at_most("cost of a FLOP, dearest size over cheapest", max(rates.values()) / min(rates.values()), 1.5, "x")
+    )
     sizes = (32, 64) if bench.quick else (5_000, 20_000)
     made = [replace(bench.shape, pairs=n) for n in sizes]
-    held = [run_whole(bench.store(shape).path, bench.scratch(), shape, placement="streaming", epochs=2) for shape in made]
+    held = [
+        run_whole(bench.store(shape).path, bench.scratch(), shape, placement="streaming", epochs=2) for shape in made
+    ]
     growth = held[1].resident / held[0].resident
     rows.append(at_most(f"memory of the streaming path, {sizes[1]:,} pairs over {sizes[0]:,}", growth, 1.1, "x"))
     per_pair = [(each.epoch / n) for each, n in zip(held, sizes, strict=True)]
-    rows.append(at_most(f"seconds of a pair, {sizes[1]:,} pairs over {sizes[0]:,}", per_pair[1] / per_pair[0], 1.1, "x"))
+    rows.append(
+        at_most(f"seconds of a pair, {sizes[1]:,} pairs over {sizes[0]:,}", per_pair[1] / per_pair[0], 1.1, "x")
+    )
     return rows
 
 
-PARTS: dict[str, Callable[[Bench], list[Row]]] = {"step": step, "whole": whole, "sweep": sweep, "images": images, "grow": grow}
+PARTS: dict[str, Callable[[Bench], list[Row]]] = {
+    "step": step,
+    "whole": whole,
+    "sweep": sweep,
+    "images": images,
+    "grow": grow,
+}
 
 
 def main() -> int:
@@ -226,8 +302,15 @@ def main() -> int:
     parser.add_argument("--json", type=Path, help="write rows, machine and versions there")
     parser.add_argument("--plot", type=Path, help="draw the rows there (PNG or SVG; needs the extra [bench])")
     parser.add_argument("--device", choices=("cpu", "gpu"), default="cpu")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/bench"), help="random stores and scratch runs (default: runs/bench; up to 5 GB)")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that everything runs; the figures mean nothing")
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/bench"),
+        help="random stores and scratch runs (default: runs/bench; up to 5 GB)",
+    )
+    parser.add_argument(
+        "--quick", action="store_true", help="tiny sizes, to see that everything runs; the figures mean nothing"
+    )
     args = parser.parse_args()
     import os
 
@@ -242,7 +325,11 @@ def main() -> int:
         parts[name] = PARTS[name](bench)
         print(f"{name}\n\n{markdown(parts[name])}\n", flush=True)
     if args.json:
-        record = {"machine": describe(), "quick": args.quick, "parts": {name: [row.as_json() for row in rows] for name, rows in parts.items()}}
+        record = {
+            "machine": describe(),
+            "quick": args.quick,
+            "parts": {name: [row.as_json() for row in rows] for name, rows in parts.items()},
+        }
         write_file(args.json, (json.dumps(record, indent=1) + "\n").encode())
     if args.plot:
         from scripts.benchmark.plot import plot

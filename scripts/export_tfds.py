@@ -1,4 +1,5 @@
-"""The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR] [--name NAME].
+"""The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR]
+[--name NAME].
 
 Owns the features of that data set: what `pairs.jsonl` says of a pair, the bytes of both images, and on request the
 embeddings. The file format is array_record, so `tfds.data_source` reads it without TensorFlow and
@@ -55,7 +56,9 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
         pkg_dir_path = None
 
         def _info(self) -> tfds.core.DatasetInfo:
-            return tfds.core.DatasetInfo(builder=self, description=_description(store), features=features, disable_shuffling=True)
+            return tfds.core.DatasetInfo(
+                builder=self, description=_description(store), features=features, disable_shuffling=True
+            )
 
         def _split_generators(self, download_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
             present = [split for split in SPLITS if (store.pairs.split == split).any()]
@@ -78,11 +81,15 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
 
     label = kinds.ClassLabel(names=CATEGORIES)
     encoded = kinds.Tensor(shape=(), dtype=np.object_)  # the bytes of the file: kinds.Image would need TensorFlow
-    features = {key: kinds.Text() for key in ("pair_id", "prompt", "chosen_image_id", "rejected_image_id", "group", "difficulty", "kind")}
+    features = {
+        key: kinds.Text()
+        for key in ("pair_id", "prompt", "chosen_image_id", "rejected_image_id", "group", "difficulty", "kind")
+    }
     features |= {key: encoded for key in ("chosen_image", "rejected_image")}
     features |= {key: kinds.Scalar(np.float32) for key in ("chosen_score", "rejected_score")}
     features |= {
-        key: kinds.Scalar(np.bool_) for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")
+        key: kinds.Scalar(np.bool_)
+        for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")
     }
     features["unfaithful_patches"] = kinds.Sequence(
         {"bbox": kinds.Tensor(shape=(4,), dtype=np.float32), "category": label, "absent": kinds.Scalar(np.bool_)}
@@ -91,7 +98,9 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
     if embeddings:
         encoder = store.manifest.encoder
         shapes = {"text": (encoder.d,), "image": (2, encoder.d), "patches": (2, encoder.k, encoder.d)}
-        features |= {key: kinds.Tensor(shape=shape, dtype=np.float16, encoding="bytes") for key, shape in shapes.items()}
+        features |= {
+            key: kinds.Tensor(shape=shape, dtype=np.float16, encoding="bytes") for key, shape in shapes.items()
+        }
     return kinds.FeaturesDict(features)
 
 
@@ -102,7 +111,8 @@ def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
     patches = [
         {
             "bbox": [
-                round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4) for i, x in enumerate(box[:4])
+                round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4)
+                for i, x in enumerate(box[:4])
             ],
             "category": box.category,
             "absent": box.absent,
@@ -130,7 +140,11 @@ def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
         example[f"{role}_image_id"] = images.image_id[image]
         example[f"{role}_image"] = store.image_path(image).read_bytes()
     if embeddings:
-        example |= {"text": store.text.take(pairs.prompt[row]), "image": store.image.take(both), "patches": store.patches.take(both)}
+        example |= {
+            "text": store.text.take(pairs.prompt[row]),
+            "image": store.image.take(both),
+            "patches": store.patches.take(both),
+        }
     return example
 
 
@@ -141,7 +155,9 @@ def _description(store: "Store") -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Export; returns 0."""
-    parser = Parser(prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record).")
+    parser = Parser(
+        prog="scripts/export_tfds.py", description="Write the pairs of a store as a TFDS data set (array_record)."
+    )
     parser.add_argument("store", type=Path, help="folder of a finished store")
     parser.add_argument("--out", type=Path, default=Path("data/tfds"), help="data folder of TFDS (default: data/tfds)")
     parser.add_argument("--name", help="name of the data set (default: the store's folder name and _pairs)")
@@ -152,7 +168,10 @@ def main(arguments: list[str] | None = None) -> int:
     store = open_store(args.store)
     name = args.name or f"{''.join(c if c.isalnum() else '_' for c in args.store.resolve().name.lower())}_pairs"
     folder = export(store, out=args.out, name=name, embeddings=args.embeddings)
-    print(f"{folder}: {len(store.pairs)} pairs; read with tfds.data_source({name!r}, split='train', data_dir={str(args.out)!r})")
+    print(
+        f"{folder}: {len(store.pairs)} pairs; read with tfds.data_source({name!r}, split='train',"
+        f" data_dir={str(args.out)!r})"
+    )
     print(f"embed it with: python precompute/embed.py --data tfds:{name} --data-dir {args.out}")
     return 0
 

@@ -1,7 +1,9 @@
 """Random pairs to be looked at: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
 
-Draws one sheet a pair into WORKDIR/look: both pictures, plain (what is truly wrong in black) and under their heatmaps with the boxes found, and above them what the
-auditor says of each. The pairs are drawn by chance from those of the test split that are no controls, so that nobody chooses what is shown. Everything is judged
+Draws one sheet a pair into WORKDIR/look: both pictures, plain (what is truly wrong in black) and under their heatmaps
+with the boxes found, and above them what the
+auditor says of each. The pairs are drawn by chance from those of the test split that are no controls, so that nobody
+chooses what is shown. Everything is judged
 from the pictures, through the public API.
 """
 
@@ -52,27 +54,44 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
         paths = [folder / str(store.images.path[image]) for image in (table.chosen[row], table.rejected[row])]
         truth = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent) for box in table.boxes[row]]
         panels, said = [], []
-        for name, path, marks, verdict in zip(("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True):
+        for name, path, marks, verdict in zip(
+            ("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True
+        ):
             size = tuple(round(SIDE * edge / max(verdict.size)) for edge in verdict.size)
             picture, small = open_picture(path).resize(size), verdict.at_size(size)
-            panels += [Panel(draw_marks(picture, marks), name, ""), Panel(small.overlay(picture), f"{name}, heatmap", "")]
+            panels += [
+                Panel(draw_marks(picture, marks), name, ""),
+                Panel(small.overlay(picture), f"{name}, heatmap", ""),
+            ]
             said.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
         broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[row]) if state == 1)
         facts = f"pair {table.pair_id[row]}, {table.difficulty[row]}; broken: {broken} ({table.kind[row]})"
         sheets.append(workdir / "look" / f"seed-{seed}-{number:02d}.png")
         sheets[-1].parent.mkdir(parents=True, exist_ok=True)
-        panel_sheet(f"{number}. {prompt}", [facts, *said], panels, side=SIDE, ends=("no risk", "at risk")).save(sheets[-1])
+        panel_sheet(f"{number}. {prompt}", [facts, *said], panels, side=SIDE, ends=("no risk", "at risk")).save(
+            sheets[-1]
+        )
         print(sheets[-1], flush=True)
     return sheets
 
 
 def main() -> int:
     """Draw what the command line asks for; returns 0."""
-    parser = Parser(prog="scripts/look.py", description="Draw random test pairs with heatmaps, boxes and sentences, to be judged by eye.")
-    parser.add_argument("--workdir", type=Path, default=Path("runs/quickstart"), help="of a trained and evaluated run (default: runs/quickstart)")
+    parser = Parser(
+        prog="scripts/look.py",
+        description="Draw random test pairs with heatmaps, boxes and sentences, to be judged by eye.",
+    )
+    parser.add_argument(
+        "--workdir",
+        type=Path,
+        default=Path("runs/quickstart"),
+        help="of a trained and evaluated run (default: runs/quickstart)",
+    )
     parser.add_argument("--pairs", type=whole_number(1), default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=whole_number(0), default=7, help="of the draw (default: 7)")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)")
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)"
+    )
     args = parser.parse_args()
     look(args.workdir, pairs=args.pairs, seed=args.seed, data=args.data)
     return 0

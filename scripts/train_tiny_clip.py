@@ -2,11 +2,15 @@
 
     python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
-It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour
-that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to three fifths of the lower number both are the same run.
-`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the squares, when `torchrun` starts them:
+It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the
+combinations of object and colour
+that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as
+well: up to three fifths of the lower number both are the same run.
+`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the
+squares, when `torchrun` starts them:
 
-    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725 --out precompute/assets/tiny_clip
+    OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725
+    --out precompute/assets/tiny_clip
 """
 
 import argparse
@@ -26,7 +30,17 @@ from precompute.tiny_clip.exam import examine, table, trials
 from precompute.tiny_clip.losses import losses
 from precompute.tiny_clip.muon import optimizers
 from precompute.tiny_clip.precision import PRECISIONS, choose, prepare
-from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_model, build_tokenizer, to_pixels, whiten_patches
+from precompute.tiny_clip.shape import (
+    GRID,
+    JOINT,
+    MEAN,
+    SIDE,
+    STD,
+    build_model,
+    build_tokenizer,
+    to_pixels,
+    whiten_patches,
+)
 from precompute.tiny_clip.together import agree, average_gradients, begin_alike, join
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 from tipai_jax.store.durable import sha256_file
@@ -35,7 +49,9 @@ STEPS = 7450
 
 
 def pace(step: int, total: int) -> float:
-    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last two fifths."""
+    """Share of the learning rate: 150 steps of warm-up, constant, then to zero as a half cosine over the last two
+    fifths.
+    """
     tail = max(0.0, (step - 0.6 * total) / (0.4 * total))
     return min(1.0, (step + 1) / 150) * (0.5 + 0.5 * math.cos(math.pi * min(1.0, tail)))
 
@@ -64,8 +80,19 @@ Measured on {n} unseen pairs a cell.
 """
 
 
-def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, scenes: int, steps: int, number: int, command: str) -> None:
-    """Write the folder that `--encoder tiny` reads: weights in f16, configuration, tokenizer, preprocessing, card and figures."""
+def export(
+    model: CLIPModel,
+    tokenizer: PreTrainedTokenizerFast,
+    out: Path,
+    *,
+    scenes: int,
+    steps: int,
+    number: int,
+    command: str,
+) -> None:
+    """Write the folder that `--encoder tiny` reads: weights in f16, configuration, tokenizer, preprocessing, card and
+    figures.
+    """
     out.mkdir(parents=True, exist_ok=True)
     half = CLIPModel(model.config)
     half.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
@@ -92,10 +119,21 @@ def export(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, out: Path, *, s
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     (out / "README.md").write_text(
         CARD.format(
-            millions=sum(p.numel() for p in model.parameters()) / 1e6, side=SIDE, grid=GRID, joint=JOINT, scenes=scenes, steps=steps, batch=scenes // max(steps, 1), crowded=min(steps, CROWDED_STEPS), captioned=1 - LOOSE,
-            command=command, n=rows[0]["n"], captions=table(rows, "caption_accuracy"), pairs=table(rows, "pair_auc"),
+            millions=sum(p.numel() for p in model.parameters()) / 1e6,
+            side=SIDE,
+            grid=GRID,
+            joint=JOINT,
+            scenes=scenes,
+            steps=steps,
+            batch=scenes // max(steps, 1),
+            crowded=min(steps, CROWDED_STEPS),
+            captioned=1 - LOOSE,
+            command=command,
+            n=rows[0]["n"],
+            captions=table(rows, "caption_accuracy"),
+            pairs=table(rows, "pair_auc"),
         )
-    )  # fmt: skip
+    )
 
 
 @dataclass
@@ -111,7 +149,12 @@ class State:
     def save(self) -> None:
         """Write the file, whole or not at all."""
         part = self.file.with_suffix(".part")
-        kept = {"model": self.model.state_dict(), "optimizers": [o.state_dict() for o in self.optimizers], "step": self.step, "recipe": self.recipe}
+        kept = {
+            "model": self.model.state_dict(),
+            "optimizers": [o.state_dict() for o in self.optimizers],
+            "step": self.step,
+            "recipe": self.recipe,
+        }
         torch.save(kept, part)
         part.replace(self.file)
 
@@ -125,7 +168,10 @@ class State:
             return
         kept = torch.load(self.file, map_location=device, weights_only=True)
         if kept["recipe"] != self.recipe:
-            raise UserError(f"{self.file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another --workdir")
+            raise UserError(
+                f"{self.file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another"
+                " --workdir"
+            )
         self.model.load_state_dict(kept["model"])
         for optimizer, values in zip(self.optimizers, kept["optimizers"], strict=True):
             optimizer.load_state_dict(values)
@@ -133,7 +179,9 @@ class State:
         print(f"resumed at step {self.step}")
 
 
-def begin(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, *, device: torch.device, dtype: torch.dtype) -> tuple[State, list[list[float]]]:
+def begin(
+    args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, *, device: torch.device, dtype: torch.dtype
+) -> tuple[State, list[list[float]]]:
     """A fresh or a resumed state, and the highest learning rate of each optimizer's groups."""
     torch.manual_seed(args.seed)
     model = build_model(tokenizer)
@@ -142,7 +190,10 @@ def begin(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast, *, devic
     model.to(device)
     prepare(model)
     state = State(
-        model, optimizers(model, rate=args.rate, dtype=dtype), {"squares": args.squares, "processes": join()[1], "rate": args.rate, "seed": args.seed}, args.workdir / "last.pt"
+        model,
+        optimizers(model, rate=args.rate, dtype=dtype),
+        {"squares": args.squares, "processes": join()[1], "rate": args.rate, "seed": args.seed},
+        args.workdir / "last.pt",
     )
     peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in state.optimizers]
     args.workdir.mkdir(parents=True, exist_ok=True)
@@ -159,7 +210,9 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
     if not rank:
         print(f"matrix products in {dtype}", flush=True)
     if args.squares % processes:
-        raise UserError(f"--squares {args.squares} cannot be shared by {processes} processes; give a multiple of {processes}")
+        raise UserError(
+            f"--squares {args.squares} cannot be shared by {processes} processes; give a multiple of {processes}"
+        )
     state, peaks = begin(args, tokenizer, device=device, dtype=dtype)
     if args.export_only or state.step >= args.steps:
         return state
@@ -170,7 +223,12 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
         prefetch_factor=4 if args.loaders else None,
         multiprocessing_context="spawn" if args.loaders else None,
     )
-    every, log, began, first = trials(min(40, args.examine)), (args.workdir / "log.jsonl").open("a"), time.monotonic(), state.step
+    every, log, began, first = (
+        trials(min(40, args.examine)),
+        (args.workdir / "log.jsonl").open("a"),
+        time.monotonic(),
+        state.step,
+    )
     say = lambda line: print(json.dumps({"step": state.step, **line}), file=log, flush=True)
     for batch in loader:
         share = pace(state.step, args.steps)
@@ -189,7 +247,13 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
             continue
         if state.step % 50 == 0:
             rate = (state.step - first) * 2 * args.squares / (time.monotonic() - began)
-            say({"lr": args.rate * share, **{name: round(value.item(), 4) for name, value in terms.items()}, "scenes_per_s": round(rate, 1)})
+            say(
+                {
+                    "lr": args.rate * share,
+                    **{name: round(value.item(), 4) for name, value in terms.items()},
+                    "scenes_per_s": round(rate, 1),
+                }
+            )
         if state.step % 250 == 0 or state.step == args.steps:
             state.save()
             rows = examine(state.model.eval(), tokenizer, every)
@@ -201,17 +265,37 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
 def main() -> None:
     """Parse the command line, train, export."""
     parser = Parser(description=__doc__.splitlines()[0])
-    parser.add_argument("--workdir", type=Path, default=Path("runs/tiny_clip"), help="checkpoint and log (default: runs/tiny_clip)")
-    parser.add_argument("--out", type=Path, help="the encoder's folder (default: WORKDIR/encoder); precompute/assets/tiny_clip is the one that is committed")
+    parser.add_argument(
+        "--workdir", type=Path, default=Path("runs/tiny_clip"), help="checkpoint and log (default: runs/tiny_clip)"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        help=(
+            "the encoder's folder (default: WORKDIR/encoder); precompute/assets/tiny_clip is the one that is committed"
+        ),
+    )
     parser.add_argument("--steps", type=whole_number(1), default=STEPS, help=f"default: {STEPS}")
-    parser.add_argument("--rate", type=float, default=2e-3, help="learning rate of AdamW at its height; Muon's is four times as high (default: 2e-3)")
+    parser.add_argument(
+        "--rate",
+        type=float,
+        default=2e-3,
+        help="learning rate of AdamW at its height; Muon's is four times as high (default: 2e-3)",
+    )
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of the weights and of the scenes (default: 0)")
     parser.add_argument("--squares", type=whole_number(1), default=64, help="squares a step: twice as many scenes")
     parser.add_argument("--examine", type=whole_number(1), default=400, help="squares a cell of the card's tables")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--precision", default="auto", choices=("auto", *PRECISIONS), help="of the layers' matrix products; auto measures")
+    parser.add_argument(
+        "--precision",
+        default="auto",
+        choices=("auto", *PRECISIONS),
+        help="of the layers' matrix products; auto measures",
+    )
     parser.add_argument("--loaders", type=whole_number(0), default=1, help="processes that draw scenes")
-    parser.add_argument("--export-only", action="store_true", help="write --out from the last checkpoint, without training")
+    parser.add_argument(
+        "--export-only", action="store_true", help="write --out from the last checkpoint, without training"
+    )
     args = parser.parse_args()
     args.out = args.out or args.workdir / "encoder"
     tokenizer = build_tokenizer()
@@ -220,7 +304,10 @@ def main() -> None:
     if rank:
         return
     start = "python" if processes == 1 else f"torchrun --standalone --nproc-per-node {processes}"
-    command = f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed {args.seed} --out {args.out}"
+    command = (
+        f"{start} scripts/train_tiny_clip.py --steps {args.steps} --squares {args.squares} --rate {args.rate:g} --seed"
+        f" {args.seed} --out {args.out}"
+    )
     export(
         state.model.cpu().eval(),
         tokenizer,

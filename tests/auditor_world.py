@@ -29,14 +29,27 @@ def tiny_fingerprint(patches: str = "raw") -> Fingerprint:
     return find_encoder("tiny").fingerprint(patches=patches, dtype="float32")
 
 
-def make_bundle(encoder: Fingerprint, *, model: ModelConfig | None = None, seed: int = 0, evaluation: dict | None = None) -> Bundle:
+def make_bundle(
+    encoder: Fingerprint, *, model: ModelConfig | None = None, seed: int = 0, evaluation: dict | None = None
+) -> Bundle:
     """Heads whose every parameter is moved off zero, so that none of them could be left out unseen."""
-    model = model or ModelConfig(hidden=16, global_sees=SeesConfig(products=True, scale_inputs=True), patch_sees=SeesConfig(products=True, scale_inputs=True))
+    model = model or ModelConfig(
+        hidden=16,
+        global_sees=SeesConfig(products=True, scale_inputs=True),
+        patch_sees=SeesConfig(products=True, scale_inputs=True),
+    )
     params = nnx.to_pure_dict(nnx.state(build_heads(model, d=encoder.d, k=encoder.k, seed=seed), nnx.Param))
     rng = np.random.default_rng(seed)
     moved = jax.tree.map(lambda leaf: np.asarray(leaf) + rng.normal(0, 0.1, leaf.shape).astype(np.float32), params)
     trained = {"store_digest": "0" * 64, "step": 7, "validation_pair_auc": 0.5, "small_world_only": True}
-    return Bundle(model=model, weights=flat(moved), calibration=CALIBRATION, encoder=encoder, trained=trained, evaluation=evaluation)
+    return Bundle(
+        model=model,
+        weights=flat(moved),
+        calibration=CALIBRATION,
+        encoder=encoder,
+        trained=trained,
+        evaluation=evaluation,
+    )
 
 
 def picture(seed: int, *, size: tuple[int, int] = (160, 160)) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""For every test: no network. What a test starts inherits the offline switches; what runs here cannot connect beyond this machine."""
+"""For every test: no network. What a test starts inherits the offline switches; what runs here cannot connect beyond
+this machine.
+"""
 
 import os
 import socket

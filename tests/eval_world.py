@@ -33,7 +33,9 @@ def write_store(
     pictures: Path | None = None,
     squares: bool = True,
 ) -> Store:
-    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the picture with the plus is always the chosen one."""
+    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the
+    picture with the plus is always the chosen one.
+    """
     rng = np.random.default_rng(seed)
     texts, images, patches, rows = [], [], [], []
     for split, groups in splits.items():
@@ -50,18 +52,30 @@ def write_store(
                 mark = sign * np.eye(D)[category] * (0.0 if control else 0.7)
                 texts.append(base + mark)
                 images.append(base + mark + noise * rng.normal(size=D) / 2)
-                patches.append(base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D)))
+                patches.append(
+                    base + np.where(inside.reshape(-1, 1), 2 * mark, 0.0) + noise * rng.normal(size=(CELLS**2, D))
+                )
             for side in (0, 1) if squares else (0,):
                 rows.append(
                     {
-                        "pair_id": f"{split}-{group}-{side}", "prompt": first + side, "chosen": first + side, "rejected": first + 1 - side,
-                        "category": category, "control": control, "split": split, "group": len(texts) // 2, "box": box,
-                        "difficulty": ("easy", "medium", "hard")[group % 3], "unseen": split == "test" and group % 4 == 0,
+                        "pair_id": f"{split}-{group}-{side}",
+                        "prompt": first + side,
+                        "chosen": first + side,
+                        "rejected": first + 1 - side,
+                        "category": category,
+                        "control": control,
+                        "split": split,
+                        "group": len(texts) // 2,
+                        "box": box,
+                        "difficulty": ("easy", "medium", "hard")[group % 3],
+                        "unseen": split == "test" and group % 4 == 0,
                         "absent": category == 0 and group % 2 == 0,
                     }
-                )  # fmt: skip
+                )
     pairs = _table(rows)
-    return _write(folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures)
+    return _write(
+        folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures
+    )
 
 
 def _table(rows: list[dict]) -> PairTable:
@@ -75,28 +89,66 @@ def _table(rows: list[dict]) -> PairTable:
         if not row["control"]:
             label[1] = label_cells(row["box"][None], np.array([row["absent"]]), cells=CELLS).reshape(-1)
     return PairTable(
-        pair_id=column("pair_id", object), prompt=column("prompt", np.int32), chosen=column("chosen", np.int32),
-        rejected=column("rejected", np.int32), chosen_score=np.ones(len(rows), np.float32),
-        rejected_score=np.where(control, 1.0, 0.3).astype(np.float32), margin=np.where(control, 0.0, 0.7).astype(np.float32),
-        category=category, patch_label=labels, split=column("split", str), group=column("group", np.int32),
-        group_name=np.array([str(row["group"]) for row in rows], object), difficulty=column("difficulty", str),
-        kind=np.array(["planted"] * len(rows)), control=control, unseen=column("unseen", bool), annotated=np.ones(len(rows), bool),
+        pair_id=column("pair_id", object),
+        prompt=column("prompt", np.int32),
+        chosen=column("chosen", np.int32),
+        rejected=column("rejected", np.int32),
+        chosen_score=np.ones(len(rows), np.float32),
+        rejected_score=np.where(control, 1.0, 0.3).astype(np.float32),
+        margin=np.where(control, 0.0, 0.7).astype(np.float32),
+        category=category,
+        patch_label=labels,
+        split=column("split", str),
+        group=column("group", np.int32),
+        group_name=np.array([str(row["group"]) for row in rows], object),
+        difficulty=column("difficulty", str),
+        kind=np.array(["planted"] * len(rows)),
+        control=control,
+        unseen=column("unseen", bool),
+        annotated=np.ones(len(rows), bool),
         boxes=Boxes(
-            xyxy=np.array([row["box"] for row in boxed]), category=np.array([row["category"] for row in boxed], np.int8),
-            absent=np.array([row["absent"] for row in boxed], bool), offsets=np.concatenate([[0], np.cumsum(~control)]).astype(np.int64),
+            xyxy=np.array([row["box"] for row in boxed]),
+            category=np.array([row["category"] for row in boxed], np.int8),
+            absent=np.array([row["absent"] for row in boxed], bool),
+            offsets=np.concatenate([[0], np.cumsum(~control)]).astype(np.int64),
         ),
-    )  # fmt: skip
+    )
 
 
-def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable, pictures: Path | None) -> Store:
+def _write(
+    folder: Path,
+    encoder: str,
+    text: np.ndarray,
+    image: np.ndarray,
+    patches: np.ndarray,
+    pairs: PairTable,
+    pictures: Path | None,
+) -> Store:
     import pyarrow as pa
 
     fingerprint = Fingerprint(
-        name="planted", digest=encoder, d=D, k=CELLS**2, grid=(CELLS, CELLS), image_size=224, patches="dense", dtype="float32",
-        normalised=True, small_world_only=True, logit_scale=10.0, processor="pil", view="centre", view_share=1.0,
-    )  # fmt: skip
+        name="planted",
+        digest=encoder,
+        d=D,
+        k=CELLS**2,
+        grid=(CELLS, CELLS),
+        image_size=224,
+        patches="dense",
+        dtype="float32",
+        normalised=True,
+        small_world_only=True,
+        logit_scale=10.0,
+        processor="pil",
+        view="centre",
+        view_share=1.0,
+    )
     plan = Plan(
-        encoder=fingerprint, data={"kind": "planted"}, small_world_only=True, micro_batch=8, device="cpu", shard_rows={"prompts": len(text)}
+        encoder=fingerprint,
+        data={"kind": "planted"},
+        small_world_only=True,
+        micro_batch=8,
+        device="cpu",
+        shard_rows={"prompts": len(text)},
     )
     writer = StoreWriter(folder, plan)
     n, m = len(text), len(image)
@@ -120,7 +172,12 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
             "seed": pa.array(np.full(m, -1, np.int64)),
         }
     )
-    empty = pa.table({"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}})
+    empty = pa.table(
+        {
+            "row": pa.array([], pa.int64()),
+            **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
+        }
+    )
     shards = [
         writer.commit("prompts", 0, content="c", columns=prompts, arrays={"text": text}),
         writer.commit("images", 0, content="c", columns=table, arrays={"image": image, "patches": patches}),
@@ -128,7 +185,9 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
         writer.commit("rejects", 0, content="c", columns=empty),
     ]
     names, counts = np.unique(pairs.split, return_counts=True)
-    writer.finish(shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={})
+    writer.finish(
+        shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={}
+    )
     if pictures is not None:
         _draw(pictures, m)
         (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))

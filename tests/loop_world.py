@@ -61,13 +61,17 @@ def small_config(workdir: Path | str = "unused", **changes: dict[str, Any]) -> C
 
 
 def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
-    """The state after the first `count` steps at least, and the figures of all steps run, norms NaN where nobody looked; nothing touches a file."""
+    """The state after the first `count` steps at least, and the figures of all steps run, norms NaN where nobody
+    looked; nothing touches a file.
+    """
     state, figures, step = jax.tree.map(lambda leaf: leaf.copy(), run.initial), [], 0
     while step < count:
         state, record = run.train(state, *run.source.load(run.plan(step)))
         steps = run.steps_from(step)
         at_end = lambda norm, steps=steps: np.append(np.full(steps - 1, np.nan), norm)
-        figures.append({name: at_end(values) if name in NORMS else np.asarray(values)[:steps] for name, values in record.items()})
+        figures.append(
+            {name: at_end(values) if name in NORMS else np.asarray(values)[:steps] for name, values in record.items()}
+        )
         step += steps
     return state, {name: np.concatenate([each[name] for each in figures]) for name in figures[0]}
 

@@ -9,10 +9,36 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-WORDS = ["a", "red", "blue", "green", "cat", "dog", "boat", "left", "right", "of", "the", "on", "two", "three", "five", "sign", "says", "stop", "go", "and", "is", "very", "long"]
+WORDS = [
+    "a",
+    "red",
+    "blue",
+    "green",
+    "cat",
+    "dog",
+    "boat",
+    "left",
+    "right",
+    "of",
+    "the",
+    "on",
+    "two",
+    "three",
+    "five",
+    "sign",
+    "says",
+    "stop",
+    "go",
+    "and",
+    "is",
+    "very",
+    "long",
+]
 
 
-def write_clip(folder: Path, *, image_size: int = 56, patch_size: int = 8, width: int = 32, d: int = 24, extra: dict | None = None) -> Path:
+def write_clip(
+    folder: Path, *, image_size: int = 56, patch_size: int = 8, width: int = 32, d: int = 24, extra: dict | None = None
+) -> Path:
     """Save a random `CLIPModel` with tokenizer and processor; returns the folder."""
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
@@ -25,17 +51,29 @@ def write_clip(folder: Path, *, image_size: int = 56, patch_size: int = 8, width
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     ends = [("<start>", vocabulary["<start>"]), ("<end>", vocabulary["<end>"])]
     tokenizer.post_processor = processors.TemplateProcessing(single="<start> $A <end>", special_tokens=ends)
-    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<start>", eos_token="<end>")
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<pad>", unk_token="<unk>", bos_token="<start>", eos_token="<end>"
+    )
     fast.save_pretrained(folder)
     config = CLIPConfig(
         text_config={
-            "vocab_size": len(vocabulary), "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "max_position_embeddings": 12, "bos_token_id": vocabulary["<start>"],
-            "eos_token_id": vocabulary["<end>"], "pad_token_id": vocabulary["<pad>"],
+            "vocab_size": len(vocabulary),
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "max_position_embeddings": 12,
+            "bos_token_id": vocabulary["<start>"],
+            "eos_token_id": vocabulary["<end>"],
+            "pad_token_id": vocabulary["<pad>"],
         },
         vision_config={
-            "hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "image_size": image_size, "patch_size": patch_size,
+            "hidden_size": width,
+            "intermediate_size": 2 * width,
+            "num_hidden_layers": 3,
+            "num_attention_heads": 4,
+            "image_size": image_size,
+            "patch_size": patch_size,
         },
         projection_dim=d,
     )
@@ -54,7 +92,9 @@ def write_clip(folder: Path, *, image_size: int = 56, patch_size: int = 8, width
     return folder
 
 
-def write_pairs(folder: Path, *, pairs: int = 12, size: int = 56, seed: int = 0, rows: list[dict] | None = None) -> Path:
+def write_pairs(
+    folder: Path, *, pairs: int = 12, size: int = 56, seed: int = 0, rows: list[dict] | None = None
+) -> Path:
     """Draw images of random blocks and a `pairs.jsonl`; each two rows swap their two images, as the scenes do."""
     rng = np.random.default_rng(seed)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -70,9 +110,16 @@ def write_pairs(folder: Path, *, pairs: int = 12, size: int = 56, seed: int = 0,
         box = {"bbox": [0, 0, size // 7, 2 * (size // 7)], "category": "attribute"}
         lines.append(
             {
-                "pair_id": f"pair{i:04d}", "prompt": f"{' '.join(words)} {WORDS[i % len(WORDS)]}", "group": f"g{scene}",
-                "chosen_image": names[side], "rejected_image": names[1 - side], "chosen_score": 0.9, "rejected_score": 0.25,
-                "unfaithful_patches": [box], "difficulty": "easy", "split": ("train", "validation", "test")[scene % 3],
+                "pair_id": f"pair{i:04d}",
+                "prompt": f"{' '.join(words)} {WORDS[i % len(WORDS)]}",
+                "group": f"g{scene}",
+                "chosen_image": names[side],
+                "rejected_image": names[1 - side],
+                "chosen_score": 0.9,
+                "rejected_score": 0.25,
+                "unfaithful_patches": [box],
+                "difficulty": "easy",
+                "split": ("train", "validation", "test")[scene % 3],
             }
         )
     for line, change in zip(lines, rows or []):

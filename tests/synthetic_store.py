@@ -23,7 +23,14 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def write_store(
-    folder: Path, *, train: int = 150, validation: int = 40, test: int = 10, d: int = 16, seed: int = 0, encoder: str = "e" * 64
+    folder: Path,
+    *,
+    train: int = 150,
+    validation: int = 40,
+    test: int = 10,
+    d: int = 16,
+    seed: int = 0,
+    encoder: str = "e" * 64,
 ) -> Store:
     """Write and open a store; its images lie in shards of 128 rows."""
     rng = np.random.default_rng(seed)
@@ -71,11 +78,15 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
         control=control,
         unseen=np.zeros(n, bool),
         annotated=annotated,
-        boxes=Boxes(xyxy=xyxy, category=np.repeat(np.arange(n) % 5, counts).astype(np.int8), absent=absent, offsets=offsets),
+        boxes=Boxes(
+            xyxy=xyxy, category=np.repeat(np.arange(n) % 5, counts).astype(np.int8), absent=absent, offsets=offsets
+        ),
     )
 
 
-def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable) -> Store:
+def _write(
+    folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable
+) -> Store:
     fingerprint = Fingerprint(
         name="random",
         digest=encoder,
@@ -93,18 +104,32 @@ def _write(folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patc
         view_share=1.0,
     )
     per_shard = {"prompts": len(text), "images": 128}
-    plan = Plan(encoder=fingerprint, data={"kind": "random"}, small_world_only=True, micro_batch=8, device="cpu", shard_rows=per_shard)
+    plan = Plan(
+        encoder=fingerprint,
+        data={"kind": "random"},
+        small_world_only=True,
+        micro_batch=8,
+        device="cpu",
+        shard_rows=per_shard,
+    )
     writer = StoreWriter(folder, plan)
     shards = [writer.commit("prompts", 0, content="x", columns=_prompts(len(text)), arrays={"text": text})]
     for index, start in enumerate(range(0, len(image), per_shard["images"])):
         rows = slice(start, start + per_shard["images"])
         arrays = {"image": image[rows], "patches": patches[rows]}
-        shards.append(writer.commit("images", index, content="x", columns=_images(start, len(image[rows])), arrays=arrays))
+        shards.append(
+            writer.commit("images", index, content="x", columns=_images(start, len(image[rows])), arrays=arrays)
+        )
     shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
-    nothing = {"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}}
+    nothing = {
+        "row": pa.array([], pa.int64()),
+        **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
+    }
     shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
     names, counts = np.unique(pairs.split, return_counts=True)
-    writer.finish(shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={})
+    writer.finish(
+        shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={}
+    )
     return open_store(folder)
 
 

@@ -1,4 +1,6 @@
-"""The import law: which room may import what. Each room is imported whole in a process where the rest does not exist; what is imported late is read off the source."""
+"""The import law: which room may import what. Each room is imported whole in a process where the rest does not exist;
+what is imported late is read off the source.
+"""
 
 import ast
 import subprocess
@@ -43,13 +45,28 @@ def tipai(*rooms: str) -> tuple[str, ...]:
     return tuple(f"tipai_jax.{room}" for room in rooms)
 
 
-OTHERS = sorted({path.stem for path in (ROOT / "tipai_jax").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()} - {"__init__", *SHARED})
+OTHERS = sorted(
+    {path.stem for path in (ROOT / "tipai_jax").iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    - {"__init__", *SHARED}
+)
 
 LAW = {
     "tipai_jax.errors": (*JAX, *TORCH, "numpy", "precompute"),
     "tipai_jax.hub": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "render", *OTHERS)),
-    "tipai_jax.config": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
-    "tipai_jax.cli": (*JAX, *TORCH, "numpy", "precompute", *tipai("store", "data", "heads", "losses", "metrics", "tasks")),
+    "tipai_jax.config": (
+        *JAX,
+        *TORCH,
+        "numpy",
+        "precompute",
+        *tipai("store", "data", "heads", "losses", "metrics", "tasks", *ABOVE),
+    ),
+    "tipai_jax.cli": (
+        *JAX,
+        *TORCH,
+        "numpy",
+        "precompute",
+        *tipai("store", "data", "heads", "losses", "metrics", "tasks"),
+    ),
     "tipai_jax.store": (
         *JAX,
         *TORCH,
@@ -57,7 +74,13 @@ LAW = {
         "precompute",
         *tipai("config", "data", "heads", "losses", "metrics", "tasks", "render", *ABOVE),
     ),
-    "tipai_jax.render": (*JAX, *TORCH, "pyarrow", "precompute", *tipai("config", "data", "heads", "losses", "metrics", "tasks", *ABOVE)),
+    "tipai_jax.render": (
+        *JAX,
+        *TORCH,
+        "pyarrow",
+        "precompute",
+        *tipai("config", "data", "heads", "losses", "metrics", "tasks", *ABOVE),
+    ),
     "tipai_jax.heads": (*TORCH, "precompute", *tipai("config", "store", "data", "tasks", "metrics", *ABOVE)),
     "tipai_jax.metrics": (*TORCH, "precompute", *tipai("config", "store", "data", "heads", "tasks", *ABOVE)),
     "tipai_jax.losses": (*TORCH, "precompute", *tipai("config", "store", "data", "tasks", *ABOVE)),
@@ -80,7 +103,9 @@ ONLY = {
 
 def import_all(room: str, blocked: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
     names = "\n".join(modules(room))
-    return subprocess.run([sys.executable, "-c", PROGRAM, room, *blocked], input=names, cwd=ROOT, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "-c", PROGRAM, room, *blocked], input=names, cwd=ROOT, capture_output=True, text=True
+    )
 
 
 @pytest.mark.parametrize("room", LAW)
@@ -106,9 +131,15 @@ def within(name: str, rooms: tuple[str, ...]) -> bool:
 
 
 def against_the_law(room: str, path: str, source: str) -> set[str]:
-    """What a file of a room imports, now or late, and must not; of our own the rooms in ONLY take what is named there and nothing else."""
+    """What a file of a room imports, now or late, and must not; of our own the rooms in ONLY take what is named there
+    and nothing else.
+    """
     names = imported(source)
-    strange = {name for name in names if room in ONLY and within(name, ("tipai_jax",)) and not within(name, (*ONLY[room], "tipai_jax.__version__"))}
+    strange = {
+        name
+        for name in names
+        if room in ONLY and within(name, ("tipai_jax",)) and not within(name, (*ONLY[room], "tipai_jax.__version__"))
+    }
     return set() if path == BRIDGE else strange | {name for name in names if within(name, LAW[room])}
 
 
@@ -123,10 +154,17 @@ def test_late_imports_keep_the_law_too(room):
 def test_a_late_import_is_seen():
     late = "def f():\n    from tipai_jax.verdict import Verdict\n    import torch.nn\n"
     assert against_the_law("precompute", "precompute/x.py", late) == {"tipai_jax.verdict.Verdict"}
-    assert against_the_law("tipai_jax", "tipai_jax/x.py", late) == {"torch.nn"} and against_the_law("tipai_jax", BRIDGE, late) == set()
+    assert (
+        against_the_law("tipai_jax", "tipai_jax/x.py", late) == {"torch.nn"}
+        and against_the_law("tipai_jax", BRIDGE, late) == set()
+    )
     assert against_the_law("precompute", "precompute/x.py", "from tipai_jax import Auditor\n") == {"tipai_jax.Auditor"}
-    assert against_the_law("tipai_jax.render", "tipai_jax/render/x.py", "from tipai_jax.measure import figures\n") == {"tipai_jax.measure.figures"}
-    assert against_the_law("tipai_jax.store", "tipai_jax/store/x.py", "def f():\n    from tipai_jax.train import fit\n") == {"tipai_jax.train.fit"}
+    assert against_the_law("tipai_jax.render", "tipai_jax/render/x.py", "from tipai_jax.measure import figures\n") == {
+        "tipai_jax.measure.figures"
+    }
+    assert against_the_law(
+        "tipai_jax.store", "tipai_jax/store/x.py", "def f():\n    from tipai_jax.train import fit\n"
+    ) == {"tipai_jax.train.fit"}
 
 
 def test_the_blocker_blocks():
@@ -152,7 +190,9 @@ COMMANDS = {
     "scripts/look.py": (),
     "scripts/export_tfds.py": ("numpy",),
 }
-"""Every command, and what it may import beyond our own light rooms before it answers `--help`: half a second is asked of it."""
+"""Every command, and what it may import beyond our own light rooms before it answers `--help`: half a second is asked
+of it.
+"""
 
 HELP = """
 import runpy, sys
@@ -169,7 +209,9 @@ print("imported:", *sorted(name for name in heavy if name in sys.modules))
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_waits_for_nothing_heavy(command):
     heavy = {*JAX, *TORCH, "numpy", "pyarrow", "PIL", "tyro", "tensorflow_datasets", "gradio"} - {*COMMANDS[command]}
-    done = subprocess.run([sys.executable, "-c", HELP, str(ROOT / command), *heavy], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", HELP, str(ROOT / command), *heavy], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0 and "usage" in done.stdout, done.stderr
     assert done.stdout.splitlines()[-1].strip() == "imported:"
 
@@ -177,5 +219,7 @@ def test_help_waits_for_nothing_heavy(command):
 def test_the_package_itself_costs_nothing():
     blocked = ("numpy", "pyarrow", "PIL", "tyro", *JAX, *TORCH)
     program = PROGRAM.replace("sys.stdin.read().split()", "['tipai_jax']")
-    done = subprocess.run([sys.executable, "-c", program, "tipai_jax", *blocked], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "tipai_jax", *blocked], cwd=ROOT, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

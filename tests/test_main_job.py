@@ -1,4 +1,6 @@
-"""The main job as a user types it, small: scenes, embed, train, evaluate, and all of it again, which must repeat nothing."""
+"""The main job as a user types it, small: scenes, embed, train, evaluate, and all of it again, which must repeat
+nothing.
+"""
 
 import json
 import os
@@ -16,7 +18,12 @@ pytestmark = pytest.mark.slow
 
 def run(folder, *command, code=0):
     done = subprocess.run(
-        [sys.executable, *command], cwd=folder, capture_output=True, text=True, env={**os.environ, "CUDA_VISIBLE_DEVICES": ""}, check=False
+        [sys.executable, *command],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": ""},
+        check=False,
     )
     assert done.returncode == code, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done.stdout + done.stderr
@@ -25,7 +32,16 @@ def run(folder, *command, code=0):
 @pytest.fixture(scope="module")
 def job(tmp_path_factory):
     folder = tmp_path_factory.mktemp("job")
-    train = ["-m", "tipai_jax.train", "--config", str(ROOT / "configs" / "base.py"), "--store", "store/scenes", "--workdir", "runs/base"]
+    train = [
+        "-m",
+        "tipai_jax.train",
+        "--config",
+        str(ROOT / "configs" / "base.py"),
+        "--store",
+        "store/scenes",
+        "--workdir",
+        "runs/base",
+    ]
     steps = {
         "scenes": [str(ROOT / "precompute" / "scenes.py"), "--out", "data/scenes", "--pairs", "400", "--seed", "0"],
         "embed": [str(ROOT / "precompute" / "embed.py")],
@@ -41,13 +57,22 @@ def job(tmp_path_factory):
 def test_the_record_holds_every_figure(job):
     record = json.loads((job[0] / "runs" / "base" / "eval.json").read_text())
     wanted = (
-        "n_pairs global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty unseen_combination_pair_auc "
-        "ece ece_equal_mass ece_before heatmap baselines targets control small_world_only"
+        "n_pairs global_pair_auc patch_pair_auc category_roc_auc pair_auc_by_category pair_auc_by_difficulty"
+        " unseen_combination_pair_auc ece ece_equal_mass ece_before heatmap baselines targets control small_world_only"
     )
     assert set(wanted.split()) <= record.keys()
     assert record["small_world_only"] is True
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
+    assert set(record["heatmap"]) == {
+        "iou",
+        "dice",
+        "cc",
+        "auc_judd",
+        "box_overlap",
+        "pointing_game",
+        "box_found_in_chosen",
+        "box_found_in_rejected",
+    }
     assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
     low, high = record["global_pair_auc"]["ci95"]
     assert 0 <= low <= record["global_pair_auc"]["value"] <= high <= 1
@@ -59,11 +84,17 @@ def test_the_record_holds_every_figure(job):
 
 def test_nothing_is_repeated(job):
     folder, steps, _ = job
-    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and {"data", "store", "runs"} & set(path.parts) and path.name != ".lock"}
+    before = {
+        path: path.stat().st_mtime_ns
+        for path in folder.rglob("*")
+        if path.is_file() and {"data", "store", "runs"} & set(path.parts) and path.name != ".lock"
+    }
     assert "already drawn" in run(folder, *steps["scenes"])
     assert "complete already" in run(folder, *steps["embed"])
     run(folder, *steps["train"])
-    again = subprocess.run([sys.executable, *steps["evaluate"]], cwd=folder, capture_output=True, text=True, check=False)
+    again = subprocess.run(
+        [sys.executable, *steps["evaluate"]], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert "measured already" in again.stderr and again.returncode in (0, 1)
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
@@ -87,7 +118,9 @@ def test_another_encoders_store_is_refused(job):
 
 
 def make_elsewhere(folder):
-    """Pairs of another hand: photographs' proportions, JPEG, shapes that the small world does not have, no field beyond the required ones in every other row."""
+    """Pairs of another hand: photographs' proportions, JPEG, shapes that the small world does not have, no field beyond
+    the required ones in every other row.
+    """
     (folder / "pics").mkdir(parents=True)
     rng, rows = np.random.default_rng(0), []
     colours = {"red": (200, 40, 40), "teal": (30, 150, 150), "ochre": (190, 140, 40)}
@@ -98,10 +131,19 @@ def make_elsewhere(folder):
             picture = Image.new("RGB", (300, 200), (235, 235, 225))
             ImageDraw.Draw(picture).ellipse((x, y, x + side, y + side), fill=colours[colour])
             picture.save(folder / "pics" / f"{number}-{name}.jpg")
-        row = {"pair_id": f"e{number}", "prompt": f"one {right} disc on parchment, number {number}", "chosen_image": f"pics/{number}-good.jpg",
-               "rejected_image": f"pics/{number}-bad.jpg", "chosen_score": 4.0, "rejected_score": 1.5}  # fmt: skip
+        row = {
+            "pair_id": f"e{number}",
+            "prompt": f"one {right} disc on parchment, number {number}",
+            "chosen_image": f"pics/{number}-good.jpg",
+            "rejected_image": f"pics/{number}-bad.jpg",
+            "chosen_score": 4.0,
+            "rejected_score": 1.5,
+        }
         if number % 2:
-            row |= {"split": "test", "unfaithful_patches": [{"bbox": [x, y, x + side, y + side], "category": "attribute"}]}
+            row |= {
+                "split": "test",
+                "unfaithful_patches": [{"bbox": [x, y, x + side, y + side], "category": "attribute"}],
+            }
         rows.append(json.dumps(row))
     (folder / "pairs.jsonl").write_text("\n".join(rows) + "\n")
 
@@ -109,9 +151,20 @@ def make_elsewhere(folder):
 def test_pairs_made_elsewhere_embed_and_evaluate(job):
     folder, _, _ = job
     make_elsewhere(folder / "elsewhere")
-    run(folder, str(ROOT / "precompute" / "embed.py"), "--data", "elsewhere", "--encoder", "tiny", "--out", "store/elsewhere")
+    run(
+        folder,
+        str(ROOT / "precompute" / "embed.py"),
+        "--data",
+        "elsewhere",
+        "--encoder",
+        "tiny",
+        "--out",
+        "store/elsewhere",
+    )
     asked = ["--workdir", "runs/base", "--store", "store/elsewhere", "--out", "runs/base/elsewhere.json"]
-    done = subprocess.run([sys.executable, "-m", "tipai_jax.evaluate", *asked], cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "tipai_jax.evaluate", *asked], cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr
     record = json.loads((folder / "runs" / "base" / "elsewhere.json").read_text())
     assert record["conformal"]["0.9"]["coverage"]["n"] > 0 and record["consistency"]["inconsistent_rate"]["n"] > 0

@@ -1,6 +1,7 @@
 """An auditor of text-to-image faithfulness: how well an image keeps its prompt, where it fails, and why.
 
-Importing this package costs nothing: `Auditor` is loaded when it is first asked for, and the rooms (`store`, `heads`, `losses`, `metrics`, ...)
+Importing this package costs nothing: `Auditor` is loaded when it is first asked for, and the rooms (`store`, `heads`,
+    `losses`, `metrics`, ...)
 are imported by name.
 """
 

@@ -1,12 +1,15 @@
 """The command that judges pictures: one, a few, or thousands.
 
-    python -m tipai_jax.audit PICTURE... --prompt "a red car on the beach" [--auditor runs/quickstart] [--json] [--out FOLDER]
+    python -m tipai_jax.audit PICTURE... --prompt "a red car on the beach" [--auditor runs/quickstart] [--json] [--out
+    FOLDER]
     python -m tipai_jax.audit FOLDER --prompt "..." --out audit.parquet
     python -m tipai_jax.audit pairs.csv --out audit.parquet
     python -m tipai_jax.audit data/poc/catalog.db
 
-Pictures one by one are told of in words, and their overlays written; a folder or a table (CSV, JSONL or parquet with the columns image and prompt)
-goes to one parquet file; of a catalogue (`precompute/generate.py`) every picture gets a score there. Owns the command line and the words; what is said is the auditor's, the table is `audit_table.py`'s. Imports late, so
+Pictures one by one are told of in words, and their overlays written; a folder or a table (CSV, JSONL or parquet with
+the columns image and prompt)
+goes to one parquet file; of a catalogue (`precompute/generate.py`) every picture gets a score there. Owns the command
+line and the words; what is said is the auditor's, the table is `audit_table.py`'s. Imports late, so
 that `--help` answers at once.
 """
 
@@ -65,15 +68,43 @@ def parse(argv: Sequence[str]) -> Request:
     """
     parser = Parser(prog=PROG, description="Say how well pictures keep a prompt, where they fail and why.")
     add = parser.add_argument
-    kinds = "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of generate.py"
+    kinds = (
+        "pictures; or one folder of them; or one .csv, .jsonl or .parquet with image and prompt; or the catalog.db of"
+        " generate.py"
+    )
     add("inputs", nargs="+", type=Path, metavar="PICTURE", help=kinds)
     add("--prompt", help="what the pictures were to show (a table has its own)")
-    add("--auditor", default=QUICKSTART, help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)")
+    add(
+        "--auditor",
+        default=QUICKSTART,
+        help="folder of a trained and evaluated run, or of a saved auditor, or a hub id (default: runs/quickstart)",
+    )
     add("--encoder", help="name or folder of the frozen encoder (default: the one the heads were trained on)")
     add("--device", choices=("cpu", "cuda"), help="of the encoder (default: cuda if there is one)")
-    add("--level", type=float, default=0.9, help="of the conformal prediction: share of pictures of either kind whose set of answers holds the right one (default: 0.9)")
-    add("--json", action="store_true", help="JSON on stdout instead of words: an object a picture; of a folder, table or catalogue one object that counts")
-    add("--out", type=Path, help="folder of the overlays (default: audit), or the parquet file of a folder or table (default: audit.parquet)")
+    add(
+        "--level",
+        type=float,
+        default=0.9,
+        help=(
+            "of the conformal prediction: share of pictures of either kind whose set of answers holds the right one"
+            " (default: 0.9)"
+        ),
+    )
+    add(
+        "--json",
+        action="store_true",
+        help=(
+            "JSON on stdout instead of words: an object a picture; of a folder, table or catalogue one object that"
+            " counts"
+        ),
+    )
+    add(
+        "--out",
+        type=Path,
+        help=(
+            "folder of the overlays (default: audit), or the parquet file of a folder or table (default: audit.parquet)"
+        ),
+    )
     add("--batch-size", type=whole_number(1), default=32, help="pictures a forward pass, at most (default: 32)")
     asked = parser.parse_args(list(argv))
     if not 0.0 < asked.level < 1.0:
@@ -82,23 +113,32 @@ def parse(argv: Sequence[str]) -> Request:
     request = Request(**{**vars(asked), "inputs": inputs, "out": asked.out or Path("audit")})
     tables = [path for path in inputs if path.suffix.lower() in TABLES or path.name == CATALOG]
     if len(inputs) > 1 and (tables or any(path.is_dir() for path in inputs)):
-        raise UserError(f"{(tables or inputs)[0]}: a folder, a table or a catalogue is judged alone; give it as the only input")
+        raise UserError(
+            f"{(tables or inputs)[0]}: a folder, a table or a catalogue is judged alone; give it as the only input"
+        )
     if tables and asked.prompt is not None:
         raise UserError(f"--prompt: {tables[0]} names a prompt for each picture; leave the option away")
     if not tables and (asked.prompt is None or not asked.prompt.strip()):
-        raise UserError('--prompt is missing: what were the pictures to show? for example --prompt "a red car on the beach"')
+        raise UserError(
+            '--prompt is missing: what were the pictures to show? for example --prompt "a red car on the beach"'
+        )
     if request.catalog:
         return request
     if request.many:
         out = asked.out or Path("audit.parquet")
         if out.suffix.lower() != ".parquet":
-            raise UserError(f"--out {out}: a folder or a table goes to a parquet file; expected a name that ends in .parquet")
+            raise UserError(
+                f"--out {out}: a folder or a table goes to a parquet file; expected a name that ends in .parquet"
+            )
         if out.is_dir():
             raise UserError(f"--out {out}: is a folder; name a file in it, such as {out / 'audit.parquet'}")
         return Request(**{**vars(request), "out": out})
     for path in inputs:
         if not path.is_file():
-            raise UserError(f"{path}: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table ({', '.join(TABLES)})")
+            raise UserError(
+                f"{path}: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table"
+                f" ({', '.join(TABLES)})"
+            )
     if request.out.exists() and not request.out.is_dir():
         raise UserError(f"--out {request.out}: is a file; the overlays of pictures go to a folder, name another")
     return request
@@ -113,7 +153,10 @@ def told(verdict: "Verdict", name: str, overlay: Path | None) -> str:
         f"  at level {verdict.level:g}: {verdict.prediction}; broken in: {reasons}",
     ]
     for box in verdict.boxes:
-        lines.append(f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: {box.importance:.0%} of the risk found, at most {box.risk:.2f}")
+        lines.append(
+            f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: {box.importance:.0%} of the risk found, at most"
+            f" {box.risk:.2f}"
+        )
     if verdict.unknown_tokens:
         lines.append(f"  {verdict.unknown_tokens} pieces of the prompt are not in the encoder's vocabulary")
     if overlay is not None:
@@ -122,7 +165,9 @@ def told(verdict: "Verdict", name: str, overlay: Path | None) -> str:
 
 
 def _few(request: Request, auditor: "Auditor") -> int:
-    """Judge pictures that were named, write their overlays and tell of them in the order of their names on the command line."""
+    """Judge pictures that were named, write their overlays and tell of them in the order of their names on the command
+    line.
+    """
     assert request.prompt is not None
     try:
         request.out.mkdir(parents=True, exist_ok=True)
@@ -157,16 +202,26 @@ def _catalog(request: Request, auditor: "Auditor") -> int:
     if request.json:
         print(json.dumps({"catalog": str(request.inputs[0]), "judged": judged, "heads_digest": auditor.digests.heads}))
     else:
-        print(f"{request.inputs[0]}: {judged} pictures judged now; best and worst: python precompute/pairs.py --data {folder} --scorer {AUDITOR}@{auditor.digests.heads[:8]}")
+        print(
+            f"{request.inputs[0]}: {judged} pictures judged now; best and worst: python precompute/pairs.py --data"
+            f" {folder} --scorer {AUDITOR}@{auditor.digests.heads[:8]}"
+        )
     return 0
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Judge what the command line names; 0 when everything was judged, 1 where some rows of a folder or table could not be."""
+    """Judge what the command line names; 0 when everything was judged, 1 where some rows of a folder or table could not
+    be.
+    """
     request = parse(sys.argv[1:] if argv is None else argv)
     from tipai_jax.auditor import Auditor
 
-    options = {"encoder": request.encoder, "device": request.device, "level": request.level, "batch_size": request.batch_size}
+    options = {
+        "encoder": request.encoder,
+        "device": request.device,
+        "level": request.level,
+        "batch_size": request.batch_size,
+    }
     auditor = Auditor.from_pretrained(request.auditor, **options)
     if request.catalog:
         return _catalog(request, auditor)
@@ -180,7 +235,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if request.json:
         print(json.dumps({"out": str(request.out), "rows": len(rows), "failed": failed}))
     else:
-        print(f"{request.out}: {len(rows) - failed} pictures judged" + (f", {failed} could not be: see the column error" if failed else ""))
+        print(
+            f"{request.out}: {len(rows) - failed} pictures judged"
+            + (f", {failed} could not be: see the column error" if failed else "")
+        )
     return 1 if failed else 0
 
 

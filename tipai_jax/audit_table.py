@@ -1,10 +1,12 @@
-"""Thousands of pictures to one parquet file: read in parts, each part written when it is done, resumed where it stopped.
+"""Thousands of pictures to one parquet file: read in parts, each part written when it is done, resumed where it
+stopped.
 
     OUT.parts/plan.json       what is being judged by whom; another plan in the same place is refused
     OUT.parts/00000.parquet   the verdicts of the first PART rows, whole or not there at all
     OUT                       all of them in order, written last; then the parts go
 
-Owns these files and what a row of the result holds. A picture that cannot be judged gets its reason into the column `error`, and stops nothing.
+Owns these files and what a row of the result holds. A picture that cannot be judged gets its reason into the column
+`error`, and stops nothing.
 """
 
 import json
@@ -32,7 +34,16 @@ __all__ = ["PART", "Row", "audit_rows", "folder_rows", "table_rows"]
 
 PART = 256
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
-BOX = pa.struct([("x1", pa.int32()), ("y1", pa.int32()), ("x2", pa.int32()), ("y2", pa.int32()), ("importance", pa.float32()), ("risk", pa.float32())])
+BOX = pa.struct(
+    [
+        ("x1", pa.int32()),
+        ("y1", pa.int32()),
+        ("x2", pa.int32()),
+        ("y2", pa.int32()),
+        ("importance", pa.float32()),
+        ("risk", pa.float32()),
+    ]
+)
 SCHEMA = pa.schema(
     [
         ("image", pa.string()),
@@ -84,25 +95,36 @@ def table_rows(table: Path) -> list[Row]:
     from pyarrow import json as jsonl
 
     readers = {
-        ".csv": lambda: csv.read_csv(table, convert_options=csv.ConvertOptions(column_types={"image": pa.string(), "prompt": pa.string()})),
+        ".csv": lambda: csv.read_csv(
+            table, convert_options=csv.ConvertOptions(column_types={"image": pa.string(), "prompt": pa.string()})
+        ),
         ".jsonl": lambda: jsonl.read_json(table),
         ".parquet": lambda: pq.read_table(table),
     }
     try:
         read = readers[table.suffix.lower()]()
-        found = {name: [column.to_pylist() for each, column in zip(read.column_names, read.columns) if each == name] for name in ("image", "prompt")}
+        found = {
+            name: [column.to_pylist() for each, column in zip(read.column_names, read.columns) if each == name]
+            for name in ("image", "prompt")
+        }
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:  # the latter: not UTF-8
-        raise UserError(f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})") from None
+        raise UserError(
+            f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})"
+        ) from None
     if twice := [name for name, columns in found.items() if len(columns) > 1]:
         raise UserError(f"{table}: two columns {twice[0]!r}; expected one image and one prompt")
     if missing := [name for name, columns in found.items() if not columns]:
-        raise UserError(f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt")
+        raise UserError(
+            f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt"
+        )
     rows = list(zip(*(columns[0] for columns in found.values())))
     for number, (image, prompt) in enumerate(rows, start=1):
         if not isinstance(image, str) or not image or not isinstance(prompt, str) or not prompt.strip():
-            raise UserError(f"{table}: row {number} has image {image!r} and prompt {prompt!r}; expected a path and words")
+            raise UserError(
+                f"{table}: row {number} has image {image!r} and prompt {prompt!r}; expected a path and words"
+            )
     return [Row(image, table.parent / image, prompt) for image, prompt in rows]
 
 
@@ -122,7 +144,13 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
     """
     parts = out.with_name(out.name + ".parts")
     said = [[_text(row.image), row.prompt, *_stamp(row.path)] for row in rows]
-    plan = {"rows": len(rows), "inputs": sha256_bytes(canonical_json(said)), "heads": auditor.digests.heads, "level": auditor.level, "part": PART}
+    plan = {
+        "rows": len(rows),
+        "inputs": sha256_bytes(canonical_json(said)),
+        "heads": auditor.digests.heads,
+        "level": auditor.level,
+        "part": PART,
+    }
     if _is_done(out, plan):
         print(f"{out}: judged already, nothing to do", file=sys.stderr)
         return _failed([out])
@@ -131,7 +159,10 @@ def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
             if not _is_done(out, plan):  # another process may have come to its end meanwhile
                 _judge_into(out, parts, plan, auditor, rows)
         except OSError as error:
-            raise UserError(f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command again, or name another --out") from None
+            raise UserError(
+                f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command"
+                " again, or name another --out"
+            ) from None
         shutil.rmtree(parts, ignore_errors=True)
     return _failed([out])
 
@@ -143,7 +174,10 @@ def _is_done(out: Path, plan: dict[str, Any]) -> bool:
         UserError: it holds something else.
     """
     if out.exists() and _plan_of(out) != plan:
-        raise UserError(f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another --out, or remove it")
+        raise UserError(
+            f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another"
+            " --out, or remove it"
+        )
     return out.exists()
 
 
@@ -152,7 +186,10 @@ def _judge_into(out: Path, parts: Path, plan: dict[str, Any], auditor: "Auditor"
     from tqdm import tqdm
 
     if (parts / "plan.json").exists() and json.loads((parts / "plan.json").read_text()) != plan:
-        raise UserError(f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder to begin anew")
+        raise UserError(
+            f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder"
+            " to begin anew"
+        )
     write_file(parts / "plan.json", (json.dumps(plan, indent=1) + "\n").encode())
     files = []
     with tqdm(total=len(rows), unit="picture", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
@@ -164,7 +201,9 @@ def _judge_into(out: Path, parts: Path, plan: dict[str, Any], auditor: "Auditor"
                 if bar.disable:
                     print(f"{min(start + PART, len(rows))} of {len(rows)} pictures", file=sys.stderr, flush=True)
             bar.update(len(some))
-    with pq.ParquetWriter(aside := out.with_name(f".{out.name}.part"), SCHEMA.with_metadata({"tipai_jax.plan": json.dumps(plan)})) as writer:
+    with pq.ParquetWriter(
+        aside := out.with_name(f".{out.name}.part"), SCHEMA.with_metadata({"tipai_jax.plan": json.dumps(plan)})
+    ) as writer:
         for file in files:
             writer.write_table(pq.read_table(file))
     os.replace(aside, out)
@@ -187,7 +226,9 @@ def _plan_of(file: Path) -> dict[str, Any] | None:
 
 
 def _failed(files: Sequence[Path]) -> int:
-    return sum(len(column) - column.null_count for file in files for column in pq.read_table(file, columns=["error"]).columns)
+    return sum(
+        len(column) - column.null_count for file in files for column in pq.read_table(file, columns=["error"]).columns
+    )
 
 
 def _write(file: Path, table: pa.Table) -> None:
@@ -207,7 +248,9 @@ def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
         except UserError as error:
             made[i]["error"] = _text(str(error))
     if fine:
-        for i, verdict in zip(fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True):
+        for i, verdict in zip(
+            fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True
+        ):
             made[i] |= _columns(verdict)
     return made
 

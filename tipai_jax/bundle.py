@@ -1,6 +1,8 @@
-"""A trained auditor as a folder of two files: `config.json` and `model.safetensors`, and the card that tells of it. No pickle.
+"""A trained auditor as a folder of two files: `config.json` and `model.safetensors`, and the card that tells of it. No
+pickle.
 
-Owns the form of these files and the digest of the heads. The weights can be read without jax: names are those of the module, joined by dots,
+Owns the form of these files and the digest of the heads. The weights can be read without jax: names are those of the
+module, joined by dots,
 values f32. Knows nothing of images or of how anything is scored.
 """
 
@@ -79,7 +81,10 @@ class Bundle:
             "trained": self.trained,
             "evaluation": self.evaluation,
         }
-        write_file(folder / WEIGHTS, save({name: np.ascontiguousarray(value, np.float32) for name, value in self.weights.items()}))
+        write_file(
+            folder / WEIGHTS,
+            save({name: np.ascontiguousarray(value, np.float32) for name, value in self.weights.items()}),
+        )
         write_file(folder / CARD, model_card(record).encode())
         write_file(folder / CONFIG, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
 
@@ -96,9 +101,15 @@ def read_bundle(folder: Path) -> Bundle:
     try:
         record = json.loads((folder / CONFIG).read_bytes())
         if record.get("format") != FORMAT:
-            raise UserError(f"{folder / CONFIG}: not the config of an auditor; give the folder of a run, or one that Auditor.save_pretrained wrote")
+            raise UserError(
+                f"{folder / CONFIG}: not the config of an auditor; give the folder of a run, or one that"
+                " Auditor.save_pretrained wrote"
+            )
         if record["version"] != VERSION:
-            raise UserError(f"{folder / CONFIG}: version {record['version']}, this tipai_jax reads {VERSION}; take the tipai_jax that wrote it")
+            raise UserError(
+                f"{folder / CONFIG}: version {record['version']}, this tipai_jax reads {VERSION}; take the tipai_jax"
+                " that wrote it"
+            )
         encoder = record["encoder"]
         bundle = Bundle(
             model=model_from_json(record["model"]),
@@ -109,11 +120,18 @@ def read_bundle(folder: Path) -> Bundle:
             evaluation=record["evaluation"],
         )
     except FileNotFoundError as error:
-        raise UserError(f"{error.filename}: missing; an auditor is {CONFIG} and {WEIGHTS}, as Auditor.save_pretrained writes them") from None
+        raise UserError(
+            f"{error.filename}: missing; an auditor is {CONFIG} and {WEIGHTS}, as Auditor.save_pretrained writes them"
+        ) from None
     except (ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
-        raise UserError(f"{folder}: cannot be read as an auditor ({type(error).__name__}: {error}); save or fetch it again") from None
+        raise UserError(
+            f"{folder}: cannot be read as an auditor ({type(error).__name__}: {error}); save or fetch it again"
+        ) from None
     if bundle.digest() != record["heads_digest"]:
-        raise UserError(f"{folder}: {WEIGHTS} or {CONFIG} was changed after it was saved (the digest of the heads differs); save or fetch it again")
+        raise UserError(
+            f"{folder}: {WEIGHTS} or {CONFIG} was changed after it was saved (the digest of the heads differs); save or"
+            " fetch it again"
+        )
     return bundle
 
 
@@ -129,9 +147,15 @@ def find_bundle(name: str) -> Bundle:
     if folder.is_dir():
         return _bundle_of_run(folder)
     if folder.parts[:1] == ("runs",):
-        raise UserError(f"{name}: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh, or name another")
+        raise UserError(
+            f"{name}: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh, or name"
+            " another"
+        )
     if not is_hub_id(name):
-        raise UserError(f"{name}: {no_such_folder(name)}; expected that of a trained and evaluated run, one that Auditor.save_pretrained wrote, or a hub id")
+        raise UserError(
+            f"{name}: {no_such_folder(name)}; expected that of a trained and evaluated run, one that"
+            " Auditor.save_pretrained wrote, or a hub id"
+        )
     return read_bundle(_from_hub(name))
 
 
@@ -149,7 +173,10 @@ def _bundle_of_run(workdir: Path) -> Bundle:
     run = load_run(workdir)
     calibration = load_calibration(workdir)
     if calibration.record.get("made_for") != made_for(run):
-        raise UserError(f"{workdir}/calibration.json belongs to another checkpoint: run `python -m tipai_jax.evaluate --workdir {workdir}` again")
+        raise UserError(
+            f"{workdir}/calibration.json belongs to another checkpoint: run `python -m tipai_jax.evaluate --workdir"
+            f" {workdir}` again"
+        )
     encoder = run.store["encoder"]
     return Bundle(
         model=run.config.model,
@@ -172,7 +199,11 @@ def _evaluation(workdir: Path, run: "Run") -> dict[str, Any] | None:
 
     try:
         record = json.loads((workdir / "eval.json").read_bytes())
-        of = {"store_digest": record["training_store_digest"], "config_digest": record["config_digest"], "step": record["checkpoint"]["step"]}
+        of = {
+            "store_digest": record["training_store_digest"],
+            "config_digest": record["config_digest"],
+            "step": record["checkpoint"]["step"],
+        }
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
     return record if of == made_for(run) else None
@@ -182,7 +213,11 @@ def flat(tree: Mapping[str, Any], room: str = "") -> dict[str, np.ndarray]:
     """A nested dict of parameters by dotted name."""
     leaves: dict[str, np.ndarray] = {}
     for name, value in tree.items():
-        leaves |= flat(value, f"{room}{name}.") if isinstance(value, Mapping) else {f"{room}{name}": np.asarray(value, np.float32)}
+        leaves |= (
+            flat(value, f"{room}{name}.")
+            if isinstance(value, Mapping)
+            else {f"{room}{name}": np.asarray(value, np.float32)}
+        )
     return leaves
 
 

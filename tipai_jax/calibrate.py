@@ -44,8 +44,10 @@ class Calibration:
 
     `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
     into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
-    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps the
-    prompt, a second opinion on the first. `conformal` predicts at a level that is named later; a baseline has neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
+    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps
+    the
+    prompt, a second opinion on the first. `conformal` predicts at a level that is named later; a baseline has neither.
+    `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
     `score_threshold` the probability below which an image is flagged. `record` says how each came about.
     """
 
@@ -65,7 +67,11 @@ def _to_json(calibrator: Calibrator) -> dict[str, Any]:
 
 
 def _from_json(entry: Mapping[str, Any]) -> Calibrator:
-    values = {name: tuple(value) if isinstance(value, list) else float(value) for name, value in entry.items() if name != "kind"}
+    values = {
+        name: tuple(value) if isinstance(value, list) else float(value)
+        for name, value in entry.items()
+        if name != "kind"
+    }
     return _KINDS[entry["kind"]](**values)
 
 
@@ -93,7 +99,9 @@ def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
         patch=_from_json(content["patch"]),
         reason={name: _from_json(entry) for name, entry in content["reason"].items()},
         worst_patch=None if (worst := content["worst_patch"]) is None else _from_json(worst),
-        conformal=None if (examples := content["conformal"]) is None else Conformal(**{name: tuple(values) for name, values in examples.items()}),
+        conformal=None
+        if (examples := content["conformal"]) is None
+        else Conformal(**{name: tuple(values) for name, values in examples.items()}),
         risk_threshold=float(content["risk_threshold"]),
         score_threshold=float(content["score_threshold"]),
         record=content["record"],
@@ -131,7 +139,9 @@ def load_calibration(workdir: Path) -> Calibration:
     try:
         return calibration_from_json(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise UserError(f"no calibration at {path}: run `python -m tipai_jax.evaluate --workdir {workdir}` first") from None
+        raise UserError(
+            f"no calibration at {path}: run `python -m tipai_jax.evaluate --workdir {workdir}` first"
+        ) from None
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"calibration at {path} cannot be read ({type(error).__name__}: {error}): "
@@ -139,7 +149,9 @@ def load_calibration(workdir: Path) -> Calibration:
         ) from None
 
 
-def reason_examples(pairs: PairTable) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
+def reason_examples(
+    pairs: PairTable,
+) -> tuple[Bool[np.ndarray, "i c"], Bool[np.ndarray, "i c"], Shaped[np.ndarray, " i"]]:
     """For chosen then rejected images: whether the category is known, whether it is broken, and the group."""
     broken = np.concatenate([np.zeros(pairs.category.shape, bool), (pairs.category == 1) & ~pairs.control[:, None]])
     known = np.concatenate([np.ones(pairs.category.shape, bool), (pairs.category >= 0) | pairs.control[:, None]])
@@ -172,7 +184,11 @@ class _Sample:
     @classmethod
     def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
         known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
-        known = known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))] if len(known) else known
+        known = (
+            known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))]
+            if len(known)
+            else known
+        )
         label = pairs.patch_label.reshape(-1)[known]
         group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
         return cls(np.asarray(predictions.patch).reshape(-1)[known], label, group)
@@ -200,7 +216,9 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
         for c, name in enumerate(CATEGORIES):
             rows = known[:, c]
-            chosen[f"reason.{name}"] = choose_calibrator(said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows])
+            chosen[f"reason.{name}"] = choose_calibrator(
+                said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows]
+            )
     nothing = Chosen(Platt(), {}, 0)
     return Calibration(
         global_score=chosen["global_score"].calibrator,
@@ -210,6 +228,7 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         conformal=fit_conformal(logit, label) if everything else None,
         risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
         record={
-            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n} for name, part in chosen.items()
+            name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n}
+            for name, part in chosen.items()
         },
     )

@@ -10,7 +10,18 @@ from jaxtyping import Float, Int, Num, Shaped
 
 from tipai_jax.metrics.calibration import nll
 
-__all__ = ["Beta", "Calibrator", "Chosen", "Isotonic", "Platt", "choose_calibrator", "fit_beta", "fit_isotonic", "fit_platt", "sigmoid"]
+__all__ = [
+    "Beta",
+    "Calibrator",
+    "Chosen",
+    "Isotonic",
+    "Platt",
+    "choose_calibrator",
+    "fit_beta",
+    "fit_isotonic",
+    "fit_platt",
+    "sigmoid",
+]
 
 
 def sigmoid(logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -48,7 +59,9 @@ class Beta:
 
 @dataclass(frozen=True)
 class Isotonic:
-    """The rising step function of least squares, straight lines between the middles of its steps (Zadrozny, Elkan 2002)."""
+    """The rising step function of least squares, straight lines between the middles of its steps (Zadrozny, Elkan
+    2002).
+    """
 
     logits: tuple[float, ...]
     probabilities: tuple[float, ...]

@@ -123,7 +123,9 @@ class Checkpoints:
         return TrainState(step=loaded["step"]["step"], params=loaded["params"], opt_state=loaded["opt_state"])
 
     def restore_params(self, seal: Seal, like: Any, sharding: jax.sharding.Sharding) -> Any:
-        """Only the parameters of a checkpoint, with the shapes and types of `like`, placed by `sharding`; see `restore`."""
+        """Only the parameters of a checkpoint, with the shapes and types of `like`, placed by `sharding`; see
+        `restore`.
+        """
         target = self._verified(seal)
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         return ocp.load_checkpointables(target, {"params": shapes})["params"]
@@ -135,7 +137,9 @@ class Checkpoints:
             if name not in found:
                 raise UserError(f"{target / name}: missing from the checkpoint; {self._way_on(seal)}")
             if found[name] != seal.files.get(name):
-                raise UserError(f"{target / name}: not what was written (sha256 differs), the file is damaged; {self._way_on(seal)}")
+                raise UserError(
+                    f"{target / name}: not what was written (sha256 differs), the file is damaged; {self._way_on(seal)}"
+                )
         return target
 
     def _way_on(self, seal: Seal) -> str:
@@ -157,10 +161,15 @@ def _read_seal(path: Path) -> Seal:
     try:
         seal = json.loads(path.read_text())
         if seal["format"] != FORMAT:
-            raise UserError(f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another workdir")
+            raise UserError(
+                f"{path}: checkpoint format {seal['format']!r}, this program reads {FORMAT}; train again into another"
+                " workdir"
+            )
         return Seal(int(seal["step"]), seal["score"], seal["record"], seal["files"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the seal of a checkpoint ({error}); move it and the folder beside it away") from None
+        raise UserError(
+            f"{path}: not the seal of a checkpoint ({error}); move it and the folder beside it away"
+        ) from None
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -138,7 +138,9 @@ def _check_option(argument: str, options: list[str]) -> None:
     given = argument.split("=", 1)[0]
     if given == "--help" or given.replace("_", "-") in options:
         return
-    raise UserError(f"{given} is not an option of the config{_near(given.replace('_', '-'), options)} (--help lists them all)")
+    raise UserError(
+        f"{given} is not an option of the config{_near(given.replace('_', '-'), options)} (--help lists them all)"
+    )
 
 
 def _near(given: str, known: Sequence[str]) -> str:
@@ -155,14 +157,19 @@ def _first_complaint(text: str) -> str:
     """The sentence inside the box that tyro draws around a mistake."""
     lines = [re.sub(r"\s+", " ", re.sub(r"[\u2500-\u257f]", " ", line)).strip() for line in text.splitlines()]
     lines = [line for line in lines if line][1:]
-    inside = itertools.takewhile(lambda line: line.strip("- "), itertools.dropwhile(lambda line: not line.strip("- "), lines))
+    inside = itertools.takewhile(
+        lambda line: line.strip("- "), itertools.dropwhile(lambda line: not line.strip("- "), lines)
+    )
     return " ".join(inside).removeprefix("Error parsing ").rstrip(".") or "the command line cannot be read"
 
 
 def _help(base: Config, *, prog: str, description: str) -> str:
     """The help text. Ours and not tyro's, which takes a third of a second to draw."""
     lines = [f"usage: {prog} [--config FILE] [--OPTION VALUE ...]", "", description, "", "options:"]
-    lines += ["  --config FILE (base.py)", "        A path, or the name of a file in configs/; it sets the defaults shown here."]
+    lines += [
+        "  --config FILE (base.py)",
+        "        A path, or the name of a file in configs/; it sets the defaults shown here.",
+    ]
     docs = _field_docs(inspect.getsource(config_module) + inspect.getsource(sees_module))
     for option, (kind, name, hint, value) in _leaves(base).items():
         lines.append(f"  {option} {_shape(hint)} ({value})")
@@ -193,6 +200,10 @@ def _field_docs(source: str) -> dict[tuple[str, str], str]:
     for kind in ast.parse(source).body:
         if isinstance(kind, ast.ClassDef):
             for item, after in itertools.pairwise(kind.body):
-                if isinstance(item, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                if (
+                    isinstance(item, ast.AnnAssign)
+                    and isinstance(after, ast.Expr)
+                    and isinstance(after.value, ast.Constant)
+                ):
                     docs[kind.name, ast.unparse(item.target)] = " ".join(str(after.value.value).split())
     return docs

@@ -33,7 +33,8 @@ __all__ = [
 ]
 
 FREE_FIELDS = ("store", "workdir", "profile", "log", "targets")
-"""Fields that may change when a run goes on: where things lie (the store is compared by digest), what is reported, and what
+"""Fields that may change when a run goes on: where things lie (the store is compared by digest), what is reported, and
+what
 is asked of the result."""
 
 
@@ -78,13 +79,19 @@ class ModelConfig:
     patch_sees: SeesConfig = field(default_factory=SeesConfig)
     """Input of the patch head."""
     reason_sees: SeesConfig = field(default_factory=lambda: SeesConfig(products=True, scale_inputs=True))
-    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than what the prompt invites."""
+    """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than
+    what the prompt invites.
+    """
     attention_width: int = 128
-    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for attention."""
+    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for
+    attention.
+    """
     saliency: Literal["interpolate", "decoder"] = "interpolate"
     """Risk map: 1 - patch score (the plan), or a small trained decoder."""
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with matrix units (AMX)."""
+    """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with
+    matrix units (AMX).
+    """
 
     def __post_init__(self) -> None:
         _check_kinds(self, "model.")
@@ -98,8 +105,8 @@ class ModelConfig:
                 raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
         if len({sees for sees in (self.global_sees, self.patch_sees, self.reason_sees) if sees.attention}) > 1:
             raise UserError(
-                "config: heads with attention must have equal settings; make model.global_sees, model.patch_sees and model.reason_sees "
-                "the same, or switch attention off in those that differ"
+                "config: heads with attention must have equal settings; make model.global_sees, model.patch_sees and"
+                " model.reason_sees the same, or switch attention off in those that differ"
             )
 
 
@@ -151,7 +158,9 @@ class OptimConfig:
         _require(_number(self.weight_decay), "optim.weight_decay", self.weight_decay, "a finite number from 0")
         _require(_whole(self.warmup_steps, 0), "optim.warmup_steps", self.warmup_steps, "a whole number from 0")
         clip = self.clip_norm
-        _require(clip is None or _number(clip, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0")
+        _require(
+            clip is None or _number(clip, open_low=True), "optim.clip_norm", clip, "none or a finite number above 0"
+        )
 
 
 @dataclass(frozen=True)
@@ -222,11 +231,15 @@ class TargetsConfig:
     auc_judd: float | None = None
     """AUC-Judd of the heatmaps, above this; none asks nothing (the plan)."""
     blind_at_chance: bool = True
-    """Ask that heads shown only the prompt or only the image do not tell a pair's images apart; switch it off for data that are known to have a shortcut."""
+    """Ask that heads shown only the prompt or only the image do not tell a pair's images apart; switch it off for data
+    that are known to have a shortcut.
+    """
     beats_baselines: bool = False
     """Ask that the global pair AUC beats zero-shot cosine and the ridge probe, the paired interval above 0."""
     conformal: float | None = None
-    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this from any level it is measured at; none asks nothing (the plan)."""
+    """Coverage of the conformal prediction over images that keep and that break their prompt, each no further than this
+    from any level it is measured at; none asks nothing (the plan).
+    """
 
     def __post_init__(self) -> None:
         _check_kinds(self, "targets.")
@@ -261,7 +274,9 @@ class Config:
         _require(isinstance(self.workdir, str) and bool(self.workdir), "workdir", self.workdir, "the path of a folder")
         _require(_whole(self.seed, 0) and self.seed < 2**32, "seed", self.seed, "a whole number from 0 to 2**32 - 1")
         ends = self.profile.split(":") if isinstance(self.profile, str) else []
-        fine = self.profile is None or (len(ends) == 2 and all(end.isdecimal() for end in ends) and int(ends[0]) <= int(ends[1]))
+        fine = self.profile is None or (
+            len(ends) == 2 and all(end.isdecimal() for end in ends) and int(ends[0]) <= int(ends[1])
+        )
         _require(fine, "profile", self.profile, "none or FIRST:LAST, such as 10:20")
 
 
@@ -271,7 +286,9 @@ def to_json(config: Config) -> dict[str, Any]:
 
 
 def from_json(record: dict[str, Any]) -> Config:
-    """The config that `to_json` wrote; unknown names, wrong values and missing names but those of targets raise `UserError`."""
+    """The config that `to_json` wrote; unknown names, wrong values and missing names but those of targets raise
+    `UserError`.
+    """
     return _build(Config, record, "")
 
 

@@ -1,8 +1,11 @@
 """Split-conformal prediction: does the image keep its prompt, does it break it, or should the auditor abstain?
 
-Owns the prediction sets over {keeps, breaks} at any level, from the logits of examples that nothing was trained on. Class-conditional (Vovk
-2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the draw of the examples, at least the level's share get a set
-that holds "keeps", and likewise "breaks", whatever the scorer is worth, as long as new images are exchangeable with the examples. This is no
+Owns the prediction sets over {keeps, breaks} at any level, from the logits of examples that nothing was trained on.
+Class-conditional (Vovk
+2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the draw of the examples, at
+least the level's share get a set
+that holds "keeps", and likewise "breaks", whatever the scorer is worth, as long as new images are exchangeable with the
+examples. This is no
 precision: how often an answer is right depends on how many images break their prompt. Knows no pairs and no files.
 """
 
@@ -35,10 +38,12 @@ class Conformal:
         return np.asarray(self.keeps, np.float64), np.asarray(self.breaks, np.float64)
 
     def thresholds(self, level: float) -> tuple[float, float]:
-        """(lowest logit whose set holds "keeps", highest one whose set holds "breaks"); infinite where the examples are too few for the level.
+        """(lowest logit whose set holds "keeps", highest one whose set holds "breaks"); infinite where the examples are
+        too few for the level.
 
         Args:
-            level: wanted share of right sets, above 0 and below 1. The ceil((n + 1) * level)-th of the n examples decides.
+            level: wanted share of right sets, above 0 and below 1. The ceil((n + 1) * level)-th of the n examples
+                decides.
         """
         if not 0.0 < level < 1.0:
             raise ValueError(f"level is {level}; it must lie above 0 and below 1")
@@ -49,8 +54,12 @@ class Conformal:
         high = float(breaks[b - 1]) if b <= len(breaks) else math.inf
         return low, high
 
-    def sets(self, logit: Num[np.ndarray, "*shape"], level: float) -> tuple[Bool[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
-        """Whether the prediction set of each logit holds "keeps", and whether it holds "breaks"; it may hold both, or neither."""
+    def sets(
+        self, logit: Num[np.ndarray, "*shape"], level: float
+    ) -> tuple[Bool[np.ndarray, "*shape"], Bool[np.ndarray, "*shape"]]:
+        """Whether the prediction set of each logit holds "keeps", and whether it holds "breaks"; it may hold both, or
+        neither.
+        """
         low, high = self.thresholds(level)
         logit = np.asarray(logit, np.float64)
         return np.asarray(logit >= low), np.asarray(logit <= high)

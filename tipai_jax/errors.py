@@ -25,7 +25,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise what argparse complains of: `--option value: what was expected`."""
-        raise UserError(f"{re.sub(r'^argument (.+?): ', lambda found: f'{found[1]} ', message)} (see {self.prog} --help)")
+        raise UserError(
+            f"{re.sub(r'^argument (.+?): ', lambda found: f'{found[1]} ', message)} (see {self.prog} --help)"
+        )
 
 
 def whole_number(least: int) -> Callable[[str], int]:

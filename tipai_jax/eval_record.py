@@ -1,4 +1,5 @@
-"""The record of an evaluation: what it was made with, by which commands, the bins of its reliability diagram, and the file.
+"""The record of an evaluation: what it was made with, by which commands, the bins of its reliability diagram, and the
+file.
 
 It owns everything in `eval.json` that is neither a figure nor a target. No clock and no path of a machine goes in, so
 that the same evaluation writes the same bytes.
@@ -27,7 +28,16 @@ from tipai_jax.store import PairTable, Store
 #: Raised whenever a figure comes to mean something else: a record of another number is measured again.
 MEASURES = 5
 
-__all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance", "reliability", "train_command", "write_record"]
+__all__ = [
+    "config_digest",
+    "known_record",
+    "made_by",
+    "made_for",
+    "provenance",
+    "reliability",
+    "train_command",
+    "write_record",
+]
 
 
 def config_digest(run: Run) -> str:
@@ -64,25 +74,46 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, 
 def made_by(run: Run, home: Store | None, store: Store) -> dict[str, Any]:
     """Commands that would make the run and its store again, and the versions that the figures were computed with.
 
-    Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what they are.
+    Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what
+    they are.
     """
     commands = {"embed": _embed_command(store), "train": train_command(run.config)}
     if home is not None and home.manifest.digest != store.manifest.digest:
         commands["embed, to train on"] = _embed_command(home)
     libraries = {name: version(name) for name in ("jax", "flax", "numpy")}
-    return {"commands": commands, "versions": {"tipai_jax": __version__, "python": platform.python_version(), **libraries}}
+    return {
+        "commands": commands,
+        "versions": {"tipai_jax": __version__, "python": platform.python_version(), **libraries},
+    }
 
 
 def train_command(config: Config) -> str:
-    """A command line that trains this config: the plan's `base.py`, whose values are the defaults, and whatever differs from it."""
+    """A command line that trains this config: the plan's `base.py`, whose values are the defaults, and whatever differs
+    from it.
+    """
     plain, ours = flatten(to_json(Config())), flatten(to_json(config))
     changed = {name: value for name, value in ours.items() if value != plain[name] and name not in ("store", "workdir")}
     options = [f"--{name.replace('_', '-')}={value}" for name, value in changed.items()]
-    return shlex.join(["python", "-m", "tipai_jax.train", "--config", "base.py", "--store", config.store, "--workdir", config.workdir, *options])
+    return shlex.join(
+        [
+            "python",
+            "-m",
+            "tipai_jax.train",
+            "--config",
+            "base.py",
+            "--store",
+            config.store,
+            "--workdir",
+            config.workdir,
+            *options,
+        ]
+    )
 
 
 def _embed_command(store: Store) -> str:
-    """A command line that embeds what is in a store; FOLDER or tfds:NAME where it is not known any more where the data lie."""
+    """A command line that embeds what is in a store; FOLDER or tfds:NAME where it is not known any more where the data
+    lie.
+    """
     manifest, folder = store.manifest, store.data_folder
     unknown = "tfds:NAME" if manifest.data["kind"] == "tfds" else "FOLDER"
     near = folder is not None and folder.is_relative_to(Path.cwd())
@@ -100,12 +131,16 @@ def _embed_command(store: Store) -> str:
 
 
 def known_record(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:
-    """The record at `path`, if it was made with just this, whatever the command was called; a file that is no record counts as none."""
+    """The record at `path`, if it was made with just this, whatever the command was called; a file that is no record
+    counts as none.
+    """
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    same = isinstance(record, dict) and all(record.get(name) == value for name, value in made_with.items() if name != "command")
+    same = isinstance(record, dict) and all(
+        record.get(name) == value for name, value in made_with.items() if name != "command"
+    )
     return record if same and "targets" in record else None
 
 

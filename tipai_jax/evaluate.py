@@ -1,9 +1,11 @@
 """The command that measures a run: `eval.json`, the calibration, heatmap sheets, a table of targets, and `report.html`.
 
-    python -m tipai_jax.evaluate --workdir runs/base [--store OTHER] [--split test] [--out FILE] [--heatmaps N] [--data FOLDER]
+    python -m tipai_jax.evaluate --workdir runs/base [--store OTHER] [--split test] [--out FILE] [--heatmaps N] [--data
+    FOLDER]
 
 It owns the command line, the order of things and the exit codes: 0 every target that could be measured is met, 1 one is
-missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `targets.py`'s, what is shown `report.py`'s.
+missed, 2 bad input. What a figure means is `measure.py`'s, what is asked is `targets.py`'s, what is shown
+`report.py`'s.
 Imports late, so that `--help` answers at once.
 """
 
@@ -66,12 +68,22 @@ def parse(argv: Sequence[str]) -> Request:
     """
     parser = Parser(prog=PROG, description="Measure a trained run against its targets and the baselines.")
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.train")
-    parser.add_argument("--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)")
-    parser.add_argument("--split", default="test", choices=("train", "validation", "test"), help="which pairs (default: test)")
+    parser.add_argument(
+        "--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)"
+    )
+    parser.add_argument(
+        "--split", default="test", choices=("train", "validation", "test"), help="which pairs (default: test)"
+    )
     parser.add_argument("--out", type=Path, help="the record (default: WORKDIR/eval.json)")
-    parser.add_argument("--heatmaps", type=int, default=0, metavar="N", help="draw N pairs into WORKDIR/heatmaps (default: 0)")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap and of the ridge probe's sample (default: 0)")
+    parser.add_argument(
+        "--heatmaps", type=int, default=0, metavar="N", help="draw N pairs into WORKDIR/heatmaps (default: 0)"
+    )
+    parser.add_argument(
+        "--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the bootstrap and of the ridge probe's sample (default: 0)"
+    )
     parser.add_argument("--again", action="store_true", help="measure again what has been measured")
     asked = vars(parser.parse_args(list(argv)))
     if asked["heatmaps"] < 0 or asked["seed"] < 0:
@@ -119,10 +131,18 @@ def evaluate(request: Request) -> dict[str, Any]:
     assert store is not None, "without a store that was named, a missing one is refused"
     run.check_encoder(store)
     pairs = split_pairs(store, request.split)
-    data = data_folder(store, request.data, needed=request.heatmaps > 0)  # a wrong folder is to be known before the work, not after it
-    made_with = provenance(run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command)
+    data = data_folder(
+        store, request.data, needed=request.heatmaps > 0
+    )  # a wrong folder is to be known before the work, not after it
+    made_with = provenance(
+        run, store, split=request.split, seed=request.seed, heatmaps=request.heatmaps, command=request.command
+    )
     out = request.out or request.workdir / "eval.json"
-    if not request.again and (known := known_record(out, made_with)) and _is_whole(known, run, home, request, data=data, out=out):
+    if (
+        not request.again
+        and (known := known_record(out, made_with))
+        and _is_whole(known, run, home, request, data=data, out=out)
+    ):
         print(f"{out}: measured already, nothing to do (--again measures again)", file=sys.stderr)
         targets = check(known, targets=run.config.targets, log=read_log(request.workdir))
         if targets != known["targets"]:
@@ -152,7 +172,9 @@ def evaluate(request: Request) -> dict[str, Any]:
     return record
 
 
-def _is_whole(record: Mapping[str, Any], run: "Run", home: "Store | None", request: Request, *, data: Path | None, out: Path) -> bool:
+def _is_whole(
+    record: Mapping[str, Any], run: "Run", home: "Store | None", request: Request, *, data: Path | None, out: Path
+) -> bool:
     """Whether nothing is missing of a record that could be measured now, and its sheets and the calibration are there."""
     from tipai_jax.calibrate import load_calibration
     from tipai_jax.eval_record import made_for
@@ -166,12 +188,15 @@ def _is_whole(record: Mapping[str, Any], run: "Run", home: "Store | None", reque
 
     drawn = len(list((request.workdir / "heatmaps").glob("pair-*.png")))
     shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]
-    sheets = data is None or (any(shown) == bool(shown) and all((report_folder(out) / name).is_file() for name in shown if name))
+    sheets = data is None or (
+        any(shown) == bool(shown) and all((report_folder(out) / name).is_file() for name in shown if name)
+    )
     return (home is None or not record["not_measured"]) and (not request.heatmaps or drawn > 0) and sheets
 
 
 def _training_store(run: "Run", *, named: bool) -> tuple["Store | None", str]:
-    """The store that the run was trained from, for calibration and baselines; None and why, where it can be done without.
+    """The store that the run was trained from, for calibration and baselines; None and why, where it can be done
+    without.
 
     Raises:
         UserError: it is not there any more or has changed, and the evaluation is to run on it (`named`).
@@ -186,7 +211,10 @@ def _training_store(run: "Run", *, named: bool) -> tuple["Store | None", str]:
         return None, f"the store the run was trained from cannot be opened ({error})"
     if store.manifest.digest == run.store["digest"]:
         return store, ""
-    changed = f"{store.path}: digest {store.manifest.digest[:12]}, but {run.workdir} was trained from digest {run.store['digest'][:12]}"
+    changed = (
+        f"{store.path}: digest {store.manifest.digest[:12]}, but {run.workdir} was trained from digest"
+        f" {run.store['digest'][:12]}"
+    )
     if named:
         run.check_encoder(store)
         raise UserError(f"{changed}; train again, or name a store to evaluate on with --store")
@@ -210,12 +238,17 @@ def _opinions(run: "Run", store: "Store", pairs: "PairTable") -> "Predictions":
         bad |= ~np.isfinite(part).reshape(len(bad), -1).all(axis=1)
     if bad.any():
         first = pairs.pair_id[int(np.flatnonzero(bad)[0])]
-        raise UserError(f"{run.workdir}: the heads give no finite number for {int(bad.sum())} pairs (first: {first}); check the store: python -m tipai_jax.store.verify {store.path}")
+        raise UserError(
+            f"{run.workdir}: the heads give no finite number for {int(bad.sum())} pairs (first: {first}); check the"
+            f" store: python -m tipai_jax.store.verify {store.path}"
+        )
     return said
 
 
 def _calibration(run: "Run", home: "Store | None", workdir: Path) -> "Calibration":
-    """Fitted on the validation split of the training store and saved; or the one saved before, where that store is gone."""
+    """Fitted on the validation split of the training store and saved; or the one saved before, where that store is
+    gone.
+    """
     from dataclasses import replace
 
     from tipai_jax.calibrate import fit_calibration, load_calibration, save_calibration
@@ -225,11 +258,17 @@ def _calibration(run: "Run", home: "Store | None", workdir: Path) -> "Calibratio
     if home is None:
         calibration = load_calibration(workdir)
         if calibration.record.get("made_for") != made_for(run):
-            raise UserError(f"{workdir}/calibration.json belongs to another checkpoint; bring back {run.store['path']} and evaluate again")
+            raise UserError(
+                f"{workdir}/calibration.json belongs to another checkpoint; bring back {run.store['path']} and evaluate"
+                " again"
+            )
         return calibration
     pairs = split_pairs(home, "validation")
     calibration = fit_calibration(_opinions(run, home, pairs), pairs)
-    calibration = replace(calibration, record={"made_for": made_for(run), "split": "validation", "n_pairs": len(pairs), **calibration.record})
+    calibration = replace(
+        calibration,
+        record={"made_for": made_for(run), "split": "validation", "n_pairs": len(pairs), **calibration.record},
+    )
     save_calibration(calibration, workdir)
     return calibration
 
@@ -248,7 +287,10 @@ def _baselines(
     makers = {
         "zero_shot_cosine": lambda: zero_shot_cosine,
         "ridge_probe": lambda: ridge_probe(home, train=train, validation=validation, seed=request.seed),
-        **{which: lambda which=which: fit_blind(run.config, home, which=which, pairs=len(train), folder=folder) for which in BLIND},
+        **{
+            which: lambda which=which: fit_blind(run.config, home, which=which, pairs=len(train), folder=folder)
+            for which in BLIND
+        },
     }
     measured = {}
     for name, make in makers.items():
@@ -270,17 +312,31 @@ def data_folder(store: "Store", named: Path | None, *, needed: bool) -> Path | N
         UserError: the named folder is none; or pictures are needed, no folder was named and the one of old is gone.
     """
     if named is not None and not named.is_dir():
-        raise UserError(f"--data {named}: no such folder; it is to hold the pictures that {store.path} was embedded from")
+        raise UserError(
+            f"--data {named}: no such folder; it is to hold the pictures that {store.path} was embedded from"
+        )
     folder = named or store.data_folder
     if folder is None and needed:
-        raise UserError(f"{store.path}: the folder of its pictures is not there any more; name it with --data, or leave --heatmaps out")
+        raise UserError(
+            f"{store.path}: the folder of its pictures is not there any more; name it with --data, or leave"
+            " --heatmaps out"
+        )
     return folder
 
 
 def _draw(
-    store: "Store", pairs: "PairTable", ours: "Predictions", calibration: "Calibration", request: Request, *, data: Path | None, out: Path
+    store: "Store",
+    pairs: "PairTable",
+    ours: "Predictions",
+    calibration: "Calibration",
+    request: Request,
+    *,
+    data: Path | None,
+    out: Path,
 ) -> dict[str, Any]:
-    """The sheets that were asked for, and those of the best and worst pairs for the report; returns what the record says of the latter."""
+    """The sheets that were asked for, and those of the best and worst pairs for the report; returns what the record
+    says of the latter.
+    """
     from tipai_jax.extremes import extremes
     from tipai_jax.gallery import draw_gallery, opinion_of, pick_pairs
     from tipai_jax.report import report_folder
@@ -289,7 +345,15 @@ def _draw(
         assert data is not None
         stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
         opinion = lambda row: opinion_of(ours, calibration, row)
-        draw_gallery(store, pairs, pick_pairs(pairs, request.heatmaps), opinion=opinion, data=data, out=request.workdir / "heatmaps", stamp=stamp)
+        draw_gallery(
+            store,
+            pairs,
+            pick_pairs(pairs, request.heatmaps),
+            opinion=opinion,
+            data=data,
+            out=request.workdir / "heatmaps",
+            stamp=stamp,
+        )
     return extremes(store, pairs, ours, calibration, data=data, folder=report_folder(out))
 
 
@@ -299,7 +363,10 @@ def _evaluate_sweep(request: Request, grid: Grid, folders: Sequence[Path]) -> in
     from tipai_jax.run_folder import FAILED
 
     if request.out is not None:
-        raise UserError(f"--out: {request.workdir} is a sweep of {len(folders)} runs, each writes its own eval.json; leave --out away")
+        raise UserError(
+            f"--out: {request.workdir} is a sweep of {len(folders)} runs, each writes its own eval.json; leave --out"
+            " away"
+        )
     members, figures = [], []
     for folder in folders:
         members.append(from_json(json.loads((folder / "config.json").read_text())["config"]))
@@ -309,7 +376,9 @@ def _evaluate_sweep(request: Request, grid: Grid, folders: Sequence[Path]) -> in
             continue
         print(f"{folder.name}:", file=sys.stderr, flush=True)
         record = evaluate(replace(request, workdir=folder))
-        found = {name: record[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")} | {"auc_judd": (record["heatmap"] or {}).get("auc_judd")}
+        found = {name: record[name] for name in ("global_pair_auc", "patch_pair_auc", "ece")} | {
+            "auc_judd": (record["heatmap"] or {}).get("auc_judd")
+        }
         figures.append({name: figure and figure["value"] for name, figure in found.items()})
     print(sweep_table(members, grid, figures, title=f"{request.split} split"))
     return 0

@@ -29,10 +29,13 @@ QUALITY = 80
 NO_FOLDER = "the folder of the pictures is not there any more; name it with --data and evaluate again"
 
 
-def pick_extremes(ours: Predictions, pairs: PairTable, calibration: Calibration, *, count: int = COUNT) -> tuple[list[int], list[int]]:
+def pick_extremes(
+    ours: Predictions, pairs: PairTable, calibration: Calibration, *, count: int = COUNT
+) -> tuple[list[int], list[int]]:
     """The pairs told apart best, and those told apart worst or the wrong way round.
 
-    They go by the calibrated score of the chosen image minus that of the rejected one; where a calibrator of few steps makes
+    They go by the calibrated score of the chosen image minus that of the rejected one; where a calibrator of few steps
+    makes
     that equal, by the same difference of the logits, and then by name. Controls are left out.
 
     Args:
@@ -66,8 +69,10 @@ def extremes(
         folder: of the sheets; those of an earlier evaluation in it are replaced.
 
     Returns:
-        For each side its entries: `pair_id`, `prompt`, `broken` (names of categories), `difficulty`, `score` (calibrated, chosen
-        and rejected), `reason` (the strongest of the rejected image, and its probability), `sheet` (a file in the folder, or None)
+        For each side its entries: `pair_id`, `prompt`, `broken` (names of categories), `difficulty`, `score`
+            (calibrated, chosen
+        and rejected), `reason` (the strongest of the rejected image, and its probability), `sheet` (a file in the
+        folder, or None)
         and `no_sheet` (why there is none, or "").
 
     Raises:
@@ -79,16 +84,27 @@ def extremes(
             old.unlink()
         return {
             side: [
-                _entry(store, pairs, row, opinion_of(ours, calibration, row), data=data, sheet=folder / f"{side}-{place:02d}.webp")
+                _entry(
+                    store,
+                    pairs,
+                    row,
+                    opinion_of(ours, calibration, row),
+                    data=data,
+                    sheet=folder / f"{side}-{place:02d}.webp",
+                )
                 for place, row in enumerate(rows[side], start=1)
             ]
             for side in SIDES
         }
     except OSError as error:
-        raise UserError(f"{folder}: the sheets of the report cannot be written ({error.strerror}); name another place with --out") from None
+        raise UserError(
+            f"{folder}: the sheets of the report cannot be written ({error.strerror}); name another place with --out"
+        ) from None
 
 
-def _entry(store: Store, pairs: PairTable, row: int, opinion: Opinion, *, data: Path | None, sheet: Path) -> dict[str, Any]:
+def _entry(
+    store: Store, pairs: PairTable, row: int, opinion: Opinion, *, data: Path | None, sheet: Path
+) -> dict[str, Any]:
     """What is said of a pair; its sheet is drawn where its pictures can be read."""
     prompt = str(store.prompts.prompt[pairs.prompt[row]])
     strongest = int(np.argmax(opinion.reason[1]))
@@ -106,7 +122,10 @@ def _entry(store: Store, pairs: PairTable, row: int, opinion: Opinion, *, data: 
         pictures = read_pictures(store, pairs, row, data)
     except UserError:
         names = " or ".join(str(store.images.path[image]) for image in (pairs.chosen[row], pairs.rejected[row]))
-        return entry | {"sheet": None, "no_sheet": f"{names} is missing from the folder of the pictures or cannot be read"}
+        return entry | {
+            "sheet": None,
+            "no_sheet": f"{names} is missing from the folder of the pictures or cannot be read",
+        }
     stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
     write_file(sheet, _webp(draw_pair(pairs, row, opinion, prompt=prompt, pictures=pictures, stamp=stamp)))
     return entry | {"sheet": sheet.name, "no_sheet": ""}

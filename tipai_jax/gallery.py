@@ -16,7 +16,18 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from tipai_jax.calibrate import Calibration
 from tipai_jax.errors import UserError
 from tipai_jax.predictions import Predictions
-from tipai_jax.render import Mark, Panel, contact_sheet, draw_marks, enlarge, find_boxes, overlay, panel_sheet, shown_risk, to_rgb
+from tipai_jax.render import (
+    Mark,
+    Panel,
+    contact_sheet,
+    draw_marks,
+    enlarge,
+    find_boxes,
+    overlay,
+    panel_sheet,
+    shown_risk,
+    to_rgb,
+)
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
 __all__ = ["Opinion", "draw_gallery", "draw_pair", "opinion_of", "pick_pairs", "read_pictures"]
@@ -94,12 +105,16 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
         with Image.open(path) as picture:
             return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
     except FileNotFoundError:
-        raise UserError(f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none") from None
+        raise UserError(
+            f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none"
+        ) from None
     except (OSError, UnidentifiedImageError) as error:
         raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
 
 
-def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str) -> Image.Image:
+def draw_pair(
+    pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pictures: Sequence[Image.Image], stamp: str
+) -> Image.Image:
     """The sheet of one pair: both pictures plain and under their heatmap, truth framed in black, findings in violet.
 
     Args:
@@ -125,13 +140,20 @@ def draw_pair(pairs: PairTable, row: int, opinion: Opinion, *, prompt: str, pict
         Mark(x1, y1, x2, y2, label=f"{peak:.2f}", colour=FOUND)
         for x1, y1, x2, y2, peak in find_boxes(enlarge(risks[1], (SIDE, SIDE)), opinion.risk_threshold)
     ]
-    said = [", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2]) for part in opinion.reason]
+    said = [
+        ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
+        for part in opinion.reason
+    ]
     other = "the other picture" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", ""),
         Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {said[0]}"),
         Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", ""),
-        Panel(draw_marks(overlay(large[1], shown[1]), bare + found), f"{other}, heatmap (found in violet)", f"reasons: {said[1]}"),
+        Panel(
+            draw_marks(overlay(large[1], shown[1]), bare + found),
+            f"{other}, heatmap (found in violet)",
+            f"reasons: {said[1]}",
+        ),
     ]
     scores = f"keeps the prompt: chosen {opinion.score[0]:.3f}, {other} {opinion.score[1]:.3f}"
     return panel_sheet(prompt, [scores, _truth_line(pairs, row), *([stamp] if stamp else [])], panels, side=SIDE)
@@ -147,7 +169,14 @@ def _truth_line(pairs: PairTable, row: int) -> str:
 
 
 def draw_gallery(
-    store: Store, pairs: PairTable, rows: Sequence[int], *, opinion: Callable[[int], Opinion], data: Path, out: Path, stamp: str
+    store: Store,
+    pairs: PairTable,
+    rows: Sequence[int],
+    *,
+    opinion: Callable[[int], Opinion],
+    data: Path,
+    out: Path,
+    stamp: str,
 ) -> list[Path]:
     """Draw and write the sheets of some pairs, and one contact sheet of the first dozen.
 

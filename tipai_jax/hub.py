@@ -1,4 +1,5 @@
-"""A model's folder from a hub id: what is on this machine is found without the network, and without a network the answer comes within seconds.
+"""A model's folder from a hub id: what is on this machine is found without the network, and without a network the
+answer comes within seconds.
 
 Owns how the hub is asked and what is said when it cannot be reached. Knows nothing of what the files are.
 """
@@ -14,20 +15,38 @@ _CONNECT_SECONDS = 5.0
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name is taken for a hub id: `OWNER/NAME`, where no folder OWNER stands here; else a folder was meant, and nobody else's model is asked for."""
+    """Whether a name is taken for a hub id: `OWNER/NAME`, where no folder OWNER stands here; else a folder was meant,
+    and nobody else's model is asked for.
+    """
     return _looks_so(name) and not Path(name).parent.exists()
 
 
 def no_such_folder(name: str) -> str:
     """What is wrong with a name that is neither a folder nor taken for a hub id."""
-    return f"no such folder (a folder {name.split('/')[0]} stands here, so no hub id is meant)" if _looks_so(name) else "no such folder"
+    return (
+        f"no such folder (a folder {name.split('/')[0]} stands here, so no hub id is meant)"
+        if _looks_so(name)
+        else "no such folder"
+    )
 
 
 def _looks_so(name: str) -> bool:
-    return name.count("/") == 1 and not name.startswith((".", "/", "~")) and all(0 < len(part) <= 96 for part in name.split("/"))
+    return (
+        name.count("/") == 1
+        and not name.startswith((".", "/", "~"))
+        and all(0 < len(part) <= 96 for part in name.split("/"))
+    )
 
 
-def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callable[[Path], bool], fetch: Callable[[], Path], hint: str) -> Path:
+def hub_folder(
+    name: str,
+    *,
+    kind: str,
+    find: Callable[[], Path],
+    whole: Callable[[Path], bool],
+    fetch: Callable[[], Path],
+    hint: str,
+) -> Path:
     """The folder of a model that is on disk or can be fetched.
 
     Args:
@@ -54,7 +73,9 @@ def hub_folder(name: str, *, kind: str, find: Callable[[], Path], whole: Callabl
     if HF_HUB_OFFLINE:
         raise UserError(f"{kind} {name}: not on this machine, and HF_HUB_OFFLINE forbids fetching it; {hint}")
     try:
-        HfApi().model_info(name, timeout=_CONNECT_SECONDS)  # one request: a hub that cannot be reached is noticed at once
+        HfApi().model_info(
+            name, timeout=_CONNECT_SECONDS
+        )  # one request: a hub that cannot be reached is noticed at once
         return fetch()
     except Exception as error:  # whatever the client raises, the user can only do one thing about it
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__

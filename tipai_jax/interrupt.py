@@ -25,7 +25,9 @@ class Interrupt:
             self._before = {each: signal.signal(each, self._catch) for each in CAUGHT}
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._restore()
 
     def __bool__(self) -> bool:

@@ -92,7 +92,8 @@ def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[n
 def localisation_figures(
     risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has pixels to blame.
+    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has
+    pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
@@ -101,12 +102,22 @@ def localisation_figures(
         most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
-        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1 where the found box of the
-        highest risk (`render.find_boxes`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al. 2016) is 1 where the
+        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1
+        where the found box of the
+        highest risk (`render.find_boxes`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al. 2016)
+        is 1 where the
         pixel of the highest risk lies in it.
     """
     rows = _spread(rows_with_pixels(pairs), most)
-    figures: dict[str, list[float]] = {"iou": [], "dice": [], "cc": [], "auc_judd": [], "box_overlap": [], "pointing_game": [], "box_found_in_rejected": []}
+    figures: dict[str, list[float]] = {
+        "iou": [],
+        "dice": [],
+        "cc": [],
+        "auc_judd": [],
+        "box_overlap": [],
+        "pointing_game": [],
+        "box_found_in_rejected": [],
+    }
     for heat, mask in _maps(risk, pairs, rows):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))

@@ -32,7 +32,9 @@ def alone_in(folder: Path, *, what: str, doing: str, option: str) -> Iterator[No
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{folder}: another process is {doing} here; wait for it, or choose another {option}") from None
+            raise UserError(
+                f"{folder}: another process is {doing} here; wait for it, or choose another {option}"
+            ) from None
         except OSError as error:  # a file system without locks
             raise UserError(f"{folder}: cannot be locked ({error.strerror}); choose another {option}") from None
         yield

@@ -1,6 +1,7 @@
 """The training loop: the one place where store, order, step, log and checkpoints meet.
 
-Owns the order of things, an invariant: **evaluate, checkpoint, next batch, dispatch, log the previous chunk**. While the
+Owns the order of things, an invariant: **evaluate, checkpoint, next batch, dispatch, log the previous chunk**. While
+    the
 device runs a chunk of steps, the host prepares the next rows and reads the figures of the chunk before; it never waits
 for the chunk it has just sent. Before a validation or a checkpoint the chunk in flight is read and checked, so no state
 that came out of a NaN is ever measured or saved.
@@ -48,33 +49,47 @@ def fit(config: Config) -> FitResult:
 def fit_members(configs: Sequence[Config]) -> list[FitResult]:
     """Train one run, or the members of a sweep together, each into its own workdir as if it were alone; see `fit`.
 
-    A member whose loss is not finite is named, keeps the checkpoints it has and stays as it is; the others go on. With the last of
+    A member whose loss is not finite is named, keeps the checkpoints it has and stays as it is; the others go on. With
+    the last of
     them the sweep stops.
     """
     store = open_store(Path(configs[0].store))
     with contextlib.ExitStack() as locks:
         for config in configs if first() else ():  # the first process holds them for all
-            locks.enter_context(alone_in(Path(config.workdir), what="the folder of a run", doing="training", option="--workdir"))
+            locks.enter_context(
+                alone_in(Path(config.workdir), what="the folder of a run", doing="training", option="--workdir")
+            )
         lasts = [Checkpoints(Path(config.workdir)).last() for config in configs]
         for config, last in zip(configs, lasts, strict=True):
             if last is not None:
                 check_same_run(last, config, store)
         run = Setup(configs, store)
-        folders = [RunFolder(member, last, run, watched=not i) for i, (member, last) in enumerate(zip(run.members, lasts, strict=True))]
+        folders = [
+            RunFolder(member, last, run, watched=not i)
+            for i, (member, last) in enumerate(zip(run.members, lasts, strict=True))
+        ]
         if all(folder.ended for folder in folders):
             if not any(folder.finished for folder in folders):
-                raise UserError(f"{folders[0].failure}" if len(folders) == 1 else f"every member failed, the first one: {folders[0].failure}")
+                raise UserError(
+                    f"{folders[0].failure}"
+                    if len(folders) == 1
+                    else f"every member failed, the first one: {folders[0].failure}"
+                )
             say = print if first() else lambda *_, **__: None
             say(f"{_common(folders)}: finished, {run.total} steps are done; nothing to do", flush=True)
             return [folder.result("already finished", 0) for folder in folders]
         with Interrupt() as stop:
             _loop(run, folders, stop)
-            return [folder.result("finished" if folder.finished else "interrupted", stop.exit_code) for folder in folders]
+            return [
+                folder.result("finished" if folder.finished else "interrupted", stop.exit_code) for folder in folders
+            ]
 
 
 def _loop(run: Setup, folders: list[RunFolder], stop: Interrupt) -> None:
     """Run to the end, or to a signal. See the invariant at the top of the file."""
-    state = run.placement.copy(run.stack([folder.restore(each) for folder, each in zip(folders, run.unstack(run.initial), strict=True)]))
+    state = run.placement.copy(
+        run.stack([folder.restore(each) for folder, each in zip(folders, run.unstack(run.initial), strict=True)])
+    )
     step = min(folder.step for folder in folders if not folder.ended)
     with contextlib.ExitStack() as logs:
         for folder in folders:
@@ -116,7 +131,10 @@ def _loop(run: Setup, folders: list[RunFolder], stop: Interrupt) -> None:
         trace.close()  # of a window that the run's end, or a signal, cut short
         if halt and not all(folder.ended for folder in folders):
             why = "another process was told to stop" if stop.signal is None else stop.signal.name
-            say(f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there", always=True)
+            say(
+                f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there",
+                always=True,
+            )
 
 
 def _told(step: int, run: Setup, folders: list[RunFolder], figures: list[dict[str, float]]) -> str:
@@ -131,7 +149,9 @@ def _told(step: int, run: Setup, folders: list[RunFolder], figures: list[dict[st
 
 @dataclass(frozen=True)
 class _Sent:
-    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come (see `Steps.train`)."""
+    """A chunk that is with the device: its first step, how many of its steps are real, and their figures to come (see
+    `Steps.train`).
+    """
 
     first: int
     count: int
@@ -147,7 +167,11 @@ def _settle(sent: _Sent | None, folders: list[RunFolder]) -> None:
     record = {name: values[: sent.count] for name, values in record.items()}
     for i, folder in enumerate(folders):
         if len(folders) > 1:
-            folder.take(sent.first, {name: values[:, i] for name, values in record.items()}, {name: float(value[i]) for name, value in norms.items()})
+            folder.take(
+                sent.first,
+                {name: values[:, i] for name, values in record.items()},
+                {name: float(value[i]) for name, value in norms.items()},
+            )
         else:
             folder.take(sent.first, record, {name: float(value) for name, value in norms.items()})
     if all(folder.failure is not None for folder in folders):

@@ -55,7 +55,9 @@ def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) 
     if not np.isfinite(score).all():
         return _figure(float("nan"), NOTHING, len(score))
     label = positive.astype(np.int8)
-    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {"positives": int(label.sum())}
+    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {
+        "positives": int(label.sum())
+    }
 
 
 def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
@@ -85,14 +87,17 @@ def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict
 
 
 def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
-    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so there may be fewer.
+    """Masks of the pairs of similar margin, smallest first, four of about equal size; equal margins share a bin, so
+    there may be fewer.
 
     A bin's name is its least and its greatest margin, with as many digits as tell the bins apart.
     """
     counted = ~pairs.control
     if not counted.any():
         return {}
-    edges = np.unique(np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf"))
+    edges = np.unique(
+        np.quantile(pairs.margin[counted], np.arange(1, MARGIN_BINS) / MARGIN_BINS, method="inverted_cdf")
+    )
     index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
     bins = [counted & (index == i) for i in np.unique(index[counted])]
     ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
@@ -118,14 +123,17 @@ def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dic
 
 
 def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
-    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own chosen ones."""
+    """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own
+    chosen ones.
+    """
     if predictions.reason is None:
         return {"category_roc_auc": None, "category_roc_auc_within_pairs": None}
     known, broken, group = reason_examples(pairs)
     said = np.concatenate([predictions.reason[:, 0], predictions.reason[:, 1]])
     return {
         "category_roc_auc": {
-            name: _auc(said[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed) for c, name in enumerate(CATEGORIES)
+            name: _auc(said[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed)
+            for c, name in enumerate(CATEGORIES)
         },
         "category_roc_auc_within_pairs": {
             name: _auc(said[both, c], broken[both, c], group[both], seed)
@@ -135,7 +143,9 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
     }
 
 
-def _ece(probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int) -> Figure:
+def _ece(
+    probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int
+) -> Figure:
     """Expected calibration error over 15 bins of equal width, or of equal mass."""
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label))
@@ -158,25 +168,38 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }
 
 
-def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _conformal_figures(
+    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
+) -> dict[str, Any]:
     logit, label, group = score_examples(predictions, pairs)
     if calibration.conformal is None or not np.isfinite(logit).all():
         return {"conformal": None}
-    controls = np.asarray(predictions.score, np.float64)[pairs.control].reshape(-1)  # both images of a control keep the prompt
+    controls = np.asarray(predictions.score, np.float64)[pairs.control].reshape(
+        -1
+    )  # both images of a control keep the prompt
     owners_of_controls = np.repeat(pairs.group[pairs.control], 2)
     found = {}
     for level in LEVELS:
         keeps, breaks = calibration.conformal.sets(logit, level)
         right = np.where(label == 1, keeps, breaks)
-        shares = {"coverage": right, "coverage_keeps": right[label == 1], "coverage_breaks": right[label == 0], "abstains": keeps == breaks}
+        shares = {
+            "coverage": right,
+            "coverage_keeps": right[label == 1],
+            "coverage_breaks": right[label == 0],
+            "abstains": keeps == breaks,
+        }
         owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
-        figures_at = {name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()}
+        figures_at = {
+            name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()
+        }
         held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
         found[f"{level:g}"] = figures_at | {"coverage_controls": _mean(held, owners_of_controls, seed)}
     return {"conformal": found}
 
 
-def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _consistency_figures(
+    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
+) -> dict[str, Any]:
     if calibration.worst_patch is None or predictions.patch is None:
         return {"consistency": None}
     logit, label, group = score_examples(predictions, pairs)
@@ -196,9 +219,17 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     if predictions.risk is None:
         return {"heatmap": None}
     rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
-    measured["box_found_in_chosen"] = localise.region_found(predictions.risk[rows, 0], threshold=calibration.risk_threshold)
-    kept = {name: np.isfinite(values) for name, values in measured.items()}  # a box that fills the picture has no AUC-Judd
-    return {"heatmap": {name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()}}
+    measured["box_found_in_chosen"] = localise.region_found(
+        predictions.risk[rows, 0], threshold=calibration.risk_threshold
+    )
+    kept = {
+        name: np.isfinite(values) for name, values in measured.items()
+    }  # a box that fills the picture has no AUC-Judd
+    return {
+        "heatmap": {
+            name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()
+        }
+    }
 
 
 def figures(
@@ -206,19 +237,28 @@ def figures(
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
-    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by margin
-    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
+    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by
+        margin
+    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations
+    that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
     outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
     rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
-    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen
-    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1,
+    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the
+    chosen
+    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image
+    keeps the prompt (chosen 1,
     rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224; `box_found_in_chosen` and
-    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red everywhere overlaps everything. `control`:
+    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread
+    evenly), at 224x224; `box_found_in_chosen` and
+    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red
+        everywhere overlaps everything. `control`:
     how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
-    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control. `conformal`: at each of
-    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that keep and that break
-    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the global score and the worst patch fall on different sides
+    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
+    `conformal`: at each of
+    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that
+    keep and that break
+    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the
+    global score and the worst patch fall on different sides
     of the threshold, and how often the global score is right where they agree and where they do not.
 
     Args:

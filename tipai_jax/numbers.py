@@ -1,4 +1,5 @@
-"""What of a run is a number and no shape: handed to the compiled step as arrays, so that one program serves many values.
+"""What of a run is a number and no shape: handed to the compiled step as arrays, so that one program serves many
+values.
 
 Owns which settings those are, for a single run and for the members of a sweep. Knows nothing of the step.
 """

@@ -65,7 +65,9 @@ def make_schedule(config: OptimConfig, *, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([lambda step: config.peak_lr * (step + 1) / warmup, after], [warmup])
 
 
-def make_optimizer(*, lr: Float[AnyArray, " steps"], weight_decay: Number, clip_norm: Number | None) -> optax.GradientTransformation:
+def make_optimizer(
+    *, lr: Float[AnyArray, " steps"], weight_decay: Number, clip_norm: Number | None
+) -> optax.GradientTransformation:
     """AdamW (beta 0.9 and 0.999, epsilon 1e-8) with decoupled decay on kernels only, after clipping if asked for.
 
     Args:

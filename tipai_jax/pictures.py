@@ -1,6 +1,7 @@
 """Pictures as people hand them over: PIL pictures, arrays, or paths.
 
-Owns what counts as one and how it is read; what an encoder makes of it is the encoder's. Nothing is cut or resized here.
+Owns what counts as one and how it is read; what an encoder makes of it is the encoder's. Nothing is cut or resized
+here.
 """
 
 import io
@@ -37,13 +38,23 @@ def read_picture(image: Picture, place: int = 0) -> tuple[bytes | Image.Image, s
     if isinstance(image, Image.Image):
         return image, f"picture {place}"
     if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))) or not image.size:
-            raise UserError(f"picture {place}: an array {image.dtype}{list(image.shape)}; expected u8[height, width] or u8[height, width, 3 or 4]")
+        if (
+            image.dtype != np.uint8
+            or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)))
+            or not image.size
+        ):
+            raise UserError(
+                f"picture {place}: an array {image.dtype}{list(image.shape)}; expected u8[height, width] or u8[height,"
+                " width, 3 or 4]"
+            )
         return Image.fromarray(image), f"picture {place}"
     try:
         return Path(image).read_bytes(), str(image)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
-        raise UserError(f"{image}: cannot be read ({getattr(error, 'strerror', error)}); expected the path of a JPEG, PNG or WEBP file") from None
+        raise UserError(
+            f"{image}: cannot be read ({getattr(error, 'strerror', error)}); expected the path of a JPEG, PNG or WEBP"
+            " file"
+        ) from None
 
 
 def open_picture(image: Picture) -> Image.Image:
@@ -54,6 +65,8 @@ def open_picture(image: Picture) -> Image.Image:
     """
     found, name = read_picture(image)
     try:
-        return to_rgb(ImageOps.exif_transpose(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found))))
+        return to_rgb(
+            ImageOps.exif_transpose(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found)))
+        )
     except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
         raise UserError(f"{name}: not a picture that can be drawn on ({error})") from None

@@ -57,8 +57,9 @@ class Run:
         ours, theirs = self.store["encoder"], store.manifest.encoder
         if ours["digest"] != theirs.digest:
             raise UserError(
-                f"{store.path}: embedded by {theirs.name} ({theirs.patches}, digest {theirs.digest[:12]}), but {self.workdir} was trained on "
-                f"{ours['name']} ({ours['patches']}, digest {ours['digest'][:12]}); embed with that encoder, or train on this store"
+                f"{store.path}: embedded by {theirs.name} ({theirs.patches}, digest {theirs.digest[:12]}), but"
+                f" {self.workdir} was trained on {ours['name']} ({ours['patches']}, digest {ours['digest'][:12]});"
+                " embed with that encoder, or train on this store"
             )
 
 
@@ -86,7 +87,9 @@ def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Ru
     return Run(config, nnx.merge(evaluation, params), seal.step, seal.score, seal.record["store"], workdir)
 
 
-def predict(model: AuditorHeads, store: Store, pairs: PairTable, *, batch_size: int = 64) -> dict[str, Float[np.ndarray, "n ..."]]:
+def predict(
+    model: AuditorHeads, store: Store, pairs: PairTable, *, batch_size: int = 64
+) -> dict[str, Float[np.ndarray, "n ..."]]:
     """What the heads say of pairs, before any calibration; index 0 of axis 1 is the chosen image, 1 the rejected one.
 
     Args:
@@ -104,11 +107,16 @@ def predict(model: AuditorHeads, store: Store, pairs: PairTable, *, batch_size: 
         rows = np.minimum(np.arange(start, start + batch_size), n - 1)
         picture = np.stack([pairs.chosen[rows], pairs.rejected[rows]], axis=1)
         inputs = store.text.take(pairs.prompt[rows]), store.image.take(picture), store.patches.take(picture)
-        pending.append(_judge(graph, nnx.to_pure_dict(params), *inputs))  # not waited for: the next is gathered meanwhile
+        pending.append(
+            _judge(graph, nnx.to_pure_dict(params), *inputs)
+        )  # not waited for: the next is gathered meanwhile
     k = store.manifest.encoder.k
     shapes = {"global_logit": (2,), "patch_logit": (2, k), "risk": (2, k), "reason_logit": (2, 5)}
     done = [jax.device_get({name: getattr(each, name) for name in shapes}) for each in pending]
-    return {name: np.concatenate([np.zeros((0, *shape), np.float32), *(each[name] for each in done)])[:n] for name, shape in shapes.items()}
+    return {
+        name: np.concatenate([np.zeros((0, *shape), np.float32), *(each[name] for each in done)])[:n]
+        for name, shape in shapes.items()
+    }
 
 
 @partial(jax.jit, static_argnums=0)

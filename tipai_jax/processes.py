@@ -1,6 +1,7 @@
 """Many processes as one run: found by SLURM or by plain environment variables, and agreeing on what they do.
 
-Owns the start of `jax.distributed` and the few words that processes exchange outside the compiled steps. A process alone costs nothing.
+Owns the start of `jax.distributed` and the few words that processes exchange outside the compiled steps. A process
+alone costs nothing.
 All processes see the same workdir and store; the first one writes, Orbax saves from all.
 
     JAX_COORDINATOR_ADDRESS=host:port JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m tipai_jax.train ...
@@ -34,7 +35,9 @@ def start(environment: Mapping[str, str]) -> None:
         assert 0 <= number < count and ":" in said["JAX_COORDINATOR_ADDRESS"]
     except (KeyError, ValueError, AssertionError):
         shown = ", ".join(f"{name}={value}" for name, value in said.items())
-        raise UserError(f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0") from None
+        raise UserError(
+            f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0"
+        ) from None
     if count > 1:
         _initialize(coordinator_address=said["JAX_COORDINATOR_ADDRESS"], num_processes=count, process_id=number)
 

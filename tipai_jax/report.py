@@ -2,8 +2,10 @@
 
     python -m tipai_jax.report --workdir runs/base [--record runs/base/eval-other.json]
 
-It owns the command, where the files lie and how they are read. The page is a function of the record, the run's `log.jsonl` and the
-sheets alone: the same files give the same bytes. What stands on the page is `report_page.py`'s; nothing is measured or drawn here.
+It owns the command, where the files lie and how they are read. The page is a function of the record, the run's
+`log.jsonl` and the
+sheets alone: the same files give the same bytes. What stands on the page is `report_page.py`'s; nothing is measured or
+    drawn here.
 
     WORKDIR/eval.json  log.jsonl  report/best-01.webp ...   ->   WORKDIR/report.html
     FOLDER/NAME.json              FOLDER/report-NAME/ ...   ->   FOLDER/report-NAME.html
@@ -22,8 +24,18 @@ __all__ = ["main", "report_folder", "report_path", "write_report"]
 RECORD = "eval.json"
 #: What a record must hold to be shown.
 NEEDED = (
-    "command", "commands", "versions", "split", "n_pairs", "targets", "reliability", "pair_auc_by_margin", "extremes", "baselines", "not_measured",
-)  # fmt: skip
+    "command",
+    "commands",
+    "versions",
+    "split",
+    "n_pairs",
+    "targets",
+    "reliability",
+    "pair_auc_by_margin",
+    "extremes",
+    "baselines",
+    "not_measured",
+)
 
 
 def report_path(record: Path) -> Path:
@@ -55,7 +67,9 @@ def write_report(record: Path, *, workdir: Path) -> Path:
 
     content = _read_record(record, workdir)
     path = report_path(record)
-    page = render(content, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))).encode("utf-8", "replace")
+    page = render(content, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))).encode(
+        "utf-8", "replace"
+    )
     try:
         if not (path.is_file() and path.read_bytes() == page):
             write_file(path, page)
@@ -69,12 +83,16 @@ def _read_record(path: Path, workdir: Path) -> dict[str, Any]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such record; evaluate first: python -m tipai_jax.evaluate --workdir {workdir}") from None
+        raise UserError(
+            f"{path}: no such record; evaluate first: python -m tipai_jax.evaluate --workdir {workdir}"
+        ) from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as a record ({error}); {again}") from None
     missing = [name for name in NEEDED if not isinstance(record, dict) or name not in record]
     if missing:
-        raise UserError(f"{path}: has no {missing[0]}, so it is no record of this version of tipai_jax.evaluate; {again}")
+        raise UserError(
+            f"{path}: has no {missing[0]}, so it is no record of this version of tipai_jax.evaluate; {again}"
+        )
     return record
 
 
@@ -91,9 +109,17 @@ def _read_sheets(record: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the report that the command line asks for; returns 0."""
-    parser = Parser(prog="python -m tipai_jax.report", description="Write the report of an evaluated run again, from what lies in its folder.")
+    parser = Parser(
+        prog="python -m tipai_jax.report",
+        description="Write the report of an evaluated run again, from what lies in its folder.",
+    )
     parser.add_argument("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.evaluate")
-    parser.add_argument("--record", type=Path, metavar="FILE", help="what --out of tipai_jax.evaluate named (default: WORKDIR/eval.json)")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        help="what --out of tipai_jax.evaluate named (default: WORKDIR/eval.json)",
+    )
     asked = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
     print(write_report(asked.record or asked.workdir / RECORD, workdir=asked.workdir))
     return 0

@@ -12,24 +12,43 @@ __all__ = ["gaps"]
 
 Record = Mapping[str, Any]
 FIGURES = (
-    "global_pair_auc", "pair_auc_by_category", "pair_auc_by_difficulty", "pair_auc_by_margin", "unseen_combination_pair_auc",
-    "patch_pair_auc", "patch_pair_auc_within_rejected", "category_roc_auc", "category_roc_auc_within_pairs", "ece", "ece_equal_mass",
-    "ece_before", "heatmap", "control", "conformal", "consistency",
-)  # fmt: skip
+    "global_pair_auc",
+    "pair_auc_by_category",
+    "pair_auc_by_difficulty",
+    "pair_auc_by_margin",
+    "unseen_combination_pair_auc",
+    "patch_pair_auc",
+    "patch_pair_auc_within_rejected",
+    "category_roc_auc",
+    "category_roc_auc_within_pairs",
+    "ece",
+    "ece_equal_mass",
+    "ece_before",
+    "heatmap",
+    "control",
+    "conformal",
+    "consistency",
+)
 NOTHING = "the split holds nothing to measure it on"
 _SPELT = {"auc": "AUC", "roc": "ROC", "ece": "ECE", "iou": "IoU", "cc": "correlation", "judd": "Judd"}
 
 
 def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) -> list[Markup]:
-    """The remarks: figures that have no value, and why; baselines, curves and sheets that are missing; what an evaluation never measures."""
+    """The remarks: figures that have no value, and why; baselines, curves and sheets that are missing; what an
+    evaluation never measures.
+    """
     ours = dict(unmeasured(record))
-    remarks = [f"{why}: {'; '.join(name for name in ours if ours[name] == why)}" for why in dict.fromkeys(ours.values())]
+    remarks = [
+        f"{why}: {'; '.join(name for name in ours if ours[name] == why)}" for why in dict.fromkeys(ours.values())
+    ]
     for baseline, entry in record["baselines"].items():
         theirs = [name for name, _ in unmeasured(entry) if name not in ours]
         remarks += [f"{_spell(baseline)}, {', '.join(theirs)}: this baseline has no such figure"] if theirs else []
     remarks += [str(reason) for reason in record["not_measured"]]
     if not log:
-        remarks.append("training curves, and the targets that ask for them: there is no log.jsonl in the folder of the run")
+        remarks.append(
+            "training curves, and the targets that ask for them: there is no log.jsonl in the folder of the run"
+        )
     shown = [entry for side in record["extremes"].values() for entry in side]
     missing = sum(entry["sheet"] not in sheets for entry in shown)
     if missing:

@@ -1,6 +1,7 @@
 """The folder of one run while it is trained: its config, its log, its checkpoints, and how far it is.
 
-Owns what is written there and when a run counts as finished, failed or another one than was asked for. Knows nothing of the
+Owns what is written there and when a run counts as finished, failed or another one than was asked for. Knows nothing of
+the
 order of things in the loop, nor of whether the run shares its steps with others.
 
     WORKDIR/config.json  log.jsonl  checkpoints/  [tensorboard/]  [failed.txt]
@@ -37,7 +38,8 @@ class FitResult:
     """How a run ended.
 
     Attributes:
-        status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or, in a sweep,
+        status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or,
+            in a sweep,
             "failed" (its loss was not finite).
         step: steps done.
         total_steps: steps of the whole run.
@@ -77,7 +79,9 @@ class RunFolder:
         self.failure: str | None = marker.read_text().strip() if marker.exists() and not self.alone else None
         text = json.dumps(member.record, indent=1) + "\n"
         resolved = self.path / "config.json"
-        if processes.first() and not (resolved.exists() and resolved.read_text(encoding="utf-8") == text):  # of a finished run as well: its free fields may be new
+        if processes.first() and not (
+            resolved.exists() and resolved.read_text(encoding="utf-8") == text
+        ):  # of a finished run as well: its free fields may be new
             write_file(resolved, text.encode())
 
     @property
@@ -111,7 +115,8 @@ class RunFolder:
         return self.log
 
     def take(self, first: int, record: dict[str, np.ndarray], norms: dict[str, float]) -> None:
-        """Check and log the figures of the steps from `first` on, as far as they are new; the norms are of the last of them.
+        """Check and log the figures of the steps from `first` on, as far as they are new; the norms are of the last of
+        them.
 
         Raises:
             UserError: one of them is not finite, and this run is alone.
@@ -140,7 +145,9 @@ class RunFolder:
             return
         if not self.unmeasured(step):
             figures = None
-        if figures is not None and not self._finite({name: np.asarray([value]) for name, value in figures.items()}, step, where="validation "):
+        if figures is not None and not self._finite(
+            {name: np.asarray([value]) for name, value in figures.items()}, step, where="validation "
+        ):
             return
         if figures is not None:
             self.log.validation(step, figures)
@@ -152,7 +159,8 @@ class RunFolder:
         self._measured |= figures is not None
 
     def _finite(self, record: dict[str, np.ndarray], first: int, *, where: str = "") -> int:
-        """How many steps come before the first figure that is not finite; what that began with is named: terms, else their sum, else a norm.
+        """How many steps come before the first figure that is not finite; what that began with is named: terms, else
+        their sum, else a norm.
 
         Raises:
             UserError: there is one, and this run is alone.
@@ -162,13 +170,15 @@ class RunFolder:
             return len(finite)
         at = int(np.argmin(finite))
         bad = {name: values[at] for name, values in record.items() if not np.isfinite(values[at])}
-        terms = [name for name in self.member.terms if name in bad] or [name for name in ("loss", *NORMS) if name in bad][:1]
+        terms = [name for name in self.member.terms if name in bad] or [
+            name for name in ("loss", *NORMS) if name in bad
+        ][:1]
         terms = terms or list(bad)[:1]
         what = " and ".join(name.replace("grad_norm", "gradient") for name in terms)
         message = (
-            f"{self.path}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite number; "
-            "nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look for bad embeddings in "
-            f"{self.member.config.store}"
+            f"{self.path}: training stopped: at step {first + at} {where}{what} is {bad[terms[0]]}, not a finite"
+            " number; nothing of it was saved. Lower optim.peak_lr or set optim.clip_norm, in another workdir; or look"
+            f" for bad embeddings in {self.member.config.store}"
         )
         if self.alone:
             raise UserError(message)
@@ -204,5 +214,6 @@ def check_same_run(last: Seal, config: Config, store: Store) -> None:
         changed.append(f"store digest: {last.record['store']['digest'][:12]} -> {store.manifest.digest[:12]}")
     if changed:
         raise UserError(
-            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with it, or another --workdir"
+            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with"
+            " it, or another --workdir"
         )

@@ -25,7 +25,8 @@ __all__ = ["RunLog"]
 
 
 class RunLog:
-    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped, at step 0 all of it.
+    """The log of a run that stands at `step`; what an earlier attempt wrote beyond that step is dropped, at step 0 all
+    of it.
 
     Args:
         workdir: folder of the run.
@@ -38,9 +39,22 @@ class RunLog:
     """
 
     def __init__(
-        self, workdir: Path, *, config: LogConfig, step: int, total_steps: int, steps_per_epoch: int, window: dict[str, Any] | None = None, writes: bool = True,
-    ) -> None:  # fmt: skip
-        self.path, self._config, self._per_epoch, self._total = workdir / "log.jsonl", config, steps_per_epoch, total_steps
+        self,
+        workdir: Path,
+        *,
+        config: LogConfig,
+        step: int,
+        total_steps: int,
+        steps_per_epoch: int,
+        window: dict[str, Any] | None = None,
+        writes: bool = True,
+    ) -> None:
+        self.path, self._config, self._per_epoch, self._total = (
+            workdir / "log.jsonl",
+            config,
+            steps_per_epoch,
+            total_steps,
+        )
         self._count: int = (window or {}).get("count", 0)
         self._sums: dict[str, float] = dict((window or {}).get("sums", {}))
         self._clock, self._pairs = time.perf_counter(), 0
@@ -56,10 +70,17 @@ class RunLog:
         """The window that is still open, for the checkpoint."""
         return {"count": self._count, "sums": self._sums}
 
-    def steps(self, first: int, record: dict[str, np.ndarray], *, norms: dict[str, float], lr: np.ndarray, pairs: np.ndarray) -> None:
-        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the norms at the last of them."""
+    def steps(
+        self, first: int, record: dict[str, np.ndarray], *, norms: dict[str, float], lr: np.ndarray, pairs: np.ndarray
+    ) -> None:
+        """Take in finished steps `first`, `first + 1`, ... (counted from 0): their figures, one array each, and the
+        norms at the last of them.
+        """
         self._pairs += int(pairs.sum())
-        speed, told = self._pairs / max(time.perf_counter() - self._clock, 1e-9), False  # of whole dispatches: the host does not see single steps
+        speed, told = (
+            self._pairs / max(time.perf_counter() - self._clock, 1e-9),
+            False,
+        )  # of whole dispatches: the host does not see single steps
         for i in range(len(lr)):
             self._count += 1
             for name, values in record.items():
@@ -130,7 +151,9 @@ class RunLog:
 
 
 def keep_lines(path: Path, step: int) -> None:
-    """Drop the lines of a log that lie beyond a step, and a torn last line; at step 0, which no checkpoint holds, drop all."""
+    """Drop the lines of a log that lie beyond a step, and a torn last line; at step 0, which no checkpoint holds, drop
+    all.
+    """
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return

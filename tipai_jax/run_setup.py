@@ -1,7 +1,9 @@
-"""Everything of a run, or of a sweep, that does not change from step to step: put together once, from configs and a store.
+"""Everything of a run, or of a sweep, that does not change from step to step: put together once, from configs and a
+store.
 
 Owns the wiring of pairs, devices, heads, optimiser and compiled steps, and where a run's chunks and stops lie. Knows
-nothing of files that a run writes. The members of a sweep differ in numbers only (`sweep.py` sees to that), so all else is common.
+nothing of files that a run writes. The members of a sweep differ in numbers only (`sweep.py` sees to that), so all else
+is common.
 """
 
 from collections.abc import Sequence
@@ -62,7 +64,9 @@ class Setup:
         UserError: store, config and devices do not go together.
     """
 
-    def __init__(self, configs: Config | Sequence[Config], store: Store, *, devices: Sequence[jax.Device] | None = None) -> None:
+    def __init__(
+        self, configs: Config | Sequence[Config], store: Store, *, devices: Sequence[jax.Device] | None = None
+    ) -> None:
         configs = [configs] if isinstance(configs, Config) else list(configs)
         self.config = config = configs[0]
         train, validation = split_pairs(store, "train"), split_pairs(store, "validation")
@@ -70,7 +74,9 @@ class Setup:
         self.placement.check_batch(config.data.batch_size)
         self.per_epoch = -(-len(train) // config.data.batch_size)
         self.total = self.per_epoch * config.data.epochs
-        self.task = AuditorTask(replace(config.loss, **{name: max(getattr(each.loss, name) for each in configs) for name in TERMS}))
+        self.task = AuditorTask(
+            replace(config.loss, **{name: max(getattr(each.loss, name) for each in configs) for name in TERMS})
+        )
         self.members = [self._member(each, train, store) for each in configs]
         self.one_order = len({(each.seed, each.data.start_fraction, each.data.full_at_epoch) for each in configs}) == 1
         self.orders = [each.order for each in self.members[: 1 if self.one_order else None]]
@@ -100,8 +106,9 @@ class Setup:
         )
         together = f"{len(configs)} members together; " if len(configs) > 1 else ""
         self.about = (
-            f"{together}{len(train):,} pairs to train on, {len(validation):,} for validation; {self.per_epoch:,} steps an epoch, {self.total:,} in all; "
-            f"{self.source.name} on {self.placement.devices} {jax.default_backend()} device{'s' * (self.placement.devices > 1)}"
+            f"{together}{len(train):,} pairs to train on, {len(validation):,} for validation; {self.per_epoch:,} steps"
+            f" an epoch, {self.total:,} in all; {self.source.name} on {self.placement.devices} {jax.default_backend()}"
+            f" device{'s' * (self.placement.devices > 1)}"
         )
 
     def _member(self, config: Config, train: PairTable, store: Store) -> Member:
@@ -169,7 +176,9 @@ class Setup:
         return self.steps.train(state, self.numbers, self.source.columns, elements, step)
 
     def validate(self, params: Any, stop: Interrupt) -> list[dict[str, float]] | None:
-        """For each member the loss, its terms and the global pair AUC on the validation split; None if a signal came in between."""
+        """For each member the loss, its terms and the global pair AUC on the validation split; None if a signal came in
+        between.
+        """
         merged: dict[str, Any] | None = None
         for elements, step in self.validation.chunks(self.validation_plans.__getitem__, len(self.validation_plans)):
             sums = self.steps.evaluate(params, self.validation.columns, elements, step)

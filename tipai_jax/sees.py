@@ -24,11 +24,15 @@ class Sees:
     image: bool = True
     """The image (patch head: the patch). Without it the head is the text-only baseline."""
     products: bool = False
-    """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special case."""
+    """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special
+    case.
+    """
     global_image: bool = False
     """Patch head: the embedding of the whole image as well, and with products its product with the text."""
     position: bool = False
-    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it ("left of")."""
+    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it
+    ("left of").
+    """
     attention: bool = False
     """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text."""
     scale_inputs: bool = False
@@ -40,10 +44,15 @@ class Sees:
                 raise UserError(f"config: model.*_sees.{name} is {value!r}; allowed is true or false")
         if not (self.text or self.image):
             raise UserError(
-                "config: model.*_sees.text and .image are false, but a head must see something; allowed is at least one of the two true"
+                "config: model.*_sees.text and .image are false, but a head must see something; allowed is at least one"
+                " of the two true"
             )
         for name in ("products", "global_image", "attention"):
             if getattr(self, name) and not self.image:
-                raise UserError(f"config: model.*_sees.{name} is true, but .image is false; switch image on, or {name} off")
+                raise UserError(
+                    f"config: model.*_sees.{name} is true, but .image is false; switch image on, or {name} off"
+                )
         if self.products and not self.text:
-            raise UserError("config: model.*_sees.products is true, but .text is false; switch text on, or products off")
+            raise UserError(
+                "config: model.*_sees.products is true, but .text is false; switch text on, or products off"
+            )

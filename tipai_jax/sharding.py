@@ -33,7 +33,8 @@ class Placement:
         return self._put(tree, self.copied)
 
     def cut_batch(self, tree: Any, *, axis: int = 1, own: bool = False) -> Any:
-        """Every leaf, such as [steps, b, ...], cut along the axis of the batch. Host arrays must not be written to afterwards.
+        """Every leaf, such as [steps, b, ...], cut along the axis of the batch. Host arrays must not be written to
+        afterwards.
 
         Args:
             tree: numpy arrays.
@@ -74,7 +75,9 @@ class Placement:
         if batch_size % self.devices:
             below = batch_size // self.devices * self.devices
             near = " or ".join(str(size) for size in (below, below + self.devices) if size)
-            raise UserError(f"data.batch_size is {batch_size}, which {self.devices} devices cannot share evenly; take {near}")
+            raise UserError(
+                f"data.batch_size is {batch_size}, which {self.devices} devices cannot share evenly; take {near}"
+            )
 
 
 def make_placement(devices: Sequence[jax.Device] | None = None) -> Placement:

@@ -1,7 +1,8 @@
 """A sweep: many runs that differ in numbers only, trained together as one compiled program.
 
 Owns the grid (`--sweep.seeds 8`, `--sweep.optim.peak-lr 5e-5,1e-4`), the names of its members and which settings can be
-swept. Each member is a config of its own with a folder of its own below the sweep's, and whatever is true of a run is true of
+swept. Each member is a config of its own with a folder of its own below the sweep's, and whatever is true of a run is
+true of
 it. Knows nothing of how they are trained.
 """
 
@@ -23,10 +24,18 @@ RECORD = "sweep.json"
 """In the sweep's folder: the grid and the names of the members."""
 
 SWEPT = (
-    "loss.pair", "loss.patch", "loss.faithfulness", "loss.saliency", "loss.reason",
-    "optim.peak_lr", "optim.weight_decay", "optim.warmup_steps", "optim.clip_norm",
-    "data.start_fraction", "data.full_at_epoch",
-)  # fmt: skip
+    "loss.pair",
+    "loss.patch",
+    "loss.faithfulness",
+    "loss.saliency",
+    "loss.reason",
+    "optim.peak_lr",
+    "optim.weight_decay",
+    "optim.warmup_steps",
+    "optim.clip_norm",
+    "data.start_fraction",
+    "data.full_at_epoch",
+)
 """Settings that are numbers and shape nothing; beside them the seed, by `--sweep.seeds`."""
 WHOLE = ("optim.warmup_steps", "data.full_at_epoch")
 
@@ -53,7 +62,9 @@ def take_sweep(argv: Sequence[str]) -> tuple[Grid, list[str]]:
             near = difflib.get_close_matches(name, ("seeds", *SWEPT), n=1)
             known = ", ".join(f"--sweep.{each.replace('_', '-')}" for each in ("seeds", *SWEPT))
             meant = f"; did you mean --sweep.{near[0].replace('_', '-')}?" if near else ""
-            raise UserError(f"{option} cannot be swept: the members share one compiled program{meant} (there is {known})")
+            raise UserError(
+                f"{option} cannot be swept: the members share one compiled program{meant} (there is {known})"
+            )
         grid[name] = _values(option, name, value)
     return grid, rest
 
@@ -70,12 +81,15 @@ def _values(option: str, name: str, text: str) -> tuple[Any, ...]:
             raise UserError(f"{option}: expected how many seeds, for example {option} 8; got {text!r}")
         return tuple(range(values[0]))
     if not values or len(set(values)) < len(values):
-        raise UserError(f"{option}: expected different numbers with commas between them, for example {option} 0.5,1,2; got {text!r}")
+        raise UserError(
+            f"{option}: expected different numbers with commas between them, for example {option} 0.5,1,2; got {text!r}"
+        )
     return values
 
 
 def members_of(config: Config, grid: Grid) -> list[Config]:
-    """The configs of every combination, each with a folder of its own below `config.workdir`, such as `peak_lr-0.0001_seed-3`.
+    """The configs of every combination, each with a folder of its own below `config.workdir`, such as
+    `peak_lr-0.0001_seed-3`.
 
     Raises:
         UserError: a value that the config does not allow.
@@ -106,14 +120,22 @@ def begin_sweep(config: Config, grid: Grid, members: Sequence[Config]) -> None:
     Raises:
         UserError: the folder holds a single run, or another sweep.
     """
-    from tipai_jax.store.durable import write_file  # late: the store's room brings numpy, and --help is not to wait for it
+    from tipai_jax.store.durable import (
+        write_file,
+    )  # late: the store's room brings numpy, and --help is not to wait for it
 
     folder = Path(config.workdir)
-    record = {"grid": {name: list(values) for name, values in grid.items()}, "members": [Path(member.workdir).name for member in members]}
+    record = {
+        "grid": {name: list(values) for name, values in grid.items()},
+        "members": [Path(member.workdir).name for member in members],
+    }
     if (folder / "checkpoints").exists():
         raise UserError(f"{folder}: holds a single run; give the sweep another --workdir")
     if (folder / RECORD).exists() and (known := json.loads((folder / RECORD).read_text())) != record:
-        raise UserError(f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another --workdir")
+        raise UserError(
+            f"{folder}: holds another sweep ({', '.join(known['members'])}); give that one to go on with it, or another"
+            " --workdir"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / RECORD, f"{json.dumps(record, indent=1)}\n".encode())
 
@@ -123,11 +145,16 @@ def read_sweep(folder: Path) -> tuple[Grid, list[Path]] | None:
     if not (folder / RECORD).exists():
         return None
     record = json.loads((folder / RECORD).read_text())
-    return {name: tuple(values) for name, values in record["grid"].items()}, [folder / name for name in record["members"]]
+    return {name: tuple(values) for name, values in record["grid"].items()}, [
+        folder / name for name in record["members"]
+    ]
 
 
-def sweep_table(members: Sequence[Config], grid: Grid, figures: Sequence[dict[str, float | None] | None], *, title: str) -> str:
-    """A Markdown table: for each setting the mean of each figure over its seeds, and the standard deviation (n - 1) beside it.
+def sweep_table(
+    members: Sequence[Config], grid: Grid, figures: Sequence[dict[str, float | None] | None], *, title: str
+) -> str:
+    """A Markdown table: for each setting the mean of each figure over its seeds, and the standard deviation (n - 1)
+    beside it.
 
     Args:
         members: the configs, as `members_of` gives them.

@@ -1,4 +1,5 @@
-"""The record of an evaluation as lines that a person reads: targets first, then what else was measured; and several runs side by side.
+"""The record of an evaluation as lines that a person reads: targets first, then what else was measured; and several
+runs side by side.
 
     python -m tipai_jax.table runs/base runs/quickstart        # Markdown, a column a run
 
@@ -49,10 +50,16 @@ def show(record: Mapping[str, Any]) -> str:
         for row in record["targets"]
     ]
     figures = [
-        (name, number_text(figure["value"]), interval_text(figure), str(figure["n"])) for name, figure in _figures(record) if figure and figure["n"]
+        (name, number_text(figure["value"]), interval_text(figure), str(figure["n"]))
+        for name, figure in _figures(record)
+        if figure and figure["n"]
     ]
     baselines = [
-        (name, *(number_text((entry.get(key) or {}).get("value")) for key in ("global_pair_auc", "patch_pair_auc")), _gap(entry))
+        (
+            name,
+            *(number_text((entry.get(key) or {}).get("value")) for key in ("global_pair_auc", "patch_pair_auc")),
+            _gap(entry),
+        )
         for name, entry in record["baselines"].items()
     ]
     parts = [
@@ -64,7 +71,11 @@ def show(record: Mapping[str, Any]) -> str:
         parts.append(_rows(("baseline", "pair AUC", "patch AUC", "ours above it by"), baselines))
     parts += [f"not measured: {reason}" for reason in record["not_measured"]]
     missed = sum(row["pass"] is False for row in record["targets"])
-    parts.append(f"{missed} of {len(targets)} targets missed" if missed else f"all {len(targets)} targets met or not measurable here")
+    parts.append(
+        f"{missed} of {len(targets)} targets missed"
+        if missed
+        else f"all {len(targets)} targets met or not measurable here"
+    )
     return "\n\n".join(parts)
 
 
@@ -81,8 +92,14 @@ def _figures(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | N
         ("ECE before calibration", record["ece_before"]),
         ("ECE", record["ece"]),
         ("ECE, bins of equal mass", record["ece_equal_mass"]),
-        *((f"conformal coverage at {level}", each["coverage"]) for level, each in (record.get("conformal") or {}).items()),
-        *((f"of control images at {level}", each.get("coverage_controls")) for level, each in (record.get("conformal") or {}).items()),
+        *(
+            (f"conformal coverage at {level}", each["coverage"])
+            for level, each in (record.get("conformal") or {}).items()
+        ),
+        *(
+            (f"of control images at {level}", each.get("coverage_controls"))
+            for level, each in (record.get("conformal") or {}).items()
+        ),
         *((f"abstains at {level}", each["abstains"]) for level, each in (record.get("conformal") or {}).items()),
         *((CONSISTENCY[name], figure) for name, figure in (record.get("consistency") or {}).items()),
     ]
@@ -130,7 +147,10 @@ def compare(records: Mapping[str, Mapping[str, Any]]) -> str:
     names = list(dict.fromkeys(name for column in columns for name in column))
     splits = " and ".join(dict.fromkeys(record["split"] for record in records.values()))
     lines = [f"| {splits} split | " + " | ".join(records) + " |", "|---|" + "---|" * len(records)]
-    return "\n".join(lines + [f"| {name} | " + " | ".join(figure_text(column.get(name)) for column in columns) + " |" for name in names])
+    return "\n".join(
+        lines
+        + [f"| {name} | " + " | ".join(figure_text(column.get(name)) for column in columns) + " |" for name in names]
+    )
 
 
 def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] | None]]:
@@ -140,14 +160,19 @@ def _comparable(record: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any] 
         "the same from the prompt alone, {}": baselines.get("text_only", {}).get("category_roc_auc"),
         "the same within pairs, {}": record["category_roc_auc_within_pairs"],
     }
-    reasons = [(text.format(name), figure) for text, figures in words.items() for name, figure in (figures or {}).items()]
+    reasons = [
+        (text.format(name), figure) for text, figures in words.items() for name, figure in (figures or {}).items()
+    ]
     others = [(f"pair AUC of {name.replace('_', ' ')}", entry["global_pair_auc"]) for name, entry in baselines.items()]
     for name in ("image_only", "ridge_probe"):  # the two that find the place without the heads
         entry, whose = baselines.get(name) or {}, name.replace("_", " ")
         others += [
             (f"patch pair AUC of {whose}", entry.get("patch_pair_auc")),
             (f"patch pair AUC within rejected images of {whose}", entry.get("patch_pair_auc_within_rejected")),
-            *((f"heatmap, {PLACES.get(place, place)} of {whose}", figure) for place, figure in (entry.get("heatmap") or {}).items()),
+            *(
+                (f"heatmap, {PLACES.get(place, place)} of {whose}", figure)
+                for place, figure in (entry.get("heatmap") or {}).items()
+            ),
         ]
     return [*_figures(record), *reasons, *others]
 
@@ -170,7 +195,8 @@ def main() -> int:
             records[f"`{workdir}`"] = json.loads((workdir / "eval.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(
-                f"{workdir / 'eval.json'}: cannot be read ({error}); evaluate first: python -m tipai_jax.evaluate --workdir {workdir}"
+                f"{workdir / 'eval.json'}: cannot be read ({error}); evaluate first: python -m tipai_jax.evaluate"
+                f" --workdir {workdir}"
             ) from None
     print(compare(records))
     return 0

@@ -25,12 +25,25 @@ Target = dict[str, Any]
 
 
 def _row(
-    name: str, value: float | None, direction: str, threshold: float, *, measured: bool = True, ci95: Sequence[float] | None = None
+    name: str,
+    value: float | None,
+    direction: str,
+    threshold: float,
+    *,
+    measured: bool = True,
+    ci95: Sequence[float] | None = None,
 ) -> Target:
     """One row. `pass` is None where nothing could be measured, and False where what was measured is not a number."""
     met = None if not measured else value is not None and (value > threshold if direction == ">" else value < threshold)
     value = None if value is None else float(value)
-    return {"name": name, "value": value, "direction": direction, "threshold": threshold, "pass": met, "ci95": ci95 and list(ci95)}
+    return {
+        "name": name,
+        "value": value,
+        "direction": direction,
+        "threshold": threshold,
+        "pass": met,
+        "ci95": ci95 and list(ci95),
+    }
 
 
 def _of(name: str, figure: Mapping[str, Any] | None, direction: str, threshold: float) -> Target:
@@ -47,8 +60,10 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         log: the lines of the run's `log.jsonl`.
 
     Returns:
-        `{"name", "value", "direction", "threshold", "pass", "ci95"}`; the value has to lie on the side of the threshold that
-        `direction` says. `pass` is None where the split holds nothing to measure it on; `ci95` is the interval of the figure
+        `{"name", "value", "direction", "threshold", "pass", "ci95"}`; the value has to lie on the side of the threshold
+        that
+        `direction` says. `pass` is None where the split holds nothing to measure it on; `ci95` is the interval of the
+        figure
         that is asked about, None where it has none.
     """
     rows = [
@@ -71,7 +86,16 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
         elif targets.beats_baselines:
             gap = baseline.get("global_pair_auc_difference") or {"n": 0}
             low = gap["ci95"][0] if gap.get("ci95") else None
-            rows.append(_row(f"pair AUC above {name}, lower end of the difference", low, ">", 0.0, measured=gap["n"] > 0, ci95=gap.get("ci95")))
+            rows.append(
+                _row(
+                    f"pair AUC above {name}, lower end of the difference",
+                    low,
+                    ">",
+                    0.0,
+                    measured=gap["n"] > 0,
+                    ci95=gap.get("ci95"),
+                )
+            )
     fall, epoch = loss_fall(log), converged_at(log)
     rows.append(_row(f"loss falls within {EARLY_EPOCHS} epochs, lowest / first", fall, "<", 1.0, measured=bool(log)))
     rows.append(_row("converged at epoch", epoch, "<", CONVERGED_BY + 1.0, measured=bool(log)))
@@ -79,11 +103,20 @@ def check(record: Mapping[str, Any], *, targets: TargetsConfig, log: Sequence[Ma
 
 
 def _coverage(levels: Mapping[str, Any], within: float) -> Target:
-    """How far the coverage of either kind of image is from its level at most, too high or too low: the promise is made to each kind."""
-    covered = [(float(level), each[name]) for level, each in levels.items() for name in ("coverage_keeps", "coverage_breaks") if each[name]["n"]]
+    """How far the coverage of either kind of image is from its level at most, too high or too low: the promise is made
+    to each kind.
+    """
+    covered = [
+        (float(level), each[name])
+        for level, each in levels.items()
+        for name in ("coverage_keeps", "coverage_breaks")
+        if each[name]["n"]
+    ]
     away = [abs(figure["value"] - level) for level, figure in covered if figure["value"] is not None]
     worst = max(away) if len(away) == len(covered) and away else None
-    return _row("conformal coverage of either kind, furthest from its level", worst, "<", within, measured=bool(covered))
+    return _row(
+        "conformal coverage of either kind, furthest from its level", worst, "<", within, measured=bool(covered)
+    )
 
 
 def _at_chance(name: str, baseline: Mapping[str, Any]) -> Target:
@@ -145,7 +178,8 @@ def loss_fall(log: Sequence[Mapping[str, Any]]) -> float | None:
 def converged_at(log: Sequence[Mapping[str, Any]]) -> float | None:
     """The epoch from which the validation pair AUC stays within 0.01 of its best to the end.
 
-    None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than two,
+    None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than
+    two,
     or where an AUC is not a finite number.
 
     Args:
@@ -160,12 +194,16 @@ def converged_at(log: Sequence[Mapping[str, Any]]) -> float | None:
     return float(list(epochs)[first]) if first < len(values) - 1 else None
 
 
-def _means(log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]], float | None], by: str = "epoch") -> dict[float, float]:
+def _means(
+    log: Sequence[Mapping[str, Any]], pick: Callable[[Mapping[str, Any]], float | None], by: str = "epoch"
+) -> dict[float, float]:
     """Mean of what is picked in each epoch (that has ended or is going on), or at each step, in order.
 
     A step that was logged twice, before and after a resume, counts once.
     """
-    last = {line["step"]: (float(ceil(line[by] - 1e-6)), float(value)) for line in log if (value := pick(line)) is not None}
+    last = {
+        line["step"]: (float(ceil(line[by] - 1e-6)), float(value)) for line in log if (value := pick(line)) is not None
+    }
     found: dict[float, list[float]] = {}
     for when, value in last.values():
         found.setdefault(when, []).append(value)

@@ -1,6 +1,7 @@
 """A profile of some steps on demand (`--profile 10:20`): a trace that TensorBoard and Perfetto open.
 
-Owns when the profiler of jax runs. A dispatch holds many steps, so the window is widened to whole dispatches; it ends when the
+Owns when the profiler of jax runs. A dispatch holds many steps, so the window is widened to whole dispatches; it ends
+when the
 device is done with the last of them. Knows nothing of what is traced.
 """
 
@@ -40,4 +41,7 @@ class Trace:
             return ""
         self._running, self._first = False, -1
         jax.profiler.stop_trace()
-        return f"profile: {self.folder}, for TensorBoard (--logdir {self.folder}) or, the file perfetto_trace.json.gz in it, for ui.perfetto.dev"
+        return (
+            f"profile: {self.folder}, for TensorBoard (--logdir {self.folder}) or, the file perfetto_trace.json.gz in"
+            " it, for ui.perfetto.dev"
+        )

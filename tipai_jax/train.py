@@ -5,7 +5,8 @@ finite, 130 and 143 interrupted and saved. The loop itself is `loop.py`; it is i
 misspelt option answer at once.
 
     python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/base [--optim.peak-lr=3e-4 ...]
-    python -m tipai_jax.train --workdir runs/sweep --sweep.seeds 4 --sweep.optim.peak-lr 5e-5,1e-4    # eight runs, trained together
+    python -m tipai_jax.train --workdir runs/sweep --sweep.seeds 4 --sweep.optim.peak-lr 5e-5,1e-4    # eight runs,
+    trained together
 """
 
 import os
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
 __all__ = ["fit", "fit_sweep", "load_run", "main"]
 
 DESCRIPTION = (
-    "Train the auditor's heads from a store of embeddings. With --sweep.seeds N or --sweep.SETTING A,B,C (such as --sweep.optim.peak-lr "
-    "5e-5,1e-4) a whole grid is trained together as one compiled program, each member into a folder of its own below --workdir."
+    "Train the auditor's heads from a store of embeddings. With --sweep.seeds N or --sweep.SETTING A,B,C (such as"
+    " --sweep.optim.peak-lr 5e-5,1e-4) a whole grid is trained together as one compiled program, each member into a"
+    " folder of its own below --workdir."
 )
 
 
@@ -39,7 +41,8 @@ def fit(config: Config) -> "FitResult":
 
 
 def fit_sweep(config: Config, grid: Grid) -> int:
-    """Train every combination of the grid together, and print what validation says of each setting; returns the exit code.
+    """Train every combination of the grid together, and print what validation says of each setting; returns the exit
+    code.
 
     Raises:
         UserError: the grid cannot be trained, or `config.workdir` holds something else.

@@ -28,7 +28,9 @@ from tipai_jax.train_state import TrainState
 __all__ = ["NORMS", "Steps", "make_steps", "make_update", "split_heads"]
 
 NORMS = ("grad_norm", "update_norm", "param_norm")
-"""Of gradient, update and new parameters. A dispatch looks at them once, at its last step: at every step they would cost it a tenth."""
+"""Of gradient, update and new parameters. A dispatch looks at them once, at its last step: at every step they would
+cost it a tenth.
+"""
 
 Record = dict[str, Float[Array, "*s"]]
 
@@ -48,7 +50,8 @@ def make_update(
 ) -> Callable[..., tuple[TrainState, Record]]:
     """The step as a function of (state, numbers, batch, look), not yet compiled.
 
-    Its record: the loss, each term, and the norms of gradient, update and new parameters, which are zero if `look` is false.
+    Its record: the loss, each term, and the norms of gradient, update and new parameters, which are zero if `look` is
+        false.
     """
 
     def loss(params: Any, numbers: Numbers, batch: PairBatch, step: Array) -> tuple[Float[Array, ""], dict[str, Sums]]:
@@ -59,7 +62,9 @@ def make_update(
     def norms(grads: Any, updates: Any, params: Any) -> Record:
         return {name: optax.tree.norm(tree) for name, tree in zip(NORMS, (grads, updates, params))}
 
-    def update(state: TrainState, numbers: Numbers, batch: PairBatch, look: Array | bool = True) -> tuple[TrainState, Record]:
+    def update(
+        state: TrainState, numbers: Numbers, batch: PairBatch, look: Array | bool = True
+    ) -> tuple[TrainState, Record]:
         (total, sums), grads = jax.value_and_grad(loss, has_aux=True)(state.params, numbers, batch, state.step)
         optimizer = make_optimizer(lr=numbers.lr, weight_decay=numbers.weight_decay, clip_norm=numbers.clip_norm)
         updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
@@ -71,15 +76,21 @@ def make_update(
     return update
 
 
-def _guarded(update: Callable[..., tuple[TrainState, Record]], terms: Sequence[str]) -> Callable[..., tuple[TrainState, Record]]:
+def _guarded(
+    update: Callable[..., tuple[TrainState, Record]], terms: Sequence[str]
+) -> Callable[..., tuple[TrainState, Record]]:
     """The step of a member of a sweep: (state, numbers, batch, look, step) -> (state, record).
 
-    A step whose figures are not finite changes nothing, and since the state's own count then stays behind, none after it does: the member is
-    frozen. (A gradient that is not finite while the loss is shows in the loss of the step after it, or in the norms of the last.) In the same
+    A step whose figures are not finite changes nothing, and since the state's own count then stays behind, none after
+    it does: the member is
+    frozen. (A gradient that is not finite while the loss is shows in the loss of the step after it, or in the norms of
+    the last.) In the same
     way a member that was saved later than the others waits until they have caught up.
     """
 
-    def advance(state: TrainState, numbers: Numbers, batch: PairBatch, look: Array, step: Array) -> tuple[TrainState, Record]:
+    def advance(
+        state: TrainState, numbers: Numbers, batch: PairBatch, look: Array, step: Array
+    ) -> tuple[TrainState, Record]:
         moved, record = update(state, numbers, batch, look)
         due = state.step == step
         fine = jnp.all(jnp.stack([jnp.isfinite(record[name]) for name in ("loss", *terms, "grad_norm")]))
@@ -94,10 +105,13 @@ class Steps:
     """The compiled functions of a run, or of all members of a sweep. Each is traced once; `traces` counts.
 
     Attributes:
-        train: (state, numbers, columns, elements [s, ...], step [s]) -> (state, record). The state given is donated. The record holds loss and
-            terms of every step, [s], zero for one that was not run (number -1), and the norms of the last one that was. In a sweep of m: state
+        train: (state, numbers, columns, elements [s, ...], step [s]) -> (state, record). The state given is donated.
+            The record holds loss and
+            terms of every step, [s], zero for one that was not run (number -1), and the norms of the last one that was.
+            In a sweep of m: state
             [m, ...], record [s, m] and [m].
-        evaluate: (params, columns, elements, step) -> sums of each term and of "global_pair_auc" over the chunk, [m] in a sweep.
+        evaluate: (params, columns, elements, step) -> sums of each term and of "global_pair_auc" over the chunk, [m] in
+            a sweep.
         traces: name of the function -> times it was traced.
     """
 
@@ -133,16 +147,23 @@ def make_steps(
     if members == 1:
         shape, advance = (), lambda state, numbers, batch, look, step: update(state, numbers, batch, look)
     else:
-        shape, advance = (members,), jax.vmap(_guarded(update, list(task.terms)), in_axes=(0, 0, None if one_order else 0, None, None))
+        shape, advance = (
+            (members,),
+            jax.vmap(_guarded(update, list(task.terms)), in_axes=(0, 0, None if one_order else 0, None, None)),
+        )
 
-    def train(state: TrainState, numbers: Numbers, columns: Any, elements: Any, step: Int[Array, " s"]) -> tuple[TrainState, Record]:
+    def train(
+        state: TrainState, numbers: Numbers, columns: Any, elements: Any, step: Int[Array, " s"]
+    ) -> tuple[TrainState, Record]:
         traces["train"] += 1
         idle = {name: jnp.zeros(shape) for name in ("loss", *task.terms, *NORMS)}
 
         def one(state: TrainState, each: tuple[Any, Array]) -> tuple[TrainState, Record]:
             element, number = each
             batch = source.batch(columns, element)
-            return jax.lax.cond(number >= 0, advance, lambda state, *_: (state, idle), state, numbers, batch, number == last, number)
+            return jax.lax.cond(
+                number >= 0, advance, lambda state, *_: (state, idle), state, numbers, batch, number == last, number
+            )
 
         last = jnp.max(step)
         state, record = jax.lax.scan(one, state, (elements, step))
@@ -164,4 +185,6 @@ def make_steps(
         nothing = {name: Sums(jnp.zeros(shape), jnp.zeros(shape)) for name in (*task.terms, "global_pair_auc")}
         return jax.lax.scan(one, nothing, elements)[0]
 
-    return Steps(jax.jit(train, donate_argnums=0, out_shardings=copied), jax.jit(evaluate, out_shardings=copied), traces)
+    return Steps(
+        jax.jit(train, donate_argnums=0, out_shardings=copied), jax.jit(evaluate, out_shardings=copied), traces
+    )

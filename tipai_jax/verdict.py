@@ -1,6 +1,8 @@
-"""What the auditor says: of one picture and prompt (`Verdict`), of many (`Verdicts`), and of the candidates of a prompt (`Ranking`).
+"""What the auditor says: of one picture and prompt (`Verdict`), of many (`Verdicts`), and of the candidates of a prompt
+(`Ranking`).
 
-Owns how opinions are read: boxes, words, overlay, JSON, and the rule that scores of different auditors are never compared. The numbers come
+Owns how opinions are read: boxes, words, overlay, JSON, and the rule that scores of different auditors are never
+    compared. The numbers come
 from `auditor.py`; nothing is computed here that a calibration would have to know of.
 """
 
@@ -35,7 +37,9 @@ WRONG = {
 
 @dataclass(frozen=True)
 class Digests:
-    """Which auditor spoke: sha256 of its encoder (weights, preparation, patch recipe) and of its heads (weights and calibration)."""
+    """Which auditor spoke: sha256 of its encoder (weights, preparation, patch recipe) and of its heads (weights and
+    calibration).
+    """
 
     encoder: str
     heads: str
@@ -50,7 +54,8 @@ class Digests:
             mine, theirs = getattr(self, part), getattr(other, part)
             if mine != theirs:
                 raise UserError(
-                    f"these scores cannot be compared: their {part} digests are {mine[:12]} and {theirs[:12]}; score both pictures with one auditor"
+                    f"these scores cannot be compared: their {part} digests are {mine[:12]} and {theirs[:12]}; score"
+                    " both pictures with one auditor"
                 )
 
 
@@ -60,7 +65,8 @@ class FoundBox:
 
     Attributes:
         x1, y1, x2, y2: corners; x to the right, y downwards, whole pixels, x2 and y2 exclusive.
-        importance: share of the risk above the threshold that lies in this region, 0 to 1; those of all boxes add up to at most 1.
+        importance: share of the risk above the threshold that lies in this region, 0 to 1; those of all boxes add up to
+            at most 1.
         risk: the highest risk inside, 0 to 1.
     """
 
@@ -74,19 +80,23 @@ class FoundBox:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Verdict:
-    """What is said of one picture for one prompt. Verdicts of one auditor are ordered by their logit, as their scores are where they differ.
+    """What is said of one picture for one prompt. Verdicts of one auditor are ordered by their logit, as their scores
+    are where they differ.
 
     Attributes:
         prompt: the words.
-        score: calibrated probability that the picture keeps the prompt, where half of the pictures do (the chosen and the rejected ones of
+        score: calibrated probability that the picture keeps the prompt, where half of the pictures do (the chosen and
+            the rejected ones of
             the validation pairs).
         logit: the global head's output before calibration.
         patch_score: calibrated probability that a patch is faithful, row 0 at the top.
         risk: risk of each patch as the heatmap shows it, 0 to 1.
         risk_threshold: from here on a pixel counts as unfaithful; fitted on validation.
-        reasons: calibrated probability that the picture breaks the prompt in object, attribute, counting, spatial, text.
+        reasons: calibrated probability that the picture breaks the prompt in object, attribute, counting, spatial,
+            text.
         level: of the prediction.
-        prediction: split-conformal: "keeps", "breaks" or "abstains"; of the pictures of either kind at least the level's share get a set of
+        prediction: split-conformal: "keeps", "breaks" or "abstains"; of the pictures of either kind at least the
+            level's share get a set of
             answers that holds the right one, and a set of both (or none) abstains.
         worst_patch_score: probability that the picture keeps the prompt, judged by its worst patch alone.
         consistent: whether score and worst patch fall on the same side of the run's threshold.
@@ -148,7 +158,10 @@ class Verdict:
         total = float(risk[risk >= self.risk_threshold].sum(dtype=np.float64))
         found = []
         for region in find_regions(risk, self.risk_threshold):
-            across, down = (round(left + x * width) for x in (region.x1, region.x2)), (round(top + y * height) for y in (region.y1, region.y2))
+            across, down = (
+                (round(left + x * width) for x in (region.x1, region.x2)),
+                (round(top + y * height) for y in (region.y1, region.y2)),
+            )
             (x1, x2), (y1, y2) = across, down
             found.append(FoundBox(x1, y1, x2, y2, region.mass / total, region.peak))
         return tuple(found)
@@ -157,7 +170,9 @@ class Verdict:
     def sentence(self) -> str:
         """The verdict in words: which reason is the strongest, and where to look."""
         name = max(self.reasons, key=lambda each: self.reasons[each])
-        head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(self.prediction, "Not sure whether it keeps the prompt")
+        head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
+            self.prediction, "Not sure whether it keeps the prompt"
+        )
         if self.reasons[name] < 0.5:
             said = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
@@ -189,7 +204,8 @@ class Verdict:
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
     def overlay(self, picture: Picture, *, boxes: bool = True) -> Image.Image:
-        """The picture under its heatmap (green: keeps, yellow: at the threshold, red: twice that), with the boxes found in violet.
+        """The picture under its heatmap (green: keeps, yellow: at the threshold, red: twice that), with the boxes found
+        in violet.
 
         Args:
             picture: the one that was judged, as it was handed over: a PIL picture, an array or a path.
@@ -203,12 +219,18 @@ class Verdict:
         """
         drawn = open_picture(picture)
         if drawn.size != self.size:
-            raise UserError(f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]} x {self.size[1]}; hand over that one")
+            raise UserError(
+                f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]}"
+                f" x {self.size[1]}; hand over that one"
+            )
         drawn.paste(overlay(drawn.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
         if not boxes:
             return drawn
         width, height = self.size
-        marks = [Mark(b.x1 / width, b.y1 / height, b.x2 / width, b.y2 / height, label=f"{b.importance:.0%}", colour=FOUND) for b in self.boxes]
+        marks = [
+            Mark(b.x1 / width, b.y1 / height, b.x2 / width, b.y2 / height, label=f"{b.importance:.0%}", colour=FOUND)
+            for b in self.boxes
+        ]
         return draw_marks(drawn, marks)
 
     def as_json(self) -> dict[str, Any]:

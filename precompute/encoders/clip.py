@@ -16,7 +16,14 @@ from torch import Tensor
 from precompute.encoders.dtypes import DTYPES
 from precompute.encoders.folder import GRID, TILE_SPAN, EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
-from precompute.encoders.patch_recipes import cut_crops, cut_tiles, dense_tokens, merge_tiles, project_tokens, raw_tokens
+from precompute.encoders.patch_recipes import (
+    cut_crops,
+    cut_tiles,
+    dense_tokens,
+    merge_tiles,
+    project_tokens,
+    raw_tokens,
+)
 from precompute.encoders.prompts import PromptTokens, Tokens
 from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
@@ -53,7 +60,16 @@ class ClipEncoder:
         batch_size: rows of every forward pass.
     """
 
-    def __init__(self, model: Any, prompts: PromptTokens, *, fingerprint: Fingerprint, preparation: Preparation, device: str, batch_size: int):
+    def __init__(
+        self,
+        model: Any,
+        prompts: PromptTokens,
+        *,
+        fingerprint: Fingerprint,
+        preparation: Preparation,
+        device: str,
+        batch_size: int,
+    ):
         self._model = model
         self._prompts = prompts
         self.fingerprint = fingerprint
@@ -64,14 +80,20 @@ class ClipEncoder:
         self._scale = per_channel([preparation.rescale / std for std in preparation.std])
         self._shift = per_channel([-mean / std for mean, std in zip(preparation.mean, preparation.std, strict=True)])
         self._dtype = next(model.parameters()).dtype
-        self._plain_last_layer = fingerprint.patches == "raw" or (fingerprint.patches == "tiles" and fingerprint.small_world_only)
+        self._plain_last_layer = fingerprint.patches == "raw" or (
+            fingerprint.patches == "tiles" and fingerprint.small_world_only
+        )
 
     @torch.inference_mode()
     def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextRows:
-        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again. `batch_size` replaces the encoder's own."""
+        """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again.
+        `batch_size` replaces the encoder's own.
+        """
         size = batch_size or self.batch_size
         tokens = self._prompts(prompts)
-        order = sorted(range(len(tokens.sequences)), key=lambda i: len(tokens.sequences[i]))  # equal lengths together: less padding
+        order = sorted(
+            range(len(tokens.sequences)), key=lambda i: len(tokens.sequences[i])
+        )  # equal lengths together: less padding
         embedded = torch.empty(len(order), self.fingerprint.d)
         for start in range(0, len(order), size):
             part = order[start : start + size]
@@ -83,7 +105,9 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageRows:
-        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its first image."""
+        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its
+        first image.
+        """
         size, images, patches = batch_size or self.batch_size, [], []
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
@@ -123,7 +147,9 @@ class ClipEncoder:
             hidden = block(hidden, attention_mask=None)
         out = last(hidden, attention_mask=None)
         tokens = raw_tokens(out) if self._plain_last_layer else dense_tokens(last, hidden)
-        return self._model.visual_projection(vision.post_layernorm(out[:, 0])), project_tokens(self._model, tokens, grid)
+        return self._model.visual_projection(vision.post_layernorm(out[:, 0])), project_tokens(
+            self._model, tokens, grid
+        )
 
     def _tiles(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
@@ -148,7 +174,9 @@ class ClipEncoder:
 
 def _channels_first(pixels: np.ndarray, device: torch.device) -> Tensor:
     """u8[b, s, s, 3] to f32[b, 3, s, s] on 0..255."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    return (
+        torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).to(torch.float32, memory_format=torch.contiguous_format)
+    )
 
 
 def _unit(x: Tensor) -> Tensor:
@@ -160,19 +188,27 @@ def _to_f16(x: Tensor) -> np.ndarray:
 
 
 def _crop_source(patches: str, image_size: int) -> int:
-    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the encoder's own size."""
+    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the
+    encoder's own size.
+    """
     return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // TILE_SPAN}.get(patches, 0)
 
 
 def load_clip(
-    folder: EncoderFolder, *, patches: str | None = None, dtype: str = "float32", device: str = "cpu", batch_size: int = 64
+    folder: EncoderFolder,
+    *,
+    patches: str | None = None,
+    dtype: str = "float32",
+    device: str = "cpu",
+    batch_size: int = 64,
 ) -> ClipEncoder:
     """Load a frozen CLIP from local files only.
 
     Args:
         folder: from `find_encoder`.
         patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
-        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them itself).
+        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them
+            itself).
         device: `cpu` or `cuda`.
         batch_size: rows of every forward pass.
 
@@ -184,7 +220,9 @@ def load_clip(
 
     patches = patches or folder.default_patches
     fingerprint = folder.fingerprint(patches=patches, dtype=dtype)
-    preparation = Preparation.from_config(folder.processor, image_size=fingerprint.image_size, crop_source=_crop_source(patches, fingerprint.image_size))
+    preparation = Preparation.from_config(
+        folder.processor, image_size=fingerprint.image_size, crop_source=_crop_source(patches, fingerprint.image_size)
+    )
     logging.disable_progress_bar()
     before = logging.get_verbosity()
     logging.set_verbosity_error()
@@ -198,9 +236,16 @@ def load_clip(
     finally:
         logging.set_verbosity(before)
     if missing := sorted(report["missing_keys"]):
-        raise UserError(f"{folder.path}: {len(missing)} weights are missing, such as {missing[0]}; expected a whole CLIP model")
+        raise UserError(
+            f"{folder.path}: {len(missing)} weights are missing, such as {missing[0]}; expected a whole CLIP model"
+        )
     length = int(folder.config.get("text_config", {}).get("max_position_embeddings", 77))
     model = model.to(device).eval().requires_grad_(False)
     return ClipEncoder(
-        model, PromptTokens(tokenizer, length), fingerprint=fingerprint, preparation=preparation, device=device, batch_size=batch_size
+        model,
+        PromptTokens(tokenizer, length),
+        fingerprint=fingerprint,
+        preparation=preparation,
+        device=device,
+        batch_size=batch_size,
     )

@@ -1,6 +1,7 @@
 """The number formats that an encoder can compute in, and which of them this machine multiplies fastest.
 
-Processors with AMX multiply bfloat16 several times faster than float32, others hundreds of times slower: so it is measured, not guessed. It owns the
+Processors with AMX multiply bfloat16 several times faster than float32, others hundreds of times slower: so it is
+measured, not guessed. It owns the
 names and the measurement; it knows no model.
 """
 
@@ -19,7 +20,9 @@ def fast_dtype(device: torch.device) -> str:
 
 
 def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    """The shortest of fifty products of the size of a layer's, on one core: several would wait for each other where others keep them busy."""
+    """The shortest of fifty products of the size of a layer's, on one core: several would wait for each other where
+    others keep them busy.
+    """
     threads = torch.get_num_threads()
     x, weight = torch.ones(1024, 160, dtype=dtype, device=device), torch.ones(640, 160, dtype=dtype, device=device)
     took = []

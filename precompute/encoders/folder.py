@@ -26,7 +26,13 @@ TINY = "tiny"
 PHOTO_ENCODER = "openai/clip-vit-large-patch14"
 TINY_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "tiny_clip"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
-_WANTED = ["config.json", "preprocessor_config.json", "model*.safetensors", "model.safetensors.index.json", *_TOKENIZER_FILES]
+_WANTED = [
+    "config.json",
+    "preprocessor_config.json",
+    "model*.safetensors",
+    "model.safetensors.index.json",
+    *_TOKENIZER_FILES,
+]
 _RECIPE = 2  # raise it when the preparation or a patch recipe changes what comes out
 
 
@@ -51,7 +57,10 @@ class EncoderFolder:
         """
         config = self._json("config.json")
         if config.get("model_type") != "clip":
-            raise UserError(f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; choose a CLIP encoder")
+            raise UserError(
+                f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; choose a"
+                " CLIP encoder"
+            )
         return config
 
     @cached_property
@@ -68,7 +77,10 @@ class EncoderFolder:
         """
         files = sorted(self.path.glob("model*.safetensors"))
         if not files:
-            raise UserError(f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call save_pretrained(FOLDER)")
+            raise UserError(
+                f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call"
+                " save_pretrained(FOLDER)"
+            )
         return files
 
     @property
@@ -81,7 +93,9 @@ class EncoderFolder:
         """The patch mode its makers measured to be best, `raw` for a small-world encoder without a word, else `dense`."""
         mode = self.config.get("tipai_patches") or ("raw" if self.small_world_only else "dense")
         if mode not in PATCH_MODES:
-            raise UserError(f"{self.path / 'config.json'}: tipai_patches is {mode!r}, expected one of {', '.join(PATCH_MODES)}")
+            raise UserError(
+                f"{self.path / 'config.json'}: tipai_patches is {mode!r}, expected one of {', '.join(PATCH_MODES)}"
+            )
         return mode
 
     def vision(self, key: str, default: int) -> int:
@@ -102,8 +116,9 @@ class EncoderFolder:
         if edge is None and square and size.get("height") == size.get("width") == image_size:
             return "whole", 1.0
         raise UserError(
-            f"{self.path / 'preprocessor_config.json'}: size {size!r} and crop_size {crop!r} do not lead to {image_size} x {image_size} pixels; "
-            "expected a resize of the shortest edge with a centre crop, or a resize to a square"
+            f"{self.path / 'preprocessor_config.json'}: size {size!r} and crop_size {crop!r} do not lead to"
+            f" {image_size} x {image_size} pixels; expected a resize of the shortest edge with a centre crop, or a"
+            " resize to a square"
         )
 
     def fingerprint(self, *, patches: str, dtype: str) -> Fingerprint:
@@ -115,11 +130,16 @@ class EncoderFolder:
         view, share = self.view()
         image_size = self.vision("image_size", 224)
         if patches == "tiles" and image_size % TILE_SPAN:
-            raise UserError(f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of {TILE_SPAN}; take another --patches")
+            raise UserError(
+                f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of"
+                f" {TILE_SPAN}; take another --patches"
+            )
         identity = {
             "config": self.config,
             "processor": self.processor,
-            "tokenizer": {name: sha256_file(self.path / name) for name in _TOKENIZER_FILES if (self.path / name).exists()},
+            "tokenizer": {
+                name: sha256_file(self.path / name) for name in _TOKENIZER_FILES if (self.path / name).exists()
+            },
             "weights": {file.name: sha256_file(file) for file in self.weights},
             "patches": patches,
             "dtype": dtype,
@@ -150,18 +170,28 @@ class EncoderFolder:
             try:
                 with safe_open(file, framework="numpy") as tensors:
                     if "logit_scale" in tensors.keys():  # noqa: SIM118 - not a dict
-                        half = tensors.get_slice("logit_scale").get_dtype() == "BF16"  # numpy has no such type, torch has
-                        return math.exp(_bfloat16(file, "logit_scale") if half else float(tensors.get_tensor("logit_scale")))
+                        half = (
+                            tensors.get_slice("logit_scale").get_dtype() == "BF16"
+                        )  # numpy has no such type, torch has
+                        return math.exp(
+                            _bfloat16(file, "logit_scale") if half else float(tensors.get_tensor("logit_scale"))
+                        )
             except SafetensorError as error:
-                raise UserError(f"{file}: not a readable safetensors file ({error}); fetch or save the encoder again") from None
-        raise UserError(f"{self.path}: no logit_scale among the weights, expected a whole CLIP model (CLIPModel.save_pretrained)")
+                raise UserError(
+                    f"{file}: not a readable safetensors file ({error}); fetch or save the encoder again"
+                ) from None
+        raise UserError(
+            f"{self.path}: no logit_scale among the weights, expected a whole CLIP model (CLIPModel.save_pretrained)"
+        )
 
     def _json(self, name: str) -> dict[str, Any]:
         path = self.path / name
         try:
             value = json.loads(path.read_bytes())
         except FileNotFoundError:
-            raise UserError(f"{path}: missing, expected the folder of a CLIP model as save_pretrained writes it") from None
+            raise UserError(
+                f"{path}: missing, expected the folder of a CLIP model as save_pretrained writes it"
+            ) from None
         except ValueError as error:
             raise UserError(f"{path}: not JSON ({error}); fetch or save the encoder again") from None
         if not isinstance(value, dict):
@@ -186,13 +216,19 @@ def find_encoder(name: str) -> EncoderFolder:
     """
     if name == TINY:
         if not (TINY_FOLDER / "config.json").is_file():
-            raise UserError("encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it: scripts/train_tiny_clip.py")
+            raise UserError(
+                "encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it:"
+                " scripts/train_tiny_clip.py"
+            )
         return EncoderFolder(TINY, TINY_FOLDER)
     folder = Path(name)
     if folder.is_dir():
         return EncoderFolder(folder.resolve().name, folder)
     if not is_hub_id(name):
-        raise UserError(f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as {PHOTO_ENCODER}")
+        raise UserError(
+            f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as"
+            f" {PHOTO_ENCODER}"
+        )
     return EncoderFolder(name, _hub_folder(name))
 
 
@@ -205,5 +241,8 @@ def _hub_folder(name: str) -> Path:
         find=lambda: Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True)),
         whole=lambda folder: (folder / "config.json").exists() and any(folder.glob("model*.safetensors")),
         fetch=lambda: Path(snapshot_download(name, allow_patterns=_WANTED)),
-        hint=f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn scenes",
+        hint=(
+            f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn"
+            " scenes"
+        ),
     )

@@ -29,7 +29,8 @@ class Prepared:
 
     Attributes:
         pixels: u8[image_size, image_size, 3], what the encoder sees.
-        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for other patch modes.
+        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for
+            other patch modes.
         width: pixels of the file, after its orientation was applied.
         height: likewise.
     """
@@ -106,7 +107,9 @@ class Preparation:
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
         if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
-            raise BadImage(f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other")
+            raise BadImage(
+                f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other"
+            )
         image.load()  # only a full decode notices half a file
         turned = image.getexif().get(_ORIENTATION, 1) != 1
         rgb = to_rgb(ImageOps.exif_transpose(image) if turned else image)

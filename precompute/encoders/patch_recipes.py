@@ -2,15 +2,26 @@
 
 Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
 of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
-Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the paper.
-Tiles look again, at the four corners of the image, overlapping and enlarged 1.75 times; their tokens are added to those of the whole.
+Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the
+paper.
+Tiles look again, at the four corners of the image, overlapping and enlarged 1.75 times; their tokens are added to those
+of the whole.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["area_matrix", "cut_crops", "cut_tiles", "dense_tokens", "merge_tiles", "project_tokens", "raw_tokens", "reduce_grid"]
+__all__ = [
+    "area_matrix",
+    "cut_crops",
+    "cut_tiles",
+    "dense_tokens",
+    "merge_tiles",
+    "project_tokens",
+    "raw_tokens",
+    "reduce_grid",
+]
 
 
 def area_matrix(source: int, target: int) -> Tensor:
@@ -25,7 +36,9 @@ def area_matrix(source: int, target: int) -> Tensor:
 
 
 def reduce_grid(tokens: Tensor, target: int) -> Tensor:
-    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g = target."""
+    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g
+    = target.
+    """
     batch, count, width = tokens.shape
     side = round(count**0.5)
     if side * side != count:
@@ -82,17 +95,25 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     """
     batch, channels, side, _ = detail.shape
     step = _cell(side, cells)
-    crops = detail.reshape(batch, channels, cells, step, cells, step).permute(0, 2, 4, 1, 3, 5).reshape(batch * cells * cells, channels, step, step)
-    return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(0, 255)
+    crops = (
+        detail.reshape(batch, channels, cells, step, cells, step)
+        .permute(0, 2, 4, 1, 3, 5)
+        .reshape(batch * cells * cells, channels, step, step)
+    )
+    return functional.interpolate(crops, size=(size, size), mode="bicubic", antialias=True, align_corners=False).clamp(
+        0, 255
+    )
 
 
 def cut_tiles(detail: Tensor, *, cells: int, span: int) -> Tensor:
-    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a side.
+    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a
+    side.
 
     Args:
         detail: [b, 3, s, s], s a multiple of `cells`.
         cells: cells of the image along an axis.
-        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in all tiles.
+        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in
+            all tiles.
 
     Returns:
         [b * 4, 3, s / cells * span, s / cells * span], images in order, tiles row-major.
@@ -112,7 +133,9 @@ def _cell(side: int, cells: int) -> int:
 
 
 def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:
-    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where tiles overlap."""
+    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where
+    tiles overlap.
+    """
     width, first = tokens.shape[-1], cells - span
     grids = tokens.reshape(-1, 4, span, span, width)
     total, count = grids.new_zeros(len(grids), cells, cells, width), grids.new_zeros(cells, cells, 1)

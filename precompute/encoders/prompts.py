@@ -71,7 +71,9 @@ class PromptTokens:
         """
         ends = tokenizer("")["input_ids"]
         if len(ends) != 2:
-            raise UserError(f"the encoder's tokenizer gives {len(ends)} tokens for an empty text, expected a start and an end token")
+            raise UserError(
+                f"the encoder's tokenizer gives {len(ends)} tokens for an empty text, expected a start and an end token"
+            )
         self._tokenizer = tokenizer
         self._start, self._end = ends
         self.length = length
@@ -95,7 +97,9 @@ class PromptTokens:
             owner=owners,
             n_tokens=np.array([len(ids) + 2 for ids in encoded["input_ids"]], dtype=np.int32),
             chunked=np.bincount(owners, minlength=len(prompts)) > 1,
-            unknown=np.array([sum(token == self._unknown for token in ids) for ids in encoded["input_ids"]], dtype=np.int32),
+            unknown=np.array(
+                [sum(token == self._unknown for token in ids) for ids in encoded["input_ids"]], dtype=np.int32
+            ),
         )
 
     def pad_batch(self, sequences: list[list[int]], rows: int) -> np.ndarray:

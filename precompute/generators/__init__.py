@@ -20,7 +20,9 @@ DIFFUSION_MODEL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 @dataclass(frozen=True)
 class Truth:
-    """Whether a picture breaks its prompt: `category` and `kind` of the mistake ("" where it keeps it), `boxes` as in a pairs file."""
+    """Whether a picture breaks its prompt: `category` and `kind` of the mistake ("" where it keeps it), `boxes` as in a
+    pairs file.
+    """
 
     broken: bool
     category: str = ""

@@ -1,6 +1,7 @@
 """The generator behind a hub id or a folder: any text-to-image pipeline of diffusers, safetensors only.
 
-Owns finding the model's files, loading them and one picture at a time, each from a seed of its own on the CPU, so that a
+Owns finding the model's files, loading them and one picture at a time, each from a seed of its own on the CPU, so that
+a
 picture does not depend on which were made before. Knows nothing of catalogues.
 """
 
@@ -43,7 +44,14 @@ class DiffusionGenerator:
     notice = ""
 
     def __init__(
-        self, model: str, *, steps: int | None = None, guidance: float | None = None, size: int | None = None, device: str | None = None, dtype: str | None = None
+        self,
+        model: str,
+        *,
+        steps: int | None = None,
+        guidance: float | None = None,
+        size: int | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
     ) -> None:
         self._device = device or best_device()
         check_device(self._device)
@@ -53,7 +61,13 @@ class DiffusionGenerator:
         self._call = {name: value for name, value in self._call.items() if value is not None}
         self._pipeline: Any = None
         self.label = model if is_hub_id(model) and not Path(model).is_dir() else self._folder.resolve().name
-        self.settings = {"weights": _digest(self._folder), "dtype": self._dtype, "steps": steps, "guidance": guidance, "size": size}
+        self.settings = {
+            "weights": _digest(self._folder),
+            "dtype": self._dtype,
+            "steps": steps,
+            "guidance": guidance,
+            "size": size,
+        }
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         """Any prompt will do."""
@@ -73,11 +87,16 @@ class DiffusionGenerator:
                 variant=_variant(self._folder, half=self._dtype == "float16"),
             )
         except Exception as error:  # whatever the library raises over such a folder, it cannot be used
-            raise UserError(f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose another --model") from None
+            raise UserError(
+                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose"
+                " another --model"
+            ) from None
         pipeline.set_progress_bar_config(disable=True)
         taken = inspect.signature(pipeline.__call__).parameters
         if unknown := [name for name in self._call if name not in taken]:
-            raise UserError(f"model {self.label}: {type(pipeline).__name__} takes no {unknown[0]}; leave that option out")
+            raise UserError(
+                f"model {self.label}: {type(pipeline).__name__} takes no {unknown[0]}; leave that option out"
+            )
         self._pipeline = pipeline.to(self._device)
         return f"{self.label}: {type(pipeline).__name__} on {self._device} in {self._dtype}"
 
@@ -88,7 +107,10 @@ class DiffusionGenerator:
             with torch.inference_mode():
                 result = self._pipeline(prompt.prompt, generator=torch.Generator("cpu").manual_seed(seed), **self._call)
         except torch.OutOfMemoryError:
-            raise UserError(f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16, then run the same command again") from None
+            raise UserError(
+                f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16,"
+                " then run the same command again"
+            ) from None
         except ValueError as error:  # such as a size that is no multiple of eight
             raise UserError(f"model {self.label}: {_first_line(error)}") from None
         return Made(result.images[0])
@@ -98,11 +120,16 @@ def _find(model: str, *, half: bool) -> Path:
     folder = Path(model)
     if folder.is_dir():
         if not (folder / _INDEX).is_file():
-            raise UserError(f"{folder}: no {_INDEX}; expected the folder of a diffusers pipeline as save_pretrained writes it")
+            raise UserError(
+                f"{folder}: no {_INDEX}; expected the folder of a diffusers pipeline as save_pretrained writes it"
+            )
         _check_safetensors(folder)
         return folder
     if not is_hub_id(model):
-        raise UserError(f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub id such as {DIFFUSION_MODEL}")
+        raise UserError(
+            f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub"
+            f" id such as {DIFFUSION_MODEL}"
+        )
     from huggingface_hub import snapshot_download
 
     def download() -> Path:
@@ -119,7 +146,9 @@ def _find(model: str, *, half: bool) -> Path:
         find=lambda: Path(snapshot_download(model, local_files_only=True)),
         whole=lambda folder: (folder / _INDEX).is_file() and not _without_safetensors(folder),
         fetch=download,
-        hint=f"put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model {SCENES}",
+        hint=(
+            f"put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model {SCENES}"
+        ),
     )
     _check_safetensors(found)
     return found
@@ -127,7 +156,10 @@ def _find(model: str, *, half: bool) -> Path:
 
 def _check_safetensors(folder: Path) -> None:
     if lacking := _without_safetensors(folder):
-        raise UserError(f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save it with save_pretrained(FOLDER, safe_serialization=True)")
+        raise UserError(
+            f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save it"
+            " with save_pretrained(FOLDER, safe_serialization=True)"
+        )
 
 
 def _without_safetensors(folder: Path) -> list[str]:
@@ -140,13 +172,17 @@ def _without_safetensors(folder: Path) -> list[str]:
         index = json.loads((folder / _INDEX).read_bytes())
         parts = [name for name, value in index.items() if isinstance(value, list) and len(value) == 2 and value[0]]
     except (ValueError, AttributeError) as error:
-        raise UserError(f"{folder / _INDEX}: is no pipeline's index ({_first_line(error)}); fetch or save the model again") from None
+        raise UserError(
+            f"{folder / _INDEX}: is no pipeline's index ({_first_line(error)}); fetch or save the model again"
+        ) from None
     weighty = [name for name in parts if name.startswith(("unet", "transformer", "vae", "text_encoder", "prior"))]
     return [name for name in weighty if not _has_weights(folder / name)]
 
 
 def _has_weights(part: Path) -> bool:
-    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside them."""
+    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside
+    them.
+    """
     files = {path.name for path in part.glob("*.safetensors")}
     lists = [json.loads(path.read_bytes()) for path in part.glob("*.safetensors.index*.json")]
     return any("-of-" not in name for name in files) or any(set(each["weight_map"].values()) <= files for each in lists)
@@ -173,7 +209,12 @@ def _hush() -> None:
 
 def _digest(folder: Path) -> str:
     """Which model this is, by everything it is loaded from."""
-    files = sorted(path for pattern in ("*.json", "*.safetensors", "*.txt", "*.model") for path in folder.rglob(pattern) if path.is_file())
+    files = sorted(
+        path
+        for pattern in ("*.json", "*.safetensors", "*.txt", "*.model")
+        for path in folder.rglob(pattern)
+        if path.is_file()
+    )
     return sha256_bytes(canonical_json([[path.relative_to(folder).as_posix(), sha256_file(path)] for path in files]))
 
 

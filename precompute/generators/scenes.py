@@ -1,6 +1,8 @@
-"""The generator that needs no download: it draws a scene that keeps a prompt of the small world's grammar or, by chance, breaks it.
+"""The generator that needs no download: it draws a scene that keeps a prompt of the small world's grammar or, by
+chance, breaks it.
 
-Owns which chance that is, and the truth about every picture. What can be said, what can be broken and how it looks is decided in
+Owns which chance that is, and the truth about every picture. What can be said, what can be broken and how it looks is
+decided in
 `precompute.world`.
 """
 
@@ -60,14 +62,17 @@ class SceneGenerator:
         if not breaks:
             return Made(Image.fromarray(draw(composed.scenes[0])), Truth(broken=False))
         boxes = tuple(
-            {"bbox": box.as_list(), "category": category, **({"absent": True} if composed.absent[1] else {})} for box in composed.wrong[1]
+            {"bbox": box.as_list(), "category": category, **({"absent": True} if composed.absent[1] else {})}
+            for box in composed.wrong[1]
         )
         return Made(Image.fromarray(draw(composed.scenes[1])), Truth(True, category, kind, boxes))
 
     def _compose(self, prompt: Prompt, seed: int) -> tuple[bool, str, str, Composed]:
         """Whether the prompt is broken, in which category and how, and the scenes that keep and break it."""
         claim, categories = self._read(prompt)
-        rng = np.random.default_rng([int.from_bytes(hashlib.sha256(prompt.prompt.encode()).digest()[:8], "big"), seed, VERSION])
+        rng = np.random.default_rng(
+            [int.from_bytes(hashlib.sha256(prompt.prompt.encode()).digest()[:8], "big"), seed, VERSION]
+        )
         category = str(rng.choice(categories))
         breaks = bool(rng.random() < self._broken[category])
         for _ in range(_ATTEMPTS):
@@ -75,10 +80,14 @@ class SceneGenerator:
             composed = compose(rng, mould, banned=held_out_combinations())
             if composed is not None:
                 return breaks, category, kind, composed
-        raise UserError(f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much to find room in one scene; ask for fewer things')
+        raise UserError(
+            f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much to find room in one scene; ask for fewer things'
+        )
 
     def _read(self, prompt: Prompt) -> tuple[Claim, tuple[str, ...]]:
-        """The claim of a prompt, and the categories in which it may be broken: its own, or any where it names none of the five."""
+        """The claim of a prompt, and the categories in which it may be broken: its own, or any where it names none of
+        the five.
+        """
         named = f'prompt {prompt.prompt_id}, "{prompt.prompt}"'
         try:
             claim = parse(prompt.prompt)
@@ -91,5 +100,8 @@ class SceneGenerator:
         category = prompt.category.lower()
         category = _LONG_NAMES.get(category, category)
         if category in CATEGORIES and category not in possible:
-            raise UserError(f"{named}: has nothing that could be broken in its category, {category}; it can be in {', '.join(possible)}, or leave the category out")
+            raise UserError(
+                f"{named}: has nothing that could be broken in its category, {category}; it can be in"
+                f" {', '.join(possible)}, or leave the category out"
+            )
         return claim, (category,) if category in CATEGORIES else possible

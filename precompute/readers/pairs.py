@@ -1,6 +1,7 @@
 """Our own format: a folder with `pairs.jsonl` and image files.
 
-Owns finding, parsing and the safety of paths: an image must lie inside the folder, links followed. Knows nothing of what
+Owns finding, parsing and the safety of paths: an image must lie inside the folder, links followed. Knows nothing of
+what
 is inside an image. Terms of use are those of whoever made the folder (`ATTRIBUTION.md`, if there is one).
 """
 
@@ -60,7 +61,9 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
             raise UserError(f"{path}: line {number} is not JSON ({error}); mend or remove the line") from None
         try:
             record = parse_row(value, number)
-            records.append(dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected)))
+            records.append(
+                dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected))
+            )
         except BadRow as bad:
             found = value.get("pair_id") if isinstance(value, dict) else None
             named = found.encode(errors="backslashreplace").decode() if isinstance(found, str) else ""

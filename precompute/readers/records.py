@@ -16,7 +16,17 @@ from typing import Any, NamedTuple
 from tipai_jax.errors import UserError
 from tipai_jax.store import CATEGORIES, category_index
 
-__all__ = ["SPLITS", "BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
+__all__ = [
+    "SPLITS",
+    "BadRow",
+    "PairRecord",
+    "PixelBox",
+    "Reject",
+    "Source",
+    "check_together",
+    "hashed_split",
+    "parse_row",
+]
 
 SPLITS = ("train", "validation", "test")
 DIFFICULTIES = ("", "easy", "medium", "hard")
@@ -25,7 +35,9 @@ MOST_SCORE = 1e30
 
 
 class PixelBox(NamedTuple):
-    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in CATEGORIES."""
+    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in
+    CATEGORIES.
+    """
 
     x1: float
     y1: float
@@ -187,7 +199,8 @@ def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
     if repeated := [pair_id for pair_id, count in ids.items() if count > 1]:
         rows = [str(record.row) for record in records if record.pair_id == repeated[0]]
         raise UserError(
-            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows {', '.join(rows[:4])}; every pair needs its own"
+            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows"
+            f" {', '.join(rows[:4])}; every pair needs its own"
         )
     return _linked_splits(records, where)
 
@@ -215,8 +228,8 @@ def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
             one, two = stating[first], stating[other]
             if one is not None and two is not None and one.split != two.split:
                 raise UserError(
-                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row {two.row}); "
-                    "give all rows of a group, and all of a prompt, the same split"
+                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row"
+                    f" {two.row}); give all rows of a group, and all of a prompt, the same split"
                 )
             parent[other] = first
             stating[first] = one or two
@@ -246,7 +259,9 @@ def _label(value: Mapping[str, Any], key: str) -> str:
 def _unicode(text: str, key: str) -> str:
     """The text, if UTF-8 can hold it: JSON can spell half a character, which no file can keep."""
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise BadRow("bad_field", f"field {key!r} is {text[:80]!r}, which holds half a surrogate pair; expected whole characters")
+        raise BadRow(
+            "bad_field", f"field {key!r} is {text[:80]!r}, which holds half a surrogate pair; expected whole characters"
+        )
     return text
 
 
@@ -255,7 +270,9 @@ def _score(value: Mapping[str, Any], key: str) -> float:
     if score is None:
         raise BadRow("missing_field", f"field {key!r} is missing")
     if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) <= MOST_SCORE:
-        raise BadRow("bad_score", f"field {key!r} is {str(score)[:40]}, expected a finite number of at most {MOST_SCORE:g}")
+        raise BadRow(
+            "bad_score", f"field {key!r} is {str(score)[:40]}, expected a finite number of at most {MOST_SCORE:g}"
+        )
     return float(score)
 
 
@@ -271,7 +288,9 @@ def _categories(value: Any) -> tuple[int, ...] | None:
     if not names:
         return None
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadRow("unknown_category", f"category {value!r}, expected one of {', '.join(CATEGORIES)} or a list of them")
+        raise BadRow(
+            "unknown_category", f"category {value!r}, expected one of {', '.join(CATEGORIES)} or a list of them"
+        )
     return tuple(sorted({_category(name) for name in names}))
 
 
@@ -292,8 +311,10 @@ def _boxes(value: Any, named: tuple[int, ...] | None) -> tuple[PixelBox, ...] | 
 
 def _box(entry: Any, named: tuple[int, ...] | None) -> PixelBox:
     corners = entry.get("bbox") if isinstance(entry, dict) else None
-    numbers = isinstance(corners, list) and len(corners) == 4 and all(
-        isinstance(c, int | float) and not isinstance(c, bool) and abs(c) <= 1e9 for c in corners
+    numbers = (
+        isinstance(corners, list)
+        and len(corners) == 4
+        and all(isinstance(c, int | float) and not isinstance(c, bool) and abs(c) <= 1e9 for c in corners)
     )
     if not numbers:
         raise BadRow("bad_box", f"bbox is {corners!r}, expected [x1, y1, x2, y2] in pixels")
@@ -304,7 +325,9 @@ def _box(entry: Any, named: tuple[int, ...] | None) -> PixelBox:
     if category is None and named is not None and len(named) == 1:
         return PixelBox(x1, y1, x2, y2, named[0], _flag(entry, "absent"))
     if not isinstance(category, str):
-        raise BadRow("unknown_category", f"the category of a box is {category!r}, expected one of {', '.join(CATEGORIES)}")
+        raise BadRow(
+            "unknown_category", f"the category of a box is {category!r}, expected one of {', '.join(CATEGORIES)}"
+        )
     return PixelBox(x1, y1, x2, y2, _category(category), _flag(entry, "absent"))
 
 
@@ -312,6 +335,10 @@ def _hashes(value: Any) -> tuple[str, str] | None:
     if value is None:
         return None
     pair = [value.get("chosen"), value.get("rejected")] if isinstance(value, dict) else value
-    if not isinstance(pair, list) or len(pair) != 2 or not all(isinstance(text, str) and len(text) == 64 and set(text) <= set(string.hexdigits) for text in pair):
+    if (
+        not isinstance(pair, list)
+        or len(pair) != 2
+        or not all(isinstance(text, str) and len(text) == 64 and set(text) <= set(string.hexdigits) for text in pair)
+    ):
         raise BadRow("bad_field", 'sha256 is not understood, expected {"chosen": hex, "rejected": hex}')
     return pair[0].lower(), pair[1].lower()

@@ -17,10 +17,25 @@ from tipai_jax.store.durable import canonical_json, sha256_bytes, sha256_file
 __all__ = ["FEATURES", "data_set_name", "read_tfds"]
 
 FEATURES = (
-    "pair_id", "prompt", "chosen_image", "rejected_image", "chosen_image_id", "rejected_image_id", "chosen_score", "rejected_score",
-    "annotated", "unfaithful_patches", "category_known", "category", "group", "difficulty", "kind", "control", "unseen_combination",
+    "pair_id",
+    "prompt",
+    "chosen_image",
+    "rejected_image",
+    "chosen_image_id",
+    "rejected_image_id",
+    "chosen_score",
+    "rejected_score",
+    "annotated",
+    "unfaithful_patches",
+    "category_known",
+    "category",
+    "group",
+    "difficulty",
+    "kind",
+    "control",
+    "unseen_combination",
     "small_world_only",
-)  # fmt: skip
+)
 
 
 def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = None) -> Source:
@@ -35,7 +50,11 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
         UserError: it is not there, not array_record, has other features, or is damaged as a whole.
     """
     builder = _builder(name, data_dir)
-    sources = {split: builder.as_data_source(split) for split in sorted(builder.info.splits) if builder.info.splits[split].num_examples}
+    sources = {
+        split: builder.as_data_source(split)
+        for split in sorted(builder.info.splits)
+        if builder.info.splits[split].num_examples
+    }
     records: list[PairRecord] = []
     rejects: list[Reject] = []
     images: dict[str, ImageFile] = {}
@@ -93,14 +112,26 @@ def _builder(name: str, data_dir: str | None) -> Any:
 
     try:
         folder = Path(name)
-        builder = tfds.builder_from_directory(folder) if (folder / "features.json").is_file() else tfds.builder(name, data_dir=data_dir)
+        builder = (
+            tfds.builder_from_directory(folder)
+            if (folder / "features.json").is_file()
+            else tfds.builder(name, data_dir=data_dir)
+        )
         if builder.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
-            raise UserError(f"tfds:{name}: file format {builder.info.file_format}, expected array_record, which is read without TensorFlow")
+            raise UserError(
+                f"tfds:{name}: file format {builder.info.file_format}, expected array_record, which is read without"
+                " TensorFlow"
+            )
     except (OSError, ValueError, tfds.core.DatasetNotFoundError) as error:
         reason = str(error).splitlines()[0][:160]
-        raise UserError(f"tfds:{name}: not found ({reason}); name the folder that holds it with --data-dir, or give tfds:FOLDER") from None
+        raise UserError(
+            f"tfds:{name}: not found ({reason}); name the folder that holds it with --data-dir, or give tfds:FOLDER"
+        ) from None
     if missing := [feature for feature in FEATURES if feature not in builder.info.features]:
-        raise UserError(f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as scripts/export_tfds.py writes it")
+        raise UserError(
+            f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as"
+            " scripts/export_tfds.py writes it"
+        )
     return builder
 
 
@@ -119,7 +150,9 @@ def _row(example: dict[str, Any], split: str) -> dict[str, Any]:
         "chosen_score": float(example["chosen_score"]),
         "rejected_score": float(example["rejected_score"]),
         "unfaithful_patches": patches if bool(example["annotated"]) else None,
-        "category": [CATEGORIES[int(category)] for category in example["category"]] if bool(example["category_known"]) else None,
+        "category": (
+            [CATEGORIES[int(category)] for category in example["category"]] if bool(example["category_known"]) else None
+        ),
         "control": bool(example["control"]),
         "unseen_combination": bool(example["unseen_combination"]),
         "split": split,

@@ -1,6 +1,7 @@
 """Training batches of freshly drawn squares: pictures, captions, and which phrase names which patch and which crop.
 
-It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the model.
+It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the
+model.
 """
 
 import functools
@@ -25,9 +26,13 @@ from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, hel
 
 CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
 MEDIUM = 0.7
-"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only measured."""
+"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only
+measured.
+"""
 LOOSE = 0.2
-"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which half it is, no whole captions."""
+"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which
+half it is, no whole captions.
+"""
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
 """Hard-negative captions a picture, besides the caption of the other scene of its square."""
@@ -46,8 +51,10 @@ def phrase_of(item: Item) -> str:
 def binding(name: str, what: str, value: str) -> np.ndarray:
     """A fixed direction of the joint space for an object having a certain value of something, f32[JOINT] of length one.
 
-    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red cat shares nothing with a red
-    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for "red" and one for "cat" does not.
+    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red
+    cat shares nothing with a red
+    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for
+    "red" and one for "cat" does not.
     """
     signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
     return (signs(what, name) * signs(what, "of", value) / JOINT**0.5).astype(np.float32)
@@ -67,7 +74,9 @@ def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
 
 
 def cells_of(scene: Scene) -> np.ndarray:
-    """For each of the 49 cells the index of the item that covers at least half of it, in front of the others; -1 for none."""
+    """For each of the 49 cells the index of the item that covers at least half of it, in front of the others; -1 for
+    none.
+    """
     cells = np.full((GRID, GRID), -1)
     edges = np.arange(GRID + 1) * (SIZE / GRID)
     for index, item in enumerate(scene.items):
@@ -83,7 +92,9 @@ def cut(rng: np.random.Generator, picture: np.ndarray, item: Item) -> np.ndarray
     side = int(rng.integers(28, 121))
     x = int(np.clip(rng.integers(item.box.x1, item.box.x2) - side // 2, 0, SIZE - side))
     y = int(np.clip(rng.integers(item.box.y1, item.box.y2) - side // 2, 0, SIZE - side))
-    return np.asarray(Image.fromarray(picture[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    return np.asarray(
+        Image.fromarray(picture[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+    )
 
 
 class Stream(torch.utils.data.IterableDataset):
@@ -97,11 +108,18 @@ class Stream(torch.utils.data.IterableDataset):
         start, stride = (worker.id, worker.num_workers) if worker else (0, 1)
         tokenizer = build_tokenizer()
         for step in range(self.first + start, self.last, stride):
-            yield make_batch(np.random.default_rng([self.seed, step, self.rank]), tokenizer, number=self.squares, crowded=step < CROWDED_STEPS)
+            yield make_batch(
+                np.random.default_rng([self.seed, step, self.rank]),
+                tokenizer,
+                number=self.squares,
+                crowded=step < CROWDED_STEPS,
+            )
 
 
 def crowd(rng: np.random.Generator) -> Scene:
-    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs to one."""
+    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs
+    to one.
+    """
     boxes: list[Box] = []
     items: list[Item] = []
     for _ in range(12):
@@ -114,26 +132,38 @@ def crowd(rng: np.random.Generator) -> Scene:
             continue
         boxes.append(box)
         colour = "" if board else pick_colour(rng, name, banned=held_out_combinations())
-        items.append(Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else ""))
+        items.append(
+            Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else "")
+        )
     return Scene(str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)), tuple(items))
 
 
-def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool) -> dict[str, torch.Tensor]:
+def make_batch(
+    rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool
+) -> dict[str, torch.Tensor]:
     """Everything that one step learns from.
 
     Args:
         rng: the only source of chance.
         tokenizer: of the encoder.
-        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE ones.
+        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE
+            ones.
         crowded: scenes of things in no relation, without captions.
 
     Returns:
-        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter, `phrase_codes` are the `colour_code`s of the
-        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of these;
-        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one) and
-        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m, 3] (scene, right one,
-        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the phrases (see `code`).
+        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then
+            "an OBJECT" for each kind of it;
+        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter,
+        `phrase_codes` are the `colour_code`s of the
+        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of
+        these;
+        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with
+            `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one)
+            and
+        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m,
+        3] (scene, right one,
+        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the
+        phrases (see `code`).
     """
     if crowded:
         scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
@@ -161,7 +191,13 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     bound = _parts(rng, scenes, named_in) if captions else {}
     said = [claim.text() for claims in where.values() for claim in claims]
     batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
-    every = {"phrases": [*phrases, *kinds], "captions": captions, "directions": said, "sides": sides.get("sides"), "parts": bound.get("parts")}
+    every = {
+        "phrases": [*phrases, *kinds],
+        "captions": captions,
+        "directions": said,
+        "sides": sides.get("sides"),
+        "parts": bound.get("parts"),
+    }
     for name, texts in every.items():
         if texts:
             tokens = tokenizer(texts, padding=True, return_tensors="pt")
@@ -169,8 +205,12 @@ def make_batch(rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, 
     return batch
 
 
-def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
-    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and `phrase_codes`, see `make_batch`."""
+def _named(
+    rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
+) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
+    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and
+    `phrase_codes`, see `make_batch`.
+    """
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
     kind_of: list[int] = []
@@ -184,12 +224,20 @@ def _named(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
                 kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
         named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
         targets[row] = named[cells[row]]
-    found = {"targets": torch.from_numpy(targets), "kind_of": torch.tensor(kind_of), "phrase_codes": torch.from_numpy(np.stack(codes))}
+    found = {
+        "targets": torch.from_numpy(targets),
+        "kind_of": torch.tensor(kind_of),
+        "phrase_codes": torch.from_numpy(np.stack(codes)),
+    }
     return phrases, kinds, found
 
 
-def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]) -> dict[str, list[str] | torch.Tensor]:
-    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none. `cells` as `cells_of` each scene."""
+def _sides(
+    rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
+) -> dict[str, list[str] | torch.Tensor]:
+    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none.
+    `cells` as `cells_of` each scene.
+    """
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
     patches: list[tuple[int, int, int, int]] = []
@@ -204,11 +252,20 @@ def _sides(rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray
     if not patches:
         return {}
     places = [next(i for i, place in enumerate(PLACES) if text.endswith(place)) for text in texts]
-    return {"sides": list(texts), "side_places": torch.tensor(places), "side_of": torch.tensor(whole), "side_patches": torch.tensor(patches)}
+    return {
+        "sides": list(texts),
+        "side_places": torch.tensor(places),
+        "side_of": torch.tensor(whole),
+        "side_patches": torch.tensor(patches),
+    }
 
 
-def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]) -> dict[str, list[str] | torch.Tensor]:
-    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each caption names."""
+def _parts(
+    rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]
+) -> dict[str, list[str] | torch.Tensor]:
+    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each
+    caption names.
+    """
     texts: dict[str, int] = {}
     rows: list[tuple[int, int, int]] = []
     named: list[bool] = []
@@ -220,7 +277,12 @@ def _parts(rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tup
             rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
             named.append((right.name, right.colour) in named_there)
     return (
-        {"parts": list(texts), "part_of": torch.tensor(rows), "part_named": torch.tensor(named), "part_codes": torch.tensor(np.stack(codes))}
+        {
+            "parts": list(texts),
+            "part_of": torch.tensor(rows),
+            "part_named": torch.tensor(named),
+            "part_codes": torch.tensor(np.stack(codes)),
+        }
         if rows
         else {}
     )
@@ -232,11 +294,19 @@ def _square(rng: np.random.Generator, difficulty: str) -> Square:
     return sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations())
 
 
-def _captioned(rng: np.random.Generator, number: int) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
-    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each scene's caption names."""
+def _captioned(
+    rng: np.random.Generator, number: int
+) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
+    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each
+    scene's caption names.
+    """
     squares = [_square(rng, "medium" if rng.random() < MEDIUM else "easy") for _ in range(number)]
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]
-    wrong = [claim for own, scene in zip(claims, scenes, strict=True) for claim in negatives(rng, own, scene, number=NEGATIVES)]
+    wrong = [
+        claim
+        for own, scene in zip(claims, scenes, strict=True)
+        for claim in negatives(rng, own, scene, number=NEGATIVES)
+    ]
     named_in = [{(phrase.name, phrase.colour) for phrase in claim.phrases} for claim in claims]
     return scenes, [claim.text() for claim in (*claims, *wrong)], named_in

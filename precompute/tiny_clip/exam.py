@@ -1,4 +1,5 @@
-"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and difficulty, on scenes it has not seen.
+"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and
+difficulty, on scenes it has not seen.
 
 It owns the trials and their score; it knows nothing of training.
 """
@@ -32,24 +33,31 @@ def trials(number: int) -> list[Trial]:
 
 
 @torch.no_grad()
-def examine(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]) -> list[dict[str, float | str | int]]:
-    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption prefers its own picture)."""
+def examine(
+    model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
+) -> list[dict[str, float | str | int]]:
+    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption
+    prefers its own picture).
+    """
     device, rows = next(model.parameters()).device, []
     for trial in every:
         pictures = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
-        tokens = tokenizer([claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt").to(
-            device
-        )
+        tokens = tokenizer(
+            [claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt"
+        ).to(device)
         image, _ = embed_pictures(model, to_pixels(torch.from_numpy(pictures).to(device)))
         text = embed_text(model, tokens.input_ids, tokens.attention_mask)
         own = (image * text).sum(-1).reshape(-1, 2)
         cross = (image * text.reshape(-1, 2, text.shape[-1]).flip(1).reshape_as(text)).sum(-1).reshape(-1, 2)
         rows.append(
             {
-                "category": trial.category, "difficulty": trial.difficulty, "n": own.numel(),
-                "caption_accuracy": round((own > cross).float().mean().item(), 4), "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
+                "category": trial.category,
+                "difficulty": trial.difficulty,
+                "n": own.numel(),
+                "caption_accuracy": round((own > cross).float().mean().item(), 4),
+                "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
             }
-        )  # fmt: skip
+        )
     return rows
 
 
@@ -57,4 +65,6 @@ def table(rows: list[dict[str, float | str | int]], key: str) -> str:
     """A Markdown table, categories down, difficulties across."""
     cell = {(r["category"], r["difficulty"]): r[key] for r in rows}
     lines = ["| category | " + " | ".join(DIFFICULTIES) + " |", "|---|" + "---|" * len(DIFFICULTIES)]
-    return "\n".join(lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES])
+    return "\n".join(
+        lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES]
+    )

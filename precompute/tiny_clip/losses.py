@@ -1,18 +1,27 @@
 """The eleven losses of the small CLIP, all on cosine similarities times the learned scale.
 
-contrastive  every picture with a caption against every caption of the batch, right and wrong ones, and every right caption against every picture (CLIP)
-square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative, both ways
+contrastive  every picture with a caption against every caption of the batch, right and wrong ones, and every right
+caption against every picture (CLIP)
+square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative,
+both ways
 negative     each picture's own caption against the hard-negative captions made from it
-direction    each picture with a short claim on where one of its things is, seen from another, against the opposite claim
-part         each picture, and its caption, with what it shows ("two red cats") against the same in the colour of something else there, in another
+direction    each picture with a short claim on where one of its things is, seen from another, against the opposite
+claim
+part         each picture, and its caption, with what it shows ("two red cats") against the same in the colour of
+something else there, in another
              number, or another object
-code         pictures, captions and those phrases along fixed directions, one for each object in each colour and number: without it neither side finds
+code         pictures, captions and those phrases along fixed directions, one for each object in each colour and number:
+without it neither side finds
              the other's, as with the anchors below
-side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half of the picture that it is in
-anchor       those half claims and patches along two fixed directions of the joint space, left against right and above against below: without it neither
-             finds the other, for text learns to leave out a place that patches do not show, and patches one that text does not say
+side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half
+of the picture that it is in
+anchor       those half claims and patches along two fixed directions of the joint space, left against right and above
+against below: without it neither
+             finds the other, for text learns to leave out a place that patches do not show, and patches one that text
+             does not say
 hue          each patch and crop of a coloured thing along the code of its colour, against another's
-phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image embedding of each crop around a thing,
+phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image
+embedding of each crop around a thing,
              against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
 """
@@ -32,18 +41,26 @@ SQUARE_WEIGHT = 2.0
 """The hard negative is what the encoder is examined in. This weight and those below are chosen by hand, not compared."""
 PART_WEIGHT = 2.0
 CODE_WEIGHT = 1.0
-"""Before part, code and hue, colours that change places were told apart in .76 of the easy pairs, with all three in .95; which of them does it was not tried."""
+"""Before part, code and hue, colours that change places were told apart in .76 of the easy pairs, with all three in
+.95; which of them does it was not tried.
+"""
 DIRECTION_WEIGHT = 3.0
 """Relations are what captions alone teach last."""
 TEXTS = ("phrases", "captions", "directions", "sides", "parts")
 LENGTHS = (0, 6, 10, 16, 22, CONTEXT)
 """Upper ends, in tokens, of the groups of texts that are embedded together."""
 CROP_WEIGHT = 30.0
-"""A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for every eight pictures."""
+"""A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for
+every eight pictures.
+"""
 
 
-def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32) -> dict[str, torch.Tensor]:
-    """The losses of the file's docstring: the last three, and the others where the batch has captions. The layers multiply in `dtype`, all else is float32."""
+def losses(
+    model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32
+) -> dict[str, torch.Tensor]:
+    """The losses of the file's docstring: the last three, and the others where the batch has captions. The layers
+    multiply in `dtype`, all else is float32.
+    """
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
         image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
@@ -70,18 +87,29 @@ def losses(model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype 
 
 
 def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all tokens would be padding."""
+    """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all
+    tokens would be padding.
+    """
     names = [name for name in TEXTS if name in batch]
     width = max(batch[name].shape[1] for name in names)
-    ids, mask = (torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in names]) for kind in ("", "_mask"))
+    ids, mask = (
+        torch.cat([F.pad(batch[name + kind], (0, width - batch[name].shape[1])) for name in names])
+        for kind in ("", "_mask")
+    )
     length = mask.sum(1)
-    groups = [rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])]
-    made = torch.cat([embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups])
+    groups = [
+        rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])
+    ]
+    made = torch.cat(
+        [embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups]
+    )
     every = made[torch.cat(groups).argsort()]
     return dict(zip(names, every.split([len(batch[name]) for name in names]), strict=True))
 
 
-def _direction(batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _direction(
+    batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """Pictures [n, d], scaled, against the short claims of those that have them."""
     if "directions" not in text:
         return {}
@@ -117,7 +145,11 @@ def _anchors(device: torch.device) -> torch.Tensor:
 
 
 def _side(
-    batch: dict[str, torch.Tensor], image: torch.Tensor, patches: torch.Tensor, scale: torch.Tensor, text: dict[str, torch.Tensor]
+    batch: dict[str, torch.Tensor],
+    image: torch.Tensor,
+    patches: torch.Tensor,
+    scale: torch.Tensor,
+    text: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
     """Pictures [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
     if "sides" not in text:
@@ -133,15 +165,23 @@ def _side(
     }
 
 
-def _names(batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor) -> dict[str, torch.Tensor]:
+def _names(
+    batch: dict[str, torch.Tensor], phrase: torch.Tensor, patches: torch.Tensor, crops: torch.Tensor
+) -> dict[str, torch.Tensor]:
     """Patches [n, 49, d] and crops [m, d], scaled, against the names of the things they show."""
     wanted, coloured = batch["targets"] >= 0, len(batch["kind_of"])
     seen = patches[: len(wanted)][wanted]
     target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])
     weight = torch.cat([seen.new_ones(len(seen)), seen.new_full((len(crops),), CROP_WEIGHT)])
     things = torch.cat([seen, crops])
-    against = lambda phrases, goal: (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    against = lambda phrases, goal: (
+        (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
+    )
     code = batch["phrase_codes"][target]
     has = (code != 0).any(-1)
     hue = (F.softplus(-(things * code).sum(-1)) * weight * has).sum() / (weight * has).sum()
-    return {"phrase": against(phrase[:coloured], target), "kind": against(phrase[coloured:], batch["kind_of"][target]), "hue": hue}
+    return {
+        "phrase": against(phrase[:coloured], target),
+        "kind": against(phrase[coloured:], batch["kind_of"][target]),
+        "hue": hue,
+    }

@@ -1,6 +1,7 @@
 """Muon, for the matrices inside the transformer layers, in a precision of one's choice.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than f32; this is the same rule
+`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than f32;
+this is the same rule
 without the cast. It owns the update rule; which parameters get it is decided by `optimizers`.
 """
 
@@ -10,7 +11,9 @@ import torch
 from transformers import CLIPModel
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic Newton-Schulz iteration (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks")."""
+"""Of the quintic Newton-Schulz iteration (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural
+networks").
+"""
 
 
 def orthogonalise(matrices: torch.Tensor, *, steps: int = 5, dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -26,7 +29,9 @@ def orthogonalise(matrices: torch.Tensor, *, steps: int = 5, dtype: torch.dtype 
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised, of the update size of AdamW (0.2 * sqrt(longer side); Liu et al., 2025), with decoupled weight decay."""
+    """Nesterov momentum, orthogonalised, of the update size of AdamW (0.2 * sqrt(longer side); Liu et al., 2025), with
+    decoupled weight decay.
+    """
 
     def __init__(
         self,
@@ -70,4 +75,7 @@ def optimizers(model: CLIPModel, *, rate: float, dtype: torch.dtype = torch.floa
         {"params": [p for p in outer if p.ndim >= 2], "weight_decay": 0.05},
         {"params": [p for p in outer if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return [Muon(inner.values(), lr=MUON_RATE * rate, dtype=dtype), torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True)]
+    return [
+        Muon(inner.values(), lr=MUON_RATE * rate, dtype=dtype),
+        torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98), fused=True),
+    ]

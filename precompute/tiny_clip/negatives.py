@@ -1,6 +1,8 @@
-"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing anything.
+"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing
+anything.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a picture. The combinations that the test
+It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a
+picture. The combinations that the test
 split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
@@ -59,7 +61,9 @@ def _count(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     old = claim.phrases[index]
     near = [n for n in (old.count - 1, old.count + 1) if 1 <= n <= MOST_COUNTED]
     return _with(
-        claim, index, replace(old, count=int(rng.choice(near if rng.random() < 0.6 else [n for n in range(1, 7) if n != old.count])))
+        claim,
+        index,
+        replace(old, count=int(rng.choice(near if rng.random() < 0.6 else [n for n in range(1, 7) if n != old.count]))),
     )
 
 
@@ -67,7 +71,11 @@ def _word(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = next(i for i, p in enumerate(claim.phrases) if p.word)
     old = claim.phrases[index].word
     others = [word for word in WORDS if word != old]
-    return _with(claim, index, replace(claim.phrases[index], word=_pick(rng, others, [w for w in others if letters_apart(w, old) == 1])))
+    return _with(
+        claim,
+        index,
+        replace(claim.phrases[index], word=_pick(rng, others, [w for w in others if letters_apart(w, old) == 1])),
+    )
 
 
 def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
@@ -75,14 +83,20 @@ def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
     old, shown = claim.phrases[index].name, {item.name for item in scene.items}
     colour = claim.phrases[index].colour
     others = [thing.name for thing in THINGS if thing.name not in shown and not _held_out(thing.name, colour)]
-    return _with(claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)])))
+    return _with(
+        claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)]))
+    )
 
 
 def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
     old, name = claim.phrases[index].colour or "", claim.phrases[index].name
     others = [colour for colour in COLOURS if colour != old and not _held_out(name, colour)]
-    return _with(claim, index, replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])))
+    return _with(
+        claim,
+        index,
+        replace(claim.phrases[index], colour=_pick(rng, others, [c for c in others if near_colour(c, old)])),
+    )
 
 
 def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scene], Claim], float]]:
@@ -94,7 +108,13 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
     if any(p.colour for p in phrases):
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
-    if a.colour and b.colour and a.colour != b.colour and not _held_out(a.name, b.colour) and not _held_out(b.name, a.colour):
+    if (
+        a.colour
+        and b.colour
+        and a.colour != b.colour
+        and not _held_out(a.name, b.colour)
+        and not _held_out(b.name, a.colour)
+    ):
         ways.append((_swap, 4.0))
     if any(p.word for p in phrases):
         ways.append((_word, 3.0))
@@ -106,7 +126,9 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
 
 
 def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: int) -> list[Claim]:
-    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are enough."""
+    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are
+    enough.
+    """
     ways = _ways(claim)
     weights = np.array([weight for _, weight in ways])
     distinct = min(number, len(ways))
@@ -117,7 +139,8 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
 def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]:
     """For each kind of coloured thing that a scene shows: what it is ("two red cats"), and what it is not.
 
-    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no better, which colour is whose has to
+    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no
+    better, which colour is whose has to
     be taught apart. Else one more or fewer, or another object, one that looks alike if there is one.
     """
     shown = Counter((item.name, item.colour) for item in scene.items if item.colour)
@@ -139,12 +162,18 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
-    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the opposite one; None in the middle.
+    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the
+    opposite one; None in the middle.
 
-    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations are then sums of halves.
+    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations
+    are then sums of halves.
     """
     across, down = (item.box.x1 + item.box.x2) / (2 * SIZE) - 0.5, (item.box.y1 + item.box.y2) / (2 * SIZE) - 0.5
-    places = [name for name, off in (("left of" if across < 0 else "right of", across), ("above" if down < 0 else "below", down)) if abs(off) > 0.1]
+    places = [
+        name
+        for name, off in (("left of" if across < 0 else "right of", across), ("above" if down < 0 else "below", down))
+        if abs(off) > 0.1
+    ]
     if not places:
         return None
     place = places[rng.integers(len(places))]
@@ -153,14 +182,17 @@ def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
 
 
 def _direction(a: Box, b: Box) -> str:
-    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie between the two; "" for none."""
+    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie
+    between the two; "" for none.
+    """
     gaps = {"left of": b.x1 - a.x2, "right of": a.x1 - b.x2, "above": b.y1 - a.y2, "below": a.y1 - b.y2}
     direction = max(gaps, key=lambda name: gaps[name])
     return direction if gaps[direction] >= 8 else ""
 
 
 def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | None:
-    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None where no two things serve.
+    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None
+    where no two things serve.
 
     It is made for every scene with a caption, whatever that says: relations are what captions alone teach last.
     """
@@ -173,4 +205,6 @@ def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | 
     colours = rng.random() < 0.5
     phrases = tuple(Phrase(item.name, 1, item.colour if colours else None) for item in (a, b))
     true = Claim(phrases, relation=direction)
-    return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(true, phrases=phrases[::-1])
+    return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(
+        true, phrases=phrases[::-1]
+    )

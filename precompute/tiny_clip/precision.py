@@ -1,6 +1,7 @@
 """In which precision the matrix products of the training run.
 
-Attention stays in float32 either way, for its bfloat16 backward pass has no fast kernel on a CPU. It owns the context; it knows no losses.
+Attention stays in float32 either way, for its bfloat16 backward pass has no fast kernel on a CPU. It owns the context;
+it knows no losses.
 """
 
 from contextlib import AbstractContextManager
@@ -21,7 +22,12 @@ def choose(wanted: str, device: torch.device) -> torch.dtype:
 
 
 def _attention_in_f32(
-    module: torch.nn.Module, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, mask: torch.Tensor | None, **how: object
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor | None,
+    **how: object,
 ) -> tuple[torch.Tensor, None]:
     with torch.autocast(query.device.type, enabled=False):
         return sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **how)

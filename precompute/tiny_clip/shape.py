@@ -18,14 +18,24 @@ MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.2757
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word of the world's grammar; any other word is spelled in letters. EOS has the highest id (see CLIP's pooling)."""
+    """One token a word of the world's grammar; any other word is spelled in letters. EOS has the highest id (see CLIP's
+    pooling).
+    """
     words = {"a", "an", "and", "nothing", "else", "that", "says", ",", '"', *BOARDS, *COUNT_WORDS, *COLOURS, *WORDS}
     for text in (*RELATIONS, *BACKGROUNDS.values()):
         words.update(text.split())
     for thing in THINGS:
         words.update((thing.name, thing.plural))
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
-    tokens = ["[PAD]", "[UNK]", "[BOS]", *sorted(words), *(x for x in letters if x not in words), *("##" + x for x in letters), "[EOS]"]
+    tokens = [
+        "[PAD]",
+        "[UNK]",
+        "[BOS]",
+        *sorted(words),
+        *(x for x in letters if x not in words),
+        *("##" + x for x in letters),
+        "[EOS]",
+    ]
     vocabulary = {token: index for index, token in enumerate(tokens)}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]", max_input_chars_per_word=60))
     tokenizer.normalizer = normalizers.Lowercase()
@@ -48,16 +58,30 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     """A CLIPModel of the shape given at the top of this file, freshly initialised."""
     config = CLIPConfig(
         vision_config={
-            "hidden_size": WIDTH, "intermediate_size": 4 * WIDTH, "num_hidden_layers": LAYERS, "num_attention_heads": WIDTH // 32, "hidden_act": "gelu",
-            "image_size": SIDE, "patch_size": PATCH, "projection_dim": JOINT,
+            "hidden_size": WIDTH,
+            "intermediate_size": 4 * WIDTH,
+            "num_hidden_layers": LAYERS,
+            "num_attention_heads": WIDTH // 32,
+            "hidden_act": "gelu",
+            "image_size": SIDE,
+            "patch_size": PATCH,
+            "projection_dim": JOINT,
         },
         text_config={
-            "hidden_size": TEXT_WIDTH, "intermediate_size": 4 * TEXT_WIDTH, "num_hidden_layers": TEXT_LAYERS, "num_attention_heads": TEXT_WIDTH // 32, "hidden_act": "gelu",
-            "vocab_size": len(tokenizer), "max_position_embeddings": CONTEXT, "projection_dim": JOINT,
-            "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id, "eos_token_id": tokenizer.eos_token_id,
+            "hidden_size": TEXT_WIDTH,
+            "intermediate_size": 4 * TEXT_WIDTH,
+            "num_hidden_layers": TEXT_LAYERS,
+            "num_attention_heads": TEXT_WIDTH // 32,
+            "hidden_act": "gelu",
+            "vocab_size": len(tokenizer),
+            "max_position_embeddings": CONTEXT,
+            "projection_dim": JOINT,
+            "pad_token_id": tokenizer.pad_token_id,
+            "bos_token_id": tokenizer.bos_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
         },
         projection_dim=JOINT,
-    )  # fmt: skip
+    )
     config.tipai_small_world_only = True
     config.tipai_patches = "tiles"
     return CLIPModel(config)
@@ -65,11 +89,15 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
 
 @torch.no_grad()
 def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
-    """Start the patch embedding as the whitened principal components of the patches of some pictures, f32[n, 3, side, side].
+    """Start the patch embedding as the whitened principal components of the patches of some pictures, f32[n, 3, side,
+    side].
 
-    Flat pictures differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its shape. Whitened, every component
-    starts at unit variance. Positions start small, less the projection of the mean patch, but for one direction each along which column and row count
-    from -COORDINATE to COORDINATE: among patches of norm twenty and more a random code of norm six is not found in thousands of steps.
+    Flat pictures differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its
+    shape. Whitened, every component
+    starts at unit variance. Positions start small, less the projection of the mean patch, but for one direction each
+    along which column and row count
+    from -COORDINATE to COORDINATE: among patches of norm twenty and more a random code of norm six is not found in
+    thousands of steps.
     """
     patches = F.unfold(pixels, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
     patches = patches[patches.std(1) > 1e-3]
@@ -105,7 +133,9 @@ def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
 
 def embed_text(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
     """Normalised text embeddings [n, d]."""
-    return F.normalize(model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output).float(), dim=-1)
+    return F.normalize(
+        model.text_projection(model.text_model(input_ids=ids, attention_mask=mask).pooler_output).float(), dim=-1
+    )
 
 
 def embed_pictures(model: CLIPModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,7 +1,9 @@
 """Several processes that train one model, each on batches of its own, started by `torchrun`.
 
-It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a caption is contrasted with is what its own
-process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two threads went through 75.
+It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a
+caption is contrasted with is what its own
+process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two
+threads went through 75.
 """
 
 import os
@@ -45,12 +47,16 @@ def begin_alike(model: nn.Module) -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Give every process the mean of all processes' gradients; a parameter that has none in one process counts as zero there."""
+    """Give every process the mean of all processes' gradients; a parameter that has none in one process counts as zero
+    there.
+    """
     if not dist.is_initialized():
         return
     with torch.no_grad():
         params = list(model.parameters())
-        flat = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float().cpu() for p in params])
+        flat = torch.cat(
+            [(torch.zeros_like(p) if p.grad is None else p.grad).reshape(-1).float().cpu() for p in params]
+        )
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
         for p, part in zip(params, flat.split([p.numel() for p in params]), strict=True):

@@ -18,7 +18,9 @@ def _jitter(rng: np.random.Generator, colour: tuple[int, int, int], amount: int 
     return tuple(int(np.clip(c + rng.integers(-amount, amount + 1), 0, 255)) for c in colour)
 
 
-def _dots(draw: ImageDraw.ImageDraw, rng: np.random.Generator, *, colour: tuple[int, ...], top: int, radius: int, number: int) -> None:
+def _dots(
+    draw: ImageDraw.ImageDraw, rng: np.random.Generator, *, colour: tuple[int, ...], top: int, radius: int, number: int
+) -> None:
     for _ in range(number):
         x, y = int(rng.integers(0, SIZE)), int(rng.integers(top, SIZE))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
@@ -57,11 +59,14 @@ def background(name: str, variant: int) -> np.ndarray:
             draw.rectangle((0, horizon, SIZE, SIZE), fill=_jitter(rng, ground))
         case "city":
             for x in range(int(rng.integers(-20, 0)), SIZE, 36):
-                draw.rectangle((x, horizon - int(rng.integers(20, 80)), x + 28, horizon), fill=_jitter(rng, (172, 176, 188)))
+                draw.rectangle(
+                    (x, horizon - int(rng.integers(20, 80)), x + 28, horizon), fill=_jitter(rng, (172, 176, 188))
+                )
         case "forest":
             for x in range(int(rng.integers(-20, 0)), SIZE, 30):
                 draw.polygon(
-                    [(x, horizon), (x + 16, horizon - int(rng.integers(40, 80))), (x + 32, horizon)], fill=_jitter(rng, (120, 160, 120))
+                    [(x, horizon), (x + 16, horizon - int(rng.integers(40, 80))), (x + 32, horizon)],
+                    fill=_jitter(rng, (120, 160, 120)),
                 )
         case "room":
             for y in range(horizon + 14, SIZE, 22):

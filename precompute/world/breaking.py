@@ -1,6 +1,7 @@
 """From one claim to a mould of two: the claim itself, and one that breaks it in a category asked for.
 
-It owns which mistakes a generator of this world makes. The other way round, drawing both claims at once, is `square`'s; what a caption's words are is
+It owns which mistakes a generator of this world makes. The other way round, drawing both claims at once, is `square`'s;
+what a caption's words are is
 `scene`'s.
 """
 
@@ -21,7 +22,9 @@ SWAPPED = 0.5
 """Share of the mistakes about colours in which two named ones are swapped, where that can be."""
 
 Broken = tuple[Claim, tuple[int, ...], str, bool]
-"""A claim that contradicts the first one, the phrases they differ in, the kind of mistake in words, and whether a thing is missing."""
+"""A claim that contradicts the first one, the phrases they differ in, the kind of mistake in words, and whether a thing
+is missing.
+"""
 
 
 def breakable(claim: Claim) -> tuple[str, ...]:
@@ -30,7 +33,8 @@ def breakable(claim: Claim) -> tuple[str, ...]:
 
 
 def break_claim(rng: np.random.Generator, claim: Claim, *, category: str, difficulty: str) -> tuple[Mould, str]:
-    """A mould whose first scene keeps the claim and whose second breaks it in one category and no other; and the kind of mistake.
+    """A mould whose first scene keeps the claim and whose second breaks it in one category and no other; and the kind
+    of mistake.
 
     Args:
         rng: the only source of chance.
@@ -65,8 +69,12 @@ def _boards(claim: Claim) -> list[int]:
 
 
 _PLACES: dict[str, Callable[[Claim], list[int]]] = {
-    "object": _things, "attribute": _coloured, "counting": _countable, "spatial": _related, "text": _boards
-}  # fmt: skip
+    "object": _things,
+    "attribute": _coloured,
+    "counting": _countable,
+    "spatial": _related,
+    "text": _boards,
+}
 
 
 def _changed(claim: Claim, phrases: dict[int, Phrase]) -> Claim:
@@ -92,7 +100,12 @@ def _attribute(rng: np.random.Generator, claim: Claim) -> Broken:
     if pairs and rng.random() < SWAPPED:
         i, j = pairs[rng.integers(len(pairs))]
         a, b = claim.phrases[i], claim.phrases[j]
-        return _changed(claim, {i: replace(a, colour=b.colour), j: replace(b, colour=a.colour)}), (i, j), "swapped colours", False
+        return (
+            _changed(claim, {i: replace(a, colour=b.colour), j: replace(b, colour=a.colour)}),
+            (i, j),
+            "swapped colours",
+            False,
+        )
     at = int(rng.choice(coloured))
     new = str(rng.choice([colour for colour in COLOURS if colour != claim.phrases[at].colour]))
     return _changed(claim, {at: replace(claim.phrases[at], colour=new)}), (at,), "other colour", False
@@ -117,5 +130,9 @@ def _text(rng: np.random.Generator, claim: Claim) -> Broken:
 
 
 _WAYS: dict[str, Callable[[np.random.Generator, Claim], Broken]] = {
-    "object": _object, "attribute": _attribute, "counting": _counting, "spatial": _spatial, "text": _text
-}  # fmt: skip
+    "object": _object,
+    "attribute": _attribute,
+    "counting": _counting,
+    "spatial": _spatial,
+    "text": _text,
+}

@@ -24,7 +24,9 @@ OCCLUSION = 0.4
 
 @dataclass(frozen=True)
 class Mould:
-    """What to compose: two claims, the indices (in the first) of the phrases they differ in, and whether the second lacks that phrase."""
+    """What to compose: two claims, the indices (in the first) of the phrases they differ in, and whether the second
+    lacks that phrase.
+    """
 
     claims: tuple[Claim, Claim]
     concerns: tuple[int, ...]
@@ -63,11 +65,22 @@ def _extent(name: str, size: int, *, board: bool) -> tuple[int, int]:
 
 def _items(phrase: Phrase, group: int, *, boxes: list[Box], colour: str, flips: list[bool]) -> list[Item]:
     if phrase.word:
-        return [Item(phrase.name, "", boxes[0], group, word=phrase.word, word_box=word_box(phrase.name, phrase.word, boxes[0]))]
+        return [
+            Item(
+                phrase.name,
+                "",
+                boxes[0],
+                group,
+                word=phrase.word,
+                word_box=word_box(phrase.name, phrase.word, boxes[0]),
+            )
+        ]
     return [Item(phrase.name, phrase.colour or colour, box, group, flip=flip) for box, flip in zip(boxes, flips)]
 
 
-def _lay(rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, related: tuple[Box, Box] | None) -> list[list[Box]]:
+def _lay(
+    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, related: tuple[Box, Box] | None
+) -> list[list[Box]]:
     """Boxes for every phrase of a claim, first the related two, then the others."""
     taken: list[Box] = []
     boxes: list[list[Box]] = [[] for _ in claim.phrases]
@@ -107,7 +120,9 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
     second = list(a.phrases) if mould.missing else list(b.phrases)
     widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, second)))
     extents = [
-        tuple(max(sides) for sides in zip(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word))))
+        tuple(
+            max(sides) for sides in zip(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word)))
+        )
         for p, q, s in zip(a.phrases, second, sizes)
     ]
     places = [_lay(rng, widest, extents, related=None)]
@@ -121,10 +136,17 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
         for i, phrase in enumerate(phrases):
             if mould.missing and claim is b and i in mould.concerns:
                 continue
-            boxes = [_fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i)) for j in sorted(keep[i][: phrase.count])]
+            boxes = [
+                _fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i))
+                for j in sorted(keep[i][: phrase.count])
+            ]
             items += _items(phrase, i, boxes=boxes, colour=colours[i], flips=flips[i])
         grounds.append(items)
-    company = [] if a.only or b.only else _company(rng, mould, names, [item.box for items in grounds for item in items], banned=banned)
+    company = (
+        []
+        if a.only or b.only
+        else _company(rng, mould, names, [item.box for items in grounds for item in items], banned=banned)
+    )
     scenery = (a.background or str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)))
     scenes = tuple(Scene(*scenery, tuple(items + company)) for items in grounds)
     return _mark(mould, (scenes[0], scenes[1]))
@@ -139,7 +161,9 @@ def _free_colour(rng: np.random.Generator, mould: Mould, index: int, *, banned: 
 
 
 def _edge(relation: str, index: int) -> str:
-    """The edge of its box on which the thing of a phrase stands: what is on something touches it, what is next to something shares its ground."""
+    """The edge of its box on which the thing of a phrase stands: what is on something touches it, what is next to
+    something shares its ground.
+    """
     if relation == "on" and index < 2:
         return ("bottom", "top")[index]
     return "bottom" if relation == "next to" and index < 2 else "centre"
@@ -153,7 +177,9 @@ def _fit(phrase: Phrase, size: int, box: Box, *, edge: str) -> Box:
     return Box(x, y, x + width, y + height)
 
 
-def _lay_again(rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], before: list[list[Box]]) -> list[list[Box]]:
+def _lay_again(
+    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], before: list[list[Box]]
+) -> list[list[Box]]:
     """The same places but for the two related things, which stand in the relation of the other claim."""
     others = [box for boxes in before[2:] for box in boxes]
     first, second = relate(rng, claim.relation, a=extents[0], b=extents[1], taken=others)

@@ -35,7 +35,10 @@ def _board(name: str, word: str, width: int, height: int) -> tuple[np.ndarray, t
         draw.rounded_rectangle((0, 0, width - 1, bottom), radius=4, fill=(252, 250, 240), outline=(60, 60, 60), width=2)
         ink = (25, 25, 30)
     else:
-        draw.polygon([(width * 0.36, height), (width * 0.64, height), (width * 0.55, bottom), (width * 0.45, bottom)], fill=(90, 94, 102))
+        draw.polygon(
+            [(width * 0.36, height), (width * 0.64, height), (width * 0.55, bottom), (width * 0.45, bottom)],
+            fill=(90, 94, 102),
+        )
         draw.rounded_rectangle((0, 0, width - 1, bottom), radius=3, fill=(24, 34, 46), outline=(120, 124, 132), width=3)
         ink = (190, 250, 205)
     font = _fitting_font(word.upper(), width - 12, bottom - 10)

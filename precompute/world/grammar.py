@@ -1,6 +1,7 @@
 """From a caption back to the claim that it makes: the inverse of `Claim.text`.
 
-It owns the reading of captions, and the words in which the grammar is explained to whoever left it. It knows no chance, layout or pixels.
+It owns the reading of captions, and the words in which the grammar is explained to whoever left it. It knows no chance,
+layout or pixels.
 """
 
 import re
@@ -12,8 +13,9 @@ __all__ = ["GRAMMAR", "MOST_PHRASES", "OutsideGrammar", "parse"]
 
 MOST_PHRASES = 3
 GRAMMAR = (
-    'one to three of "a red car", "three dogs" or "a sign that says "open"", with commas and a last "and" between them; the first two, if single, may be joined by '
-    f"{', '.join(RELATIONS[:-1])} or {RELATIONS[-1]}; then, if you like, \"and nothing else\" and a place such as \"on the beach\""
+    'one to three of "a red car", "three dogs" or "a sign that says "open"", with commas and a last "and" between'
+    f" them; the first two, if single, may be joined by {', '.join(RELATIONS[:-1])} or {RELATIONS[-1]}; then, if you"
+    ' like, "and nothing else" and a place such as "on the beach"'
 )
 _PLURALS = {thing.plural: thing.name for thing in THINGS}
 _PLACES = {words: name for name, words in BACKGROUNDS.items()}
@@ -75,7 +77,10 @@ def _phrase(words: str) -> Phrase:
     name = last if colour else noun
     known = _PLURALS.get(name) if many else name if name in BY_NAME else None
     if known is None:
-        raise OutsideGrammar(f'"{name}" is not {"several" if many else "one"} of its {len(THINGS)} things in one of its {len(COLOURS)} colours')
+        raise OutsideGrammar(
+            f'"{name}" is not {"several" if many else "one"} of its {len(THINGS)} things in one of its {len(COLOURS)}'
+            " colours"
+        )
     return Phrase(known, COUNT_WORDS.index(article) if many else 1, colour)
 
 

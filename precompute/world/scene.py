@@ -27,7 +27,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing in a scene: a pictogram (`word` empty) or a board with a word. `group` is the noun phrase that names it, -1 for none."""
+    """One thing in a scene: a pictogram (`word` empty) or a board with a word. `group` is the noun phrase that names
+    it, -1 for none.
+    """
 
     name: str
     colour: str
@@ -73,7 +75,9 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a caption says. `relation` holds between the first and the second phrase; `only` says that there is nothing else."""
+    """What a caption says. `relation` holds between the first and the second phrase; `only` says that there is nothing
+    else.
+    """
 
     phrases: tuple[Phrase, ...]
     relation: str = ""

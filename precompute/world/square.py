@@ -1,20 +1,28 @@
 """Squares: two scenes and two captions, each scene keeping its own caption and breaking the other in exactly one way.
 
-Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the picture alone, nor
+Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the
+picture alone, nor
 from the caption alone. The rules of the small world stand here and nowhere else.
 
 What is marked in the rejected scene (`wrong`):
-    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both objects;
-    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`: no pixel is to blame.
+    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both
+    objects;
+    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`:
+        no pixel is to blame.
 
-Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near 0.2, other 0.8, swapped 0.6,
-near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite 0.9, on/next to 0.5, others 0.7.
-Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross failure of something large counts more.
+Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near
+    0.2, other 0.8, swapped 0.6,
+near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite
+0.9, on/next to 0.5, others 0.7.
+Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross
+failure of something large counts more.
 
 Difficulty decides sizes, company and distance:
     easy    one or two noun phrases, 60-92 px, distance >= 0.5
-    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or look-alikes, seldom a letter changed
-    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them often in front of a named one, subtle
+    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or
+    look-alikes, seldom a letter changed
+    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them
+    often in front of a named one, subtle
             distances mostly
 A sign or a screen may join up to two phrases as one more; "and nothing else" keeps unnamed things out.
 """
@@ -48,7 +56,9 @@ CHOSEN_SCORE = 0.95
 
 @dataclass(frozen=True)
 class Square:
-    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the other scene."""
+    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the
+    other scene.
+    """
 
     scenes: tuple[Scene, Scene]
     claims: tuple[Claim, Claim]
@@ -80,7 +90,13 @@ def _count(rng: np.random.Generator, difficulty: str) -> int:
 
 
 def _phrases(
-    rng: np.random.Generator, difficulty: str, *, at_least: int, single: int, banned: frozenset[tuple[str, str]], with_board: bool = False
+    rng: np.random.Generator,
+    difficulty: str,
+    *,
+    at_least: int,
+    single: int,
+    banned: frozenset[tuple[str, str]],
+    with_board: bool = False,
 ) -> list[Phrase]:
     """Noun phrases of different objects; the first `single` ones are single things."""
     low, high = (2, 3) if difficulty == "hard" else (1, 2)
@@ -141,7 +157,11 @@ def _attribute(rng: np.random.Generator, difficulty: str, banned: frozenset[tupl
     near = difficulty == "hard" and rng.random() < 0.8
     at = int(rng.integers(len(phrases))) if not swap else 0
     old = phrases[at]
-    other = {c for c in COLOURS if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near}
+    other = {
+        c
+        for c in COLOURS
+        if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near
+    }
     if swap:
         other = {c for c in other if (phrases[1].name, c) not in banned and (phrases[1].name, old.colour) not in banned}
     if not other:
@@ -181,7 +201,12 @@ def _spatial(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[
     else:
         new = str(rng.choice(EXCLUDED_BY[relation]))
     distance = 0.9 if OPPOSITE.get(relation) == new else 0.5 if {relation, new} == {"on", "next to"} else 0.7
-    return _Draft((Claim(tuple(phrases), relation=relation), Claim(tuple(phrases), relation=new)), (0, 1), "wrong relation", distance)
+    return _Draft(
+        (Claim(tuple(phrases), relation=relation), Claim(tuple(phrases), relation=new)),
+        (0, 1),
+        "wrong relation",
+        distance,
+    )
 
 
 def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
@@ -189,7 +214,9 @@ def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str
     old = phrases[-1]
     near = {"easy": 0.0, "medium": 0.1, "hard": 0.75}[difficulty]
     letter = rng.random() < near
-    words = [w for w in WORDS if w != old.word and (len(w) == len(old.word) and letters_apart(w, old.word) == 1) == letter]
+    words = [
+        w for w in WORDS if w != old.word and (len(w) == len(old.word) and letters_apart(w, old.word) == 1) == letter
+    ]
     if not words:
         return _text(rng, difficulty, banned)
     new = str(rng.choice(words))
@@ -209,7 +236,11 @@ def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str) -> _Draft:
     """Adds what every draft may have: a board elsewhere in the scene, "and nothing else", a named background."""
     a, b = draft.claims
     if not draft.missing:
-        if len(a.phrases) < 3 and not any(p.word for p in a.phrases) and rng.random() < (0.12 if difficulty == "easy" else 0.25):
+        if (
+            len(a.phrases) < 3
+            and not any(p.word for p in a.phrases)
+            and rng.random() < (0.12 if difficulty == "easy" else 0.25)
+        ):
             board = Phrase(BOARDS[rng.integers(2)], word=str(rng.choice(WORDS)))
             a, b = replace(a, phrases=(*a.phrases, board)), replace(b, phrases=(*b.phrases, board))
         if rng.random() < 0.12:

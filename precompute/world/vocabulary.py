@@ -1,4 +1,5 @@
-"""What exists in the small world: objects, colours, backgrounds, words, relations, and which of them are easily confused.
+"""What exists in the small world: objects, colours, backgrounds, words, relations, and which of them are easily
+confused.
 
 It owns names and their neighbours only; it knows nothing of pixels or captions.
 """
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thing:
-    """An object of the world. `code` is the OpenMoji code point, `kind` the family within which a mistake is of medium size."""
+    """An object of the world. `code` is the OpenMoji code point, `kind` the family within which a mistake is of medium
+    size.
+    """
 
     name: str
     plural: str
@@ -29,22 +32,25 @@ def _things(kind: str, rows: str) -> list[Thing]:
 THINGS: tuple[Thing, ...] = tuple(
     _things(
         "animal",
-        "dog 1F415,cat 1F408,horse 1F40E,cow 1F404,pig 1F416,sheep 1F411 sheep,rabbit 1F407,mouse 1F401 mice,elephant 1F418,bird 1F426,duck 1F986,"
-        "owl 1F989,fish 1F41F fish,whale 1F40B,dolphin 1F42C,shark 1F988,turtle 1F422,snail 1F40C,butterfly 1F98B butterflies,crab 1F980,frog 1F438",
+        "dog 1F415,cat 1F408,horse 1F40E,cow 1F404,pig 1F416,sheep 1F411 sheep,rabbit 1F407,mouse 1F401 mice,elephant"
+        " 1F418,bird 1F426,duck 1F986,owl 1F989,fish 1F41F fish,whale 1F40B,dolphin 1F42C,shark 1F988,turtle"
+        " 1F422,snail 1F40C,butterfly 1F98B butterflies,crab 1F980,frog 1F438",
     )
     + _things(
         "vehicle",
-        "car 1F697,bus 1F68C buses,truck 1F69A,bicycle 1F6B2,motorcycle 1F3CD,helicopter 1F681,rocket 1F680,sailboat 26F5,ship 1F6A2,train 1F682,tractor 1F69C",
+        "car 1F697,bus 1F68C buses,truck 1F69A,bicycle 1F6B2,motorcycle 1F3CD,helicopter 1F681,rocket 1F680,sailboat"
+        " 26F5,ship 1F6A2,train 1F682,tractor 1F69C",
     )
     + _things(
         "food",
-        "apple 1F34E,pear 1F350,banana 1F34C,lemon 1F34B,strawberry 1F353 strawberries,grape 1F347,pineapple 1F34D,carrot 1F955,mushroom 1F344,cake 1F382",
+        "apple 1F34E,pear 1F350,banana 1F34C,lemon 1F34B,strawberry 1F353 strawberries,grape 1F347,pineapple"
+        " 1F34D,carrot 1F955,mushroom 1F344,cake 1F382",
     )
     + _things(
         "thing",
-        "house 1F3E0,tree 1F333,cactus 1F335,umbrella 2602,hat 1F3A9,shoe 1F45E,shirt 1F455,key 1F511,clock 23F0,bell 1F514,chair 1FA91,book 1F4D5,"
-        "cup 2615,guitar 1F3B8,violin 1F3BB,drum 1F941,ball 26BD,balloon 1F388,kite 1FA81,hammer 1F528,axe 1FA93,bucket 1FAA3,camera 1F4F7,crown 1F451,gift 1F381,"
-        "star 2B50,robot 1F916",
+        "house 1F3E0,tree 1F333,cactus 1F335,umbrella 2602,hat 1F3A9,shoe 1F45E,shirt 1F455,key 1F511,clock 23F0,bell"
+        " 1F514,chair 1FA91,book 1F4D5,cup 2615,guitar 1F3B8,violin 1F3BB,drum 1F941,ball 26BD,balloon 1F388,kite"
+        " 1FA81,hammer 1F528,axe 1FA93,bucket 1FAA3,camera 1F4F7,crown 1F451,gift 1F381,star 2B50,robot 1F916",
     )
 )
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}
@@ -71,11 +77,34 @@ NEAR_COLOURS = (
     ("purple", "pink"),
 )
 LOOK_ALIKES = (
-    ("dog", "cat"), ("horse", "cow"), ("pig", "sheep"), ("rabbit", "mouse"), ("bird", "duck"), ("whale", "dolphin"), ("dolphin", "shark"), ("fish", "whale"),
-    ("turtle", "snail"), ("car", "bus"), ("bus", "truck"), ("bicycle", "motorcycle"), ("sailboat", "ship"), ("train", "tractor"),
-    ("apple", "pear"), ("pear", "lemon"), ("strawberry", "grape"), ("tree", "cactus"), ("tree", "mushroom"), ("hat", "crown"), ("cup", "bucket"),
-    ("guitar", "violin"), ("ball", "balloon"), ("hammer", "axe"), ("clock", "camera"), ("book", "gift"), ("house", "gift"),
-)  # fmt: skip
+    ("dog", "cat"),
+    ("horse", "cow"),
+    ("pig", "sheep"),
+    ("rabbit", "mouse"),
+    ("bird", "duck"),
+    ("whale", "dolphin"),
+    ("dolphin", "shark"),
+    ("fish", "whale"),
+    ("turtle", "snail"),
+    ("car", "bus"),
+    ("bus", "truck"),
+    ("bicycle", "motorcycle"),
+    ("sailboat", "ship"),
+    ("train", "tractor"),
+    ("apple", "pear"),
+    ("pear", "lemon"),
+    ("strawberry", "grape"),
+    ("tree", "cactus"),
+    ("tree", "mushroom"),
+    ("hat", "crown"),
+    ("cup", "bucket"),
+    ("guitar", "violin"),
+    ("ball", "balloon"),
+    ("hammer", "axe"),
+    ("clock", "camera"),
+    ("book", "gift"),
+    ("house", "gift"),
+)
 
 BACKGROUNDS: dict[str, str] = {
     "beach": "on the beach",
@@ -101,7 +130,52 @@ EXCLUDED_BY: dict[str, tuple[str, ...]] = {
 """For each relation those that cannot hold at the same time, so that a scene of one breaks a caption of the other."""
 
 WORDS: tuple[str, ...] = tuple(
-    ["cat", "bat", "hat", "can", "van", "pan", "sun", "bun", "run", "pen", "hen", "ten", "net", "jet", "pet", "cake", "lake", "rake", "ball", "wall", "hall", "boat", "coat", "goat", "ring", "king", "wing", "sand", "hand", "band", "open", "stop", "exit", "sale", "food", "taxi", "cafe", "hotel", "bank", "park", "shop", "milk", "soup", "tea"]
+    [
+        "cat",
+        "bat",
+        "hat",
+        "can",
+        "van",
+        "pan",
+        "sun",
+        "bun",
+        "run",
+        "pen",
+        "hen",
+        "ten",
+        "net",
+        "jet",
+        "pet",
+        "cake",
+        "lake",
+        "rake",
+        "ball",
+        "wall",
+        "hall",
+        "boat",
+        "coat",
+        "goat",
+        "ring",
+        "king",
+        "wing",
+        "sand",
+        "hand",
+        "band",
+        "open",
+        "stop",
+        "exit",
+        "sale",
+        "food",
+        "taxi",
+        "cafe",
+        "hotel",
+        "bank",
+        "park",
+        "shop",
+        "milk",
+        "soup",
+        "tea",
+    ]
 )
 BOARDS = ("sign", "screen")
 
@@ -123,6 +197,8 @@ def letters_apart(a: str, b: str) -> int:
 
 @functools.cache
 def held_out_combinations() -> frozenset[tuple[str, str]]:
-    """Object-colour combinations that no training or validation scene shows, nor the training of the default encoder: one in twelve, fixed for all seeds."""
+    """Object-colour combinations that no training or validation scene shows, nor the training of the default encoder:
+    one in twelve, fixed for all seeds.
+    """
     names = [(thing.name, colour) for thing in THINGS for colour in COLOURS]
     return frozenset(pair for pair in names if hashlib.sha256("/".join(pair).encode()).digest()[0] % 12 == 0)

@@ -1,6 +1,7 @@
 """Precompute: images a second of each patch recipe, against a loop that takes one image after the other.
 
-Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits for its input. What it runs of ours is
+Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits
+for its input. What it runs of ours is
 `precompute.pipeline.image_batches`, the code path of `embed.py`.
 """
 
@@ -36,7 +37,13 @@ class Pictures:
         """As `embed.py` sees a data set."""
         images = {key: ImageFile(size=len(data), changed_ns=0) for key, data in self.files.items()}
         return Source(
-            records=[], rejects=[], rows=0, identity={"kind": "drawn"}, small_world_only=True, images=images, read_image=self.files.__getitem__
+            records=[],
+            rejects=[],
+            rows=0,
+            identity={"kind": "drawn"},
+            small_world_only=True,
+            images=images,
+            read_image=self.files.__getitem__,
         )
 
 
@@ -59,7 +66,8 @@ class Embedded:
 
     Attributes:
         preparing: share of the busy time that decoding and resizing took.
-        waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and encodes in turn, that of the cores
+        waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and
+            encodes in turn, that of the cores
             which did neither; on a GPU that in which no batch was ready.
     """
 
@@ -89,7 +97,9 @@ class Embedded:
         return [seconds / self.number]
 
 
-def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu") -> Embedded:
+def embedded(
+    folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu"
+) -> Embedded:
     """The candidate, warm."""
     made = Embedded(load_clip(folder, patches=patches, batch_size=batch_size, device=device), pictures, number)
     made()
@@ -97,7 +107,9 @@ def embedded(folder: EncoderFolder, pictures: Pictures, *, patches: str, number:
 
 
 def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device: str = "cpu") -> Candidate:
-    """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the model on one crop after the other."""
+    """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the
+    model on one crop after the other.
+    """
     from PIL import Image
     from transformers import CLIPImageProcessorPil, CLIPModel
 
@@ -119,7 +131,16 @@ def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device
             features(image)
             for row in range(GRID):
                 for column in range(GRID):
-                    features(image.crop((round(column * edge), round(row * edge), round((column + 1) * edge), round((row + 1) * edge))))
+                    features(
+                        image.crop(
+                            (
+                                round(column * edge),
+                                round(row * edge),
+                                round((column + 1) * edge),
+                                round((row + 1) * edge),
+                            )
+                        )
+                    )
             found.append(time.perf_counter() - began)
         return found
 

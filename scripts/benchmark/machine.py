@@ -1,6 +1,8 @@
-"""What this machine can do: the rate of matrix products of the step's shapes, and of the memory, in the program that trains.
+"""What this machine can do: the rate of matrix products of the step's shapes, and of the memory, in the program that
+trains.
 
-Owns the measurement of the limit. A rate is the best of several rounds: the limit is what the machine can do, not what it does while busy.
+Owns the measurement of the limit. A rate is the best of several rounds: the limit is what the machine can do, not what
+it does while busy.
 """
 
 import time
@@ -22,14 +24,17 @@ class Limit:
 
     Attributes:
         flops: f32 multiplications and additions a second, in the products of the patches (forward and kernel gradient).
-        bytes: copied a second, read and written counted, for arrays of the size of a batch's embeddings, much of which a cache holds.
+        bytes: copied a second, read and written counted, for arrays of the size of a batch's embeddings, much of which
+            a cache holds.
     """
 
     flops: float
     bytes: float
 
     def step_seconds(self, shape: Shape) -> float:
-        """The least time of a step: its products and then its traffic, one after the other (on a CPU both take the same cores)."""
+        """The least time of a step: its products and then its traffic, one after the other (on a CPU both take the same
+        cores).
+        """
         return step_flops(shape) / self.flops + step_bytes(shape) / self.bytes
 
     def pairs_per_s(self, shape: Shape) -> float:
@@ -56,7 +61,10 @@ def measure_limit(shape: Shape, *, rounds: int = 7) -> Limit:
     seen = jnp.asarray(rng.standard_normal((rows, shape.d), np.float32))
     kernel = jnp.asarray(rng.standard_normal((shape.d, shape.hidden), np.float32))
     back = jnp.asarray(rng.standard_normal((rows, shape.hidden), np.float32))
-    forward, gradient = jax.jit(lambda a, b: a @ b), jax.jit(lambda a, g: jax.lax.dot_general(g, a, (((0,), (0,)), ((), ()))))
+    forward, gradient = (
+        jax.jit(lambda a, b: a @ b),
+        jax.jit(lambda a, g: jax.lax.dot_general(g, a, (((0,), (0,)), ((), ())))),
+    )
     each = 2.0 * rows * shape.d * shape.hidden
     seconds = _best(lambda: forward(seen, kernel).block_until_ready(), rounds=rounds, repeat=8)
     seconds += _best(lambda: gradient(seen, back).block_until_ready(), rounds=rounds, repeat=8)

@@ -1,6 +1,7 @@
 """Our side of the comparison: the same `Setup` and the same loop that a run uses, cut into the parts that are timed.
 
-Owns how a benchmark's config looks and which part is which. Everything that is timed is the project's own code path; nothing is rewritten here.
+Owns how a benchmark's config looks and which part is which. Everything that is timed is the project's own code path;
+nothing is rewritten here.
 """
 
 import dataclasses
@@ -22,7 +23,9 @@ from tipai_jax.store import Store
 __all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
 
 
-def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32") -> Config:
+def config_of(
+    shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32"
+) -> Config:
     """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
     base = load_config("base.py")
     return dataclasses.replace(
@@ -37,7 +40,9 @@ def config_of(shape: Shape, store: Path, workdir: Path, *, placement: str = "res
 
 
 def step_only(run: Setup) -> tuple[Callable[[int], None], float]:
-    """The steps themselves, on one chunk that is on the device already; and the seconds of the first call, compilation included."""
+    """The steps themselves, on one chunk that is on the device already; and the seconds of the first call, compilation
+    included.
+    """
     state, loaded = jax.tree.map(lambda leaf: leaf.copy(), run.initial), None
     began = time.perf_counter()
 
@@ -69,7 +74,8 @@ def input_only(run: Setup) -> Callable[[int], None]:
 def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype: str = "float32") -> float:
     """Seconds of a step in `fit` as a user runs it: log, validation, checkpoints and all.
 
-    A run of twice `every` epochs, validated and saved after each half; timed from the end of the first half's last step, by the run's own log, to
+    A run of twice `every` epochs, validated and saved after each half; timed from the end of the first half's last
+    step, by the run's own log, to
     that of the second's, which is one validation, one checkpoint and no compilation.
     """
     steps = every * -(-shape.pairs // shape.batch)
@@ -80,7 +86,9 @@ def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype:
 
 
 def seconds_at(config: Config, *, every: int) -> list[float]:
-    """Run `fit` anew; the seconds, by the run's own log, at which each `every` steps were done, before they were validated and saved."""
+    """Run `fit` anew; the seconds, by the run's own log, at which each `every` steps were done, before they were
+    validated and saved.
+    """
     from tipai_jax.loop import fit
 
     folder = Path(config.workdir)

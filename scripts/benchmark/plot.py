@@ -23,14 +23,22 @@ def plot(parts: dict[str, list[Row]], file: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    panels = {"a step of 32 pairs, d 768, 49 patches": parts.get("step", []), "the step as sizes grow": parts.get("grow", [])}
+    panels = {
+        "a step of 32 pairs, d 768, 49 patches": parts.get("step", []),
+        "the step as sizes grow": parts.get("grow", []),
+    }
     panels = {title: [row for row in rows if row.unit == "ms" and row.value] for title, rows in panels.items()}
     panels = {title: rows for title, rows in panels.items() if rows}
     if not panels:
         raise UserError("--plot: none of the parts that were measured has steps to draw; add step or grow to --only")
     height = 1 + 0.35 * sum(len(rows) for rows in panels.values())
     figure, axes = pyplot.subplots(
-        len(panels), 1, figsize=(8, height), height_ratios=[len(rows) for rows in panels.values()], squeeze=False, layout="constrained"
+        len(panels),
+        1,
+        figsize=(8, height),
+        height_ratios=[len(rows) for rows in panels.values()],
+        squeeze=False,
+        layout="constrained",
     )
     for axis, (title, rows) in zip(axes[:, 0], panels.items(), strict=True):
         names = [row.name.removesuffix(": a step") for row in rows]

@@ -1,7 +1,9 @@
 """The reference: the plan's training loop in plain PyTorch, as a careful user writes it.
 
-Concatenated inputs, a `Dataset` over the memory map with a `DataLoader`, the risk map enlarged to 224x224 for Dice, AdamW with no decay on
-biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once, and keeps Python out of the inner loop.
+Concatenated inputs, a `Dataset` over the memory map with a `DataLoader`, the risk map enlarged to 224x224 for Dice,
+AdamW with no decay on
+biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once, and keeps Python out of
+the inner loop.
 The same losses as ours on the same arrays: a test compares value and gradient.
 """
 
@@ -76,14 +78,18 @@ def loader(arrays: Arrays, *, batch_size: int, workers: int, seed: int = 0) -> t
 
 
 class Heads(nn.Module):
-    """The plan's two scorers and the reason head, each Linear(2d -> hidden) -> ReLU -> Linear on concatenated embeddings."""
+    """The plan's two scorers and the reason head, each Linear(2d -> hidden) -> ReLU -> Linear on concatenated
+    embeddings.
+    """
 
     def __init__(self, d: int, hidden: int = 256) -> None:
         super().__init__()
         make = lambda outputs: nn.Sequential(nn.Linear(2 * d, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
         self.global_head, self.patch_head, self.reason_head = make(1), make(1), make(5)
 
-    def forward(self, text: torch.Tensor, image: torch.Tensor, patches: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    def forward(
+        self, text: torch.Tensor, image: torch.Tensor, patches: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits [b, 2], [b, 2, k] and [b, 2, 5]."""
         whole = torch.cat([text[:, None].expand_as(image), image], -1)
         parts = torch.cat([text[:, None, None].expand_as(patches), patches], -1)
@@ -104,7 +110,9 @@ def total_loss(model: nn.Module, batch: dict[str, torch.Tensor]) -> torch.Tensor
     yes_no = F.binary_cross_entropy_with_logits(patch[:, 1], (label[:, 1] == 1).float(), reduction="none")
     faithful = _mean(yes_no, label[:, 1] >= 0)
     side = round(patch.shape[-1] ** 0.5)
-    risk = F.interpolate((1 - parts[:, 1]).reshape(-1, 1, side, side), size=mask.shape[1:], mode="bilinear", align_corners=False)[:, 0]
+    risk = F.interpolate(
+        (1 - parts[:, 1]).reshape(-1, 1, side, side), size=mask.shape[1:], mode="bilinear", align_corners=False
+    )[:, 0]
     dice = 1 - 2 * (risk * mask).sum((1, 2)) / (risk.sum((1, 2)) + mask.sum((1, 2)))
     saliency = _mean(dice, mask.sum((1, 2)) > 0)
     category = torch.stack([torch.zeros_like(batch["category"]), batch["category"]], 1)

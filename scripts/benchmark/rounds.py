@@ -1,6 +1,7 @@
 """Measuring in alternation: a machine that is busy for a while then hits every candidate alike.
 
-Owns the rounds and what is made of them. A candidate is a function that does its work once and says what a step of it took, as often as it looked at the clock.
+Owns the rounds and what is made of them. A candidate is a function that does its work once and says what a step of it
+took, as often as it looked at the clock.
 """
 
 import statistics
@@ -59,7 +60,10 @@ def alternate(candidates: Mapping[str, Candidate], *, rounds: int = 5) -> dict[s
         for name, measure in candidates.items():
             began = time.perf_counter()
             seconds[name].append(measure())
-            took = f"{1e3 * statistics.median(seconds[name][-1]):.3g} ms a step, the round took {time.perf_counter() - began:.0f} s"
+            took = (
+                f"{1e3 * statistics.median(seconds[name][-1]):.3g} ms a step, the round took"
+                f" {time.perf_counter() - began:.0f} s"
+            )
             print(f"round {number + 1} of {rounds}: {name}: {took}", file=sys.stderr, flush=True)
     made = {}
     for name, found in seconds.items():
@@ -70,6 +74,8 @@ def alternate(candidates: Mapping[str, Candidate], *, rounds: int = 5) -> dict[s
 
 
 def ratio(ours: Timing, theirs: Timing) -> tuple[float, float, float]:
-    """How many times faster ours is: the median over rounds of the ratio within each, and the least and the greatest of them."""
+    """How many times faster ours is: the median over rounds of the ratio within each, and the least and the greatest of
+    them.
+    """
     each = [b / a for a, b in zip(ours.rounds, theirs.rounds, strict=True)]
     return statistics.median(each), min(each), max(each)

@@ -1,6 +1,7 @@
 """A store of random embeddings of any size, written to disk as a real one is: what the benchmark trains from.
 
-Owns the random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its own. Rows are cut from one random block at
+Owns the random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its
+    own. Rows are cut from one random block at
 another place each, which is as good as new numbers for a clock and a hundred times faster than drawing them.
 """
 
@@ -42,7 +43,10 @@ def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
         arrays = {"image": rows(count), "patches": rows(count * shape.k).reshape(count, shape.k, shape.d)}
         shards.append(writer.commit("images", index, content="x", columns=_images(start, count), arrays=arrays))
     shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
-    nothing = {"row": pa.array([], pa.int64()), **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")}}
+    nothing = {
+        "row": pa.array([], pa.int64()),
+        **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
+    }
     shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
     writer.finish(shards, splits=splits, counts={"pairs": n}, reject_reasons={})
     return open_store(folder)
@@ -83,11 +87,28 @@ def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
 def _plan(shape: Shape) -> Plan:
     side = math.isqrt(shape.k)
     fingerprint = Fingerprint(
-        name="random", digest="0" * 64, d=shape.d, k=shape.k, grid=(side, side), image_size=224, patches="raw", dtype="float32",
-        normalised=True, small_world_only=False, logit_scale=100.0, processor="pil", view="centre", view_share=1.0,
-    )  # fmt: skip
+        name="random",
+        digest="0" * 64,
+        d=shape.d,
+        k=shape.k,
+        grid=(side, side),
+        image_size=224,
+        patches="raw",
+        dtype="float32",
+        normalised=True,
+        small_world_only=False,
+        logit_scale=100.0,
+        processor="pil",
+        view="centre",
+        view_share=1.0,
+    )
     return Plan(
-        encoder=fingerprint, data={"kind": "random"}, small_world_only=False, micro_batch=1, device="cpu", shard_rows={"prompts": 1 << 20, "images": SHARD}
+        encoder=fingerprint,
+        data={"kind": "random"},
+        small_world_only=False,
+        micro_batch=1,
+        device="cpu",
+        shard_rows={"prompts": 1 << 20, "images": SHARD},
     )
 
 

@@ -35,9 +35,17 @@ def arrays_of(store: Store) -> Arrays:
 
 
 def whole_loop(
-    arrays: Arrays, shape: Shape, *, workers: int = 0, compiled: bool = False, dtype: str = "float32", device: str = "cpu"
+    arrays: Arrays,
+    shape: Shape,
+    *,
+    workers: int = 0,
+    compiled: bool = False,
+    dtype: str = "float32",
+    device: str = "cpu",
 ) -> Callable[[int], None]:
-    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16 under torch's autocast."""
+    """Fetch, forward, backward, update, `loss.item()`: as many steps as asked for, epoch after epoch; with bfloat16
+    under torch's autocast.
+    """
     torch.manual_seed(0)
     model = Heads(shape.d, shape.hidden).to(device)
     optimizer = make_optimizer(model)

@@ -1,6 +1,8 @@
-"""The vision tower of a large CLIP with random weights of the true shape: images a second, and the share of the chip's peak that this is.
+"""The vision tower of a large CLIP with random weights of the true shape: images a second, and the share of the chip's
+peak that this is.
 
-Owns the count of its FLOPs and the published peaks. Weights are random because the time does not depend on them; nothing is downloaded.
+Owns the count of its FLOPs and the published peaks. Weights are random because the time does not depend on them;
+nothing is downloaded.
 """
 
 import time
@@ -11,8 +13,14 @@ import torch
 __all__ = ["LARGE", "images_per_second", "peak_of", "vit_flops"]
 
 LARGE: dict[str, Any] = {
-    "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16, "image_size": 224, "patch_size": 14, "projection_dim": 768,
-}  # fmt: skip
+    "hidden_size": 1024,
+    "intermediate_size": 4096,
+    "num_hidden_layers": 24,
+    "num_attention_heads": 16,
+    "image_size": 224,
+    "patch_size": 14,
+    "projection_dim": 768,
+}
 """openai/clip-vit-large-patch14."""
 
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 121e12}
@@ -20,12 +28,18 @@ PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "L4": 1
 
 
 def vit_flops(shape: dict[str, Any]) -> float:
-    """Multiplications and additions of the matrix products of one image: patches, four projections, two of the MLP, attention, the last projection."""
+    """Multiplications and additions of the matrix products of one image: patches, four projections, two of the MLP,
+    attention, the last projection.
+    """
     width, mlp, patch = shape["hidden_size"], shape["intermediate_size"], shape["patch_size"]
     cells = (shape["image_size"] // patch) ** 2
     tokens = cells + 1
     layer = 2.0 * tokens * (4 * width * width + 2 * width * mlp) + 4.0 * tokens * tokens * width
-    return 2.0 * cells * 3 * patch * patch * width + shape["num_hidden_layers"] * layer + 2.0 * width * shape["projection_dim"]
+    return (
+        2.0 * cells * 3 * patch * patch * width
+        + shape["num_hidden_layers"] * layer
+        + 2.0 * width * shape["projection_dim"]
+    )
 
 
 def peak_of(name: str) -> float | None:
@@ -35,7 +49,9 @@ def peak_of(name: str) -> float | None:
 
 @torch.inference_mode()
 def images_per_second(shape: dict[str, Any], *, device: str, batch_size: int, batches: int) -> float:
-    """How many images a second the tower encodes in bfloat16 with SDPA, images already on the device; the best of three rounds."""
+    """How many images a second the tower encodes in bfloat16 with SDPA, images already on the device; the best of three
+    rounds.
+    """
     from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
     torch.manual_seed(0)

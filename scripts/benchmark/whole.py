@@ -2,7 +2,8 @@
 
     python -m scripts.benchmark.whole STORE WORKDIR --placement streaming --epochs 3
 
-Owns what is asked of such a process and what it answers; what it runs is `tipai_jax.loop.fit` with the plan's config, as a user runs it.
+Owns what is asked of such a process and what it answers; what it runs is `tipai_jax.loop.fit` with the plan's config,
+as a user runs it.
 """
 
 import argparse
@@ -26,9 +27,11 @@ class Whole:
     """A run of a few epochs.
 
     Attributes:
-        start: seconds of everything but the further epochs, from the opening of the store to the last checkpoint, compilation included.
+        start: seconds of everything but the further epochs, from the opening of the store to the last checkpoint,
+            compilation included.
         epoch: seconds of each further epoch: of validation, log and checkpoint as well.
-        resident: bytes of memory held at most, the system's cache of the store's files not counted (what the kernel calls RssAnon).
+        resident: bytes of memory held at most, the system's cache of the store's files not counted (what the kernel
+            calls RssAnon).
     """
 
     start: float

@@ -1,6 +1,7 @@
 """What the page asks for: pictures made for a prompt and judged, or one picture of the user's own judged.
 
-Owns the auditor and the generator of a running demo and lets one request at a time use them. A picture that is shown is a copy that fits a screen, with the
+Owns the auditor and the generator of a running demo and lets one request at a time use them. A picture that is shown is
+a copy that fits a screen, with the
 verdict at that size; the judgement is of the picture itself. Knows nothing of markup or of the page.
 """
 
@@ -125,12 +126,18 @@ class Desk:
         with self._alone:
             made = []
             for n, seed in enumerate(range(first, first + PICTURES)):
-                tell(n / (PICTURES + 1), f"{'drawing' if self.generator.drawn else 'generating'} picture {n + 1} of {PICTURES}")
+                tell(
+                    n / (PICTURES + 1),
+                    f"{'drawing' if self.generator.drawn else 'generating'} picture {n + 1} of {PICTURES}",
+                )
                 made.append(self.generator.make(wanted, seed))
             tell(PICTURES / (PICTURES + 1), "judging")
             ranking = self.auditor.rank(wanted.prompt, [each.picture for each in made])
         seeds = range(first, first + PICTURES)
-        shown = tuple(_shown(each.picture, verdict, seed, each.truth) for each, verdict, seed in zip(made, ranking.verdicts, seeds))
+        shown = tuple(
+            _shown(each.picture, verdict, seed, each.truth)
+            for each, verdict, seed in zip(made, ranking.verdicts, seeds)
+        )
         return Round(wanted.prompt, shown, ranking.order, self.generator.label)
 
     def judge(self, data: bytes | None, prompt: str) -> Shown:
@@ -149,7 +156,9 @@ class Desk:
             try:
                 prepared = self.auditor.encoder.preparation.prepare(data)
             except BadImage as error:
-                raise UserError(f"this file cannot be judged: {error}; choose a whole JPEG, PNG or WEBP picture") from None
+                raise UserError(
+                    f"this file cannot be judged: {error}; choose a whole JPEG, PNG or WEBP picture"
+                ) from None
             said = self.auditor.score(self.auditor.embed_prepared([prepared]), _words(prompt))[0]
         with Image.open(io.BytesIO(data)) as opened:
             opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
@@ -184,4 +193,9 @@ def _shown(picture: Image.Image, verdict: Verdict, seed: int | None = None, trut
     """A picture and its verdict, both at the size in which they are shown."""
     share = SIDE / max(picture.size)
     size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
-    return Shown(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0), verdict.at_size(size), seed, truth)
+    return Shown(
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0),
+        verdict.at_size(size),
+        seed,
+        truth,
+    )

@@ -1,6 +1,7 @@
 """The page on this machine and nowhere else.
 
-Owns the server: 127.0.0.1 only, no tunnel, no analytics, an upload cap, a private folder for uploads that is gone at the end, and headers by which the browser
+Owns the server: 127.0.0.1 only, no tunnel, no analytics, an upload cap, a private folder for uploads that is gone at
+    the end, and headers by which the browser
 itself refuses to load anything from elsewhere. Gradio is imported here, late, after its environment is set.
 """
 
@@ -28,8 +29,9 @@ HOST = "127.0.0.1"
 MAX_UPLOAD = "20mb"
 STYLE = Path(__file__).with_name("style.css")
 _POLICY = (
-    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; font-src 'self' data:; "
-    "connect-src 'self'; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src"
+    " 'self' data: blob:; font-src 'self' data:; connect-src 'self'; worker-src 'self' blob:; object-src 'none';"
+    " base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
 )
 _HEADERS = {"content-security-policy": _POLICY, "x-content-type-options": "nosniff", "referrer-policy": "no-referrer"}
 App = Callable[[Any, Any, Any], Awaitable[None]]
@@ -48,7 +50,9 @@ def reserve(port: int) -> socket.socket:
         taken.listen()  # nobody else can have it from here on; who comes before the page is there waits
     except OSError as error:
         taken.close()
-        raise UserError(f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for any free one") from None
+        raise UserError(
+            f"--port {port}: cannot be used ({error.strerror}); choose another, or 0 for any free one"
+        ) from None
     return taken
 
 
@@ -116,15 +120,31 @@ def _application(desk: "Desk", examples: Sequence[Prompt], data: Path) -> App:
     mono = ("Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
     fonts = {"font": [gr.themes.Font(name) for name in system], "font_mono": [gr.themes.Font(name) for name in mono]}
     readable = {
-        "body_text_color_subdued": "*neutral_600", "body_text_color_subdued_dark": "*neutral_300", "block_info_text_color": "*neutral_600", "block_info_text_color_dark": "*neutral_300",
-        "button_primary_background_fill": "*primary_600", "button_primary_background_fill_hover": "*primary_700", "color_accent": "*primary_600",
-    }  # fmt: skip
+        "body_text_color_subdued": "*neutral_600",
+        "body_text_color_subdued_dark": "*neutral_300",
+        "block_info_text_color": "*neutral_600",
+        "block_info_text_color_dark": "*neutral_300",
+        "button_primary_background_fill": "*primary_600",
+        "button_primary_background_fill_hover": "*primary_700",
+        "color_accent": "*primary_600",
+    }
     theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(**readable)
     outer = gr.mount_gradio_app(
-        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None), page, path="/", server_name=HOST, footer_links=[], run_history=False, enable_monitoring=False,
-        max_file_size=MAX_UPLOAD, ssr_mode=False, pwa=False, mcp_server=False, show_error=False, css_paths=[STYLE],
+        fastapi.FastAPI(docs_url=None, redoc_url=None, openapi_url=None),
+        page,
+        path="/",
+        server_name=HOST,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        max_file_size=MAX_UPLOAD,
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        show_error=False,
+        css_paths=[STYLE],
         theme=theme,
-    )  # fmt: skip
+    )
     return _with_headers(TrustedHostMiddleware(outer, allowed_hosts=[HOST, "localhost"]))
 
 
@@ -134,7 +154,11 @@ def _with_headers(app: App) -> App:
 
     async def answer(scope: Any, receive: Any, send: Any) -> None:
         async def sent(event: Any) -> None:
-            await send({**event, "headers": [*event.get("headers", []), *extra]} if event["type"] == "http.response.start" else event)
+            await send(
+                {**event, "headers": [*event.get("headers", []), *extra]}
+                if event["type"] == "http.response.start"
+                else event
+            )
 
         await app(scope, receive, sent)
 
@@ -144,8 +168,12 @@ def _with_headers(app: App) -> App:
 def _server(app: App) -> Any:
     import uvicorn
 
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False))
-    logging.getLogger("uvicorn.error").addFilter(lambda record: not server.should_exit)  # that an open page is cut off at the end is no error
+    server = uvicorn.Server(
+        uvicorn.Config(app, log_level="warning", access_log=False, timeout_graceful_shutdown=1, server_header=False)
+    )
+    logging.getLogger("uvicorn.error").addFilter(
+        lambda record: not server.should_exit
+    )  # that an open page is cut off at the end is no error
     return server
 
 

@@ -1,6 +1,8 @@
-"""The catalogue as the page browses it: prompt by prompt, each picture with what every scorer said and, where it is known, the truth.
+"""The catalogue as the page browses it: prompt by prompt, each picture with what every scorer said and, where it is
+known, the truth.
 
-Owns reading; `catalog.db` is `tipai_jax.store.catalog`'s, and nothing is written. It is read anew for every request, so that scores which another program
+Owns reading; `catalog.db` is `tipai_jax.store.catalog`'s, and nothing is written. It is read anew for every request, so
+that scores which another program
 enters meanwhile are seen.
 """
 
@@ -23,7 +25,9 @@ SIDE = 360
 
 @dataclass(frozen=True)
 class Opinion:
-    """What a scorer said of a picture: its score, and whether it was the best or the worst of its prompt by the table of pairs ("" for neither)."""
+    """What a scorer said of a picture: its score, and whether it was the best or the worst of its prompt by the table
+    of pairs ("" for neither).
+    """
 
     scorer: str
     score: float | None
@@ -64,7 +68,9 @@ class Shelf:
         except UserError as error:
             return Image.new("RGB", (SIDE, SIDE), (225, 225, 228)), str(error)
         share = SIDE / max(found.size)
-        large = found.resize((max(1, round(found.width * share)), max(1, round(found.height * share))), Image.Resampling.LANCZOS)
+        large = found.resize(
+            (max(1, round(found.width * share)), max(1, round(found.height * share))), Image.Resampling.LANCZOS
+        )
         return draw_marks(large, truth_marks(image, found.size)), ""
 
 
@@ -77,14 +83,25 @@ def read_shelf(folder: Path) -> Shelf:
     with open_catalog(folder) as catalog:
         images, scorers = catalog.images(), catalog.scorers()
         scores = [catalog.scores(scorer) for scorer in scorers]
-        places = [{image: place for pair in catalog.pairs(scorer) for image, place in ((pair.chosen_img, "best"), (pair.rejected_img, "worst"))} for scorer in scorers]
+        places = [
+            {
+                image: place
+                for pair in catalog.pairs(scorer)
+                for image, place in ((pair.chosen_img, "best"), (pair.rejected_img, "worst"))
+            }
+            for scorer in scorers
+        ]
     if not images:
-        raise UserError(f"{folder}: the catalogue is empty; make pictures first: python precompute/generate.py --out {folder}")
+        raise UserError(
+            f"{folder}: the catalogue is empty; make pictures first: python precompute/generate.py --out {folder}"
+        )
     names = [_name(scorer, scorers) for scorer in scorers]
     exhibits: dict[str, list[Exhibit]] = {}
     for image in images:
         said = [(scored.get(image.image_id), place.get(image.image_id, "")) for scored, place in zip(scores, places)]
-        opinions = tuple(Opinion(name, score.global_score if score else None, place) for name, (score, place) in zip(names, said))
+        opinions = tuple(
+            Opinion(name, score.global_score if score else None, place) for name, (score, place) in zip(names, said)
+        )
         exhibits.setdefault(image.prompt_id, []).append(Exhibit(image, opinions))
     prompts = tuple((prompt_id, group[0].image.prompt) for prompt_id, group in exhibits.items())
     return Shelf(folder, prompts, {prompt_id: tuple(group) for prompt_id, group in exhibits.items()})

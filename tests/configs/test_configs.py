@@ -15,7 +15,9 @@ CONFIGS = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "c
 
 
 def test_base_is_the_plan():
-    assert differences(load_config("base.py"), Config()) == []  # the defaults are held to the plan's table in test_config.py
+    assert (
+        differences(load_config("base.py"), Config()) == []
+    )  # the defaults are held to the plan's table in test_config.py
     assert (load_config("base.py").store, load_config("base.py").workdir) == ("store/scenes", "runs/base")
 
 
@@ -28,7 +30,9 @@ def test_every_config_runs_two_steps(name):
     run = Setup(dataclasses.replace(config, optim=optim, data=data), small_store())
     state, figures = run_steps(run, 2)
     assert int(state.step) == 2
-    assert all((values[np.isfinite(values)] > 0).all() and values[-1] > 0 for values in figures.values())  # norms are looked at once
+    assert all(
+        (values[np.isfinite(values)] > 0).all() and values[-1] > 0 for values in figures.values()
+    )  # norms are looked at once
 
 
 @pytest.mark.parametrize("name", CONFIGS)

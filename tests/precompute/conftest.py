@@ -40,7 +40,22 @@ def embed(clip, capsys) -> Callable[..., str]:
 
     def run(data: Path | str, out: Path, *more: str) -> str:
         capsys.readouterr()
-        fixed = ["--data", str(data), "--encoder", str(clip), "--out", str(out), "--device", "cpu", "--batch-size", "4", "--images-per-shard", "5", "--threads", "2"]
+        fixed = [
+            "--data",
+            str(data),
+            "--encoder",
+            str(clip),
+            "--out",
+            str(out),
+            "--device",
+            "cpu",
+            "--batch-size",
+            "4",
+            "--images-per-shard",
+            "5",
+            "--threads",
+            "2",
+        ]
         assert main([*fixed, *more]) == 0
         return capsys.readouterr().out
 

@@ -21,5 +21,7 @@ def test_a_gpu_is_taken_where_there_is_one(monkeypatch, there):
     if there:
         check_device("cuda")
     else:
-        with pytest.raises(UserError, match="device cuda: this machine has none that torch can use; take --device cpu, or wait"):
+        with pytest.raises(
+            UserError, match="device cuda: this machine has none that torch can use; take --device cpu, or wait"
+        ):
             check_device("cuda", go_on=", or wait")

@@ -23,11 +23,21 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
     printed = embed(pairs, tmp_path / "s")
     store = open_store(tmp_path / "s")
     assert verify(tmp_path / "s").digest in printed
-    assert store.manifest.counts == {"pairs": 12, "prompts": 12, "images": 12, "rejects": 0, "prompts_in_chunks": 0, "prompts_with_unknown_words": 0}
+    assert store.manifest.counts == {
+        "pairs": 12,
+        "prompts": 12,
+        "images": 12,
+        "rejects": 0,
+        "prompts_in_chunks": 0,
+        "prompts_with_unknown_words": 0,
+    }
     assert store.manifest.splits == {"train": 4, "validation": 4, "test": 4}
     assert store.manifest.encoder.patches == "dense" and not store.manifest.small_world_only
     assert store.image.shape == (12, 24) and store.patches.shape == (12, 49, 24) and store.text.shape == (12, 24)
-    assert store.prompts.prompt[store.pairs.prompt[3]] == json.loads((pairs / "pairs.jsonl").read_text().splitlines()[3])["prompt"]
+    assert (
+        store.prompts.prompt[store.pairs.prompt[3]]
+        == json.loads((pairs / "pairs.jsonl").read_text().splitlines()[3])["prompt"]
+    )
     assert store.images.path[store.pairs.chosen[3]] == "images/0001b.png"
     assert store.image_path(0) == (pairs / "images/0000a.png").resolve()
     assert str(tmp_path) not in (tmp_path / "s/manifest.json").read_text()
@@ -39,10 +49,29 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
     [
         ({}, (1, 1)),
         ({"RANK": "3", "WORLD_SIZE": "4"}, (4, 4)),
-        ({"WORLD_SIZE": "1", "RANK": "0", "SLURM_ARRAY_TASK_ID": "7", "SLURM_ARRAY_TASK_MIN": "3", "SLURM_ARRAY_TASK_COUNT": "4", "SLURM_ARRAY_TASK_STEP": "2"}, (3, 4)),
-        ({"RANK": "1", "WORLD_SIZE": "2", "SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_MIN": "0", "SLURM_ARRAY_TASK_COUNT": "3"}, (4, 6)),
+        (
+            {
+                "WORLD_SIZE": "1",
+                "RANK": "0",
+                "SLURM_ARRAY_TASK_ID": "7",
+                "SLURM_ARRAY_TASK_MIN": "3",
+                "SLURM_ARRAY_TASK_COUNT": "4",
+                "SLURM_ARRAY_TASK_STEP": "2",
+            },
+            (3, 4),
+        ),
+        (
+            {
+                "RANK": "1",
+                "WORLD_SIZE": "2",
+                "SLURM_ARRAY_TASK_ID": "1",
+                "SLURM_ARRAY_TASK_MIN": "0",
+                "SLURM_ARRAY_TASK_COUNT": "3",
+            },
+            (4, 6),
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_launcher_says_which_part(environment, part):
     assert worker_of(environment) == part
 
@@ -60,11 +89,28 @@ def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
 
 
 def test_kill_in_the_middle_and_run_again(clip, tmp_path, capsys):
-    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left alone."""
+    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left
+    alone.
+    """
     data = write_pairs(tmp_path / "d", pairs=160)
-    options = ["--data", str(data), "--encoder", str(clip), "--device", "cpu", "--batch-size", "2", "--images-per-shard", "8", "--threads", "1"]
+    options = [
+        "--data",
+        str(data),
+        "--encoder",
+        str(clip),
+        "--device",
+        "cpu",
+        "--batch-size",
+        "2",
+        "--images-per-shard",
+        "8",
+        "--threads",
+        "1",
+    ]
     killed, alone = tmp_path / "killed", tmp_path / "alone"
-    process = subprocess.Popen([*COMMAND, *options, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, *options, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while len(list((killed / "commit").glob("images-*"))) < 3 and time.monotonic() < deadline:
         assert process.poll() is None, "it was over before it could be killed"
@@ -133,7 +179,9 @@ def test_mending_with_another_picture_is_refused(embed, tmp_path):
     Image.new("RGB", (56, 56), "blue").save(image, compress_level=0)
     assert image.stat().st_size == size
     for _ in range(2):
-        with pytest.raises(UserError, match=r"what was made again \(images 0\) differs from what was there.* delete the store"):
+        with pytest.raises(
+            UserError, match=r"what was made again \(images 0\) differs from what was there.* delete the store"
+        ):
             embed(data, tmp_path / "s")
     Image.new("RGB", (57, 56), "red").save(image, compress_level=0)
     with pytest.raises(UserError, match="images have changed since"):
@@ -158,7 +206,9 @@ def test_what_the_first_run_chose_is_kept(clip, embed, pairs, tmp_path):
 
 
 @pytest.mark.parametrize("faster", ["float32", "bfloat16"])
-def test_auto_computes_in_what_this_machine_multiplies_fastest_and_keeps_to_it(faster, embed, pairs, tmp_path, monkeypatch):
+def test_auto_computes_in_what_this_machine_multiplies_fastest_and_keeps_to_it(
+    faster, embed, pairs, tmp_path, monkeypatch
+):
     monkeypatch.setattr("precompute.encoders.dtypes.fast_dtype", lambda device: faster)
     embed(pairs, tmp_path / "s", "--dtype", "auto")
     assert open_store(tmp_path / "s").manifest.encoder.dtype == faster
@@ -176,9 +226,13 @@ def test_auto_is_refused_to_workers_who_might_disagree(embed, pairs, tmp_path):
     assert open_store(tmp_path / "s").manifest.encoder.dtype == "float32"
 
 
-def test_images_that_cannot_be_cut_into_tiles_are_refused_before_anything_is_written(clip, embed, pairs, tmp_path, monkeypatch):
+def test_images_that_cannot_be_cut_into_tiles_are_refused_before_anything_is_written(
+    clip, embed, pairs, tmp_path, monkeypatch
+):
     monkeypatch.setattr("precompute.encoders.folder.TILE_SPAN", 5)  # 56 pixels a side
-    with pytest.raises(UserError, match="56 pixels a side, --patches tiles needs a multiple of 5; take another --patches"):
+    with pytest.raises(
+        UserError, match="56 pixels a side, --patches tiles needs a multiple of 5; take another --patches"
+    ):
         embed(pairs, tmp_path / "s", "--patches", "tiles")
     assert not (tmp_path / "s").exists()
 
@@ -192,7 +246,9 @@ def test_an_image_changed_since_is_refused(embed, tmp_path):
 
 
 def spoiled(folder: Path) -> Path:
-    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an image."""
+    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an
+    image.
+    """
     rows = [
         {"rejected_image": "images/none.png"},
         {"chosen_score": float("nan")},
@@ -208,7 +264,9 @@ def spoiled(folder: Path) -> Path:
 
 def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
     data = spoiled(tmp_path / "d")
-    with pytest.raises(UserError, match=r"4 of 200 rows cannot be used, at most 1\.00% .*missing_image 1.*--allow-rejects 0\.02"):
+    with pytest.raises(
+        UserError, match=r"4 of 200 rows cannot be used, at most 1\.00% .*missing_image 1.*--allow-rejects 0\.02"
+    ):
         embed(data, tmp_path / "s")
     assert not (tmp_path / "s/commit").exists()  # nothing was embedded in vain
     with pytest.raises(UserError, match=r"7 of 200 rows cannot be used, at most 2\.00%.*damaged_image 2"):
@@ -218,8 +276,14 @@ def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
     store = open_store(tmp_path / "s")
     assert store.manifest.rejects == 7 and len(store.pairs) == 193
     assert dict(zip(store.rejects.row.tolist(), store.rejects.reason.tolist())) == {
-        1: "missing_image", 2: "bad_score", 3: "box_outside", 4: "unknown_category", 5: "path_outside", 199: "damaged_image", 200: "damaged_image",
-    }  # fmt: skip
+        1: "missing_image",
+        2: "bad_score",
+        3: "box_outside",
+        4: "unknown_category",
+        5: "path_outside",
+        199: "damaged_image",
+        200: "damaged_image",
+    }
     assert "images/0099a.png" not in store.images.path.tolist()
 
 
@@ -260,7 +324,11 @@ def test_too_full_a_disk_is_said_before_the_work(embed, pairs, tmp_path, monkeyp
 
 
 def test_long_prompts_and_unknown_words_are_reported(embed, tmp_path):
-    data = write_pairs(tmp_path / "d", pairs=4, rows=[{"prompt": "a red cat left of the blue dog a sign says stop"}, {"prompt": "a zebra"}])
+    data = write_pairs(
+        tmp_path / "d",
+        pairs=4,
+        rows=[{"prompt": "a red cat left of the blue dog a sign says stop"}, {"prompt": "a zebra"}],
+    )
     printed = embed(data, tmp_path / "s")
     assert "1 prompts are longer than the encoder reads" in printed and "1 prompts hold words" in printed
     store = open_store(tmp_path / "s")
@@ -283,7 +351,9 @@ def test_without_arguments_the_scenes_are_drawn_and_embedded(monkeypatch, tmp_pa
 
     shutil.copytree(clip, tmp_path / "tiny")
     config = tmp_path / "tiny/config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"tipai_small_world_only": True, "tipai_patches": "raw"}))
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"tipai_small_world_only": True, "tipai_patches": "raw"})
+    )
     monkeypatch.setattr(scenes, "draw", draw)
     monkeypatch.setattr(folder, "TINY_FOLDER", tmp_path / "tiny")
     monkeypatch.chdir(tmp_path)
@@ -291,7 +361,11 @@ def test_without_arguments_the_scenes_are_drawn_and_embedded(monkeypatch, tmp_pa
     assert asked == {"out": Path("data/scenes"), "pairs": 40000, "seed": 0}
     assert "small world only" in capsys.readouterr().out
     store = open_store(tmp_path / "store/scenes")
-    assert store.manifest.small_world_only and store.manifest.encoder.name == "tiny" and store.manifest.encoder.patches == "raw"
+    assert (
+        store.manifest.small_world_only
+        and store.manifest.encoder.name == "tiny"
+        and store.manifest.encoder.patches == "raw"
+    )
     assert main([]) == 0
     assert "nothing to do" in capsys.readouterr().out
 
@@ -300,7 +374,9 @@ def test_photographs_default_to_the_large_encoder(monkeypatch, pairs, tmp_path):
     from precompute.encoders import folder
 
     asked = []
-    monkeypatch.setattr(folder, "find_encoder", lambda name: asked.append(name) or (_ for _ in ()).throw(UserError("enough")))
+    monkeypatch.setattr(
+        folder, "find_encoder", lambda name: asked.append(name) or (_ for _ in ()).throw(UserError("enough"))
+    )
     with pytest.raises(UserError, match="enough"):
         main(["--data", str(pairs), "--out", str(tmp_path / "s")])
     assert asked == ["openai/clip-vit-large-patch14"]

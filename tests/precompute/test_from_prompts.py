@@ -15,18 +15,39 @@ from tipai_jax.store import open_store
 def command(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write_prompts(tmp_path / "p.json")
-    return ["--prompts", "p.json", "--generator", "scenes", "--device", "cpu", "--batch-size", "8", "--threads", "1", "--out", "store/one"]
+    return [
+        "--prompts",
+        "p.json",
+        "--generator",
+        "scenes",
+        "--device",
+        "cpu",
+        "--batch-size",
+        "8",
+        "--threads",
+        "1",
+        "--out",
+        "store/one",
+    ]
 
 
 def test_one_command_ends_where_the_single_steps_end(command, tmp_path, capsys):
     assert embed(command) == 0
     store = open_store(tmp_path / "store/one")
-    assert store.manifest.counts["pairs"] == 4 and store.manifest.small_world_only and store.manifest.encoder.name == "tiny"
+    assert (
+        store.manifest.counts["pairs"] == 4
+        and store.manifest.small_world_only
+        and store.manifest.encoder.name == "tiny"
+    )
     assert store.image_path(0).is_file() and (tmp_path / "data/one/catalog.db").exists()
     capsys.readouterr()
     assert embed(command) == 0
     printed = capsys.readouterr().out
-    assert "complete already, 16 pictures" in printed and "scored already, 16 pictures" in printed and "nothing to do" in printed
+    assert (
+        "complete already, 16 pictures" in printed
+        and "scored already, 16 pictures" in printed
+        and "nothing to do" in printed
+    )
     steps = ["--data", "data/two", "--device", "cpu", "--batch-size", "8"]
     generate(["--prompts", "p.json", "--out", "data/two"])
     score(steps)
@@ -43,7 +64,10 @@ def test_the_folder_of_the_pictures_can_be_named(command, tmp_path):
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        (["--dry-run"], r"--dry-run: there are no pictures yet to estimate from; make them first with precompute/generate\.py"),
+        (
+            ["--dry-run"],
+            r"--dry-run: there are no pictures yet to estimate from; make them first with precompute/generate\.py",
+        ),
         (["--worker", "1/2"], "--worker: pictures are made by one process; make them first"),
         (["--data", "tfds:x"], "--data tfds:x: with --generator it names the folder that pictures are made in"),
     ],

@@ -1,4 +1,6 @@
-"""Making pictures: every file says what it is, an interrupted run is finished by the same command, and nothing foreign is mixed in."""
+"""Making pictures: every file says what it is, an interrupted run is finished by the same command, and nothing foreign
+is mixed in.
+"""
 
 import json
 import os
@@ -47,7 +49,10 @@ def test_every_picture_has_its_row_and_says_that_it_was_drawn(prompts, tmp_path,
         assert row.sha256 == sha256_file(path) and row.drawn and "drawn, not generated" in row.generator
         with Image.open(path) as picture:
             assert picture.size == (224, 224) and "drawn, not generated" in picture.info["generator"]
-            assert (picture.info["prompt"], picture.info["seed"]) == (row.prompt, str(row.seed)) and "OpenMoji" in picture.info["Copyright"]
+            assert (picture.info["prompt"], picture.info["seed"]) == (
+                row.prompt,
+                str(row.seed),
+            ) and "OpenMoji" in picture.info["Copyright"]
         assert row.broken is not None and bool(row.boxes) == row.broken
     assert "OpenMoji" in (tmp_path / "o/ATTRIBUTION.md").read_text() and is_small_world(tmp_path / "o")
     broken = sum(row.broken for row in rows)
@@ -73,10 +78,15 @@ def test_the_same_command_makes_anew_only_what_is_missing_or_changed(prompts, tm
 
 
 def test_kill_in_the_middle_and_run_again(tmp_path):
-    many = write_prompts(tmp_path / "many.json", [{"prompt_id": f"m{i}", "prompt": "three red apples and a blue cup in a room"} for i in range(40)])
+    many = write_prompts(
+        tmp_path / "many.json",
+        [{"prompt_id": f"m{i}", "prompt": "three red apples and a blue cup in a room"} for i in range(40)],
+    )
     command = ["--prompts", str(many), "--per-prompt", "5"]
     killed, alone = tmp_path / "killed", tmp_path / "alone"
-    process = subprocess.Popen([*COMMAND, *command, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(
+        [*COMMAND, *command, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while len(list(killed.glob("images/*.png"))) < 5 and time.monotonic() < deadline:
         assert process.poll() is None, "it was over before it could be killed"
@@ -93,10 +103,15 @@ def test_one_folder_holds_one_generator_one_setting_and_one_meaning_of_a_prompt(
     out = ["--out", str(tmp_path / "o")]
     main(["--prompts", str(prompts), *out])
     before = files(tmp_path / "o")
-    with pytest.raises(UserError, match=r'holds pictures made with .*"attribute":0.5.* instead of .*"attribute":0.2.*choose another --out'):
+    with pytest.raises(
+        UserError,
+        match=r'holds pictures made with .*"attribute":0.5.* instead of .*"attribute":0.2.*choose another --out',
+    ):
         main(["--prompts", str(prompts), "--broken", "0.2", *out])
     other = write_prompts(tmp_path / "other.json", [{"prompt_id": "c1", "prompt": "a blue car"}])
-    with pytest.raises(UserError, match='prompt c1 is "a red car on the beach" there, not "a blue car"; choose another prompt_id'):
+    with pytest.raises(
+        UserError, match='prompt c1 is "a red car on the beach" there, not "a blue car"; choose another prompt_id'
+    ):
         main(["--prompts", str(other), *out])
     assert files(tmp_path / "o") == before
 
@@ -143,8 +158,24 @@ def test_a_mistake_on_the_command_line_is_one_line(arguments, line, tmp_path):
 @pytest.mark.slow
 def test_a_diffusers_model_from_its_folder_through_the_command(tmp_path, capsys):
     model = write_pipeline(tmp_path / "tiny-sd")
-    some = write_prompts(tmp_path / "p.json", [{"prompt_id": "01", "prompt": "a chef cooking in a modern kitchen", "category": "Compositional"}])
-    command = ["--model", str(model), "--prompts", str(some), "--steps", "2", "--size", "32", "--device", "cpu", "--out", str(tmp_path / "o")]
+    some = write_prompts(
+        tmp_path / "p.json",
+        [{"prompt_id": "01", "prompt": "a chef cooking in a modern kitchen", "category": "Compositional"}],
+    )
+    command = [
+        "--model",
+        str(model),
+        "--prompts",
+        str(some),
+        "--steps",
+        "2",
+        "--size",
+        "32",
+        "--device",
+        "cpu",
+        "--out",
+        str(tmp_path / "o"),
+    ]
     assert main([*command, "--per-prompt", "2"]) == 0
     assert "tiny-sd: StableDiffusionPipeline on cpu in float32" in capsys.readouterr().out
     two = files(tmp_path / "o")
@@ -154,7 +185,9 @@ def test_a_diffusers_model_from_its_folder_through_the_command(tmp_path, capsys)
     assert "going on: 1 pictures are there, 2 to make" in capsys.readouterr().out
     assert {name: files(tmp_path / "o")[name] for name in two} == two
     row = images(tmp_path / "o")[0]
-    assert (row.generator, row.drawn, row.broken, row.boxes) == ("tiny-sd", False, None, ()) and json.loads(row.settings)["steps"] == 2
+    assert (row.generator, row.drawn, row.broken, row.boxes) == ("tiny-sd", False, None, ()) and json.loads(
+        row.settings
+    )["steps"] == 2
     assert not (tmp_path / "o/world.json").exists() and (tmp_path / "o" / CATALOG).exists()
     with pytest.raises(UserError, match=r'with .*"steps":2.* instead of .*"steps":3'):
         main([*command[:5], "3", *command[6:]])

@@ -13,7 +13,18 @@ from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
 
 def score(values, **changes):
-    return CatalogScore(**({"sha256": "0" * 64, "prompt": "p", "global_score": 0.5, "raw": 0.0, "patch_scores": tuple(map(float, values))} | changes))
+    return CatalogScore(
+        **(
+            {
+                "sha256": "0" * 64,
+                "prompt": "p",
+                "global_score": 0.5,
+                "raw": 0.0,
+                "patch_scores": tuple(map(float, values)),
+            }
+            | changes
+        )
+    )
 
 
 def test_the_scale_is_ranks_among_all_patches():
@@ -49,14 +60,21 @@ def test_equal_scores_are_green():
 def test_every_picture_is_drawn_under_its_scores_and_none_twice(catalog_copy, capsys):
     assert main(["--data", str(catalog_copy)]) == 0
     printed = capsys.readouterr().out
-    assert "16 heatmaps by zero_shot (tiny, tiles patches, float32), 16 of them drawn now" in printed and "the lowest 2% of all patch scores" in printed
+    assert (
+        "16 heatmaps by zero_shot (tiny, tiles patches, float32), 16 of them drawn now" in printed
+        and "the lowest 2% of all patch scores" in printed
+    )
     with open_catalog(catalog_copy) as catalog:
         scores = catalog.scores(catalog.find_scorer("zero_shot"))
     values = {(name, k): value for name, entry in scores.items() for k, value in enumerate(entry.patch_scores)}
     worst, best = min(values, key=values.get), max(values, key=values.get)
     for (name, k), reddish in ((worst, True), (best, False)):
         with Image.open(catalog_copy / f"heatmaps/{name}_heatmap.png") as picture:
-            assert picture.size == (224, 224) and "drawn, not generated" in picture.info["generator"] and picture.info["scorer"].startswith("zero_shot@")
+            assert (
+                picture.size == (224, 224)
+                and "drawn, not generated" in picture.info["generator"]
+                and picture.info["scorer"].startswith("zero_shot@")
+            )
             red, green, _ = picture.getpixel((32 * (k % 7) + 16, 32 * (k // 7) + 16))
         assert (red > green + 30) == reddish and (green > red + 30) != reddish
     (catalog_copy / "heatmaps/c1_0_heatmap.png").unlink()
@@ -75,8 +93,13 @@ def test_another_scorers_heatmaps_lie_beside_and_change_with_its_scores(catalog_
         catalog.put_scores(auditor, list(zero_shot.values())[:3])
     assert main(["--data", str(catalog_copy), "--scorer", "auditor"]) == 0
     printed = capsys.readouterr().out
-    assert "13 of 16 pictures are not scored and left out" in printed and "3 heatmaps by auditor (heads), 3 of them drawn now" in printed
-    assert len(list((catalog_copy / "heatmaps/auditor@abababab").iterdir())) == 3 and not list((catalog_copy / "heatmaps").glob("*.png"))
+    assert (
+        "13 of 16 pictures are not scored and left out" in printed
+        and "3 heatmaps by auditor (heads), 3 of them drawn now" in printed
+    )
+    assert len(list((catalog_copy / "heatmaps/auditor@abababab").iterdir())) == 3 and not list(
+        (catalog_copy / "heatmaps").glob("*.png")
+    )
     with open_catalog(catalog_copy) as catalog:
         first = next(iter(zero_shot.values()))
         catalog.put_scores(auditor, [dataclasses.replace(first, patch_scores=first.patch_scores[::-1])])
@@ -85,7 +108,10 @@ def test_another_scorers_heatmaps_lie_beside_and_change_with_its_scores(catalog_
 
 
 def test_the_plain_folder_is_the_zero_shot_scorers_whoever_judged_first(tmp_path):
-    auditor, zero_shot, other = (Scorer(name=name, digest=letter * 64, model="m", rule="r") for name, letter in (("auditor", "a"), ("zero_shot", "b"), ("zero_shot", "c")))
+    auditor, zero_shot, other = (
+        Scorer(name=name, digest=letter * 64, model="m", rule="r")
+        for name, letter in (("auditor", "a"), ("zero_shot", "b"), ("zero_shot", "c"))
+    )
     with open_catalog(tmp_path, create=True) as catalog:
         for scorer in (auditor, zero_shot, other):
             catalog.put_pairs(scorer, [])
@@ -99,5 +125,7 @@ def test_refusals_are_one_line(catalog_copy, tmp_path):
     with pytest.raises(UserError, match="no catalogue here"):
         main(["--data", str(tmp_path / "nowhere")])
     (catalog_copy / "images/c4_2.png").write_bytes(b"x")
-    with pytest.raises(UserError, match=r"c4_2\.png: has changed since it was made; run the same generate\.py command again"):
+    with pytest.raises(
+        UserError, match=r"c4_2\.png: has changed since it was made; run the same generate\.py command again"
+    ):
         main(["--data", str(catalog_copy)])

@@ -10,14 +10,39 @@ from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint
 
 ENCODER = Fingerprint(
-    name="x", digest="", d=4, k=49, grid=(7, 7), image_size=112, patches="raw", dtype="float32", normalised=True, small_world_only=False,
-    logit_scale=1.0, processor="pil", view="centre", view_share=1.0,
-)  # fmt: skip
-IMAGES = {"a": ImageRow(0, 224, 224, "1" * 64), "b": ImageRow(1, 224, 224, "2" * 64), "wide": ImageRow(2, 448, 224, "3" * 64)}
+    name="x",
+    digest="",
+    d=4,
+    k=49,
+    grid=(7, 7),
+    image_size=112,
+    patches="raw",
+    dtype="float32",
+    normalised=True,
+    small_world_only=False,
+    logit_scale=1.0,
+    processor="pil",
+    view="centre",
+    view_share=1.0,
+)
+IMAGES = {
+    "a": ImageRow(0, 224, 224, "1" * 64),
+    "b": ImageRow(1, 224, 224, "2" * 64),
+    "wide": ImageRow(2, 448, 224, "3" * 64),
+}
 RECORD = PairRecord(
-    row=1, pair_id="p", prompt="a cat", chosen="a", rejected="b", chosen_score=0.9, rejected_score=0.25, boxes=(PixelBox(0, 0, 32, 64, 1, False),),
-    categories=(1,), split="train", group="g",
-)  # fmt: skip
+    row=1,
+    pair_id="p",
+    prompt="a cat",
+    chosen="a",
+    rejected="b",
+    chosen_score=0.9,
+    rejected_score=0.25,
+    boxes=(PixelBox(0, 0, 32, 64, 1, False),),
+    categories=(1,),
+    split="train",
+    group="g",
+)
 
 
 def build(*changes, problems=None):
@@ -26,7 +51,9 @@ def build(*changes, problems=None):
 
 
 def test_a_pair_becomes_a_row():
-    table, rejects = build({}, {"group": "h", "split": "test", "unseen": True, "difficulty": "hard", "kind": "hue"}, {"group": "g"})
+    table, rejects = build(
+        {}, {"group": "h", "split": "test", "unseen": True, "difficulty": "hard", "kind": "hue"}, {"group": "g"}
+    )
     assert not rejects and len(table) == 3
     assert (table.prompt.tolist(), table.chosen.tolist(), table.rejected.tolist()) == ([5] * 3, [0] * 3, [1] * 3)
     np.testing.assert_allclose(table.margin, 0.65, rtol=1e-6)
@@ -41,9 +68,18 @@ def test_a_pair_becomes_a_row():
 
 
 def test_unknown_stays_unknown_and_a_control_is_faithful():
-    table, _ = build({"boxes": None, "categories": None}, {"boxes": None, "categories": (), "control": True, "rejected_score": 0.9}, {"boxes": ()})
+    table, _ = build(
+        {"boxes": None, "categories": None},
+        {"boxes": None, "categories": (), "control": True, "rejected_score": 0.9},
+        {"boxes": ()},
+    )
     assert (table.patch_label[0] == -1).all() and (table.category[0] == -1).all() and not table.annotated[0]
-    assert (table.patch_label[1] == 1).all() and (table.category[1] == 0).all() and table.annotated[1] and table.margin[1] == 0
+    assert (
+        (table.patch_label[1] == 1).all()
+        and (table.category[1] == 0).all()
+        and table.annotated[1]
+        and table.margin[1] == 0
+    )
     assert (table.patch_label[2] == 1).all() and table.annotated[2]
 
 
@@ -59,7 +95,11 @@ def test_boxes_of_a_wide_image_are_in_the_encoders_view():
 @pytest.mark.parametrize(
     ("change", "reason", "detail"),
     [
-        ({"boxes": (PixelBox(0, 0, 225, 10, 0, False),)}, "box_outside", "[0, 0, 225, 10] leaves the image 'b' of 224 x 224"),
+        (
+            {"boxes": (PixelBox(0, 0, 225, 10, 0, False),)},
+            "box_outside",
+            "[0, 0, 225, 10] leaves the image 'b' of 224 x 224",
+        ),
         ({"boxes": (PixelBox(-1, 0, 5, 10, 0, False),)}, "box_outside", "[-1, 0, 5, 10]"),
         ({"rejected": "gone"}, "damaged_image", "is cut short"),
         ({"sha256": ("1" * 64, "9" * 64)}, "sha256_differs", "'b' has the hash 222222222222..."),
@@ -73,7 +113,12 @@ def test_what_only_the_image_shows(change, reason, detail):
 
 def test_nothing_left_is_a_table_of_no_rows():
     table, rejects = build({"rejected": "gone"})
-    assert len(table) == 0 and len(rejects) == 1 and table.patch_label.shape == (0, 2, 49) and table.category.shape == (0, 5)
+    assert (
+        len(table) == 0
+        and len(rejects) == 1
+        and table.patch_label.shape == (0, 2, 49)
+        and table.category.shape == (0, 5)
+    )
 
 
 def rejected(count: int) -> list[Reject]:
@@ -83,7 +128,9 @@ def rejected(count: int) -> list[Reject]:
 def test_one_in_a_hundred_passes_and_more_does_not():
     assert check_rejects(rejected(1), rows=100, allowed=0.01, listed=Path("r")) == {"bad_score": 1}
     assert check_rejects(rejected(2), rows=100, allowed=0.02, listed=Path("r")) == {"bad_score": 2}
-    with pytest.raises(UserError, match=r"2 of 100 rows.*bad_score 2; first: row 1, nan 0.*listed in r; .*--allow-rejects 0\.02"):
+    with pytest.raises(
+        UserError, match=r"2 of 100 rows.*bad_score 2; first: row 1, nan 0.*listed in r; .*--allow-rejects 0\.02"
+    ):
         check_rejects(rejected(2), rows=100, allowed=0.01, listed=Path("r"))
     with pytest.raises(UserError, match=r"mend the data$"):
         check_rejects(rejected(3), rows=3, allowed=1.0, listed=Path("r"))

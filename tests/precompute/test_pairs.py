@@ -20,25 +20,43 @@ def image(name: str, broken: bool | None) -> CatalogImage:
     prompt, seed = name.split("_")
     wrong = {"broken_category": "counting", "kind": "wrong count", "boxes": (BOX,)} if broken else {}
     return CatalogImage(
-        image_id=name, sha256=f"{int.from_bytes(name.encode()):064x}", prompt_id=prompt, prompt=f"words of {prompt}", category="counting", seed=int(seed),
-        path=f"images/{name}.png", generator="g", settings="{}", drawn=broken is not None, broken=broken, **wrong,
-    )  # fmt: skip
+        image_id=name,
+        sha256=f"{int.from_bytes(name.encode()):064x}",
+        prompt_id=prompt,
+        prompt=f"words of {prompt}",
+        category="counting",
+        seed=int(seed),
+        path=f"images/{name}.png",
+        generator="g",
+        settings="{}",
+        drawn=broken is not None,
+        broken=broken,
+        **wrong,
+    )
 
 
 def scores_of(values: dict[str, float], raw: dict[str, float] | None = None) -> dict[str, CatalogScore]:
-    return {name: CatalogScore(sha256="", prompt="", global_score=value, raw=(raw or values)[name], patch_scores=(value,)) for name, value in values.items()}
+    return {
+        name: CatalogScore(sha256="", prompt="", global_score=value, raw=(raw or values)[name], patch_scores=(value,))
+        for name, value in values.items()
+    }
 
 
 def test_best_against_worst_by_hand():
     values = {"a_0": 0.4, "a_1": 0.9, "a_2": 0.4, "a_3": 0.9, "b_0": 0.5, "c_0": 0.2, "c_1": 0.2}
     pairs = choose_pairs([image(name, None) for name in values], scores_of(values), ANYONE)
-    assert [(pair.chosen_img, pair.rejected_img, pair.c_score, pair.r_score) for pair in pairs] == [("a_1", "a_2", 0.9, 0.4), ("c_0", "c_1", 0.2, 0.2)]
+    assert [(pair.chosen_img, pair.rejected_img, pair.c_score, pair.r_score) for pair in pairs] == [
+        ("a_1", "a_2", 0.9, 0.4),
+        ("c_0", "c_1", 0.2, 0.2),
+    ]
     assert pairs[0].pair_id == "a-anyone-12345678"
 
 
 def test_scores_that_a_calibration_made_equal_keep_their_order():
     raw = {"a_0": -1.0, "a_1": -3.0, "a_2": 2.0, "a_3": 2.5}
-    (pair,) = choose_pairs([image(name, None) for name in raw], scores_of({"a_0": 0.1, "a_1": 0.1, "a_2": 0.9, "a_3": 0.9}, raw), ANYONE)
+    (pair,) = choose_pairs(
+        [image(name, None) for name in raw], scores_of({"a_0": 0.1, "a_1": 0.1, "a_2": 0.9, "a_3": 0.9}, raw), ANYONE
+    )
     assert (pair.chosen_img, pair.rejected_img) == ("a_3", "a_1")
 
 
@@ -48,7 +66,9 @@ def test_the_count_against_the_truth_by_hand():
     images = [image(name, broken) for name, broken in truth.items()]
     pairs = choose_pairs(images, scores_of(values), ANYONE)
     scores = scores_of(values | {"a_0": 0.1})  # a tie of its two pictures
-    assert judge(pairs, images, scores) == Verdict(worst=(2, 4), best=(2, 4), worst_open=(1, 2), best_open=(1, 2), order=(0.5, 2))
+    assert judge(pairs, images, scores) == Verdict(
+        worst=(2, 4), best=(2, 4), worst_open=(1, 2), best_open=(1, 2), order=(0.5, 2)
+    )
     assert judge(pairs, [image(name, None) for name in truth], scores) is None
 
 
@@ -57,9 +77,19 @@ def test_a_row_says_no_more_than_is_known_and_fits():
         one, other = image("a_0", chosen), image("a_1", rejected)
         return pair_row(choose_pairs([one, other], scores_of({"a_0": 0.9, "a_1": 0.1}), ANYONE)[0], one, other)
 
-    assert row(False, True)["unfaithful_patches"] == [BOX] and row(False, True)["category"] == "counting" and "control" not in row(False, True)
-    assert row(False, False)["control"] is True and row(False, False)["unfaithful_patches"] == [] and "category" not in row(False, False)
-    assert row(True, True) is None and row(True, False) is None  # a preference that is known to be wrong is none to learn from
+    assert (
+        row(False, True)["unfaithful_patches"] == [BOX]
+        and row(False, True)["category"] == "counting"
+        and "control" not in row(False, True)
+    )
+    assert (
+        row(False, False)["control"] is True
+        and row(False, False)["unfaithful_patches"] == []
+        and "category" not in row(False, False)
+    )
+    assert (
+        row(True, True) is None and row(True, False) is None
+    )  # a preference that is known to be wrong is none to learn from
     assert not {"unfaithful_patches", "category", "control"} & row(None, None).keys()
 
 
@@ -69,23 +99,43 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
     printed = capsys.readouterr().out
     with open_catalog(catalog_copy) as catalog:
         scorer = catalog.find_scorer("zero_shot")
-        pairs, scores, images = catalog.pairs(scorer), catalog.scores(scorer), {row.image_id: row for row in catalog.images()}
+        pairs, scores, images = (
+            catalog.pairs(scorer),
+            catalog.scores(scorer),
+            {row.image_id: row for row in catalog.images()},
+        )
     assert [pair.prompt_id for pair in pairs] == ["c1", "c2", "c3", "c4"]
     for pair in pairs:
         group = [scores[f"{pair.prompt_id}_{seed}"].global_score for seed in range(4)]
-        assert (pair.c_score, pair.r_score) == (max(group), min(group)) and scores[pair.chosen_img].global_score == max(group)
+        assert (pair.c_score, pair.r_score) == (max(group), min(group)) and scores[pair.chosen_img].global_score == max(
+            group
+        )
     verdict = judge(pairs, list(images.values()), scores)
-    assert f"worst truly breaks its prompt: {verdict.worst[0]} of 4; the best truly keeps it: {verdict.best[0]} of 4" in printed
+    assert (
+        f"worst truly breaks its prompt: {verdict.worst[0]} of 4; the best truly keeps it: {verdict.best[0]} of 4"
+        in printed
+    )
     assert f"worst {verdict.worst_open[0]} of {verdict.worst_open[1]}" in printed
-    assert f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]} such two" in printed
+    assert (
+        f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of"
+        f" {verdict.order[1]} such two" in printed
+    )
     with Image.open(catalog_copy / "pairs/c1_comparison.png") as sheet:
-        assert sheet.width > 1200 and "drawn, not generated" in sheet.info["generator"] and sheet.info["prompt"] == "a red car on the beach"
+        assert (
+            sheet.width > 1200
+            and "drawn, not generated" in sheet.info["generator"]
+            and sheet.info["prompt"] == "a red car on the beach"
+        )
         assert len(np.unique(np.asarray(sheet).reshape(-1, 3), axis=0)) > 500
     source = read_source(str(catalog_copy))
     assert source.small_world_only and not source.rejects
     kept = [pair for pair in pairs if not images[pair.chosen_img].broken]
-    assert len(kept) == verdict.best[0] > 0 and [record.prompt for record in source.records] == [pair.prompt for pair in kept]
-    assert [(record.chosen, record.rejected) for record in source.records] == [(images[p.chosen_img].path, images[p.rejected_img].path) for p in kept]
+    assert len(kept) == verdict.best[0] > 0 and [record.prompt for record in source.records] == [
+        pair.prompt for pair in kept
+    ]
+    assert [(record.chosen, record.rejected) for record in source.records] == [
+        (images[p.chosen_img].path, images[p.rejected_img].path) for p in kept
+    ]
     before = listed.read_bytes()
     main(["--data", str(catalog_copy), "--jsonl", str(listed)])
     assert "4 comparison sheets, 0 of them drawn now" in capsys.readouterr().out and listed.read_bytes() == before
@@ -95,18 +145,46 @@ def test_the_file_is_really_embedded(catalog_copy, tmp_path, capsys):
     from precompute.embed import main as embed
 
     main(["--data", str(catalog_copy), "--jsonl", str(catalog_copy / "pairs.jsonl")])
-    assert embed(["--data", str(catalog_copy), "--out", str(tmp_path / "store"), "--device", "cpu", "--batch-size", "4", "--threads", "1"]) == 0
+    assert (
+        embed(
+            [
+                "--data",
+                str(catalog_copy),
+                "--out",
+                str(tmp_path / "store"),
+                "--device",
+                "cpu",
+                "--batch-size",
+                "4",
+                "--threads",
+                "1",
+            ]
+        )
+        == 0
+    )
     store = open_store(tmp_path / "store")
     rows = [json.loads(line) for line in (catalog_copy / "pairs.jsonl").read_text().splitlines()]
-    assert store.manifest.small_world_only and store.manifest.encoder.name == "tiny" and store.manifest.counts["rejects"] == 0
+    assert (
+        store.manifest.small_world_only
+        and store.manifest.encoder.name == "tiny"
+        and store.manifest.counts["rejects"] == 0
+    )
     assert list(store.pairs.pair_id) == [row["pair_id"] for row in rows]
     assert store.pairs.margin == pytest.approx([row["chosen_score"] - row["rejected_score"] for row in rows], abs=1e-6)
-    assert [len(store.pairs.boxes[i]) for i in range(len(rows))] == [len(row.get("unfaithful_patches", [])) for row in rows]
+    assert [len(store.pairs.boxes[i]) for i in range(len(rows))] == [
+        len(row.get("unfaithful_patches", [])) for row in rows
+    ]
     assert sum(len(row.get("unfaithful_patches", [])) for row in rows) > 0
 
 
 def test_refusals_are_one_line(catalog_copy, tmp_path):
-    with pytest.raises(UserError, match=r"--jsonl .*elsewhere\.jsonl: its pictures are named from the folder it lies in; write it to .*poc/elsewhere\.jsonl"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"--jsonl .*elsewhere\.jsonl: its pictures are named from the folder it lies in; write it to"
+            r" .*poc/elsewhere\.jsonl"
+        ),
+    ):
         main(["--data", str(catalog_copy), "--jsonl", str(tmp_path / "elsewhere.jsonl")])
     with open_catalog(catalog_copy) as catalog:
         catalog.put_scores(ANYONE, [next(iter(catalog.scores(catalog.find_scorer("zero_shot")).values()))])

@@ -24,13 +24,31 @@ def encoder(clip):
 
 
 def writer_for(path, encoder, source) -> StoreWriter:
-    return StoreWriter(path, Plan(encoder=encoder.fingerprint, data=source.identity, small_world_only=False, micro_batch=3, device="cpu", shard_rows=ROWS))
+    return StoreWriter(
+        path,
+        Plan(
+            encoder=encoder.fingerprint,
+            data=source.identity,
+            small_world_only=False,
+            micro_batch=3,
+            device="cpu",
+            shard_rows=ROWS,
+        ),
+    )
 
 
 def make(path, encoder, source, threads=2):
     works = [work for work in cut_shards(source, ROWS) if work.table == "images"]
     counted, lines = [], []
-    shards = embed_images(works, source, encoder, writer_for(path, encoder, source), threads=threads, done=counted.append, report=lines.append)
+    shards = embed_images(
+        works,
+        source,
+        encoder,
+        writer_for(path, encoder, source),
+        threads=threads,
+        done=counted.append,
+        report=lines.append,
+    )
     return shards, counted, lines
 
 
@@ -38,10 +56,16 @@ def test_shards_cover_unique_images_in_order(pairs, encoder, tmp_path):
     source = read_source(str(pairs))
     shards, counted, lines = make(tmp_path, encoder, source)
     assert [shard.rows for shard in shards] == [5, 5, 2] and sum(counted) == 12 and len(lines) == 3
-    names = [name for i in range(3) for name in read_table(tmp_path / f"images/{i:05d}.parquet").column("image_id").to_pylist()]
+    names = [
+        name
+        for i in range(3)
+        for name in read_table(tmp_path / f"images/{i:05d}.parquet").column("image_id").to_pylist()
+    ]
     assert names == list(dict.fromkeys(key for record in source.records for key in (record.chosen, record.rejected)))
     prepared = [open_image(name, source, encoder.preparation).prepared for name in names[5:10]]
-    np.testing.assert_array_equal(map_block(tmp_path / "images/00001.safetensors")["patches"], encoder.encode_images(prepared).patches)
+    np.testing.assert_array_equal(
+        map_block(tmp_path / "images/00001.safetensors")["patches"], encoder.encode_images(prepared).patches
+    )
     assert "read" in lines[0] and "encoded" in lines[0] and "written" in lines[0]
     assert len((tmp_path / TIMINGS).read_text().splitlines()) == 3
 
@@ -85,8 +109,14 @@ def dataclasses_batch(encoder, size):
 def test_prompts(pairs, encoder, tmp_path):
     source = read_source(str(pairs))
     works = [work for work in cut_shards(source, {"prompts": 7, "images": 5}) if work.table == "prompts"]
-    embed_prompts(works, encoder, writer_for(tmp_path, encoder, source), threads=2, done=lambda _: None, report=lambda _: None)
-    prompts = [name for i in range(2) for name in read_table(tmp_path / f"prompts/{i:05d}.parquet").column("prompt").to_pylist()]
+    embed_prompts(
+        works, encoder, writer_for(tmp_path, encoder, source), threads=2, done=lambda _: None, report=lambda _: None
+    )
+    prompts = [
+        name
+        for i in range(2)
+        for name in read_table(tmp_path / f"prompts/{i:05d}.parquet").column("prompt").to_pylist()
+    ]
     assert prompts == list(dict.fromkeys(record.prompt for record in source.records))
     text = map_block(tmp_path / "prompts/00001.safetensors")["text"]
     np.testing.assert_allclose(text, encoder.encode_text(prompts[7:]).text, atol=2e-3)

@@ -10,7 +10,15 @@ from tipai_jax.errors import UserError
 
 def test_prompts_are_read_in_order_and_a_category_may_be_left_out(tmp_path):
     path = tmp_path / "p.json"
-    path.write_text(json.dumps([{"prompt_id": "b", "prompt": " a red car "}, {"prompt_id": "a.1-x_y", "prompt": "ein Bär", "category": "object"}]), encoding="utf-8")
+    path.write_text(
+        json.dumps(
+            [
+                {"prompt_id": "b", "prompt": " a red car "},
+                {"prompt_id": "a.1-x_y", "prompt": "ein Bär", "category": "object"},
+            ]
+        ),
+        encoding="utf-8",
+    )
     assert read_prompts(path) == [Prompt("b", "a red car"), Prompt("a.1-x_y", "ein Bär", "object")]
 
 
@@ -28,7 +36,10 @@ def test_prompts_are_read_in_order_and_a_category_may_be_left_out(tmp_path):
         ('[{"prompt_id": "a", "prompt": "\\ud800"}]', "entry 1: prompt is"),
         ('[{"prompt_id": "../a", "prompt": "x"}]', "prompt_id '../a' names files"),
         ('[{"prompt_id": "a", "prompt": "x", "seed": 1}]', "field 'seed'; prompt_id, prompt and category are known"),
-        ('[{"prompt_id": "a", "prompt": "x"}, {"prompt_id": "A", "prompt": "y"}]', "entries 1 and 2 share the prompt_id 'A'"),
+        (
+            '[{"prompt_id": "a", "prompt": "x"}, {"prompt_id": "A", "prompt": "y"}]',
+            "entries 1 and 2 share the prompt_id 'A'",
+        ),
     ],
 )
 def test_what_is_wrong_is_said_in_a_line(tmp_path, content, line):

@@ -1,4 +1,6 @@
-"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected once, clear refusals."""
+"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected
+once, clear refusals.
+"""
 
 import collections
 import hashlib
@@ -68,8 +70,14 @@ def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_rows():
     assert share["train"] / len(every) == pytest.approx(0.7, abs=0.02)
     assert {row["split"] for row in every if row["unseen_combination"]} == {"test"}
     assert sum(row["control"] for row in every) == 60
-    assert all(row["chosen_score"] == row["rejected_score"] and not row["unfaithful_patches"] for row in every if row["control"])
-    assert all(row["chosen_score"] > row["rejected_score"] and row["unfaithful_patches"] for row in every if not row["control"])
+    assert all(
+        row["chosen_score"] == row["rejected_score"] and not row["unfaithful_patches"]
+        for row in every
+        if row["control"]
+    )
+    assert all(
+        row["chosen_score"] > row["rejected_score"] and row["unfaithful_patches"] for row in every if not row["control"]
+    )
 
 
 def test_no_training_or_validation_scene_shows_a_held_out_combination():

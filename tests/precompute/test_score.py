@@ -1,4 +1,6 @@
-"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of a picture that changed."""
+"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of a picture that
+changed.
+"""
 
 import dataclasses
 
@@ -21,7 +23,9 @@ def entries(folder):
 
 
 def test_the_rule_by_hand():
-    assert to_scores(np.array([0.15, 0.21, 0.33]), logit_scale=100.0) == pytest.approx([0.5, 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(-3.0))])
+    assert to_scores(np.array([0.15, 0.21, 0.33]), logit_scale=100.0) == pytest.approx(
+        [0.5, 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(-3.0))]
+    )
     assert to_scores(np.array([0.5]), logit_scale=30.0) == pytest.approx([0.5])
     cosines = np.linspace(-1, 1, 2001)
     for scale in (10.0, 30.0, 100.0):
@@ -40,13 +44,20 @@ def test_scores_are_those_of_the_cosines_of_picture_and_patches(scored):
     scale = encoder.fingerprint.logit_scale
     cosine, cosines = rows.image[0].astype(np.float64) @ text, rows.patches[0].astype(np.float64) @ text
     assert scores[image.image_id].global_score == pytest.approx(1 / (1 + np.exp(-(scale * cosine - 15) / 6)), abs=2e-3)
-    assert np.array(scores[image.image_id].patch_scores) == pytest.approx(1 / (1 + np.exp(-(scale * cosines - 15) / 6)), abs=2e-3)
-    assert scores[image.image_id].raw == pytest.approx(cosine, abs=2e-3) and len(scores[image.image_id].patch_scores) == 49
+    assert np.array(scores[image.image_id].patch_scores) == pytest.approx(
+        1 / (1 + np.exp(-(scale * cosines - 15) / 6)), abs=2e-3
+    )
+    assert (
+        scores[image.image_id].raw == pytest.approx(cosine, abs=2e-3) and len(scores[image.image_id].patch_scores) == 49
+    )
 
 
 def test_pictures_that_keep_their_prompt_score_higher(scored):
     _, images, scores = entries(scored)
-    values = {state: [scores[image.image_id].global_score for image in images if image.broken is state] for state in (True, False)}
+    values = {
+        state: [scores[image.image_id].global_score for image in images if image.broken is state]
+        for state in (True, False)
+    }
     assert np.mean(values[False]) > np.mean(values[True]) + 0.1
 
 
@@ -110,7 +121,9 @@ def test_a_changed_picture_is_refused_and_a_picture_made_anew_is_scored_anew(cat
 
 
 def test_nothing_to_score_is_said(tmp_path):
-    with pytest.raises(UserError, match=r"catalog\.db: no catalogue here; make pictures first: python precompute/generate\.py --out"):
+    with pytest.raises(
+        UserError, match=r"catalog\.db: no catalogue here; make pictures first: python precompute/generate\.py --out"
+    ):
         main(["--data", str(tmp_path)])
     with open_catalog(tmp_path / "empty", create=True):
         pass

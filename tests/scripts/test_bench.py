@@ -1,4 +1,6 @@
-"""The benchmark: the reference computes what we compute, the count is right by hand, and the command runs from end to end."""
+"""The benchmark: the reference computes what we compute, the count is right by hand, and the command runs from end to
+end.
+"""
 
 import json
 import os
@@ -52,7 +54,9 @@ def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
 
     def loss(params):
         task = run.task
-        return task.total(task.losses(task.forward(nnx.merge(graph, params), batch, dropout=None), batch), run.numbers.weights)
+        return task.total(
+            task.losses(task.forward(nnx.merge(graph, params), batch, dropout=None), batch), run.numbers.weights
+        )
 
     value, grads = jax.value_and_grad(loss)(run.initial.params)
     heads = copied(run.initial.params, 16, 12)
@@ -68,7 +72,12 @@ def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
 
 def test_the_count_by_hand():
     shape = Shape(d=2, k=1, batch=3, hidden=5)
-    assert pair_flops(shape) == {"patches": 2 * 2 * 2 * 2 * 5, "images": 2 * 2 * 4 * 2 * 5, "prompts": 2 * 2 * 3 * 2 * 5, "second layers": 6 * 2 * 5 + 6 * 2 * 5 + 6 * 2 * 5 * 5}
+    assert pair_flops(shape) == {
+        "patches": 2 * 2 * 2 * 2 * 5,
+        "images": 2 * 2 * 4 * 2 * 5,
+        "prompts": 2 * 2 * 3 * 2 * 5,
+        "second layers": 6 * 2 * 5 + 6 * 2 * 5 + 6 * 2 * 5 * 5,
+    }
     assert step_flops(shape) == 3 * (80 + 160 + 120 + 420)
     assert pair_bytes(shape) == {"embeddings": (2 * 2 + 1) * 2 * 14, "hidden units": (2 * 3 + 3) * 5 * 8}
     assert shape.parameters == 3 * (20 + 5) + 7 * 6
@@ -96,17 +105,33 @@ def test_rows_say_whether_they_hold_and_nothing_where_nothing_was_measured():
     rows = [at_least("a", 3.0, 3.5), at_most("b", 3.0, 3.5, "%"), at_most("c", None, 15, "s"), Row("d", 12345.6, "ms")]
     assert [row.holds for row in rows] == [False, True, None, None]
     assert markdown(rows).splitlines()[2:] == [
-        "| a | 3 | at least 3.5 | **no** |", "| b | 3 % | at most 3.5 | yes |", "| c |  | at most 15 |  |", "| d | 1.235e+04 ms |  |  |"
-    ]  # fmt: skip
+        "| a | 3 | at least 3.5 | **no** |",
+        "| b | 3 % | at most 3.5 | yes |",
+        "| c |  | at most 15 |  |",
+        "| d | 1.235e+04 ms |  |  |",
+    ]
 
 
 def test_flops_of_a_vision_tower_by_hand():
-    tiny = {"hidden_size": 8, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 8, "patch_size": 4, "projection_dim": 6}
+    tiny = {
+        "hidden_size": 8,
+        "intermediate_size": 32,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "image_size": 8,
+        "patch_size": 4,
+        "projection_dim": 6,
+    }
     patches, layer, out = 2 * 4 * 48 * 8, 2 * 5 * (4 * 64 + 2 * 256) + 4 * 25 * 8, 2 * 8 * 6
     assert vit_flops(tiny) == patches + 2 * layer + out
     assert vit_flops(LARGE) == pytest.approx(162e9, rel=0.01)  # twice the 81 G multiply-adds that are quoted for it
     assert images_per_second(tiny, device="cpu", batch_size=2, batches=1) > 0
-    assert peak_of("NVIDIA H200") == 989e12 and peak_of("NVIDIA L40S") == 362e12 and peak_of("NVIDIA L4") == 121e12 and peak_of("something else") is None
+    assert (
+        peak_of("NVIDIA H200") == 989e12
+        and peak_of("NVIDIA L40S") == 362e12
+        and peak_of("NVIDIA L4") == 121e12
+        and peak_of("something else") is None
+    )
 
 
 @pytest.mark.slow
@@ -115,18 +140,38 @@ def test_sizes_and_members_are_measured(tmp_path, monkeypatch):
     monkeypatch.setattr("scripts.benchmark.whole.run_whole", lambda store, workdir, shape, **how: Whole(1.0, 2.0, 1000))
     quick = bench.Bench(tmp_path, quick=True, gpu=False)
     rows = {row.name: row for row in [*bench.sweep(quick), *bench.grow(quick)]}
-    assert rows["eight runs together, over eight times one run"].value > 0 and rows["eight runs together on a GPU, over one run"].value is None
-    assert rows["batch 16: a step"].detail["gflop_per_s"] > 0 and rows["cost of a FLOP, dearest size over cheapest"].value >= 1
-    assert rows["memory of the streaming path, 64 pairs over 32"].value == 1.0 and rows["seconds of a pair, 64 pairs over 32"].value == 0.5
+    assert (
+        rows["eight runs together, over eight times one run"].value > 0
+        and rows["eight runs together on a GPU, over one run"].value is None
+    )
+    assert (
+        rows["batch 16: a step"].detail["gflop_per_s"] > 0
+        and rows["cost of a FLOP, dearest size over cheapest"].value >= 1
+    )
+    assert (
+        rows["memory of the streaming path, 64 pairs over 32"].value == 1.0
+        and rows["seconds of a pair, 64 pairs over 32"].value == 0.5
+    )
 
 
 @pytest.mark.slow
 def test_the_command_measures_and_draws(tmp_path):
     parts = ["step", "whole", "images"]
     files = ["--json", tmp_path / "bench.json", "--plot", tmp_path / "bench.svg", "--workdir", tmp_path / "work"]
-    command = [sys.executable, ROOT / "scripts" / "bench.py", "--quick", "--only", *parts, *(files if find_spec("matplotlib") else files[:2] + files[4:])]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "JAX_PLATFORMS": "cpu"}, cwd=tmp_path)
-    assert done.returncode in (0, 1) and "Traceback" not in done.stderr, done.stderr  # at these sizes no row needs to hold
+    command = [
+        sys.executable,
+        ROOT / "scripts" / "bench.py",
+        "--quick",
+        "--only",
+        *parts,
+        *(files if find_spec("matplotlib") else files[:2] + files[4:]),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "JAX_PLATFORMS": "cpu"}, cwd=tmp_path
+    )
+    assert done.returncode in (0, 1) and "Traceback" not in done.stderr, (
+        done.stderr
+    )  # at these sizes no row needs to hold
     record = json.loads((tmp_path / "bench.json").read_text())
     assert record["quick"] is True and record["machine"]["jax"] and list(record["parts"]) == parts
     measured = [row for rows in record["parts"].values() for row in rows if row["value"] is not None]

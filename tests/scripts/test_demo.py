@@ -58,7 +58,16 @@ def catalogue(tmp_path):
     with open_catalog(folder) as catalog:
         images = catalog.images()
         one, two = (Scorer(name="zero_shot", digest=letter * 64, model="m", rule="r") for letter in "ab")
-        scores = [CatalogScore(sha256=i.sha256, prompt=i.prompt, global_score=0.2 + 0.5 * i.seed, raw=float(i.seed), patch_scores=(0.5,)) for i in images]
+        scores = [
+            CatalogScore(
+                sha256=i.sha256,
+                prompt=i.prompt,
+                global_score=0.2 + 0.5 * i.seed,
+                raw=float(i.seed),
+                patch_scores=(0.5,),
+            )
+            for i in images
+        ]
         catalog.put_scores(one, scores)
         catalog.put_scores(two, [replace(scores[0], global_score=0.91)])
         catalog.put_pairs(one, choose_pairs(images, catalog.scores(one), one))
@@ -75,16 +84,24 @@ def test_a_round_is_what_the_generator_makes_and_the_auditor_says(desk, found):
     made = [desk.generator.make(Prompt("any", PROMPT), seed) for seed in range(4)]
     said = desk.auditor.score([each.picture for each in made], PROMPT)
     np.testing.assert_allclose([each.verdict.logit for each in found.shown], said.logit, atol=1e-5)
-    assert [each.seed for each in found.shown] == [0, 1, 2, 3] and [each.truth for each in found.shown] == [each.truth for each in made]
+    assert [each.seed for each in found.shown] == [0, 1, 2, 3] and [each.truth for each in found.shown] == [
+        each.truth for each in made
+    ]
     assert found.order == tuple(np.argsort(-said.logit, kind="stable").tolist())
     assert found.best.verdict.score == said.score.max() and found.worst.verdict.score == said.score.min()
 
 
 def test_four_others_have_the_next_seeds(desk, found):
     told = []
-    others = desk.make_round(f"  {PROMPT}\n", first=found.next_seed, tell=lambda share, words: told.append((share, words)))
+    others = desk.make_round(
+        f"  {PROMPT}\n", first=found.next_seed, tell=lambda share, words: told.append((share, words))
+    )
     assert [each.seed for each in others.shown] == [4, 5, 6, 7] and others.prompt == PROMPT
-    assert [share for share, _ in told] == sorted(share for share, _ in told) and told[0][1] == "drawing picture 1 of 4" and told[-1][1] == "judging"
+    assert (
+        [share for share, _ in told] == sorted(share for share, _ in told)
+        and told[0][1] == "drawing picture 1 of 4"
+        and told[-1][1] == "judging"
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +152,10 @@ def test_what_cannot_be_judged(desk, data, prompt, line):
 
 def test_the_threshold_moves_boxes_and_colours_and_nothing_is_judged_again(desk, found, monkeypatch):
     monkeypatch.setattr(desk.auditor, "score", None)
-    low, high = (at_threshold(found.worst, float(edge)) for edge in (found.worst.verdict.risk.min(), found.worst.verdict.risk.max() + 0.01))
+    low, high = (
+        at_threshold(found.worst, float(edge))
+        for edge in (found.worst.verdict.risk.min(), found.worst.verdict.risk.max() + 0.01)
+    )
     (box,) = low.verdict.boxes
     assert (box.x1, box.y1, box.x2, box.y2) == (0, 0, *low.verdict.size) and high.verdict.boxes == ()
     assert low.verdict.score == high.verdict.score == found.worst.verdict.score
@@ -151,18 +171,29 @@ def test_another_level_is_what_an_auditor_of_that_level_says(desk, saved, monkey
             again = desk.at_level(shown, level).verdict
             other = Auditor(desk.auditor.bundle, level=level, device="cpu")
             monkeypatch.setitem(other.__dict__, "encoder", desk.auditor.encoder)
-            assert (again.prediction, again.level) == (other.explain(Image.open(io.BytesIO(data)), PROMPT).prediction, level)
+            assert (again.prediction, again.level) == (
+                other.explain(Image.open(io.BytesIO(data)), PROMPT).prediction,
+                level,
+            )
             told.add(again.prediction)
     assert len(told) > 1
 
 
 def test_the_cards_say_what_was_found(desk, found):
     text = cards.candidates(found)
-    assert all(f"<strong>{each.verdict.score:.2f}</strong>" in text for each in found.shown) and text.count("<img") == 4 and text.count("truth: ") == 4
+    assert (
+        all(f"<strong>{each.verdict.score:.2f}</strong>" in text for each in found.shown)
+        and text.count("<img") == 4
+        and text.count("truth: ") == 4
+    )
     assert "drawn, not generated" in text and text.count(">best<") == text.count(">worst<") == 1
     low = at_threshold(found.worst, 0.3)
     text = cards.analysis(found.worst, 0.3, title="Title")
-    assert low.verdict.sentence in text and text.count("<td style") == 49 and all(f'scope="row">{name}<' in text for name in low.verdict.reasons)
+    assert (
+        low.verdict.sentence in text
+        and text.count("<td style") == 49
+        and all(f'scope="row">{name}<' in text for name in low.verdict.reasons)
+    )
     assert text.count("</tr>") == 7 + 5 + (1 + len(low.verdict.boxes) if low.verdict.boxes else 0)
     assert "drawn scenes only" in cards.head(desk) and desk.auditor.digests.heads[:12] in cards.about(desk)
 
@@ -177,7 +208,12 @@ def test_words_of_the_user_are_words(desk, found):
 
 def test_numbers_on_colours_can_be_read():
     """Contrast 4.5 (WCAG 2, AA) on every colour of the scale."""
-    light = lambda rgb: float(np.dot([0.2126, 0.7152, 0.0722], [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in np.asarray(rgb) / 255]))
+    light = lambda rgb: float(
+        np.dot(
+            [0.2126, 0.7152, 0.0722],
+            [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in np.asarray(rgb) / 255],
+        )
+    )
     for colour in risk_colours(np.linspace(0.0, 1.0, 101)).tolist():
         ink = light([0] * 3 if cards._ink(*colour) == "#000" else [255] * 3)
         low, high = sorted((ink, light(colour)))
@@ -188,9 +224,18 @@ def test_the_catalogue_prompt_by_prompt(catalogue):
     shelf = read_shelf(catalogue)
     assert shelf.prompts == tuple((row["prompt_id"], row["prompt"]) for row in PROMPTS)
     first, second = shelf.exhibits["c1"]
-    assert [(said.scorer, said.score, said.place) for said in first.opinions] == [("zero_shot@aaaaaaaa", 0.2, "worst"), ("zero_shot@bbbbbbbb", 0.91, "")]
+    assert [(said.scorer, said.score, said.place) for said in first.opinions] == [
+        ("zero_shot@aaaaaaaa", 0.2, "worst"),
+        ("zero_shot@bbbbbbbb", 0.91, ""),
+    ]
     assert [(said.score, said.place) for said in second.opinions] == [(0.7, "best"), (None, "")]
-    assert [shelf.near("c1", 1), shelf.near("c1", -1), shelf.near("c3"), shelf.near("gone", 1), shelf.near(None)] == ["c2", "c4", "c3", "c1", "c1"]
+    assert [shelf.near("c1", 1), shelf.near("c1", -1), shelf.near("c3"), shelf.near("gone", 1), shelf.near(None)] == [
+        "c2",
+        "c4",
+        "c3",
+        "c1",
+        "c1",
+    ]
     text = cards.shelf_page(shelf, "c1")
     assert text.count("<img") == 2 and "0.91" in text and "not scored" in text and text.count("truth: ") == 2
 
@@ -199,7 +244,9 @@ def test_a_picture_that_is_gone_leaves_a_line_and_the_others(catalogue):
     shelf = read_shelf(catalogue)
     (catalogue / shelf.exhibits["c1"][0].image.path).unlink()
     text = cards.shelf_page(shelf, "c1")
-    assert text.count("<img") == 2 and text.count('role="alert"') == 1 and "run the same generate.py command again" in text
+    assert (
+        text.count("<img") == 2 and text.count('role="alert"') == 1 and "run the same generate.py command again" in text
+    )
 
 
 def test_no_catalogue_and_an_empty_one(tmp_path):
@@ -266,10 +313,15 @@ with room.reserve(0) as at:
 """
 
 
-@pytest.mark.parametrize(("whose", "code", "line"), [("user", 2, "error: encoder my_clip: no such folder"), ("ours", 1, "RuntimeError: out of memory")])
+@pytest.mark.parametrize(
+    ("whose", "code", "line"),
+    [("user", 2, "error: encoder my_clip: no such folder"), ("ours", 1, "RuntimeError: out of memory")],
+)
 def test_a_desk_that_cannot_be_made_ready_ends_the_demo_with_its_error(whose, code, line):
     done = subprocess.run([sys.executable, "-c", BROKEN, whose], cwd=ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == code and done.stderr.rstrip().endswith(line) and done.stdout == "", done.stdout + done.stderr
+    assert done.returncode == code and done.stderr.rstrip().endswith(line) and done.stdout == "", (
+        done.stdout + done.stderr
+    )
 
 
 def test_uploads_lie_in_a_private_folder_that_goes():

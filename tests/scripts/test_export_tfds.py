@@ -38,7 +38,13 @@ def embed(clip, out, *data):
 def store(clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     two = [{"bbox": [3, 4, 20, 30], "category": "text"}, {"bbox": [0, 0, 8, 8], "category": "object", "absent": True}]
-    rows = [{}, {"unfaithful_patches": None}, {"unfaithful_patches": two, "unseen_combination": True}, {}, {"control": True, "unfaithful_patches": []}]
+    rows = [
+        {},
+        {"unfaithful_patches": None},
+        {"unfaithful_patches": two, "unseen_combination": True},
+        {},
+        {"control": True, "unfaithful_patches": []},
+    ]
     return embed(clip, folder / "store", "--data", str(write_pairs(folder / "pairs", pairs=8, rows=rows)))
 
 
@@ -73,7 +79,18 @@ def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path
     order = {pair_id: i for i, pair_id in enumerate(store.pairs.pair_id)}
     pairs = store.pairs.select(np.array([order[pair_id] for pair_id in again.pairs.pair_id]))
     assert len(again.pairs) == 8
-    for name in ("pair_id", "split", "margin", "category", "patch_label", "difficulty", "control", "unseen", "annotated", "group_name"):
+    for name in (
+        "pair_id",
+        "split",
+        "margin",
+        "category",
+        "patch_label",
+        "difficulty",
+        "control",
+        "unseen",
+        "annotated",
+        "group_name",
+    ):
         np.testing.assert_array_equal(getattr(again.pairs, name), getattr(pairs, name), err_msg=name)
     assert dataclasses.replace(again.pairs.boxes, xyxy=pairs.boxes.xyxy) == pairs.boxes
     np.testing.assert_allclose(again.pairs.boxes.xyxy, pairs.boxes.xyxy, atol=1e-6)
@@ -108,10 +125,14 @@ def test_what_cannot_be_exported_or_read(exporter, exported, store, tmp_path):
 
 
 def test_the_command(store, tmp_path):
-    done = subprocess.run([sys.executable, str(SCRIPT), str(store.path), "--out", str(tmp_path)], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT), str(store.path), "--out", str(tmp_path)], capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert "tfds.data_source('store_pairs'" in done.stdout
-    again = subprocess.run([sys.executable, str(SCRIPT), str(store.path), "--out", str(tmp_path)], capture_output=True, text=True)
+    again = subprocess.run(
+        [sys.executable, str(SCRIPT), str(store.path), "--out", str(tmp_path)], capture_output=True, text=True
+    )
     assert again.returncode == 2 and again.stderr.count("\n") == 1
 
 

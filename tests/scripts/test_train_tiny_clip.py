@@ -36,13 +36,28 @@ def test_trains_resumes_and_exports(tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_model(tmp_path):
     """They start, average, stop together, and the first one alone writes; a batch that cannot be shared is refused."""
-    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", SCRIPT, "--workdir", tmp_path / "w"]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        SCRIPT,
+        "--workdir",
+        tmp_path / "w",
+    ]
     sizes = ["--steps", "2", "--examine", "2", "--loaders", "0", "--precision", "float32"]
     done = subprocess.run([*launch, *sizes, "--squares", "4"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("matrix products") == 1
     assert "torchrun --standalone --nproc-per-node 2" in (tmp_path / "w" / "encoder" / "README.md").read_text()
-    alone = subprocess.run([sys.executable, SCRIPT, "--workdir", tmp_path / "w", *sizes, "--squares", "4"], capture_output=True, text=True, check=False)
+    alone = subprocess.run(
+        [sys.executable, SCRIPT, "--workdir", tmp_path / "w", *sizes, "--squares", "4"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert alone.returncode == 2 and "'processes': 2" in alone.stderr
     refused = subprocess.run([*launch, *sizes, "--squares", "3"], capture_output=True, text=True, check=False)
     assert refused.returncode != 0 and "cannot be shared by 2 processes" in refused.stderr

@@ -44,10 +44,29 @@ def test_a_few_pictures_in_words(saved, tmp_path, capsys):
 
 def test_json(saved, tmp_path, capsys):
     path = write_picture(tmp_path, 1)
-    assert run(str(path), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "out"), "--json", "--level", "0.6") == 0
+    assert (
+        run(
+            str(path),
+            "--prompt",
+            "a red cat",
+            "--auditor",
+            saved,
+            "--out",
+            str(tmp_path / "out"),
+            "--json",
+            "--level",
+            "0.6",
+        )
+        == 0
+    )
     (line,) = capsys.readouterr().out.splitlines()
     found = json.loads(line)
-    assert found["image"] == str(path) and found["level"] == 0.6 and 0 <= found["score"] <= 1 and found["small_world_only"] is True
+    assert (
+        found["image"] == str(path)
+        and found["level"] == 0.6
+        and 0 <= found["score"] <= 1
+        and found["small_world_only"] is True
+    )
 
 
 def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys):
@@ -60,8 +79,13 @@ def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys)
     assert "7 pictures judged" in capsys.readouterr().out
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "prompt"), *((f"pictures/{i}.png", "a red cat") for i in range(7))])
-    (tmp_path / "t.jsonl").write_text("".join(json.dumps({"image": f"pictures/{i}.png", "prompt": "a red cat"}) + "\n" for i in range(7)))
-    pq.write_table(pa.table({"image": [f"pictures/{i}.png" for i in range(7)], "prompt": ["a red cat"] * 7}), tmp_path / "t.parquet")
+    (tmp_path / "t.jsonl").write_text(
+        "".join(json.dumps({"image": f"pictures/{i}.png", "prompt": "a red cat"}) + "\n" for i in range(7))
+    )
+    pq.write_table(
+        pa.table({"image": [f"pictures/{i}.png" for i in range(7)], "prompt": ["a red cat"] * 7}),
+        tmp_path / "t.parquet",
+    )
     scores = [pq.read_table(tmp_path / "a.parquet").column("score").to_pylist()]
     for kind in ("csv", "jsonl", "parquet"):
         out = tmp_path / f"{kind}-out.parquet"
@@ -72,11 +96,18 @@ def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys)
     for each in scores[1:]:
         np.testing.assert_allclose(each, scores[0], atol=1e-9)
     row = pq.read_table(tmp_path / "a.parquet").to_pylist()[0]
-    assert row["image"] == "0.png" and len(row["patch_score"]) == 49 and row["error"] is None and len(row["heads_digest"]) == 64
+    assert (
+        row["image"] == "0.png"
+        and len(row["patch_score"]) == 49
+        and row["error"] is None
+        and len(row["heads_digest"]) == 64
+    )
 
 
 def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
-    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are refused."""
+    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are
+    refused.
+    """
     monkeypatch.setattr(audit_table, "PART", 2)
     folder, out = tmp_path / "pictures", tmp_path / "a.parquet"
     folder.mkdir()
@@ -121,7 +152,11 @@ def test_a_file_whose_name_is_no_text_is_judged_and_spelt_out(saved, tmp_path):
     (folder / os.fsdecode(b"t\xe9.png")).write_bytes(b"no picture")
     assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
     rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
-    assert [row["image"] for row in rows] == ["caf\\udce9.png", "t\\udce9.png"] and rows[0]["score"] is not None and "neither JPEG" in rows[1]["error"]
+    assert (
+        [row["image"] for row in rows] == ["caf\\udce9.png", "t\\udce9.png"]
+        and rows[0]["score"] is not None
+        and "neither JPEG" in rows[1]["error"]
+    )
 
 
 def test_a_place_where_nothing_can_be_written(saved, tmp_path, capsys):
@@ -173,11 +208,20 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     assert (scorer.name, scorer.digest) == ("auditor", auditor.digests.heads) and len(scores) == 6
     name, score = next(iter(scores.items()))
     verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
-    assert score.global_score == pytest.approx(verdict.score, abs=1e-3) and score.raw == pytest.approx(verdict.logit, abs=1e-2) and len(score.patch_scores) == 49
+    assert (
+        score.global_score == pytest.approx(verdict.score, abs=1e-3)
+        and score.raw == pytest.approx(verdict.logit, abs=1e-2)
+        and len(score.patch_scores) == 49
+    )
     assert heatmaps.main(["--data", str(data), "--scorer", "auditor"]) == 0
-    with Image.open(data / "heatmaps" / f"auditor@{scorer.digest[:8]}" / f"{name}_heatmap.png") as drawn, Image.open(data / "images" / f"{name}.png") as plain:
+    with (
+        Image.open(data / "heatmaps" / f"auditor@{scorer.digest[:8]}" / f"{name}_heatmap.png") as drawn,
+        Image.open(data / "images" / f"{name}.png") as plain,
+    ):
         expected = np.asarray(verdict.overlay(plain.convert("RGB"), boxes=False), np.int16)
-        assert np.abs(np.asarray(drawn.convert("RGB"), np.int16) - expected).max() <= 4  # both are drawn by the auditor's own threshold
+        assert (
+            np.abs(np.asarray(drawn.convert("RGB"), np.int16) - expected).max() <= 4
+        )  # both are drawn by the auditor's own threshold
     assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
     other = data / "images" / f"{name}.png"
     other.write_bytes(other.read_bytes() + b"x")
@@ -199,12 +243,18 @@ def generate(data, *, count):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["nowhere.png", "--prompt", "a cat"], r"nowhere.png: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table"),
+        (
+            ["nowhere.png", "--prompt", "a cat"],
+            r"nowhere.png: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table",
+        ),
         (["a.png"], r"--prompt is missing: what were the pictures to show\?"),
         (["a.png", "--prompt", "a cat", "--level", "90"], r"--level 90: expected a share above 0 and below 1"),
         (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each picture"),
         (["t.csv", "b.csv"], r"t.csv: a folder, a table or a catalogue is judged alone"),
-        ([__file__, "--prompt", "a cat", "--out", __file__], r"--out .*test_audit.py: is a file; the overlays of pictures go to a folder"),
+        (
+            [__file__, "--prompt", "a cat", "--out", __file__],
+            r"--out .*test_audit.py: is a file; the overlays of pictures go to a folder",
+        ),
         (["t.csv", "--out", "x.csv"], r"--out x.csv: a folder or a table goes to a parquet file"),
     ],
 )
@@ -220,7 +270,11 @@ def test_tables_that_do_not_fit(saved, tmp_path):
     (tmp_path / "b.csv").write_text("image,prompt\n0.png,a cat\n1.png,\n")
     with pytest.raises(UserError, match=r"b.csv: row 2 has image '1.png' and prompt ''"):
         audit_table.table_rows(tmp_path / "b.csv")
-    for name, line in (("e.csv", b"image,prompt,caf\xe9\n0.png,a cat,x\n"), ("f.csv", b"image,prompt\n0.png,a caf\xe9\n"), ("g.jsonl", b'{"image": "0.png", "prompt": "a caf\xe9"}\n')):
+    for name, line in (
+        ("e.csv", b"image,prompt,caf\xe9\n0.png,a cat,x\n"),
+        ("f.csv", b"image,prompt\n0.png,a caf\xe9\n"),
+        ("g.jsonl", b'{"image": "0.png", "prompt": "a caf\xe9"}\n'),
+    ):
         (tmp_path / name).write_bytes(line)
         with pytest.raises(UserError, match=rf"{name}: not a (CSV|JSONL) file that can be read"):
             audit_table.table_rows(tmp_path / name)

@@ -1,4 +1,6 @@
-"""The public API on the small encoder, with heads of random weights: shapes, batching, files, digests, and what is refused."""
+"""The public API on the small encoder, with heads of random weights: shapes, batching, files, digests, and what is
+refused.
+"""
 
 import subprocess
 import sys
@@ -60,7 +62,9 @@ def test_a_picture_is_what_it_is_however_it_comes(auditor, tmp_path, pictures):
     logits = [auditor.score(way, PROMPTS[0]).logit[0] for way in ways]
     np.testing.assert_allclose(logits, logits[0], atol=1e-6)
     embedded = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
-    np.testing.assert_allclose(auditor.score(*embedded, pairwise=True).logit, auditor.score(pictures, PROMPTS, pairwise=True).logit, atol=1e-6)
+    np.testing.assert_allclose(
+        auditor.score(*embedded, pairwise=True).logit, auditor.score(pictures, PROMPTS, pairwise=True).logit, atol=1e-6
+    )
     assert auditor.score(np.array(Image.open(path).convert("L")), PROMPTS[0])[0].size == (160, 160)
 
 
@@ -80,7 +84,9 @@ def test_embedding_in_threads_leaves_the_callers_torch_alone(auditor, pictures):
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
-        assert len(auditor.embed_images(pictures)) == 5 and torch.get_num_threads() == 2  # two batches of four, a thread each
+        assert (
+            len(auditor.embed_images(pictures)) == 5 and torch.get_num_threads() == 2
+        )  # two batches of four, a thread each
     finally:
         torch.set_num_threads(before)
 
@@ -112,20 +118,27 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     first = []
     for row in range(len(pairs)):
         both = np.array([pairs.chosen[row], pairs.rejected[row]])
-        prompt = EmbeddedPrompts(store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), store.manifest.encoder.digest)
+        prompt = EmbeddedPrompts(
+            store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), store.manifest.encoder.digest
+        )
         pictures = EmbeddedImages(store.image.take(both), store.patches.take(both), store.manifest.encoder.digest)
         first.append(auditor.rank(prompt, pictures).best == 0)
     heads = build_heads(bundle.model, d=16, k=49, seed=0)
     nnx.update(heads, nested(bundle.weights))
     heads.eval()
     said = Predictions.from_mapping(predict(heads, store, pairs))
-    assert 0.2 < np.mean(first) < 0.8 and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
+    assert (
+        0.2 < np.mean(first) < 0.8
+        and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
+    )
 
 
 def test_scores_of_other_heads_are_not_compared(auditor, pictures):
     other = Auditor(make_bundle(tiny_fingerprint(), seed=1))
     mine, theirs = auditor.explain(pictures[0], PROMPTS[0]), other.explain(pictures[0], PROMPTS[0])
-    with pytest.raises(UserError, match=r"these scores cannot be compared: their heads digests are [0-9a-f]{12} and [0-9a-f]{12}"):
+    with pytest.raises(
+        UserError, match=r"these scores cannot be compared: their heads digests are [0-9a-f]{12} and [0-9a-f]{12}"
+    ):
         mine < theirs  # noqa: B015
     with pytest.raises(UserError, match="cannot be compared"):
         mine > theirs  # noqa: B015
@@ -133,7 +146,11 @@ def test_scores_of_other_heads_are_not_compared(auditor, pictures):
 
 def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
     auditor.save_pretrained(tmp_path / "saved")
-    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == ["README.md", "config.json", "model.safetensors"]
+    assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+    ]
     back = Auditor.from_pretrained(tmp_path / "saved")
     assert back.digests == auditor.digests
     here, there = (each.explain(pictures[1], PROMPTS[1]) for each in (auditor, back))
@@ -145,12 +162,22 @@ def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
 def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     figure = {"value": 0.8125, "ci95": [0.75, 0.875], "n": 10}
     evaluation = {
-        "split": "test", "n_pairs": 1234, "intervals": "95 %", "command": "python -m tipai_jax.evaluate --workdir runs/x", "not_measured": ["baselines: gone"],
-        "global_pair_auc": figure, "ece": {"value": None, "ci95": None, "n": 0}, "conformal": {"0.9": {"coverage": figure, "abstains": figure}}, "store_digest": "abcdef012345678",
-    }  # fmt: skip
+        "split": "test",
+        "n_pairs": 1234,
+        "intervals": "95 %",
+        "command": "python -m tipai_jax.evaluate --workdir runs/x",
+        "not_measured": ["baselines: gone"],
+        "global_pair_auc": figure,
+        "ece": {"value": None, "ci95": None, "n": 0},
+        "conformal": {"0.9": {"coverage": figure, "abstains": figure}},
+        "store_digest": "abcdef012345678",
+    }
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert "| global pair AUC (chosen above rejected) | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
+    assert (
+        "| global pair AUC (chosen above rejected) | 0.812 (0.750 to 0.875) |" in card
+        and "1,234 pairs of the store abcdef012345" in card
+    )
     assert "| conformal coverage at 0.9 | 0.812" in card and "runs/x" in card
     assert "Not measured: patch pair AUC, expected calibration error, baselines: gone." in card
     assert "Nothing yet" not in card
@@ -187,19 +214,34 @@ def test_another_encoder_is_refused(tmp_path):
     import dataclasses
 
     wrong = Auditor(make_bundle(dataclasses.replace(tiny_fingerprint(), digest="f" * 64)))
-    with pytest.raises(UserError, match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest ffffffffffff"):
+    with pytest.raises(
+        UserError,
+        match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest ffffffffffff",
+    ):
         wrong.explain(picture(0), "a red cat")
 
 
 def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
-    with pytest.raises(UserError, match=r"encoder my_clip: no such folder; .*; the heads were trained on 'tiny', digest [0-9a-f]{12}: name that encoder's folder with --encoder"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"encoder my_clip: no such folder; .*; the heads were trained on 'tiny', digest [0-9a-f]{12}: name that"
+            r" encoder's folder with --encoder"
+        ),
+    ):
         Auditor(make_bundle(tiny_fingerprint()), encoder="my_clip").explain(picture(0), "a red cat")
 
 
 def test_a_hub_id_is_asked_for_and_its_absence_said():
-    with pytest.raises(UserError, match=r"runs/nothing: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh"):
+    with pytest.raises(
+        UserError,
+        match=r"runs/nothing: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh",
+    ):
         Auditor.from_pretrained("runs/nothing")
-    with pytest.raises(UserError, match=r"auditor nobody/auditor: not on this machine, and HF_HUB_OFFLINE forbids fetching it; name the folder"):
+    with pytest.raises(
+        UserError,
+        match=r"auditor nobody/auditor: not on this machine, and HF_HUB_OFFLINE forbids fetching it; name the folder",
+    ):
         Auditor.from_pretrained("nobody/auditor")
 
 
@@ -216,13 +258,33 @@ def test_two_threads_do_not_disturb_each_other(auditor, pictures):
     ("images", "prompts", "message"),
     [
         (["nowhere.png"], "a cat", r"nowhere.png: cannot be read \(No such file or directory\)"),
-        ([np.zeros((4, 4, 2), np.uint8)], "a cat", r"picture 0: an array uint8\[4, 4, 2\]; expected u8\[height, width\]"),
+        (
+            [np.zeros((4, 4, 2), np.uint8)],
+            "a cat",
+            r"picture 0: an array uint8\[4, 4, 2\]; expected u8\[height, width\]",
+        ),
         ([picture(0)], "  ", r"prompt 0 is '  '; expected words"),
         ([picture(0)] * 3, ["a cat", "a dog"], r"3 pictures and 2 prompts; expected as many of both"),
-        (EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest), "a cat", r"embeddings of shapes \(1, 3\)"),
-        (EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest, ((8, 8), (8, 8))), "a cat", r"1 pictures \(patches of 1, sizes of 2\)"),
-        ([picture(0)], EmbeddedPrompts(np.zeros((2, 160)), ("a cat",), tiny_fingerprint().digest), r"2 texts for 1 prompts; expected one each"),
-        (EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), "0" * 64), "a cat", r"embeddings of the encoder with digest 000000000000, but"),
+        (
+            EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest),
+            "a cat",
+            r"embeddings of shapes \(1, 3\)",
+        ),
+        (
+            EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest, ((8, 8), (8, 8))),
+            "a cat",
+            r"1 pictures \(patches of 1, sizes of 2\)",
+        ),
+        (
+            [picture(0)],
+            EmbeddedPrompts(np.zeros((2, 160)), ("a cat",), tiny_fingerprint().digest),
+            r"2 texts for 1 prompts; expected one each",
+        ),
+        (
+            EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), "0" * 64),
+            "a cat",
+            r"embeddings of the encoder with digest 000000000000, but",
+        ),
     ],
 )
 def test_what_cannot_be_judged_gets_one_line(auditor, images, prompts, message):
@@ -269,7 +331,12 @@ def test_pushed_to_a_hub_only_on_demand(auditor, monkeypatch):
 
     monkeypatch.setattr("huggingface_hub.HfApi", Api)
     assert auditor.push_to_hub("me/auditor", token="t") == "hub/me/auditor"
-    assert seen == {"token": "t", "repo": "me/auditor", "private": True, "files": ["README.md", "config.json", "model.safetensors"]}
+    assert seen == {
+        "token": "t",
+        "repo": "me/auditor",
+        "private": True,
+        "files": ["README.md", "config.json", "model.safetensors"],
+    }
 
 
 NUMPY_FORWARD = '''
@@ -305,11 +372,20 @@ assert not any(name in sys.modules for name in ("jax", "flax", "torch", "tipai_j
 def test_the_weights_are_read_without_jax(tmp_path, pictures):
     """A forward pass in numpy, out of the two files alone; calibration included."""
     sees = SeesConfig(products=True, scale_inputs=True)
-    auditor = Auditor(make_bundle(tiny_fingerprint(), model=ModelConfig(hidden=16, global_sees=SeesConfig(), patch_sees=sees)))
+    auditor = Auditor(
+        make_bundle(tiny_fingerprint(), model=ModelConfig(hidden=16, global_sees=SeesConfig(), patch_sees=sees))
+    )
     auditor.save_pretrained(tmp_path / "saved")
     images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(["a red cat"] * 5)
     np.savez(tmp_path / "in.npz", text=prompts.text, image=images.image, patches=images.patches)
-    command = [sys.executable, "-c", NUMPY_FORWARD, str(tmp_path / "saved"), str(tmp_path / "in.npz"), str(tmp_path / "out.npz")]
+    command = [
+        sys.executable,
+        "-c",
+        NUMPY_FORWARD,
+        str(tmp_path / "saved"),
+        str(tmp_path / "in.npz"),
+        str(tmp_path / "out.npz"),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found, expected = np.load(tmp_path / "out.npz"), auditor.score(images, prompts)

@@ -64,7 +64,9 @@ def test_a_separable_score_becomes_confident_and_finite(store):
     assert 0.95 < high < 1.0 and 0.0 < low < 0.05
 
 
-@pytest.mark.parametrize("calibrator", [Platt(2.0, -0.5), Beta(0.7, 1.2, 0.1), Isotonic((-1.0, 0.0, 2.0), (0.1, 0.5, 0.9))])
+@pytest.mark.parametrize(
+    "calibrator", [Platt(2.0, -0.5), Beta(0.7, 1.2, 0.1), Isotonic((-1.0, 0.0, 2.0), (0.1, 0.5, 0.9))]
+)
 def test_each_kind_survives_the_file(calibrator, tmp_path):
     whole = calibrate.Calibration(
         global_score=calibrator,

@@ -53,7 +53,9 @@ def test_isotonic_rises_and_agrees_with_sklearn_in_the_middle_of_its_steps():
     fitted = fit_isotonic(logit, label)
     assert (np.diff(fitted.probabilities) >= 0).all()
     theirs = IsotonicRegression(y_min=1 / 2002, y_max=1 - 1 / 2002).fit(logit, label)
-    np.testing.assert_allclose(fitted(np.array(fitted.logits))[1:-1], theirs.predict(np.array(fitted.logits))[1:-1], atol=1e-9)
+    np.testing.assert_allclose(
+        fitted(np.array(fitted.logits))[1:-1], theirs.predict(np.array(fitted.logits))[1:-1], atol=1e-9
+    )
     assert 0.0 < fitted(np.array([-100.0]))[0] < fitted(np.array([100.0]))[0] < 1.0
 
 
@@ -63,7 +65,11 @@ def test_isotonic_pools_ties_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("truth", "wanted"), [(lambda z: sigmoid(0.5 * z), Platt | Beta), (lambda z: np.where(np.abs(z) < 1, 0.5, np.where(z > 0, 0.65, 0.2)), Isotonic)]
+    ("truth", "wanted"),
+    [
+        (lambda z: sigmoid(0.5 * z), Platt | Beta),
+        (lambda z: np.where(np.abs(z) < 1, 0.5, np.where(z > 0, 0.65, 0.2)), Isotonic),
+    ],
 )
 def test_the_choice_is_made_on_held_out_groups(truth, wanted):
     logit, label = planted(truth, n=8_000)

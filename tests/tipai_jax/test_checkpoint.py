@@ -45,7 +45,12 @@ def test_best_and_last_are_kept_and_the_rest_goes(checkpoints):
     for step, score in ((1, 0.5), (2, 0.8), (3, 0.8), (4, 0.6), (5, None)):
         save(checkpoints, step, score)
     assert [seal.step for seal in checkpoints.seals()] == [3, 5]  # of equal scores the later
-    assert sorted(path.name for path in checkpoints.folder.iterdir()) == ["00000003", "00000003.json", "00000005", "00000005.json"]
+    assert sorted(path.name for path in checkpoints.folder.iterdir()) == [
+        "00000003",
+        "00000003.json",
+        "00000005",
+        "00000005.json",
+    ]
     assert (checkpoints.best().step, checkpoints.last().step) == (3, 5)
 
 
@@ -79,7 +84,9 @@ def test_any_flipped_bit_is_noticed_and_the_file_named(checkpoints):
         broken = bytearray(clean)
         broken[draw.integers(len(clean))] ^= 1 << draw.integers(8)
         path.write_bytes(broken)
-        with pytest.raises(UserError, match=r"sha256 differs.*move 00000003 and 00000003.json in .* away to ") as caught:
+        with pytest.raises(
+            UserError, match=r"sha256 differs.*move 00000003 and 00000003.json in .* away to "
+        ) as caught:
             checkpoints.restore(seal, state(0))
         assert str(path) in str(caught.value)
         path.write_bytes(clean)

@@ -67,7 +67,10 @@ def test_a_mistake_is_one_line(arguments, says):
         ("def get_config(:", "cannot be read as a config"),
         ("import no_such_module", "cannot be read as a config"),
         (
-            "from dataclasses import replace\nfrom tipai_jax.config import ModelConfig\ndef get_config(): return replace(ModelConfig(), hiden=3)",
+            (
+                "from dataclasses import replace\nfrom tipai_jax.config import ModelConfig\ndef get_config(): return"
+                " replace(ModelConfig(), hiden=3)"
+            ),
             "; did you mean hidden?",
         ),
     ],

@@ -4,7 +4,17 @@ import json
 import jaxtyping
 import pytest
 
-from tipai_jax.config import Config, DataConfig, LossConfig, ModelConfig, OptimConfig, SeesConfig, differences, from_json, to_json
+from tipai_jax.config import (
+    Config,
+    DataConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    SeesConfig,
+    differences,
+    from_json,
+    to_json,
+)
 from tipai_jax.errors import UserError
 
 
@@ -13,8 +23,14 @@ def test_defaults_are_the_plans_table():
     assert (config.data.batch_size, config.data.epochs, config.model.hidden) == (32, 20, 256)
     assert (config.optim.peak_lr, config.optim.weight_decay, config.optim.warmup_steps) == (1e-4, 0.01, 500)
     assert (config.loss.pair, config.loss.patch, config.loss.faithfulness, config.loss.saliency) == (1.0, 1.0, 0.5, 0.1)
-    assert (config.loss.score_space, config.loss.patch_over, config.loss.faithfulness_over) == ("probability", "all", "rejected")
-    assert config.model.patch_sees == config.model.global_sees == SeesConfig() and config.model.saliency == "interpolate"
+    assert (config.loss.score_space, config.loss.patch_over, config.loss.faithfulness_over) == (
+        "probability",
+        "all",
+        "rejected",
+    )
+    assert (
+        config.model.patch_sees == config.model.global_sees == SeesConfig() and config.model.saliency == "interpolate"
+    )
 
 
 @pytest.mark.parametrize(
@@ -28,10 +44,15 @@ def test_defaults_are_the_plans_table():
         (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; allowed is 0 <= dropout < 1"),
         (lambda: ModelConfig(attention_width=0), "model.attention_width is 0; allowed is a positive multiple of 4"),
         (lambda: ModelConfig(attention_width=30), "model.attention_width is 30; allowed is a positive multiple of 4"),
-        (lambda: ModelConfig(global_sees=SeesConfig(position=True)), "model.global_sees: global_image and position need attention"),
+        (
+            lambda: ModelConfig(global_sees=SeesConfig(position=True)),
+            "model.global_sees: global_image and position need attention",
+        ),
         (lambda: ModelConfig(reason_sees=SeesConfig(global_image=True)), "add --model.reason-sees.attention=True"),
         (
-            lambda: ModelConfig(global_sees=SeesConfig(attention=True), patch_sees=SeesConfig(attention=True, products=True)),
+            lambda: ModelConfig(
+                global_sees=SeesConfig(attention=True), patch_sees=SeesConfig(attention=True, products=True)
+            ),
             "make model.global_sees, model.patch_sees and model.reason_sees the same",
         ),
         (lambda: Config(seed=-1), "seed is -1"),
@@ -89,7 +110,9 @@ def test_a_run_from_before_a_target_was_thought_of_asks_nothing_of_it():
 
 def test_only_what_changes_numbers_must_agree():
     old = Config()
-    moved = dataclasses.replace(old, store="elsewhere", workdir="elsewhere", log=dataclasses.replace(old.log, every_steps=7))
+    moved = dataclasses.replace(
+        old, store="elsewhere", workdir="elsewhere", log=dataclasses.replace(old.log, every_steps=7)
+    )
     assert differences(old, moved) == []
     new = dataclasses.replace(old, seed=1, optim=dataclasses.replace(old.optim, peak_lr=2e-4))
     assert differences(old, new) == ["seed: 0 -> 1", "optim.peak_lr: 0.0001 -> 0.0002"]

@@ -36,4 +36,9 @@ def test_a_mistake_is_one_line(arguments, message):
 def test_a_mistake_ends_in_exit_code_two(capsys):
     assert run_main(lambda: parse("--kind", "c") and 0) == 2
     printed = capsys.readouterr()
-    assert printed.out == "" and printed.err.startswith("error: --kind ") and "'c'" in printed.err and printed.err.count("\n") == 1
+    assert (
+        printed.out == ""
+        and printed.err.startswith("error: --kind ")
+        and "'c'" in printed.err
+        and printed.err.count("\n") == 1
+    )

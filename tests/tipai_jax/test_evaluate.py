@@ -11,12 +11,27 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax import evaluate as command
-from tipai_jax.config import CheckpointConfig, Config, DataConfig, LogConfig, ModelConfig, OptimConfig, SeesConfig, TargetsConfig
+from tipai_jax.config import (
+    CheckpointConfig,
+    Config,
+    DataConfig,
+    LogConfig,
+    ModelConfig,
+    OptimConfig,
+    SeesConfig,
+    TargetsConfig,
+)
 from tipai_jax.errors import UserError, run_main
 
 FIGURES = (
-    "global_pair_auc", "patch_pair_auc", "patch_pair_auc_within_rejected", "unseen_combination_pair_auc", "ece", "ece_equal_mass", "ece_before",
-)  # fmt: skip
+    "global_pair_auc",
+    "patch_pair_auc",
+    "patch_pair_auc_within_rejected",
+    "unseen_combination_pair_auc",
+    "ece",
+    "ece_equal_mass",
+    "ece_before",
+)
 SEES = SeesConfig(products=True)
 pytestmark = pytest.mark.slow
 
@@ -36,7 +51,9 @@ def world(tmp_path_factory):
         data=DataConfig(batch_size=16, epochs=12, start_fraction=1.0, full_at_epoch=0),
         checkpoint=CheckpointConfig(every_epochs=2),
         log=LogConfig(progress=False),
-        targets=TargetsConfig(global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2),
+        targets=TargetsConfig(
+            global_pair_auc=0.8, patch_pair_auc=0.7, category_roc_auc=0.6, ece=0.2, auc_judd=0.7, conformal=0.2
+        ),
     )
     fit(config)
     return folder
@@ -57,7 +74,16 @@ def test_the_record_has_every_figure(record):
         figure = record[name]
         low, high = figure["ci95"]
         assert low <= figure["value"] <= high and figure["n"] > 0, name
-    assert set(record["heatmap"]) == {"iou", "dice", "cc", "auc_judd", "box_overlap", "pointing_game", "box_found_in_chosen", "box_found_in_rejected"}
+    assert set(record["heatmap"]) == {
+        "iou",
+        "dice",
+        "cc",
+        "auc_judd",
+        "box_overlap",
+        "pointing_game",
+        "box_found_in_chosen",
+        "box_found_in_rejected",
+    }
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
     assert record["n_pairs"] == 80 and record["split"] == "test"
@@ -96,7 +122,9 @@ def test_the_blind_image_head_is_blind_to_the_prompt_alone(world, record):
 
 
 def test_a_shortcut_in_the_data_is_found(tmp_path):
-    """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the target says so."""
+    """Where the chosen image always shows the same thing, a head that never saw the prompt tells the two apart, and the
+    target says so.
+    """
     from tipai_jax.baselines import fit_blind
     from tipai_jax.calibrate import fit_calibration
     from tipai_jax.config import Config
@@ -105,7 +133,13 @@ def test_a_shortcut_in_the_data_is_found(tmp_path):
 
     store = write_store(tmp_path / "store", splits={"train": 1500, "validation": 64, "test": 64}, squares=False)
     train, test = (store.pairs.select(store.pairs.split == split) for split in ("train", "test"))
-    head = fit_blind(Config(store=str(store.path), workdir=str(tmp_path)), store, which="image_only", pairs=len(train), folder=tmp_path / "blind")
+    head = fit_blind(
+        Config(store=str(store.path), workdir=str(tmp_path)),
+        store,
+        which="image_only",
+        pairs=len(train),
+        folder=tmp_path / "blind",
+    )
     said = head(store, test)
     found = figures(said, test, calibration=fit_calibration(said, test, everything=False), seed=0)
     assert found["global_pair_auc"]["value"] > 0.7
@@ -130,7 +164,9 @@ def test_again_it_writes_the_same_bytes(world, record):
     before = (world / "run" / "eval.json").read_bytes()
     command.evaluate(command.Request(workdir=world / "run", out=world / "again.json", heatmaps=3, command="as typed"))
     assert (world / "again.json").read_bytes() == before
-    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), "the sheets are drawn to the same bytes as well"
+    assert (world / "report-again.html").read_bytes() == (world / "run" / "report.html").read_bytes(), (
+        "the sheets are drawn to the same bytes as well"
+    )
 
 
 def test_the_report_lies_beside_the_record_and_can_be_written_again(world, record):
@@ -140,9 +176,15 @@ def test_the_report_lies_beside_the_record_and_can_be_written_again(world, recor
     page = (run / "report.html").read_text()
     assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
     sides = record["extremes"]
-    assert {path.name for path in (run / "report").iterdir()} == {entry["sheet"] for side in sides.values() for entry in side}
+    assert {path.name for path in (run / "report").iterdir()} == {
+        entry["sheet"] for side in sides.values() for entry in side
+    }
     gaps = {side: [entry["score"][0] - entry["score"][1] for entry in entries] for side, entries in sides.items()}
-    assert gaps["best"] == sorted(gaps["best"], reverse=True) and gaps["worst"] == sorted(gaps["worst"]) and gaps["worst"][-1] <= gaps["best"][-1]
+    assert (
+        gaps["best"] == sorted(gaps["best"], reverse=True)
+        and gaps["worst"] == sorted(gaps["worst"])
+        and gaps["worst"][-1] <= gaps["best"][-1]
+    )
     (run / "report.html").unlink()
     assert report.main(["--workdir", str(run)]) == 0
     assert (run / "report.html").read_text() == page
@@ -160,9 +202,14 @@ def test_without_pictures_it_is_measured_all_the_same(world, record):
         hidden.rename(world / "data")
     assert {name: bare[name] for name in FIGURES} == {name: record[name] for name in FIGURES}
     page = (world / "report-bare.html").read_text()
-    assert "There are no sheets: the folder of the pictures is not there any more" in page and "data:image" not in page.split("<body>")[1]
+    assert (
+        "There are no sheets: the folder of the pictures is not there any more" in page
+        and "data:image" not in page.split("<body>")[1]
+    )
     command.evaluate(asked)
-    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, "the pictures are back, and so are the sheets"
+    assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, (
+        "the pictures are back, and so are the sheets"
+    )
 
 
 def test_new_targets_are_held_against_the_old_figures(world, record, monkeypatch):
@@ -199,10 +246,17 @@ def test_what_was_measured_is_not_measured_again_unless_asked(world, record, mon
     with monkeypatch.context() as patched:
         patched.setattr(command, "_opinions", None)  # measuring would fail
         assert command.evaluate(asked) == record
-        for other in (replace(asked, again=True), replace(asked, heatmaps=2), replace(asked, split="validation"), replace(asked, seed=1)):
+        for other in (
+            replace(asked, again=True),
+            replace(asked, heatmaps=2),
+            replace(asked, split="validation"),
+            replace(asked, seed=1),
+        ):
             with pytest.raises(TypeError):
                 command.evaluate(other)
-        (world / "run" / "calibration.json").rename(world / "aside.json")  # without it no auditor can be made of the run
+        (world / "run" / "calibration.json").rename(
+            world / "aside.json"
+        )  # without it no auditor can be made of the run
         with pytest.raises(TypeError):
             command.evaluate(asked)
         (world / "aside.json").rename(world / "run" / "calibration.json")
@@ -222,7 +276,9 @@ def test_exit_codes_follow_the_targets(world, record, monkeypatch, capsys):
 
 def test_another_store_of_the_same_encoder(world, record, tmp_path):
     other = write_store(tmp_path / "other", splits={"test": 20}, seed=5)
-    found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+    found = command.evaluate(
+        command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json")
+    )
     assert found["store_digest"] == other.manifest.digest != found["training_store_digest"]
     assert found["n_pairs"] == 40 and set(found["baselines"]) == set(record["baselines"])
     assert found["global_pair_auc"]["value"] > 0.8
@@ -233,12 +289,16 @@ def test_another_store_while_the_training_store_is_gone(world, record, tmp_path,
     hidden = world / "hidden"
     (world / "store").rename(hidden)
     try:
-        found = command.evaluate(command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json"))
+        found = command.evaluate(
+            command.Request(workdir=world / "run", store=tmp_path / "other", out=tmp_path / "other.json")
+        )
         with pytest.raises(UserError, match="no finished store here"):
             command.evaluate(command.Request(workdir=world / "run"))
     finally:
         hidden.rename(world / "store")
-    assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found["not_measured"][0]
+    assert (found["baselines"] == {} and "training" in found["not_measured"][0]) or "trained from" in found[
+        "not_measured"
+    ][0]
     assert found["ece"]["value"] is not None
 
 

@@ -1,4 +1,6 @@
-"""Which pairs are the best and the worst, worked out by hand, and that a picture that is missing costs its own sheet alone."""
+"""Which pairs are the best and the worst, worked out by hand, and that a picture that is missing costs its own sheet
+alone.
+"""
 
 import dataclasses
 
@@ -68,11 +70,18 @@ def test_entries_and_sheets(world, tmp_path):
     (tmp_path / "best-09.webp").write_bytes(b"of an earlier evaluation")
     pairs = store.pairs
     found = extremes(store, pairs, opinions(pairs, np.arange(len(pairs))), IDENTITY, data=data, folder=tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {entry["sheet"] for side in found.values() for entry in side} and len(found["best"]) == 10
+    assert {path.name for path in tmp_path.iterdir()} == {
+        entry["sheet"] for side in found.values() for entry in side
+    } and len(found["best"]) == 10
     first = found["best"][0]
     row = pairs.pair_id.tolist().index(first["pair_id"])
-    assert first["prompt"] == str(store.prompts.prompt[pairs.prompt[row]]) and first["broken"] == [CATEGORIES[int(pairs.category[row].argmax())]]
-    assert first["score"] == pytest.approx([1.0, 0.5], abs=1e-6) and first["reason"] == ["attribute", pytest.approx(1 / (1 + np.exp(-2.0)))]
+    assert first["prompt"] == str(store.prompts.prompt[pairs.prompt[row]]) and first["broken"] == [
+        CATEGORIES[int(pairs.category[row].argmax())]
+    ]
+    assert first["score"] == pytest.approx([1.0, 0.5], abs=1e-6) and first["reason"] == [
+        "attribute",
+        pytest.approx(1 / (1 + np.exp(-2.0))),
+    ]
     with Image.open(tmp_path / first["sheet"]) as sheet:
         assert sheet.format == "WEBP" and sheet.width > 1000
 
@@ -81,7 +90,14 @@ def test_a_folder_that_cannot_be_written_is_named(world, tmp_path):
     store, data = world
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"file: the sheets .* --out"):
-        extremes(store, store.pairs, opinions(store.pairs, np.arange(len(store.pairs))), IDENTITY, data=data, folder=tmp_path / "file")
+        extremes(
+            store,
+            store.pairs,
+            opinions(store.pairs, np.arange(len(store.pairs))),
+            IDENTITY,
+            data=data,
+            folder=tmp_path / "file",
+        )
 
 
 def test_a_missing_picture_costs_its_own_sheets_and_no_folder_all(world, tmp_path):
@@ -97,7 +113,11 @@ def test_a_missing_picture_costs_its_own_sheets_and_no_folder_all(world, tmp_pat
     finally:
         lost.write_bytes(content)
     first = found["best"][0]
-    assert first["sheet"] is None and str(store.images.path[pairs.chosen[row]]) in first["no_sheet"] and str(data) not in first["no_sheet"]
+    assert (
+        first["sheet"] is None
+        and str(store.images.path[pairs.chosen[row]]) in first["no_sheet"]
+        and str(data) not in first["no_sheet"]
+    )
     assert found["worst"][0]["sheet"] == "worst-01.webp"
     bare = extremes(store, pairs, said, IDENTITY, data=None, folder=tmp_path)
     assert {entry["sheet"] for side in bare.values() for entry in side} == {None} and not list(tmp_path.iterdir())

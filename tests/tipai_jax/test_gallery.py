@@ -28,7 +28,9 @@ def opinion_of(pairs):
 
 def test_picks_spread_over_categories_and_difficulties(world):
     pairs = world[0].pairs
-    kinds = lambda rows: {(str(pairs.difficulty[row]), bool(pairs.control[row]), *pairs.category[row].tolist()) for row in rows}
+    kinds = lambda rows: {
+        (str(pairs.difficulty[row]), bool(pairs.control[row]), *pairs.category[row].tolist()) for row in rows
+    }
     everything = kinds(range(len(pairs)))
     picked = pick_pairs(pairs, len(everything))
     assert kinds(picked) == everything
@@ -36,13 +38,17 @@ def test_picks_spread_over_categories_and_difficulties(world):
     assert pick_pairs(pairs, 4) == picked[:4] and pick_pairs(pairs, 0) == []
     first = picked[:6]
     assert len({str(pairs.difficulty[row]) for row in first}) == 3
-    assert len({tuple(pairs.category[row].tolist()) for row in first}) >= 5, "five categories, or four and the controls' row of zeros"
+    assert len({tuple(pairs.category[row].tolist()) for row in first}) >= 5, (
+        "five categories, or four and the controls' row of zeros"
+    )
 
 
 def test_the_order_of_the_table_has_no_say(world):
     pairs = world[0].pairs
     shuffled = pairs.select(np.random.default_rng(0).permutation(len(pairs)))
-    assert [pairs.pair_id[row] for row in pick_pairs(pairs, 9)] == [shuffled.pair_id[row] for row in pick_pairs(shuffled, 9)]
+    assert [pairs.pair_id[row] for row in pick_pairs(pairs, 9)] == [
+        shuffled.pair_id[row] for row in pick_pairs(shuffled, 9)
+    ]
 
 
 def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
@@ -52,7 +58,9 @@ def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
     (tmp_path / "pair-099-old.png").write_bytes(b"from an earlier run")
     options = {"opinion": opinion_of(pairs), "data": data, "out": tmp_path, "stamp": "small world only"}
     written = draw_gallery(store, pairs, rows, **options)
-    assert [path.name for path in written[:-1]] == [f"pair-{i:03d}-{pairs.pair_id[row]}.png" for i, row in enumerate(rows)]
+    assert [path.name for path in written[:-1]] == [
+        f"pair-{i:03d}-{pairs.pair_id[row]}.png" for i, row in enumerate(rows)
+    ]
     assert sorted(tmp_path.iterdir()) == sorted(written)
     for row, path in zip(rows, written):
         with Image.open(path) as opened:
@@ -72,7 +80,9 @@ def test_sheets_are_written_and_the_wrong_place_is_the_red_one(world, tmp_path):
 def test_a_missing_picture_is_named_before_anything_is_written(world, tmp_path):
     store, _ = world
     with pytest.raises(UserError, match=r"images/\d+\.png.*--data"):
-        draw_gallery(store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp="")
+        draw_gallery(
+            store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp=""
+        )
     assert not (tmp_path / "out").exists()
 
 
@@ -82,7 +92,9 @@ def test_half_a_picture_is_named(world, tmp_path):
     for path in (data / "images").iterdir():
         (tmp_path / "images" / path.name).write_bytes(path.read_bytes()[:40])
     with pytest.raises(UserError, match="cannot be read as a picture"):
-        draw_gallery(store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp="")
+        draw_gallery(
+            store, store.pairs, [0], opinion=opinion_of(store.pairs), data=tmp_path, out=tmp_path / "out", stamp=""
+        )
 
 
 def test_a_name_that_is_no_file_name(world, tmp_path):

@@ -1,4 +1,6 @@
-"""A hub id to a folder: what is whole on disk needs no network, what is not is fetched, and a hub out of reach is said in a line."""
+"""A hub id to a folder: what is whole on disk needs no network, what is not is fetched, and a hub out of reach is said
+in a line.
+"""
 
 from pathlib import Path
 
@@ -8,7 +10,10 @@ from tipai_jax.errors import UserError
 from tipai_jax.hub import hub_folder, is_hub_id, no_such_folder
 
 
-@pytest.mark.parametrize(("name", "is_one"), [("a/b", True), ("a", False), ("a/b/c", False), ("./b", False), ("/b", False), ("~/b", False), ("a/", False)])
+@pytest.mark.parametrize(
+    ("name", "is_one"),
+    [("a/b", True), ("a", False), ("a/b/c", False), ("./b", False), ("/b", False), ("~/b", False), ("a/", False)],
+)
 def test_hub_ids(name, is_one):
     assert is_hub_id(name) == is_one
 
@@ -34,7 +39,11 @@ def test_what_is_whole_on_disk_is_not_fetched(tmp_path):
     assert ask(lambda: tmp_path, lambda folder: True, never) == tmp_path
 
 
-@pytest.mark.parametrize("find", [lambda: Path("half"), lambda: (_ for _ in ()).throw(OSError("not cached"))], ids=["half there", "not there"])
+@pytest.mark.parametrize(
+    "find",
+    [lambda: Path("half"), lambda: (_ for _ in ()).throw(OSError("not cached"))],
+    ids=["half there", "not there"],
+)
 def test_what_is_not_whole_is_fetched_after_one_question(monkeypatch, tmp_path, find):
     import huggingface_hub
     from huggingface_hub import constants
@@ -45,7 +54,9 @@ def test_what_is_not_whole_is_fetched_after_one_question(monkeypatch, tmp_path, 
     assert ask(find, lambda folder: False, lambda: tmp_path) == tmp_path
     assert asked == [("some/model", 5.0)]
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="model some/model: not on this machine, and HF_HUB_OFFLINE forbids fetching it; draw instead"):
+    with pytest.raises(
+        UserError, match="model some/model: not on this machine, and HF_HUB_OFFLINE forbids fetching it; draw instead"
+    ):
         ask(find, lambda folder: False, never)
 
 
@@ -54,7 +65,11 @@ def test_a_hub_out_of_reach_is_one_line(monkeypatch):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: (_ for _ in ()).throw(ConnectionError("no route\nto host")))
+    monkeypatch.setattr(
+        huggingface_hub.HfApi,
+        "model_info",
+        lambda *_, **__: (_ for _ in ()).throw(ConnectionError("no route\nto host")),
+    )
     with pytest.raises(UserError) as refused:
         ask(lambda: Path("half"), lambda folder: False, never)
     assert str(refused.value) == "model some/model: not on this machine and not to be fetched (no route); draw instead"

@@ -64,7 +64,9 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
 
 
 def test_margin_bins_by_hand(pairs):
-    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of .3 are in one."""
+    """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of
+    .3 are in one.
+    """
     rows = np.flatnonzero(~pairs.control)[:8]
     few = dataclasses.replace(pairs.select(rows), margin=np.array([0.6, 0.1, 0.3, 0.2, 0.3, 0.5, 0.3, 0.4], np.float32))
     score = np.zeros((8, 2), np.float32)
@@ -72,8 +74,11 @@ def test_margin_bins_by_hand(pairs):
     score[[3, 4, 5], 1] = 1.0  # .2, one of .3 and .5 lost, the others tie
     found = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
     assert {name: (figure["value"], figure["n"]) for name, figure in found.items()} == {
-        "0.1 to 0.2": (0.5, 2), "0.3": (0.5, 3), "0.4": (0.5, 1), "0.5 to 0.6": (0.5, 2),
-    }  # fmt: skip
+        "0.1 to 0.2": (0.5, 2),
+        "0.3": (0.5, 3),
+        "0.4": (0.5, 1),
+        "0.5 to 0.6": (0.5, 2),
+    }
     score[3, 1] = 0.0
     again = figures(Predictions(score=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
     assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
@@ -95,7 +100,9 @@ def test_the_parts_add_up(pairs, noise, found):
         entries = found[part].values()
         total = sum(entry["n"] for entry in entries)
         assert total == found["global_pair_auc"]["n"]
-        assert sum(entry["n"] * entry["value"] for entry in entries) / total == pytest.approx(found["global_pair_auc"]["value"])
+        assert sum(entry["n"] * entry["value"] for entry in entries) / total == pytest.approx(
+            found["global_pair_auc"]["value"]
+        )
     unseen = pairs.unseen & ~pairs.control
     assert found["unseen_combination_pair_auc"]["n"] == unseen.sum()
     assert found["unseen_combination_pair_auc"]["value"] == pytest.approx(wins(noise)[unseen].mean())
@@ -119,19 +126,25 @@ def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, fo
     for c, name in enumerate(("object", "attribute", "counting", "spatial", "text")):
         truth = np.zeros((len(pairs), 2), int)
         truth[:, 1] = pairs.category[:, c] == 1
-        assert found[name]["value"] == pytest.approx(roc_auc_score(truth.ravel(), noise.reason[..., c].ravel()), abs=1e-9)
+        assert found[name]["value"] == pytest.approx(
+            roc_auc_score(truth.ravel(), noise.reason[..., c].ravel()), abs=1e-9
+        )
         assert found[name]["n"] == 2 * len(pairs) and found[name]["positives"] == truth.sum()
 
 
 def test_within_pairs_the_prompt_earns_nothing(pairs):
-    """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance within pairs."""
+    """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance
+    within pairs.
+    """
     reason = np.repeat(np.where(pairs.category == 1, 1.0, -1.0).astype(np.float32)[:, None], 2, axis=1)
     score = np.zeros((len(pairs), 2), np.float32)
     found = figures(Predictions(score=score, reason=reason), pairs, calibration=IDENTITY, seed=0)
     assert all(figure["value"] > 0.8 for figure in found["category_roc_auc"].values())
     assert all(figure["value"] == 0.5 for figure in found["category_roc_auc_within_pairs"].values())
     reason[:, 1] += 1.0
-    better = figures(Predictions(score=score, reason=reason), pairs, calibration=IDENTITY, seed=0)["category_roc_auc_within_pairs"]
+    better = figures(Predictions(score=score, reason=reason), pairs, calibration=IDENTITY, seed=0)[
+        "category_roc_auc_within_pairs"
+    ]
     assert all(figure["value"] == 1.0 and figure["n"] == 2 * figure["positives"] for figure in better.values())
 
 
@@ -147,7 +160,9 @@ def test_ece_by_hand(pairs):
     perfect = dataclasses.replace(IDENTITY, global_score=Platt(100.0, 0.0))
     calibrated = figures(Predictions(score=score), pairs, calibration=perfect, seed=0)
     assert calibrated["ece"]["value"] < 1e-6 and calibrated["ece_before"]["value"] == pytest.approx(wanted, abs=1e-6)
-    assert figures(Predictions(score=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"] is None
+    assert (
+        figures(Predictions(score=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"] is None
+    )
 
 
 def test_a_control_that_is_flagged_is_an_alarm(pairs):
@@ -156,7 +171,9 @@ def test_a_control_that_is_flagged_is_an_alarm(pairs):
     score[controls] = 2.0
     score[controls[:2], 1] = -1.0
     control = figures(Predictions(score=score), pairs, calibration=IDENTITY, seed=0)["control"]
-    assert control["alarm_rate"]["value"] == pytest.approx(2 / len(controls)) and control["alarm_rate"]["n"] == len(controls)
+    assert control["alarm_rate"]["value"] == pytest.approx(2 / len(controls)) and control["alarm_rate"]["n"] == len(
+        controls
+    )
     assert control["alarm_rate_faithful"]["value"] == 0.0 and control["alarm_rate_broken"]["value"] == 1.0
     gap = 2 / len(controls) * (1 / (1 + np.exp(-2.0)) - 1 / (1 + np.exp(1.0)))
     assert control["score_gap"]["value"] == pytest.approx(float(gap))
@@ -171,14 +188,22 @@ def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pai
     assert found["auc_judd"]["value"] > 0.97 and found["cc"]["value"] > 0.8 and found["dice"]["value"] > 0.85
     assert found["box_overlap"]["value"] == found["pointing_game"]["value"] == 1.0
     assert (found["box_found_in_chosen"]["value"], found["box_found_in_rejected"]["value"]) == (0.0, 1.0)
-    only = lambda risk: figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)["heatmap"]
+    only = lambda risk: figures(Predictions(score=noise.score, risk=risk), pairs, calibration=IDENTITY, seed=0)[
+        "heatmap"
+    ]
     constant = only(np.full_like(risk, 0.5))
-    assert constant["box_overlap"]["value"] == constant["box_found_in_chosen"]["value"] == 1.0  # red everywhere: overlaps, and alarms as often where nothing is wrong
-    assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(0.5)
+    assert (
+        constant["box_overlap"]["value"] == constant["box_found_in_chosen"]["value"] == 1.0
+    )  # red everywhere: overlaps, and alarms as often where nothing is wrong
+    assert constant["cc"]["value"] == pytest.approx(0.0, abs=1e-9) and constant["auc_judd"]["value"] == pytest.approx(
+        0.5
+    )
     turned = only(1 - risk)  # what was right must come out wrong
     assert turned["auc_judd"]["value"] < 0.1 and turned["cc"]["value"] < -0.8
     assert turned["pointing_game"]["value"] == 0.0
-    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(risk.shape)  # a box at the wrong place touches nothing
+    beside = np.roll(risk.reshape(-1, 2, 7, 7), 3, axis=-1).reshape(
+        risk.shape
+    )  # a box at the wrong place touches nothing
     assert only(beside)["box_overlap"]["value"] < 0.2
     assert only(np.zeros_like(risk))["box_overlap"]["value"] == 0.0
 
@@ -201,18 +226,29 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
 
 
 def test_conformal_coverage_and_consistency_by_hand(pairs):
-    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at all."""
+    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at
+    all.
+    """
     rows = np.flatnonzero(~pairs.control)[:4]
     few = pairs.select(rows)
     score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
     patch = np.full((4, 2, 49), 1.0, np.float32)
     patch[0, 1, 7] = patch[1, 0, 0] = patch[2, 1, 48] = -1.0
-    said = Predictions(score=score, patch=patch, risk=sigmoid(-patch).astype(np.float32), reason=np.zeros((4, 2, 5), np.float32))
+    said = Predictions(
+        score=score, patch=patch, risk=sigmoid(-patch).astype(np.float32), reason=np.zeros((4, 2, 5), np.float32)
+    )
     found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
     at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
-    assert at == {"coverage": 6 / 8, "coverage_keeps": 3 / 4, "coverage_breaks": 3 / 4, "abstains": 3 / 8, "coverage_controls": None}
+    assert at == {
+        "coverage": 6 / 8,
+        "coverage_keeps": 3 / 4,
+        "coverage_breaks": 3 / 4,
+        "abstains": 3 / 8,
+        "coverage_controls": None,
+    }
     assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
-    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5 with 1
+    # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5
+    # with 1
     assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
     assert found["consistency"]["accuracy_consistent"]["value"] == 3 / 4
     assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4
@@ -224,7 +260,11 @@ def test_both_images_of_a_control_keep_their_prompt(pairs):
     assert len(few) == 2
     said = Predictions(score=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
     figure = figures(said, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
-    assert figure["coverage_controls"]["value"] == 3 / 4 and figure["coverage_controls"]["n"] == 4 and figure["coverage"]["n"] == 0
+    assert (
+        figure["coverage_controls"]["value"] == 3 / 4
+        and figure["coverage_controls"]["n"] == 4
+        and figure["coverage"]["n"] == 0
+    )
 
 
 def test_a_scorer_without_patches_has_no_consistency(pairs, noise):

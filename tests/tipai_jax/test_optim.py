@@ -26,7 +26,9 @@ def test_schedule_without_warmup_and_constant():
 
 
 def test_a_warmup_longer_than_the_run_is_refused():
-    with pytest.raises(UserError, match=r"warmup_steps is 500, but the whole run has 500 steps; set --optim.warmup-steps below"):
+    with pytest.raises(
+        UserError, match=r"warmup_steps is 500, but the whole run has 500 steps; set --optim.warmup-steps below"
+    ):
         make_schedule(OptimConfig(), total_steps=500)
 
 

@@ -1,4 +1,6 @@
-"""Two processes on this machine train the run that one trains: same losses, one log, checkpoints that a process alone reads."""
+"""Two processes on this machine train the run that one trains: same losses, one log, checkpoints that a process alone
+reads.
+"""
 
 import json
 import os
@@ -39,10 +41,23 @@ def run_in_two(config) -> list[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    common = {**os.environ, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(TESTS.parent), "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}", "JAX_NUM_PROCESSES": "2"}
+    common = {
+        **os.environ,
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(TESTS.parent),
+        "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{port}",
+        "JAX_NUM_PROCESSES": "2",
+    }
     command = [sys.executable, "-c", PROGRAM, json.dumps(to_json(config))]
     started = [
-        subprocess.Popen(command, env={**common, "JAX_PROCESS_ID": str(i)}, cwd=TESTS.parent, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(
+            command,
+            env={**common, "JAX_PROCESS_ID": str(i)},
+            cwd=TESTS.parent,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
         for i in range(2)
     ]
     said = [process.communicate(timeout=600) for process in started]
@@ -75,7 +90,9 @@ def test_two_processes_are_one_run(tmp_path, placement):
     ],
 )
 def test_variables_that_make_no_sense_are_refused(said):
-    with pytest.raises(UserError, match="a run of many processes needs JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID"):
+    with pytest.raises(
+        UserError, match="a run of many processes needs JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES, JAX_PROCESS_ID"
+    ):
         start(said)
 
 

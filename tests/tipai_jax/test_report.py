@@ -1,4 +1,6 @@
-"""The report of a record: all of it, in words that cannot become tags, the same bytes twice, and honest about what is missing."""
+"""The report of a record: all of it, in words that cannot become tags, the same bytes twice, and honest about what is
+missing.
+"""
 
 import json
 import re
@@ -26,45 +28,104 @@ def scorer(value=0.9):
     by = lambda names: {name: fig(value) for name in names}
     reasons = {name: fig(value, positives=20) for name in CATEGORIES}
     return {
-        "n_pairs": 110, "global_pair_auc": fig(value), "pair_auc_by_category": by(CATEGORIES), "pair_auc_by_difficulty": by(("easy", "medium", "hard")),
-        "pair_auc_by_margin": by(("0.1 to 0.2", "0.3")), "unseen_combination_pair_auc": fig(value), "patch_pair_auc": fig(value),
-        "patch_pair_auc_within_rejected": fig(value), "category_roc_auc": reasons, "category_roc_auc_within_pairs": reasons, "ece": fig(0.02),
-        "ece_equal_mass": fig(0.03), "ece_before": fig(0.3), "heatmap": by(("iou", "dice", "cc", "auc_judd")),
+        "n_pairs": 110,
+        "global_pair_auc": fig(value),
+        "pair_auc_by_category": by(CATEGORIES),
+        "pair_auc_by_difficulty": by(("easy", "medium", "hard")),
+        "pair_auc_by_margin": by(("0.1 to 0.2", "0.3")),
+        "unseen_combination_pair_auc": fig(value),
+        "patch_pair_auc": fig(value),
+        "patch_pair_auc_within_rejected": fig(value),
+        "category_roc_auc": reasons,
+        "category_roc_auc_within_pairs": reasons,
+        "ece": fig(0.02),
+        "ece_equal_mass": fig(0.03),
+        "ece_before": fig(0.3),
+        "heatmap": by(("iou", "dice", "cc", "auc_judd")),
         "control": {"threshold": 0.5, **by(("alarm_rate", "score_gap", "alarm_rate_faithful", "alarm_rate_broken"))},
         "conformal": {"0.9": by(("coverage", "coverage_keeps", "coverage_breaks", "coverage_controls", "abstains"))},
         "consistency": by(("inconsistent_rate", "accuracy_consistent", "accuracy_inconsistent")),
-    }  # fmt: skip
+    }
 
 
 def entry(place, sheet="best-01.webp", **more):
     return {
-        "pair_id": f"p{place}", "prompt": f"a red car {place} {EVIL}", "broken": ["attribute"], "difficulty": "hard", "score": [0.9, 0.2],
-        "reason": ["attribute", 0.8], "sheet": sheet, "no_sheet": "", **more,
-    }  # fmt: skip
+        "pair_id": f"p{place}",
+        "prompt": f"a red car {place} {EVIL}",
+        "broken": ["attribute"],
+        "difficulty": "hard",
+        "score": [0.9, 0.2],
+        "reason": ["attribute", 0.8],
+        "sheet": sheet,
+        "no_sheet": "",
+        **more,
+    }
 
 
 def record(**changes):
-    target = {"name": "global pair AUC", "value": 0.9, "direction": ">", "threshold": 0.85, "pass": True, "ci95": [0.8512, 0.9487]}
+    target = {
+        "name": "global pair AUC",
+        "value": 0.9,
+        "direction": ">",
+        "threshold": 0.85,
+        "pass": True,
+        "ci95": [0.8512, 0.9487],
+    }
     bins = {"confidence": [0.25, None, 0.75], "frequency": [0.5, None, 1.0], "count": [10, 0, 20]}
-    theirs = scorer(0.7) | {"ece_before": None, "conformal": None, "consistency": None, "global_pair_auc_difference": fig(0.2)}
+    theirs = scorer(0.7) | {
+        "ece_before": None,
+        "conformal": None,
+        "consistency": None,
+        "global_pair_auc_difference": fig(0.2),
+    }
     return {
-        **scorer(), "command": f"python -m tipai_jax.evaluate --workdir {EVIL}", "split": "test", "small_world_only": True, "store_digest": "5" * 64,
-        "encoder": {"name": "tiny", "digest": "e" * 64, "patches": "tiles"}, "training_store_digest": "6" * 64, "config_digest": "c" * 64,
-        "checkpoint": {"step": 657, "validation_pair_auc": 0.94}, "seeds": {"training": 0, "bootstrap": 3}, "intervals": "95 %, by prompt group",
-        "commands": {"embed": "python precompute/embed.py --out store/x", "train": "python -m tipai_jax.train --workdir runs/x"},
-        "versions": {"tipai_jax": "9.9", "jax": "0.10"}, "reliability": {"before": bins, "after": bins}, "not_measured": [],
+        **scorer(),
+        "command": f"python -m tipai_jax.evaluate --workdir {EVIL}",
+        "split": "test",
+        "small_world_only": True,
+        "store_digest": "5" * 64,
+        "encoder": {"name": "tiny", "digest": "e" * 64, "patches": "tiles"},
+        "training_store_digest": "6" * 64,
+        "config_digest": "c" * 64,
+        "checkpoint": {"step": 657, "validation_pair_auc": 0.94},
+        "seeds": {"training": 0, "bootstrap": 3},
+        "intervals": "95 %, by prompt group",
+        "commands": {
+            "embed": "python precompute/embed.py --out store/x",
+            "train": "python -m tipai_jax.train --workdir runs/x",
+        },
+        "versions": {"tipai_jax": "9.9", "jax": "0.10"},
+        "reliability": {"before": bins, "after": bins},
+        "not_measured": [],
         "baselines": {"zero_shot_cosine": theirs, "text_only": theirs},
-        "targets": [target, target | {"name": "ECE", "pass": False, "ci95": None}, target | {"name": EVIL, "value": None, "pass": None}],
+        "targets": [
+            target,
+            target | {"name": "ECE", "pass": False, "ci95": None},
+            target | {"name": EVIL, "value": None, "pass": None},
+        ],
         "extremes": {"best": [entry(1)], "worst": [entry(2, "worst-01.webp")]},
         **changes,
-    }  # fmt: skip
+    }
 
 
 def log():
     lines = [{"step": 0, "epoch": 0.0, "validation": {"loss": 2.0, "pair": 0.7, "global_pair_auc": 0.5}}]
     for i in range(1, 4):
-        lines += [{"step": 10 * i, "epoch": float(i), "loss": 1.0 / i, "pair": 0.5, "lr": 1e-3, "grad_norm": 1.0, "pairs_per_s": 1.0, "seconds": 1.0}]
-        lines += [{"step": 10 * i, "epoch": float(i), "validation": {"loss": 1.5 / i, "pair": 0.4, "global_pair_auc": 0.8}}]
+        lines += [
+            {
+                "step": 10 * i,
+                "epoch": float(i),
+                "loss": 1.0 / i,
+                "pair": 0.5,
+                "lr": 1e-3,
+                "grad_norm": 1.0,
+                "pairs_per_s": 1.0,
+                "seconds": 1.0,
+            }
+        ]
+        lines += [
+            {"step": 10 * i, "epoch": float(i), "validation": {"loss": 1.5 / i, "pair": 0.4, "global_pair_auc": 0.8}}
+        ]
     return lines
 
 
@@ -107,23 +168,53 @@ def shown():
 
 def test_the_verdict_comes_first_and_the_targets_with_it(shown):
     words = " ".join(shown.words)
-    assert "1 of 3 targets met" in words and "Missed: ECE." in words and "Small world only: drawn scenes, no photographs" in words
+    assert (
+        "1 of 3 targets met" in words
+        and "Missed: ECE." in words
+        and "Small world only: drawn scenes, no photographs" in words
+    )
     targets = shown.of("targets")
     assert "0.8512 to 0.9487" in targets and "> 0.85" in targets
     assert all(each in targets for each in ("✓ met", "✗ missed", "– not measured"))
 
 
 def test_every_section_has_its_figures(shown):
-    assert list(shown.sections) == ["targets", "ranking", "calibration", "places", "baselines", "training", "gaps", "pairs", "commands", "notes"]
+    assert list(shown.sections) == [
+        "targets",
+        "ranking",
+        "calibration",
+        "places",
+        "baselines",
+        "training",
+        "gaps",
+        "pairs",
+        "commands",
+        "notes",
+    ]
     ranking = shown.of("ranking")
-    assert all(each in ranking for each in (*CATEGORIES, "easy", "hard", "margin 0.1 to 0.2", "unseen combinations", "0.900 (0.850 to 0.950)"))
+    assert all(
+        each in ranking
+        for each in (*CATEGORIES, "easy", "hard", "margin 0.1 to 0.2", "unseen combinations", "0.900 (0.850 to 0.950)")
+    )
     assert "ECE before calibration0.300 (0.250 to 0.350)" in shown.of("calibration")
     assert "AUC-Judd" in shown.of("places") and "from the prompt alone" in shown.of("places")
     assert "zero-shot cosine0.700 (0.650 to 0.750)0.200 (0.150 to 0.250)" in shown.of("baselines")
     assert "Term: pair ranking" in shown.of("training") and "Pair AUC on validation" in shown.of("training")
     assert "difference +0.700" in shown.of("pairs") and "The worst 1" in shown.of("pairs")
     commands = shown.of("commands")
-    assert all(each in commands for each in ("precompute/embed.py", "tipai_jax.train", "tipai_jax.evaluate", "tipai_jax.report", "5" * 64, "c" * 64, "step 657", "jax 0.10"))
+    assert all(
+        each in commands
+        for each in (
+            "precompute/embed.py",
+            "tipai_jax.train",
+            "tipai_jax.evaluate",
+            "tipai_jax.report",
+            "5" * 64,
+            "c" * 64,
+            "step 657",
+            "jax 0.10",
+        )
+    )
 
 
 def test_nothing_is_loaded_and_no_word_becomes_a_tag(shown):
@@ -166,41 +257,76 @@ def test_a_long_log_is_thinned_and_a_repeated_step_counts_once():
 def test_what_is_missing_is_said():
     nothing = fig(None, 0)
     bare = record(
-        small_world_only=False, baselines={}, not_measured=["baselines: the store is gone"], patch_pair_auc=None, heatmap=None, category_roc_auc=None,
-        category_roc_auc_within_pairs=None, pair_auc_by_margin={}, unseen_combination_pair_auc=nothing, ece=fig(None, 40),
-        pair_auc_by_category={"object": fig(), "text": nothing}, targets=[],
+        small_world_only=False,
+        baselines={},
+        not_measured=["baselines: the store is gone"],
+        patch_pair_auc=None,
+        heatmap=None,
+        category_roc_auc=None,
+        category_roc_auc_within_pairs=None,
+        pair_auc_by_margin={},
+        unseen_combination_pair_auc=nothing,
+        ece=fig(None, 40),
+        pair_auc_by_category={"object": fig(), "text": nothing},
+        targets=[],
         extremes={"best": [entry(1, None, no_sheet="the folder of the pictures is not there")], "worst": [entry(2)]},
-    )  # fmt: skip
+    )
     shown = Document(render(bare, log=[], sheets={}))
     gaps = shown.of("gaps")
     for line in (
         "no opinion on it: patch pair AUC; category ROC-AUC; category ROC-AUC within pairs; heatmap",
-        "the split holds nothing to measure it on: pair AUC by category, text; pair AUC by margin; unseen combination pair AUC",
+        (
+            "the split holds nothing to measure it on: pair AUC by category, text; pair AUC by margin; unseen"
+            " combination pair AUC"
+        ),
         "it came out as no finite number: ECE",
-        "baselines: the store is gone", "no log.jsonl", "2 of 2 pairs have none", "GPU",
-    ):  # fmt: skip
+        "baselines: the store is gone",
+        "no log.jsonl",
+        "2 of 2 pairs have none",
+        "GPU",
+    ):
         assert line in gaps, line
     assert "photographs" not in gaps and "Small world only" not in " ".join(shown.words)
-    assert "No picture: the folder of the pictures is not there." in shown.of("pairs") and "evaluate again" in shown.of("pairs")
+    assert "No picture: the folder of the pictures is not there." in shown.of("pairs") and "evaluate again" in shown.of(
+        "pairs"
+    )
     assert "no curves" in shown.of("training") and "the store is gone" in shown.of("baselines")
 
 
 def test_conformal_coverage_is_shown_where_it_was_measured():
-    shares = {name: fig(value) for name, value in {"coverage": 0.81, "coverage_keeps": 0.82, "coverage_breaks": 0.83, "coverage_controls": 0.7, "abstains": 0.12}.items()}
+    shares = {
+        name: fig(value)
+        for name, value in {
+            "coverage": 0.81,
+            "coverage_keeps": 0.82,
+            "coverage_breaks": 0.83,
+            "coverage_controls": 0.7,
+            "abstains": 0.12,
+        }.items()
+    }
     calibration = Document(render(record(conformal={"0.8": shares}), log=log(), sheets=SHEETS)).of("calibration")
-    assert "0.80.810 (0.760 to 0.860)0.820 (0.770 to 0.870)0.830 (0.780 to 0.880)0.700 (0.650 to 0.750)0.120 (0.070 to 0.170)" in calibration
+    assert (
+        "0.80.810 (0.760 to 0.860)0.820 (0.770 to 0.870)0.830 (0.780 to 0.880)0.700 (0.650 to 0.750)0.120 (0.070 to"
+        " 0.170)" in calibration
+    )
     assert "level asked" not in Document(render(record(conformal=None), log=log(), sheets=SHEETS)).of("calibration")
 
 
 def test_two_opinions_are_shown_where_they_were_measured():
     shares = {"inconsistent_rate": fig(0.2), "accuracy_consistent": fig(0.9), "accuracy_inconsistent": fig(0.4)}
     calibration = Document(render(record(consistency=shares), log=log(), sheets=SHEETS)).of("calibration")
-    assert "score and worst patch disagree0.200" in calibration and "score right where they disagree0.400" in calibration
+    assert (
+        "score and worst patch disagree0.200" in calibration and "score right where they disagree0.400" in calibration
+    )
     assert "disagree" not in Document(render(record(consistency=None), log=log(), sheets=SHEETS)).of("calibration")
 
 
 def test_no_pair_at_all():
-    empty = record(extremes={"best": [], "worst": []}, global_pair_auc=fig(None, 0), pair_auc_by_category={name: fig(None, 0) for name in CATEGORIES})
+    empty = record(
+        extremes={"best": [], "worst": []},
+        global_pair_auc=fig(None, 0),
+        pair_auc_by_category={name: fig(None, 0) for name in CATEGORIES},
+    )
     assert "holds no pair" in Document(render(empty, log=log(), sheets={})).of("pairs")
 
 
@@ -230,7 +356,10 @@ def test_the_command_writes_the_same_bytes_again_and_leaves_them_alone(tmp_path,
 def test_another_record_has_a_report_of_its_own(tmp_path):
     write_run(tmp_path, "eval-other.json", split="validation")
     report.main(["--workdir", str(tmp_path), "--record", str(tmp_path / "eval-other.json")])
-    assert "validation split" in (tmp_path / "report-eval-other.html").read_text() and not (tmp_path / "report.html").exists()
+    assert (
+        "validation split" in (tmp_path / "report-eval-other.html").read_text()
+        and not (tmp_path / "report.html").exists()
+    )
     assert report.report_folder(tmp_path / "eval-other.json") == tmp_path / "report-eval-other"
 
 
@@ -278,5 +407,9 @@ def test_the_command_refuses_what_it_does_not_know():
 
 
 def test_notes_are_numbered_as_they_are_first_mentioned(shown):
-    found = list(dict.fromkeys(attributes["href"] for _, attributes in shown.tags if attributes.get("href", "").startswith("#note-")))
+    found = list(
+        dict.fromkeys(
+            attributes["href"] for _, attributes in shown.tags if attributes.get("href", "").startswith("#note-")
+        )
+    )
     assert found == [f"#note-{number}" for number in range(1, len(found) + 1)]

@@ -7,7 +7,9 @@ from tipai_jax.sees import Sees
 
 
 def test_the_default_is_the_plan():
-    assert Sees() == Sees(text=True, image=True, products=False, global_image=False, position=False, attention=False, scale_inputs=False)
+    assert Sees() == Sees(
+        text=True, image=True, products=False, global_image=False, position=False, attention=False, scale_inputs=False
+    )
 
 
 def test_configs_and_heads_speak_of_the_same_thing():

@@ -1,4 +1,6 @@
-"""One device, four devices and `jax.pmap` + `pmean` make the same steps. In a process of its own: devices are counted once."""
+"""One device, four devices and `jax.pmap` + `pmean` make the same steps. In a process of its own: devices are counted
+once.
+"""
 
 import json
 import os
@@ -74,7 +76,9 @@ print(json.dumps({
 def test_one_device_four_devices_and_pmap_agree():
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(TESTS)}
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, cwd=TESTS.parent)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, cwd=TESTS.parent
+    )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert (found["spread"], found["cut"], found["tail"], found["traces"]) == (4, [2, 8], 22, 1)

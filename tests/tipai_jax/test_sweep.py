@@ -35,7 +35,9 @@ def assert_close(here, there):
     assert [line["step"] for line in mine] == [line["step"] for line in theirs] and len(mine) > 5
     for one, other in zip(mine, theirs):
         assert one.keys() == other.keys()
-        flat = lambda line: [value for name, value in (line | line.get("validation", {})).items() if name != "validation"]
+        flat = lambda line: [
+            value for name, value in (line | line.get("validation", {})).items() if name != "validation"
+        ]
         np.testing.assert_allclose(flat(one), flat(other), atol=1e-5, rtol=1e-4)
 
 
@@ -48,17 +50,31 @@ def sweep(tmp_path_factory):
 
 
 def test_the_grid_of_a_command_line():
-    grid, rest = take_sweep(["--config", "base.py", "--sweep.seeds", "3", "--sweep.optim.peak-lr=5e-5,1e-4", "--seed", "4"])
-    assert grid == {"seeds": (0, 1, 2), "optim.peak_lr": (5e-5, 1e-4)} and rest == ["--config", "base.py", "--seed", "4"]
+    grid, rest = take_sweep(
+        ["--config", "base.py", "--sweep.seeds", "3", "--sweep.optim.peak-lr=5e-5,1e-4", "--seed", "4"]
+    )
+    assert grid == {"seeds": (0, 1, 2), "optim.peak_lr": (5e-5, 1e-4)} and rest == [
+        "--config",
+        "base.py",
+        "--seed",
+        "4",
+    ]
     members = members_of(small_config("runs/x"), grid)
-    assert [Path(member.workdir).name for member in members][:3] == ["peak_lr-5e-05_seed-0", "peak_lr-0.0001_seed-0", "peak_lr-5e-05_seed-1"]
+    assert [Path(member.workdir).name for member in members][:3] == [
+        "peak_lr-5e-05_seed-0",
+        "peak_lr-0.0001_seed-0",
+        "peak_lr-5e-05_seed-1",
+    ]
     assert [(member.seed, member.optim.peak_lr) for member in members][3:5] == [(1, 1e-4), (2, 5e-5)]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--sweep.model.hidden", "8,16"], r"--sweep.model.hidden cannot be swept: the members share one compiled program"),
+        (
+            ["--sweep.model.hidden", "8,16"],
+            r"--sweep.model.hidden cannot be swept: the members share one compiled program",
+        ),
         (["--sweep.optim.peek-lr", "1"], r"did you mean --sweep.optim.peak-lr\?"),
         (["--sweep.seeds", "1,2"], r"expected how many seeds, for example --sweep.seeds 8; got '1,2'"),
         (["--sweep.loss.patch", "1,x"], r"expected different numbers with commas between them"),
@@ -85,7 +101,9 @@ def test_a_member_is_the_run_alone(sweep, tmp_path):
     assert_close(member.workdir, alone.workdir)
     best = Checkpoints(Path(member.workdir)).best()
     assert (best.step, best.score) == (result.best_step, pytest.approx(result.best_score, abs=1e-5))
-    assert not np.allclose(*(jax.tree.leaves(parameters(each.workdir))[0] for each in members_of(sweep, GRID)[2:]), atol=1e-4)
+    assert not np.allclose(
+        *(jax.tree.leaves(parameters(each.workdir))[0] for each in members_of(sweep, GRID)[2:]), atol=1e-4
+    )
 
 
 @pytest.mark.slow
@@ -126,7 +144,13 @@ def test_interrupted_and_gone_on_with(sweep, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("from_step", "message"), [(7, "at step 9 pair and patch and faithfulness and saliency and reason is nan"), (8, "at step 9 update_norm is nan")])
+@pytest.mark.parametrize(
+    ("from_step", "message"),
+    [
+        (7, "at step 9 pair and patch and faithfulness and saliency and reason is nan"),
+        (8, "at step 9 update_norm is nan"),
+    ],
+)
 def test_a_member_that_is_not_a_number_is_named_and_frozen(sweep, tmp_path, monkeypatch, capsys, from_step, message):
     """A bad step in the middle of a dispatch shows in the loss of the next one, a bad last step in its norms."""
     config = dataclasses.replace(sweep, workdir=str(tmp_path / "sweep"))
@@ -136,7 +160,9 @@ def test_a_member_that_is_not_a_number_is_named_and_frozen(sweep, tmp_path, monk
     def poisoned(member, **how):
         found = made(member, **how)
         if member.workdir == bad.workdir:
-            return dataclasses.replace(found, lr=np.where(np.arange(15) < from_step, found.lr, np.nan).astype(np.float32))
+            return dataclasses.replace(
+                found, lr=np.where(np.arange(15) < from_step, found.lr, np.nan).astype(np.float32)
+            )
         return found
 
     monkeypatch.setattr(run_setup, "numbers_of", poisoned)

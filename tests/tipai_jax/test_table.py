@@ -22,7 +22,12 @@ def record(value, *, judged=True):
         "baselines": {
             "zero_shot_cosine": {"global_pair_auc": figure},
             "text_only": {"global_pair_auc": figure, "category_roc_auc": {"object": figure}},
-            "image_only": {"global_pair_auc": figure, "patch_pair_auc": figure, "patch_pair_auc_within_rejected": figure, "heatmap": None},
+            "image_only": {
+                "global_pair_auc": figure,
+                "patch_pair_auc": figure,
+                "patch_pair_auc_within_rejected": figure,
+                "heatmap": None,
+            },
         },
         "split": "test",
     }

@@ -52,10 +52,14 @@ def test_the_plan_is_met():
     assert all(row["pass"] is True for row in rows), rows
     assert all(set(row) == {"name", "value", "direction", "threshold", "pass", "ci95"} for row in rows)
     intervals = {row["name"]: row["ci95"] for row in rows}
-    assert intervals["global pair AUC"] == [0.4, 0.6] and intervals["text_only at chance: distance of its interval from 0.5"] == [0.4, 0.6]
+    assert intervals["global pair AUC"] == [0.4, 0.6] and intervals[
+        "text_only at chance: distance of its interval from 0.5"
+    ] == [0.4, 0.6]
     assert intervals["converged at epoch"] is None
     assert sum(row["name"].startswith("category ROC-AUC") for row in rows) == 5
-    assert not any("Judd" in row["name"] or "pair AUC above" in row["name"] for row in rows), "the plan does not ask for these"
+    assert not any("Judd" in row["name"] or "pair AUC above" in row["name"] for row in rows), (
+        "the plan does not ask for these"
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,10 @@ def test_the_plan_is_met():
     [
         ({"global_pair_auc": fig(0.85)}, "global pair AUC"),
         ({"patch_pair_auc": fig(0.79)}, "patch pair AUC"),
-        ({"category_roc_auc": {name: fig(0.7 if name == "counting" else 0.9) for name in CATEGORIES}}, "category ROC-AUC, counting"),
+        (
+            {"category_roc_auc": {name: fig(0.7 if name == "counting" else 0.9) for name in CATEGORIES}},
+            "category ROC-AUC, counting",
+        ),
         ({"ece": fig(0.1)}, "ECE"),
         ({"global_pair_auc": fig(None, n=100)}, "global pair AUC"),
     ],
@@ -76,13 +83,17 @@ def test_one_miss_is_one_miss(change, missed):
 def test_a_shortcut_is_a_miss_unless_it_is_not_asked():
     shortcut = record()
     shortcut["baselines"]["image_only"] = {"global_pair_auc": fig(0.7, ci=(0.65, 0.75))}
-    missed = lambda targets: [name for name, met in verdicts(check(shortcut, targets=targets, log=LOG)).items() if met is False]
+    missed = lambda targets: [
+        name for name, met in verdicts(check(shortcut, targets=targets, log=LOG)).items() if met is False
+    ]
     assert [name.split()[0] for name in missed(TargetsConfig())] == ["image_only"]
     assert missed(TargetsConfig(blind_at_chance=False)) == []
 
 
 def test_nothing_to_measure_is_no_miss():
-    found = verdicts(check(record(patch_pair_auc=fig(None, n=0, ci=None), category_roc_auc=None), targets=TargetsConfig(), log=[]))
+    found = verdicts(
+        check(record(patch_pair_auc=fig(None, n=0, ci=None), category_roc_auc=None), targets=TargetsConfig(), log=[])
+    )
     assert found["patch pair AUC"] is None
     assert not any(met is False for met in found.values())
 
@@ -105,15 +116,29 @@ def test_stricter_targets_are_the_config_s():
     ids=["near", "too high", "too low", "right on average alone", "not a number"],
 )
 def test_coverage_of_either_kind_has_to_lie_near_its_level(keeps, breaks, met):
-    measured = {"0.8": {"coverage_keeps": fig(keeps), "coverage_breaks": fig(breaks)}, "0.9": {"coverage_keeps": fig(0.9), "coverage_breaks": fig(0.9)}}
+    measured = {
+        "0.8": {"coverage_keeps": fig(keeps), "coverage_breaks": fig(breaks)},
+        "0.9": {"coverage_keeps": fig(0.9), "coverage_breaks": fig(0.9)},
+    }
     targets = TargetsConfig(conformal=0.02)
     name = "conformal coverage of either kind, furthest from its level"
     assert verdicts(check(record(conformal=measured), targets=targets, log=LOG))[name] is met
-    assert verdicts(check(record(conformal={"0.9": {"coverage_keeps": fig(None, n=0), "coverage_breaks": fig(None, n=0)}}), targets=targets, log=LOG))[name] is None
+    assert (
+        verdicts(
+            check(
+                record(conformal={"0.9": {"coverage_keeps": fig(None, n=0), "coverage_breaks": fig(None, n=0)}}),
+                targets=targets,
+                log=LOG,
+            )
+        )[name]
+        is None
+    )
     assert verdicts(check(record(conformal=None), targets=targets, log=LOG))[name] is None
 
 
-@pytest.mark.parametrize(("ci", "met"), [((0.5, 0.5), True), ((0.45, 0.5), True), ((0.51, 0.6), False), ((0.3, 0.49), False)])
+@pytest.mark.parametrize(
+    ("ci", "met"), [((0.5, 0.5), True), ((0.45, 0.5), True), ((0.51, 0.6), False), ((0.3, 0.49), False)]
+)
 def test_a_blind_head_has_to_stay_at_chance(ci, met):
     changed = record()
     changed["baselines"]["image_only"] = {"global_pair_auc": fig(0.5, ci=ci)}
@@ -123,9 +148,13 @@ def test_a_blind_head_has_to_stay_at_chance(ci, met):
 
 def test_loss_fall_by_hand():
     assert loss_fall(validations([0.5] * 4, [2.0, 1.5, 1.0, 1.2])) == pytest.approx(0.5)
-    assert loss_fall(validations([0.5] * 8, [2.0, 2.1, 2.1, 2.1, 2.1, 2.2, 0.1, 0.1])) > 1.0, "what happens after epoch 5 is too late"
+    assert loss_fall(validations([0.5] * 8, [2.0, 2.1, 2.1, 2.1, 2.1, 2.2, 0.1, 0.1])) > 1.0, (
+        "what happens after epoch 5 is too late"
+    )
     assert loss_fall([]) is None
-    training = [{"step": step, "epoch": step / 10, "loss": loss} for step, loss in ((5, 3.0), (10, 1.0), (15, 1.0), (20, 0.6))]
+    training = [
+        {"step": step, "epoch": step / 10, "loss": loss} for step, loss in ((5, 3.0), (10, 1.0), (15, 1.0), (20, 0.6))
+    ]
     assert loss_fall(training) == pytest.approx(0.8 / 2.0)
     assert loss_fall(training[:2]) == pytest.approx(1 / 3), "one epoch: its lines"
     assert loss_fall([*training, *training[-1:]]) == pytest.approx(0.8 / 2.0), "a step logged twice counts once"

@@ -51,12 +51,32 @@ def test_a_run_leaves_what_it_promises(whole):
     assert (result.status, result.step, result.total_steps, result.exit_code) == ("finished", 15, 15, 0)
     lines = log_lines(workdir)
     assert [(line["step"], "validation" in line) for line in lines] == [
-        (0, True), (4, False), (5, True), (8, False), (10, True), (12, False), (15, False), (15, True),
-    ]  # fmt: skip
+        (0, True),
+        (4, False),
+        (5, True),
+        (8, False),
+        (10, True),
+        (12, False),
+        (15, False),
+        (15, True),
+    ]
     assert set(lines[1]) == {
-        "step", "epoch", "loss", "pair", "patch", "faithfulness", "saliency", "reason", "grad_norm", "update_norm", "param_norm", "lr",
-    }  # fmt: skip
-    scores = {line["step"]: line["validation"]["global_pair_auc"] for line in lines if "validation" in line and line["step"]}
+        "step",
+        "epoch",
+        "loss",
+        "pair",
+        "patch",
+        "faithfulness",
+        "saliency",
+        "reason",
+        "grad_norm",
+        "update_norm",
+        "param_norm",
+        "lr",
+    }
+    scores = {
+        line["step"]: line["validation"]["global_pair_auc"] for line in lines if "validation" in line and line["step"]
+    }
     assert result.best_score == max(scores.values()) and scores[result.best_step] == result.best_score
     assert lines[-1]["validation"]["loss"] < lines[0]["validation"]["loss"]
     assert json.loads((workdir / "config.json").read_text())["store"]["digest"] == small_store().manifest.digest
@@ -74,7 +94,9 @@ def test_a_finished_run_says_so_and_repeats_nothing(whole, capsys, monkeypatch):
 
 def files_of(config):
     """What a finished run leaves alone: all but its lock, and the config whose free fields may be new."""
-    return [path for path in Path(config.workdir).rglob("*") if path.is_file() and path.name not in (".lock", "config.json")]
+    return [
+        path for path in Path(config.workdir).rglob("*") if path.is_file() and path.name not in (".lock", "config.json")
+    ]
 
 
 def test_the_free_fields_of_a_finished_run_can_be_changed(whole):
@@ -147,7 +169,9 @@ def test_a_signal_during_validation_loses_nothing(whole, tmp_path, monkeypatch, 
 def test_another_config_or_store_is_refused_with_what_differs(whole, tmp_path):
     config = whole[0]
     other = dataclasses.replace(config, seed=5, optim=dataclasses.replace(config.optim, peak_lr=1e-5))
-    with pytest.raises(UserError, match=r"holds a run of another config \(seed: 0 -> 5; optim.peak_lr: 0.003 -> 1e-05\)"):
+    with pytest.raises(
+        UserError, match=r"holds a run of another config \(seed: 0 -> 5; optim.peak_lr: 0.003 -> 1e-05\)"
+    ):
         fit(other)
     write_store(tmp_path / "store", seed=9)
     with pytest.raises(UserError, match="store digest"):
@@ -158,7 +182,10 @@ def test_another_config_or_store_is_refused_with_what_differs(whole, tmp_path):
 
 def test_a_flipped_bit_stops_the_resume_and_names_the_file(whole, tmp_path):
     shutil.copytree(whole[0].workdir, tmp_path / "run")
-    path = max((tmp_path / "run" / "checkpoints" / "00000015" / "params").rglob("*"), key=lambda path: path.stat().st_size * path.is_file())
+    path = max(
+        (tmp_path / "run" / "checkpoints" / "00000015" / "params").rglob("*"),
+        key=lambda path: path.stat().st_size * path.is_file(),
+    )
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 4
     path.write_bytes(damaged)
@@ -167,14 +194,18 @@ def test_a_flipped_bit_stops_the_resume_and_names_the_file(whole, tmp_path):
     assert path.name in str(caught.value)
 
 
-@pytest.mark.parametrize(("column", "term"), [("image", "pair and reason"), ("patches", "patch and faithfulness and saliency")])
+@pytest.mark.parametrize(
+    ("column", "term"), [("image", "pair and reason"), ("patches", "patch and faithfulness and saliency")]
+)
 def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypatch, column, term):
     """A bad embedding that the second epoch meets: the checkpoint of the first is kept, nothing later is written."""
     host_columns = run_setup.host_columns
     config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
     order = loop.Setup(config, small_store()).order
     early = {int(row) for step in range(5) for row in order.batch(step)[0]}
-    step, bad = next((step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4)
+    step, bad = next(
+        (step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4
+    )
 
     class Poisoned:
         def __init__(self, rows, picture):
@@ -199,7 +230,10 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
 
 
 def test_two_processes_cannot_write_one_run(whole):
-    with alone_in(Path(whole[0].workdir), what="", doing="", option=""), pytest.raises(UserError, match="another process is training here"):
+    with (
+        alone_in(Path(whole[0].workdir), what="", doing="", option=""),
+        pytest.raises(UserError, match="another process is training here"),
+    ):
         fit(whole[0])
 
 
@@ -214,8 +248,11 @@ def test_predictions_of_the_best_run(whole):
     pairs = store.pairs.select(store.pairs.split == "validation")
     found = predict(run.model, store, pairs, batch_size=16)  # 40 = 16 + 16 + 8
     assert {name: values.shape for name, values in found.items()} == {
-        "global_logit": (40, 2), "patch_logit": (40, 2, 49), "risk": (40, 2, 49), "reason_logit": (40, 2, 5),
-    }  # fmt: skip
+        "global_logit": (40, 2),
+        "patch_logit": (40, 2, 49),
+        "risk": (40, 2, 49),
+        "reason_logit": (40, 2, 5),
+    }
     real = ~pairs.control
     wins = found["global_logit"][real, 0] > found["global_logit"][real, 1]
     assert wins.mean() == pytest.approx(run.score, abs=1e-6)
@@ -232,7 +269,9 @@ def test_a_store_of_another_encoder_is_refused(whole, tmp_path):
 
 
 def test_a_folder_without_a_run(tmp_path):
-    with pytest.raises(UserError, match=r"no finished checkpoint here; train first: .* --config FILE --store STORE --workdir "):
+    with pytest.raises(
+        UserError, match=r"no finished checkpoint here; train first: .* --config FILE --store STORE --workdir "
+    ):
         load_run(tmp_path)
 
 
@@ -240,10 +279,19 @@ def test_a_folder_without_a_run(tmp_path):
 def test_the_command_is_stopped_by_sigterm_and_goes_on(whole, tmp_path):
     config = tmp_path / "mine.py"
     config.write_text(
-        "import dataclasses\nfrom loop_world import small_config\n"
-        f"def get_config():\n    return dataclasses.replace(small_config({str(tmp_path / 'run')!r}), store={whole[0].store!r})\n"
+        "import dataclasses\nfrom loop_world import small_config\ndef get_config():\n    return"
+        f" dataclasses.replace(small_config({str(tmp_path / 'run')!r}), store={whole[0].store!r})\n"
     )
-    command = [sys.executable, "-m", "tipai_jax.train", "--config", str(config), "--data.epochs", "40000", "--log.progress=True"]
+    command = [
+        sys.executable,
+        "-m",
+        "tipai_jax.train",
+        "--config",
+        str(config),
+        "--data.epochs",
+        "40000",
+        "--log.progress=True",
+    ]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[1])}
     running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300

@@ -15,8 +15,9 @@ GOLDEN = {
     "param_norm": [5.6632581, 5.6469169],
 }
 LEGITIMATE = (
-    "the golden step moved. That is legitimate only if this change means to alter the default heads' initial values, a loss, the order of "
-    "the pairs, the optimiser or the synthetic store: say so in the commit and paste the new numbers. It is not for a refactoring or a speed-up"
+    "the golden step moved. That is legitimate only if this change means to alter the default heads' initial values, a"
+    " loss, the order of the pairs, the optimiser or the synthetic store: say so in the commit and paste the new"
+    " numbers. It is not for a refactoring or a speed-up"
 )
 
 
@@ -40,7 +41,9 @@ def plain(run):
     state, records = run.initial, []
     for step in range(10):
         elements, _ = run.source.load(dense_plan(run, step))
-        state, record = update(state, run.numbers, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements)))
+        state, record = update(
+            state, run.numbers, run.source.batch(run.source.columns, jax.tree.map(lambda leaf: leaf[0], elements))
+        )
         records.append(jax.device_get(record))
     return state, records
 
@@ -48,11 +51,15 @@ def plain(run):
 def test_golden_step(plain):
     _, records = plain
     for name, (first, third) in GOLDEN.items():
-        np.testing.assert_allclose([records[0][name], records[2][name]], [first, third], rtol=2e-4, err_msg=f"{name}: {LEGITIMATE}")
+        np.testing.assert_allclose(
+            [records[0][name], records[2][name]], [first, third], rtol=2e-4, err_msg=f"{name}: {LEGITIMATE}"
+        )
 
 
 def test_chunks_are_the_plain_loop(plain, epochs):
-    """Scan and cond and gathering on the device against one jitted step after the other, dropout included; norms are looked at once a dispatch."""
+    """Scan and cond and gathering on the device against one jitted step after the other, dropout included; norms are
+    looked at once a dispatch.
+    """
     state, records = plain
     for name, values in epochs[1].items():
         looked = np.isfinite(values)

@@ -13,10 +13,22 @@ MINE = Digests(encoder="e" * 64, heads="h" * 64)
 def verdict(risk=None, **changes) -> Verdict:
     risk = np.full((7, 7), 0.1, np.float32) if risk is None else risk
     fields = {
-        "prompt": "a red cat", "score": 0.3, "logit": -0.8, "patch_score": 1 - risk, "risk": risk, "risk_threshold": 0.5, "level": 0.9, "prediction": "breaks",
-        "reasons": {"object": 0.2, "attribute": 0.7, "counting": 0.1, "spatial": 0.05, "text": 0.0}, "worst_patch_score": 0.2, "consistent": True,
-        "size": (140, 140), "view": (0.0, 0.0, 140.0, 140.0), "digests": MINE, "small_world_only": True,
-    }  # fmt: skip
+        "prompt": "a red cat",
+        "score": 0.3,
+        "logit": -0.8,
+        "patch_score": 1 - risk,
+        "risk": risk,
+        "risk_threshold": 0.5,
+        "level": 0.9,
+        "prediction": "breaks",
+        "reasons": {"object": 0.2, "attribute": 0.7, "counting": 0.1, "spatial": 0.05, "text": 0.0},
+        "worst_patch_score": 0.2,
+        "consistent": True,
+        "size": (140, 140),
+        "view": (0.0, 0.0, 140.0, 140.0),
+        "digests": MINE,
+        "small_world_only": True,
+    }
     return Verdict(**(fields | changes))
 
 
@@ -40,14 +52,22 @@ def test_boxes_are_in_pixels_and_their_importance_adds_up():
     assert len(boxes) == 2 and boxes[0].risk > boxes[1].risk and boxes[0].importance > boxes[1].importance
     assert sum(box.importance for box in boxes) == pytest.approx(1.0)
     first = boxes[0]
-    assert first.x1 < 30 < first.x2 and first.y1 < 30 < first.y2 and first.x2 - first.x1 <= 40  # the middle of cell (1, 1) is at (30, 30)
+    assert (
+        first.x1 < 30 < first.x2 and first.y1 < 30 < first.y2 and first.x2 - first.x1 <= 40
+    )  # the middle of cell (1, 1) is at (30, 30)
     assert boxes[1].x1 < 90 < boxes[1].x2 and boxes[1].y1 < 110 < boxes[1].y2
     moved = verdict(spot((1, 1, 0.9), (5, 4, 0.7)), size=(340, 140), view=(100.0, 0.0, 240.0, 140.0)).boxes
-    assert [(box.x1 - 100, box.y1, box.importance) for box in moved] == [(box.x1, box.y1, box.importance) for box in boxes]
+    assert [(box.x1 - 100, box.y1, box.importance) for box in moved] == [
+        (box.x1, box.y1, box.importance) for box in boxes
+    ]
     assert verdict().boxes == ()
-    bent = spot(*((row, 1, 0.9) for row in range(6)), *((5, column, 0.9) for column in range(2, 6)), (1, 4, 0.8))  # the second lies in the first one's rectangle
+    bent = spot(
+        *((row, 1, 0.9) for row in range(6)), *((5, column, 0.9) for column in range(2, 6)), (1, 4, 0.8)
+    )  # the second lies in the first one's rectangle
     around, inside = verdict(bent).boxes
-    assert around.x1 < inside.x1 and inside.y2 < around.y2 and around.importance + inside.importance == pytest.approx(1.0)
+    assert (
+        around.x1 < inside.x1 and inside.y2 < around.y2 and around.importance + inside.importance == pytest.approx(1.0)
+    )
     large = verdict(spot((1, 1, 0.9)), size=(1400, 1400), view=(0.0, 0.0, 1400.0, 1400.0)).boxes[0]
     assert large.x1 == pytest.approx(10 * first.x1, abs=10) and large.y2 == pytest.approx(10 * first.y2, abs=10)
 
@@ -58,43 +78,83 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
     assert half.size == (170, 70) and half.view == (50.0, 0.0, 120.0, 70.0) and half.heatmap.shape == (70, 170)
     assert (half.score, half.sentence) == (whole.score, whole.sentence)
     for small, large in zip(half.boxes, whole.boxes, strict=True):
-        assert [2 * small.x1, 2 * small.y1, 2 * small.x2, 2 * small.y2] == pytest.approx([large.x1, large.y1, large.x2, large.y2], abs=2)
+        assert [2 * small.x1, 2 * small.y1, 2 * small.x2, 2 * small.y2] == pytest.approx(
+            [large.x1, large.y1, large.x2, large.y2], abs=2
+        )
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"risk": spot((0, 0, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the upper left."),
-        ({"risk": spot((3, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the middle."),
-        ({"risk": spot((6, 3, 0.9))}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. Look at the bottom."),
-        ({}, "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property. No region stands out."),
-        ({"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}}, "Keeps the prompt; no reason stands out (the strongest: counting, 0.30)."),
-        ({"prediction": "keeps", "reasons": {"counting": 0.6}}, "Keeps the prompt, though one reason stands out: counting (0.60)."),
+        (
+            {"risk": spot((0, 0, 0.9))},
+            (
+                "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong"
+                " property. Look at the upper left."
+            ),
+        ),
+        (
+            {"risk": spot((3, 3, 0.9))},
+            (
+                "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong"
+                " property. Look at the middle."
+            ),
+        ),
+        (
+            {"risk": spot((6, 3, 0.9))},
+            (
+                "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong"
+                " property. Look at the bottom."
+            ),
+        ),
+        (
+            {},
+            (
+                "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong"
+                " property. No region stands out."
+            ),
+        ),
+        (
+            {"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}},
+            "Keeps the prompt; no reason stands out (the strongest: counting, 0.30).",
+        ),
+        (
+            {"prediction": "keeps", "reasons": {"counting": 0.6}},
+            "Keeps the prompt, though one reason stands out: counting (0.60).",
+        ),
         (
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
-            "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). No region stands out. "
-            "Score and patches disagree: have a look yourself.",
+            (
+                "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). No region"
+                " stands out. Score and patches disagree: have a look yourself."
+            ),
         ),
     ],
-)  # fmt: skip
+)
 def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
 
 
 def test_the_overlay_reddens_what_is_wrong_and_leaves_what_was_not_seen():
     picture = Image.new("RGB", (200, 100), (120, 120, 120))
-    drawn = np.asarray(verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture, boxes=False)).astype(int)
+    drawn = np.asarray(
+        verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture, boxes=False)
+    ).astype(int)
     assert (drawn[:, :50] == 120).all() and (drawn[:, 150:] == 120).all()
     red, green = drawn[50, 100], drawn[5, 60]
     assert red[0] > red[1] + 60 and green[1] > green[0] + 30
-    framed = np.asarray(verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture)).astype(int)
+    framed = np.asarray(
+        verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture)
+    ).astype(int)
     assert (framed != drawn).any()
     with pytest.raises(UserError, match="the picture is 200 x 100 pixels, the one that was judged 140 x 140"):
         verdict().overlay(picture)
 
 
 def test_the_overlay_takes_whatever_was_judged(tmp_path):
-    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw it."""
+    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw
+    it.
+    """
     said = verdict(spot((3, 3, 1.0)), size=(40, 20), view=(0.0, 0.0, 40.0, 20.0))
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
     expected = np.asarray(said.overlay(upright))
@@ -116,12 +176,21 @@ def test_the_overlay_takes_whatever_was_judged(tmp_path):
 
 def test_json_holds_what_can_be_said_without_pixels():
     found = verdict(spot((1, 1, 0.9))).as_json()
-    assert found["heads_digest"] == "h" * 64 and len(found["boxes"]) == 1 and found["boxes"][0]["importance"] == pytest.approx(1.0)
+    assert (
+        found["heads_digest"] == "h" * 64
+        and len(found["boxes"]) == 1
+        and found["boxes"][0]["importance"] == pytest.approx(1.0)
+    )
     assert np.shape(found["patch_score"]) == (7, 7) and found["risk"][1][1] == 0.9
 
 
 def test_a_matrix_of_verdicts():
     each = tuple(verdict(score=i / 10, logit=float(i)) for i in range(6))
     table = Verdicts(each, (2, 3))
-    assert table.score.shape == (2, 3) and table[1, 2] is each[5] and table[0] is each[0] and list(table[1:3]) == list(each[1:3])
+    assert (
+        table.score.shape == (2, 3)
+        and table[1, 2] is each[5]
+        and table[0] is each[0]
+        and list(table[1:3]) == list(each[1:3])
+    )
     assert table.logit.tolist() == [[0, 1, 2], [3, 4, 5]]

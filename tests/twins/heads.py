@@ -56,7 +56,8 @@ class EvidenceTwin(nn.Module):
             x = x + self.position
         x = F.relu(x).flatten(0, 1)
         query, key, value = (
-            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(self.norm_attention(x)).chunk(3, dim=-1)
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.qkv(self.norm_attention(x)).chunk(3, dim=-1)
         )
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=self.bias())
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
@@ -161,4 +162,9 @@ class AuditorTwin(nn.Module):
         tokens = self.evidence(text, image, patches) if hasattr(self, "evidence") else None
         patch = self.patch_head(text, image, patches, tokens)
         risk = self.saliency_head(patch, patches) if hasattr(self, "saliency_head") else 1 - torch.sigmoid(patch)
-        return [self.global_head(text, image, patches, tokens), patch, risk, self.reason_head(text, image, patches, tokens)]
+        return [
+            self.global_head(text, image, patches, tokens),
+            patch,
+            risk,
+            self.reason_head(text, image, patches, tokens),
+        ]

@@ -9,7 +9,9 @@ def pair(chosen, rejected):
 
 
 def patch(chosen, rejected, over):
-    rows = [pair(c[o], r[o]).mean() if o.any() else (c.sum() * 0) for c, r, o in zip(chosen, rejected, over, strict=True)]
+    rows = [
+        pair(c[o], r[o]).mean() if o.any() else (c.sum() * 0) for c, r, o in zip(chosen, rejected, over, strict=True)
+    ]
     return torch.stack(rows)
 
 
@@ -21,6 +23,8 @@ def faithfulness(logit, label):
 def saliency(risk, mask):
     """1 - Dice of the grid `risk` [b k], enlarged by torch, against `mask` [b h w]."""
     side = int(risk.shape[-1] ** 0.5)
-    heatmap = F.interpolate(risk.reshape(-1, 1, side, side), size=mask.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
+    heatmap = F.interpolate(
+        risk.reshape(-1, 1, side, side), size=mask.shape[-2:], mode="bilinear", align_corners=False
+    )[:, 0]
     overlap = (heatmap * mask).sum((1, 2))
     return 1 - 2 * overlap / (heatmap.sum((1, 2)) + mask.sum((1, 2)))

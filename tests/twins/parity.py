@@ -86,12 +86,16 @@ def assert_function_parity(ours, theirs, inputs: tuple[np.ndarray, ...], seed: i
     weight = np.random.default_rng(seed).normal(size=tuple(wanted.shape)).astype(np.float32)
     close(ours(*map(jnp.asarray, inputs)), wanted.detach(), "value")
     (wanted * torch.tensor(weight)).sum().backward()
-    gradient = jax.grad(lambda *xs: jnp.sum(ours(*xs) * weight), argnums=tuple(range(len(inputs))))(*map(jnp.asarray, inputs))
+    gradient = jax.grad(lambda *xs: jnp.sum(ours(*xs) * weight), argnums=tuple(range(len(inputs))))(
+        *map(jnp.asarray, inputs)
+    )
     for i, (our, tensor) in enumerate(zip(gradient, tensors, strict=True)):
         close(our, tensor.grad, f"gradient by input {i}")
 
 
-def embeddings(b: int = 3, n: int = 2, k: int = 9, d: int = 16, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def embeddings(
+    b: int = 3, n: int = 2, k: int = 9, d: int = 16, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """L2-normalised text [b d], image [b n d] and patches [b n k d], f32."""
     rng = np.random.default_rng(seed)
     drawn = (rng.normal(size=shape).astype(np.float32) for shape in ((b, d), (b, n, d), (b, n, k, d)))

@@ -14,7 +14,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from tipai_jax.config import CheckpointConfig, Config, DataConfig, LogConfig, LossConfig, ModelConfig, OptimConfig, SeesConfig, to_json
+from tipai_jax.config import (
+    CheckpointConfig,
+    Config,
+    DataConfig,
+    LogConfig,
+    LossConfig,
+    ModelConfig,
+    OptimConfig,
+    SeesConfig,
+    to_json,
+)
 from tipai_jax.errors import UserError
 from tipai_jax.predictions import Predictions
 from tipai_jax.store import PairTable, Store
@@ -41,8 +51,10 @@ def blind_config(config: Config, *, which: Blind, store: Path, workdir: Path, pa
         pairs: of the training split.
 
     Returns:
-        Three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason head of width 64 with
-        L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of the
+        Three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason head of width 64
+        with
+        L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of
+        the
         steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was asked for.
     """
     steps = EPOCHS * max(1, pairs // BATCH)
@@ -52,10 +64,19 @@ def blind_config(config: Config, *, which: Blind, store: Path, workdir: Path, pa
         seed=config.seed,
         model=ModelConfig(hidden=HIDDEN, global_sees=BLIND[which], reason_sees=BLIND[which], patch_sees=BLIND[which]),
         loss=LossConfig(
-            pair=1.0, patch=1.0, faithfulness=1.0, saliency=0.0, reason=1.0, score_space="logit", patch_over="unfaithful", faithfulness_over="both"
+            pair=1.0,
+            patch=1.0,
+            faithfulness=1.0,
+            saliency=0.0,
+            reason=1.0,
+            score_space="logit",
+            patch_over="unfaithful",
+            faithfulness_over="both",
         ),
         optim=OptimConfig(peak_lr=RATE, warmup_steps=steps // 10),
-        data=DataConfig(batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement),
+        data=DataConfig(
+            batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement
+        ),
         checkpoint=CheckpointConfig(every_epochs=EPOCHS),
         log=LogConfig(progress=False),
     )

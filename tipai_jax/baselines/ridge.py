@@ -82,7 +82,9 @@ def fit_probe(
     """
     d = text.shape[1]
     probes = [
-        Probe(*(weights[part * d : (part + 1) * d].astype(np.float32) for part in range(3)), bias=bias.astype(np.float32))
+        Probe(
+            *(weights[part * d : (part + 1) * d].astype(np.float32) for part in range(3)), bias=bias.astype(np.float32)
+        )
         for weights, bias in fit_ridge(np.concatenate([text, image, text * image], axis=1), targets)
     ]
     scores = np.nan_to_num(np.array([quality(probe) for probe in probes]), nan=-1.0)
@@ -91,7 +93,9 @@ def fit_probe(
     return Probe(pick("text"), pick("image"), pick("product"), pick("bias")), [PENALTIES[b] for b in best]
 
 
-def ridge_probe(store: Store, *, train: PairTable, validation: PairTable, seed: int, patch_rows: int = 24_000) -> "RidgeProbe":
+def ridge_probe(
+    store: Store, *, train: PairTable, validation: PairTable, seed: int, patch_rows: int = 24_000
+) -> "RidgeProbe":
     """Fit both probes: one on whole images (faithful, and the five categories), one on patches.
 
     Args:
@@ -151,7 +155,10 @@ class RidgeProbe:
         values = np.concatenate(said)
         patch = np.concatenate(parts) if parts else None
         return Predictions(
-            score=values[..., 0], patch=patch, risk=None if patch is None else (1.0 - patch).clip(0.0, 1.0), reason=values[..., 1:]
+            score=values[..., 0],
+            patch=patch,
+            risk=None if patch is None else (1.0 - patch).clip(0.0, 1.0),
+            reason=values[..., 1:],
         )
 
 
@@ -161,7 +168,9 @@ def _read(store: Store, pairs: PairTable) -> tuple[np.ndarray, np.ndarray]:
     return store.text.take(pairs.prompt).astype(np.float32), store.image.take(both).astype(np.float32)
 
 
-def _patch_probe(store: Store, train: PairTable, validation: PairTable, *, seed: int, most: int) -> tuple[Probe | None, float | None]:
+def _patch_probe(
+    store: Store, train: PairTable, validation: PairTable, *, seed: int, most: int
+) -> tuple[Probe | None, float | None]:
     """The probe on patches of rejected and chosen images, from a sample with as many unfaithful as faithful ones."""
     rng = np.random.default_rng((seed, 0x71D6E))
 

@@ -24,7 +24,9 @@ __all__ = ["Chunk", "Resident", "Source", "Streaming", "chunk_length", "make_sou
 RESIDENT_SHARE_OF_DEVICE = 0.5
 RESIDENT_SHARE_OF_HOST = 0.25
 STREAMED_BYTES = 30 << 20
-"""A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks the kernel for new pages each time."""
+"""A streamed chunk is cut to about this size, whatever `steps_per_dispatch` says; below 32 MB, from where on glibc asks
+the kernel for new pages each time.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,9 @@ class Chunk:
 
 
 def plan_steps(orders: Sequence[PairOrder], first: int, *, steps: int, length: int) -> Chunk:
-    """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of a sweep."""
+    """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of
+    a sweep.
+    """
     plans = []
     for order in orders:
         drawn = [order.batch(step) for step in range(first, first + steps)]
@@ -140,7 +144,9 @@ class Streaming:
 Source = Resident | Streaming
 
 
-def make_source(columns: PairColumns, placement: Placement, *, kind: Literal["auto", "resident", "streaming"]) -> Source:
+def make_source(
+    columns: PairColumns, placement: Placement, *, kind: Literal["auto", "resident", "streaming"]
+) -> Source:
     """The source of a config's `data.placement`; "auto" is resident when the embeddings fit easily."""
     if kind == "auto":
         kind = "resident" if resident_bytes(columns) <= resident_limit(placement) else "streaming"
@@ -165,7 +171,9 @@ def resident_limit(placement: Placement) -> int:
 
 
 def chunk_length(source: Source, columns: PairColumns, *, batch_size: int, steps_per_dispatch: int) -> int:
-    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size` over all orders."""
+    """Steps in a dispatch: as configured, fewer where a streamed chunk would grow beyond `STREAMED_BYTES`; `batch_size`
+    over all orders.
+    """
     if isinstance(source, Resident):
         return steps_per_dispatch
     per_pair = 2 * (2 * int(np.prod(columns.patches.shape[1:])) + 3 * columns.text.shape[1])

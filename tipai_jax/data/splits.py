@@ -24,5 +24,7 @@ def split_pairs(store: Store, split: str) -> PairTable:
         mend = "embed more pairs, or set `split` in pairs.jsonl and embed again into a new --out"
         raise UserError(f"{store.path}: no pair in the split {split!r} (there: {there}); {mend}")
     if pairs.control.all():
-        raise UserError(f"{store.path}: the split {split!r} holds controls only; it needs pairs of a better and a worse image")
+        raise UserError(
+            f"{store.path}: the split {split!r} holds controls only; it needs pairs of a better and a worse image"
+        )
     return pairs

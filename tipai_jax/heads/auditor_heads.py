@@ -75,7 +75,14 @@ class AuditorHeads(nnx.Module):
         self.dtype = jnp.dtype(dtype)
         wanted = {sees for sees in (global_sees, patch_sees, reason_sees) if sees.attention}
         assert len(wanted) <= 1, "the heads with attention read one trunk, so they must see the same"
-        shared = {"hidden": hidden, "dropout": dropout, "k": k, "width": attention_width, "shares_evidence": True, "rngs": rngs}
+        shared = {
+            "hidden": hidden,
+            "dropout": dropout,
+            "k": k,
+            "width": attention_width,
+            "shares_evidence": True,
+            "rngs": rngs,
+        }
         self.global_head = GlobalHead(d, sees=global_sees, **shared)
         self.patch_head = PatchHead(d, sees=patch_sees, **shared)
         self.reason_head = ReasonHead(d, sees=reason_sees, **shared)

@@ -37,7 +37,10 @@ def grid_offsets(k: int) -> Int[np.ndarray, "k k"]:
     """For each pair of cells of a square grid the number of their offset (row and column), in [0, (2*side-1)^2)."""
     side = math.isqrt(k)
     if side * side != k:
-        raise UserError(f"attention with position takes a square grid of patches, but this store has {k}; set position=False in model.*_sees")
+        raise UserError(
+            f"attention with position takes a square grid of patches, but this store has {k}; set position=False in"
+            " model.*_sees"
+        )
     row, column = np.divmod(np.arange(k), side)
     dy = row[:, None] - row[None, :] + side - 1
     dx = column[:, None] - column[None, :] + side - 1
@@ -60,7 +63,9 @@ class Evidence(nnx.Module):
         rngs: source of the initial values.
     """
 
-    def __init__(self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, sees: Sees, dropout: float = 0.0, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, d: int, *, k: int = 49, width: int = 128, heads: int = 4, sees: Sees, dropout: float = 0.0, rngs: nnx.Rngs
+    ) -> None:
         if width % heads:
             raise UserError(f"attention width {width} must be a multiple of its {heads} heads")
         self.heads = heads
@@ -126,14 +131,18 @@ class EvidencePool(nnx.Module):
         self.width = heads * width
         self.query = nnx.Param(nnx.initializers.normal(1.0)(rngs.params(), (heads, width)))
         scaled = sees.scale_inputs
-        self.from_text = JointLinear(d, self.width, blocks=("text",), scale_inputs=scaled, rngs=rngs) if sees.text else None
+        self.from_text = (
+            JointLinear(d, self.width, blocks=("text",), scale_inputs=scaled, rngs=rngs) if sees.text else None
+        )
 
     def __call__(self, text: Float[Array, "b d"], tokens: Float[Array, "b n k w"]) -> Float[Array, "b n hw"]:
         """The pooled evidence, one vector of `width` for each query, side by side."""
         b, n, _, w = tokens.shape
         query = self.query[...]
         if self.from_text is not None:
-            query = query + (product(text, self.from_text.part("text")) + self.from_text.bias[...]).reshape(b, self.heads, w)
+            query = query + (product(text, self.from_text.part("text")) + self.from_text.bias[...]).reshape(
+                b, self.heads, w
+            )
         query = jnp.broadcast_to(query * w**-0.5, (b, self.heads, w))
         attention = jax.nn.softmax(jnp.einsum("bhw,bnkw->bnhk", query, tokens), axis=-1)
         return jnp.einsum("bnhk,bnkw->bnhw", attention, tokens).reshape(b, n, self.heads * w)

@@ -22,7 +22,8 @@ class JointLinear(nnx.Module):
 
     The kernel is kept whole, `[len(blocks) * d, features]` in the order of `blocks`, so it is drawn, saved and compared
     as the kernel of the plain `Linear` on the concatenated input; it is only applied in parts: the text's once a
-    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`); the output is float32.
+    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`);
+    the output is float32.
 
     Args:
         d: width of the embeddings.
@@ -32,7 +33,9 @@ class JointLinear(nnx.Module):
         rngs: source of the kernel: lecun_normal over the whole fan-in `len(blocks) * d`. The bias starts at zero.
     """
 
-    def __init__(self, d: int, features: int, *, blocks: tuple[str, ...], scale_inputs: bool = False, rngs: nnx.Rngs) -> None:
+    def __init__(
+        self, d: int, features: int, *, blocks: tuple[str, ...], scale_inputs: bool = False, rngs: nnx.Rngs
+    ) -> None:
         assert blocks and all(block in BLOCKS for block in blocks), blocks
         self.d = d
         self.blocks = blocks

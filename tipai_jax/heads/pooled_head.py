@@ -55,7 +55,9 @@ class PooledHead(nnx.Module):
         own_trunk = sees.attention and not shares_evidence
         self.evidence = Evidence(d, k=k, width=width, sees=sees, dropout=dropout, rngs=rngs) if own_trunk else None
         self.pool = EvidencePool(d, width=width, sees=sees, rngs=rngs) if sees.attention else None
-        self.from_evidence = None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
+        self.from_evidence = (
+            None if self.pool is None else nnx.Linear(self.pool.width, hidden, use_bias=False, rngs=rngs)
+        )
         self.dropout = nnx.Dropout(dropout)
         self.score = nnx.Linear(hidden, self.outputs, rngs=rngs)
 

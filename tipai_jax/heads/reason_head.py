@@ -13,7 +13,9 @@ __all__ = ["ReasonHead"]
 
 
 class ReasonHead(PooledHead):
-    """Five logits for each image from the global features and, with attention, the pooled evidence. Args as `PooledHead`."""
+    """Five logits for each image from the global features and, with attention, the pooled evidence. Args as
+    `PooledHead`.
+    """
 
     outputs = 5
 

@@ -18,7 +18,9 @@ __all__ = ["DecoderSaliency", "InterpolateSaliency", "upsample"]
 
 
 def bilinear_matrix(size: int, cells: int) -> Float[np.ndarray, "size cells"]:
-    """U such that U @ x enlarges `cells` values to `size`, half-pixel centres, edges clamped (torch's align_corners=False)."""
+    """U such that U @ x enlarges `cells` values to `size`, half-pixel centres, edges clamped (torch's
+    align_corners=False).
+    """
     place = np.clip((np.arange(size) + 0.5) * cells / size - 0.5, 0, cells - 1)
     below = np.minimum(np.floor(place).astype(np.int64), max(cells - 2, 0))
     share = place - below
@@ -78,7 +80,9 @@ class DecoderSaliency(nnx.Module):
         """The risk of each cell, in 0..1."""
         b, n, k = patch_logit.shape
         side = grid_side(k)
-        cells = jnp.concatenate([jax.nn.sigmoid(patch_logit)[..., None], self.project(features.astype(jnp.float32))], axis=-1)
+        cells = jnp.concatenate(
+            [jax.nn.sigmoid(patch_logit)[..., None], self.project(features.astype(jnp.float32))], axis=-1
+        )
         grid = jnp.pad(cells.reshape(b * n, side, side, -1), ((0, 0), (1, 1), (1, 1), (0, 0)))
         around = [grid[:, y : y + side, x : x + side] for y in range(3) for x in range(3)]
         hidden = jax.nn.relu(self.neighbourhood(jnp.concatenate(around, axis=-1)))

@@ -25,7 +25,9 @@ def patch_positions(label: Int[Array, "b k"], over: Literal["all", "unfaithful"]
     return jnp.ones(label.shape, bool) if over == "all" else label == 0
 
 
-def patch_loss(chosen: Float[Array, "b k"], rejected: Float[Array, "b k"], over: Bool[Array, "b k"]) -> Float[Array, " b"]:
+def patch_loss(
+    chosen: Float[Array, "b k"], rejected: Float[Array, "b k"], over: Bool[Array, "b k"]
+) -> Float[Array, " b"]:
     """(1/K) sum over k of log(1 + exp(-(chosen_k - rejected_k))), K and the sum over the positions in `over`.
 
     The plan's formula for one pair; its mean over pairs is `reduce(patch_loss(...), over.any(-1))`. 0 for a pair

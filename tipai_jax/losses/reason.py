@@ -1,4 +1,6 @@
-"""L_reason: which of the five categories fails. Extra to the plan, whose reason vector is optional; weight in the config."""
+"""L_reason: which of the five categories fails. Extra to the plan, whose reason vector is optional; weight in the
+config.
+"""
 
 from jaxtyping import Array, Float, Int
 

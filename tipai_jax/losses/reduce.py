@@ -16,7 +16,8 @@ def reduce(values: Float[Array, "*shape"], weight: Shaped[Array, "*shape"]) -> S
 
     Args:
         values: unreduced losses.
-        weight: how much each counts, bool or number, of the same shape. A value of weight 0 counts nowhere, NaN included.
+        weight: how much each counts, bool or number, of the same shape. A value of weight 0 counts nowhere, NaN
+            included.
 
     Returns:
         sum(weight * values) and sum(weight); `.mean` divides once.

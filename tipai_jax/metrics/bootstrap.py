@@ -50,7 +50,12 @@ def numbered(groups: Shaped[np.ndarray, " rows"]) -> tuple[Int[np.ndarray, " row
 
 
 def mean_by_group(
-    values: Shaped[np.ndarray, " rows"], groups: Shaped[np.ndarray, " rows"], *, seed: int = 0, n: int = 1000, level: float = 0.95
+    values: Shaped[np.ndarray, " rows"],
+    groups: Shaped[np.ndarray, " rows"],
+    *,
+    seed: int = 0,
+    n: int = 1000,
+    level: float = 0.95,
 ) -> Interval:
     """The interval of the mean of `values`; rows that are NaN are left out."""
     values, groups = values[np.isfinite(values)], groups[np.isfinite(values)]
@@ -100,7 +105,12 @@ def roc_auc_by_group(
 
 
 def roc_auc_draws(
-    score: Float[np.ndarray, "*shape"], label: Shaped[np.ndarray, "*shape"], groups: Shaped[np.ndarray, " rows"], *, seed: int, n: int
+    score: Float[np.ndarray, "*shape"],
+    label: Shaped[np.ndarray, "*shape"],
+    groups: Shaped[np.ndarray, " rows"],
+    *,
+    seed: int,
+    n: int,
 ) -> Float[np.ndarray, " n"]:
     """The (binned) ROC-AUC of each resample; NaN for one that holds only one kind."""
     index, count = numbered(groups)

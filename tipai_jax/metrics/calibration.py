@@ -32,15 +32,21 @@ class Reliability:
 
 
 def ece(
-    probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width"
+    probability: Float[np.ndarray, " n"],
+    label: Shaped[np.ndarray, " n"],
+    *,
+    bins: int = 15,
+    kind: Literal["width", "mass"] = "width",
 ) -> Reliability:
-    """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top class).
+    """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top
+    class).
 
     Args:
         probability: predicted chance of label 1, in 0..1.
         label: 1 or 0.
         bins: number of bins.
-        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal counts as can be, by rank
+        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal counts as can be, by
+            rank
             (equal probabilities may then fall into two bins).
     """
     if probability.size == 0:

@@ -14,7 +14,9 @@ from tipai_jax.metrics.bootstrap import Interval, numbered, percentiles, resampl
 __all__ = ["bin_of", "binned_ece", "ece_by_group"]
 
 
-def bin_of(probability: Float[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width") -> Int[np.ndarray, " n"]:
+def bin_of(
+    probability: Float[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width"
+) -> Int[np.ndarray, " n"]:
     """The bin of each probability.
 
     Args:
@@ -32,12 +34,20 @@ def bin_of(probability: Float[np.ndarray, " n"], *, bins: int = 15, kind: Litera
 
 
 def binned_ece(
-    probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width"
+    probability: Float[np.ndarray, " n"],
+    label: Shaped[np.ndarray, " n"],
+    *,
+    bins: int = 15,
+    kind: Literal["width", "mass"] = "width",
 ) -> float:
-    """Sum over bins of count / n * |mean probability - share of label 1|; NaN of no examples. Arguments as `ece_by_group`."""
+    """Sum over bins of count / n * |mean probability - share of label 1|; NaN of no examples. Arguments as
+    `ece_by_group`.
+    """
     if not probability.size:
         return float("nan")
-    gaps = np.bincount(bin_of(probability, bins=bins, kind=kind), weights=label.astype(np.float64) - probability, minlength=bins)
+    gaps = np.bincount(
+        bin_of(probability, bins=bins, kind=kind), weights=label.astype(np.float64) - probability, minlength=bins
+    )
     return float(np.abs(gaps).sum() / probability.size)
 
 
@@ -68,8 +78,12 @@ def ece_by_group(
         return Interval(float("nan"), float("nan"))
     index, count = numbered(groups)
     cell = index * bins + bin_of(probability, bins=bins, kind=kind)
-    gaps = np.bincount(cell, weights=label.astype(np.float64) - probability, minlength=count * bins).reshape(count, bins)
+    gaps = np.bincount(cell, weights=label.astype(np.float64) - probability, minlength=count * bins).reshape(
+        count, bins
+    )
     sizes = np.bincount(index, minlength=count).astype(np.float64)
-    drawn = np.concatenate([np.abs(times @ gaps).sum(1) / (times @ sizes) for times in resamples(count, seed=seed, n=n)])
+    drawn = np.concatenate(
+        [np.abs(times @ gaps).sum(1) / (times @ sizes) for times in resamples(count, seed=seed, n=n)]
+    )
     value = binned_ece(probability, label, bins=bins, kind=kind)
     return percentiles(np.maximum(drawn - (drawn.mean() - value), 0.0), level)

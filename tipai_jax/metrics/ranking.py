@@ -20,7 +20,9 @@ def pair_wins(
 def pair_auc(
     chosen: Float[Array | np.ndarray, "*shape"], rejected: Float[Array | np.ndarray, "*shape"]
 ) -> Float[Array | np.ndarray, ""] | float:
-    """The share of pairs in which the chosen one scores higher, ties half: the plan's "how often S_chosen > S_rejected"."""
+    """The share of pairs in which the chosen one scores higher, ties half: the plan's "how often S_chosen >
+    S_rejected".
+    """
     return pair_wins(chosen, rejected).mean()
 
 

@@ -66,7 +66,12 @@ def _frame(
     pen: ImageDraw.ImageDraw, corners: tuple[int, int, int, int], colour: tuple[int, int, int], width: int, dashed: bool
 ) -> None:
     left, top, right, bottom = corners
-    sides = [((left, top), (right, top)), ((right, top), (right, bottom)), ((right, bottom), (left, bottom)), ((left, bottom), (left, top))]
+    sides = [
+        ((left, top), (right, top)),
+        ((right, top), (right, bottom)),
+        ((right, bottom), (left, bottom)),
+        ((left, bottom), (left, top)),
+    ]
     for (ax, ay), (bx, by) in sides:
         length = max(abs(bx - ax), abs(by - ay))
         pieces = max(1, length // 7) if dashed else 1
@@ -125,7 +130,9 @@ class Region:
         return self.x1, self.y1, self.x2, self.y2, self.peak
 
 
-def find_regions(risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8) -> list[Region]:
+def find_regions(
+    risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
+) -> list[Region]:
     """The hot regions of a map: connected pixels (four neighbours) at or above a threshold.
 
     Args:

@@ -1,6 +1,7 @@
 """Markup as text: elements whose words are escaped unless they are markup already.
 
-It owns the difference between words and markup, so that nothing a user wrote is ever taken for a tag. It serves HTML and SVG
+It owns the difference between words and markup, so that nothing a user wrote is ever taken for a tag. It serves HTML
+and SVG
 alike, and knows of neither more than which elements have no end.
 """
 
@@ -25,13 +26,18 @@ def element(name: str, /, *children: str, **attributes: str | int | float | None
     Args:
         name: of the element.
         children: its content in order; `Markup` as it stands, any other text escaped.
-        attributes: an underscore becomes a dash, one at the end is dropped (`class_`); None leaves the attribute out, an int or a
+        attributes: an underscore becomes a dash, one at the end is dropped (`class_`); None leaves the attribute out,
+            an int or a
             float is written with at most two decimals.
 
     Returns:
         The element with its end, unless it is one that has none.
     """
-    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"' for key, value in attributes.items() if value is not None)
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{escape(_plain(value))}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
     if name in _VOID:
         assert not children, f"{name} has no content"
         return Markup(f"<{name}{written}>")

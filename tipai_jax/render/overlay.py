@@ -14,7 +14,12 @@ __all__ = ["overlay"]
 
 
 def overlay(
-    picture: Image.Image, risk: Float[np.ndarray, "rows columns"], *, alpha: float = 0.55, colour: float = 0.1, lift: float = 0.3
+    picture: Image.Image,
+    risk: Float[np.ndarray, "rows columns"],
+    *,
+    alpha: float = 0.55,
+    colour: float = 0.1,
+    lift: float = 0.3,
 ) -> Image.Image:
     """A picture under the heatmap of its risks.
 

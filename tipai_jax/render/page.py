@@ -1,6 +1,7 @@
 """A page that needs nothing but itself: its style, tables in boxes of their own, figures, pictures inside the file.
 
-It owns the look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is told to load
+It owns the look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is
+    told to load
 nothing from anywhere and to run nothing. It knows nothing of what the page says.
 """
 
@@ -83,16 +84,29 @@ def page(title: str, *body: str) -> str:
         element("title", title),
         element("style", Markup(_STYLE + plots.STYLE)),
     ]
-    lines = [Markup("<!DOCTYPE html>"), element("html", element("head", *head), "\n", element("body", element("main", *body)), lang="en"), ""]
+    lines = [
+        Markup("<!DOCTYPE html>"),
+        element("html", element("head", *head), "\n", element("body", element("main", *body)), lang="en"),
+        "",
+    ]
     return "\n".join(lines)
 
 
 def section(name: str, title: str, *body: str) -> Markup:
     """A part of the page with a heading that `#name` leads to."""
-    return element("section", element("h2", title, id=f"{name}-title"), *body, "\n", id=name, aria_labelledby=f"{name}-title")
+    return element(
+        "section", element("h2", title, id=f"{name}-title"), *body, "\n", id=name, aria_labelledby=f"{name}-title"
+    )
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, numbers: Sequence[int] = (), words: Sequence[int] = ()) -> Markup:
+def table(
+    head: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    caption: str,
+    numbers: Sequence[int] = (),
+    words: Sequence[int] = (),
+) -> Markup:
     """A table in a box that scrolls sideways where the screen is narrow. The first cell of a row names the row.
 
     Args:
@@ -105,7 +119,11 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, n
     look = lambda column: "number" if column in numbers else "words" if column in words else None
     top = element("tr", *(element("th", cell, scope="col", class_=look(i)) for i, cell in enumerate(head)))
     lines = [
-        element("tr", element("th", row[0], scope="row"), *(element("td", cell, class_=look(i)) for i, cell in enumerate(row[1:], start=1)))
+        element(
+            "tr",
+            element("th", row[0], scope="row"),
+            *(element("td", cell, class_=look(i)) for i, cell in enumerate(row[1:], start=1)),
+        )
         for row in rows
     ]
     whole = element("table", element("caption", caption), element("thead", top), element("tbody", *lines))
@@ -124,7 +142,11 @@ def picture(data: bytes, *, kind: str, alt: str) -> Markup:
 
 def verdict(met: bool | None) -> Markup:
     """Whether a target is met, in a sign, a word and a form; None: not measured."""
-    words, look = {True: ("✓ met", "verdict"), False: ("✗ missed", "verdict missed"), None: ("– not measured", "verdict open")}[met]
+    words, look = {
+        True: ("✓ met", "verdict"),
+        False: ("✗ missed", "verdict missed"),
+        None: ("– not measured", "verdict open"),
+    }[met]
     return element("span", words, class_=look)
 
 
@@ -140,4 +162,6 @@ def note(number: int) -> Markup:
 
 def notes(texts: Sequence[str]) -> Markup:
     """The footnotes, in the order of their numbers from 1."""
-    return element("ol", *(element("li", text, id=f"note-{number}") for number, text in enumerate(texts, start=1)), class_="notes")
+    return element(
+        "ol", *(element("li", text, id=f"note-{number}") for number, text in enumerate(texts, start=1)), class_="notes"
+    )

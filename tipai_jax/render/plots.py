@@ -1,7 +1,9 @@
 """Plots as SVG: curves over time, a reliability diagram, intervals in rows.
 
-It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a telephone as in a
-column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of what is plotted.
+It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a
+telephone as in a
+column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of
+what is plotted.
 """
 
 import math
@@ -13,7 +15,8 @@ from tipai_jax.render.markup import Markup, element, join
 __all__ = ["STYLE", "Curve", "Interval", "curves", "intervals", "reliability", "ticks"]
 
 WIDTH = 360.0
-#: What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the page's colours.
+# : What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the
+# page's colours.
 STYLE = """
 svg.plot { display: block; width: 100%; height: auto; font: 12px system-ui, sans-serif; fill: var(--faint); }
 svg.plot .ink { fill: var(--ink); }
@@ -84,7 +87,10 @@ class _Frame:
         parts = []
         for tick in where:
             x, _ = self.at(tick, self.y[0])
-            parts += [_line(x, self.top, x, self.bottom), _text(f"{tick:g}", x, self.bottom + below + 16, anchor="middle")]
+            parts += [
+                _line(x, self.top, x, self.bottom),
+                _text(f"{tick:g}", x, self.bottom + below + 16, anchor="middle"),
+            ]
         return join([*parts, _text(label, (self.left + self.right) / 2, self.bottom + below + 34, anchor="middle")])
 
     def rows(self, where: Sequence[float], label: str) -> Markup:
@@ -105,7 +111,9 @@ def _line(x1: float, y1: float, x2: float, y2: float, *, look: str = "grid") -> 
     return element("line", x1=x1, y1=y1, x2=x2, y2=y2, class_=look)
 
 
-def _text(words: str, x: float, y: float, *, anchor: str = "start", look: str | None = None, transform: str | None = None) -> Markup:
+def _text(
+    words: str, x: float, y: float, *, anchor: str = "start", look: str | None = None, transform: str | None = None
+) -> Markup:
     return element("text", words, x=x, y=y, text_anchor=anchor, class_=look, transform=transform)
 
 
@@ -116,7 +124,9 @@ def _dot(x: float, y: float, *, hollow: bool = False) -> Markup:
 
 
 def _plot(description: str, height: float, parts: Sequence[Markup]) -> Markup:
-    return element("svg", *parts, class_="plot", viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", aria_label=description)
+    return element(
+        "svg", *parts, class_="plot", viewBox=f"0 0 {WIDTH:g} {height:g}", role="img", aria_label=description
+    )
 
 
 def _finite(value: float | None) -> bool:
@@ -142,7 +152,9 @@ def curves(description: str, series: Sequence[Curve], *, x_label: str, y_label: 
     least, most = min(y for _, y in points), max(y for _, y in points)
     low = min(0.0, least) if from_zero else least
     room = 0.05 * (most - low) or 0.5
-    frame = _Frame(52.0, WIDTH - 10, 30.0, 200.0, _range([x for x, _ in points]), (low if from_zero else low - room, most + room))
+    frame = _Frame(
+        52.0, WIDTH - 10, 30.0, 200.0, _range([x for x, _ in points]), (low if from_zero else low - room, most + room)
+    )
     drawn = [frame.columns(ticks(*frame.x), x_label), frame.rows(ticks(*frame.y), y_label), frame.axes()]
     left = frame.left
     for each in series:
@@ -161,7 +173,9 @@ def _curve(frame: _Frame, curve: Curve) -> Markup:
     path, pen_up = [], True
     for place in places:
         if place is not None:
-            path.append(f"{'M' if pen_up else 'L'}{place[0]:.2f} {place[1]:.2f}{'h0' if pen_up else ''}")  # h0: a point that stands alone is seen
+            path.append(
+                f"{'M' if pen_up else 'L'}{place[0]:.2f} {place[1]:.2f}{'h0' if pen_up else ''}"
+            )  # h0: a point that stands alone is seen
         pen_up = place is None
     line = element("path", d="".join(path), class_="first" if curve.marked else "second")
     return join([line, *(_dot(*place) for place in places if place is not None and curve.marked)])
@@ -174,7 +188,13 @@ def _key(curve: Curve, left: float) -> list[Markup]:
 
 
 def reliability(
-    description: str, *, confidence: Sequence[float | None], frequency: Sequence[float | None], count: Sequence[int], x_label: str, y_label: str
+    description: str,
+    *,
+    confidence: Sequence[float | None],
+    frequency: Sequence[float | None],
+    count: Sequence[int],
+    x_label: str,
+    y_label: str,
 ) -> Markup:
     """A reliability diagram: the share of positives over the mean probability, bin by bin, and how full the bins are.
 
@@ -212,7 +232,14 @@ def reliability(
     return _plot(description, 396.0, drawn)
 
 
-def intervals(description: str, rows: Sequence[Interval], *, span: tuple[float, float], x_label: str, reference: float | None = None) -> Markup:
+def intervals(
+    description: str,
+    rows: Sequence[Interval],
+    *,
+    span: tuple[float, float],
+    x_label: str,
+    reference: float | None = None,
+) -> Markup:
     """Values in rows, each with its interval, its number at the right; a hollow diamond below it is the other value.
 
     Args:
@@ -235,8 +262,13 @@ def intervals(description: str, rows: Sequence[Interval], *, span: tuple[float, 
             drawn.append(_dot(across(row.other), y + 8, hollow=True))
         if row.ends is not None:
             low, high = (across(end) for end in row.ends)
-            drawn += [_line(low, y, high, y, look="first"), *(_line(end, y - 5, end, y + 5, look="first") for end in (low, high))]
+            drawn += [
+                _line(low, y, high, y, look="first"),
+                *(_line(end, y - 5, end, y + 5, look="first") for end in (low, high)),
+            ]
         if row.value is not None and _finite(row.value):
             drawn.append(_dot(across(row.value), y))
-        drawn.append(_text("-" if row.value is None else f"{row.value:.3f}", WIDTH - 6, y + 4, anchor="end", look="ink"))
+        drawn.append(
+            _text("-" if row.value is None else f"{row.value:.3f}", WIDTH - 6, y + 4, anchor="end", look="ink")
+        )
     return _plot(description, bottom + 42, drawn)

@@ -28,7 +28,9 @@ class Panel:
     words: str = ""
 
 
-def panel_sheet(title: str, lines: Sequence[str], panels: Sequence[Panel], *, side: int = 300, ends: tuple[str, str] = ENDS) -> Image.Image:
+def panel_sheet(
+    title: str, lines: Sequence[str], panels: Sequence[Panel], *, side: int = 300, ends: tuple[str, str] = ENDS
+) -> Image.Image:
     """One sheet: the title and its lines above a row of panels of one height, the colour scale at the foot.
 
     Args:
@@ -74,7 +76,9 @@ def _fit(picture: Image.Image, side: int) -> Image.Image:
     share = side / max(picture.size)
     size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
     square = Image.new("RGB", (side, side), (238, 238, 240))
-    square.paste(picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2))
+    square.paste(
+        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)
+    )
     return square
 
 
@@ -115,7 +119,9 @@ def contact_sheet(sheets: Sequence[Image.Image], *, columns: int = 1, width: int
     for sheet in sheets:
         share = min(1.0, column / sheet.width)
         size = (max(1, round(sheet.width * share)), max(1, round(sheet.height * share)))
-        scaled.append(sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS) if share < 1.0 else sheet.convert("RGB"))
+        scaled.append(
+            sheet.convert("RGB").resize(size, Image.Resampling.LANCZOS) if share < 1.0 else sheet.convert("RGB")
+        )
     rows = [scaled[start : start + columns] for start in range(0, len(scaled), columns)]
     heights = [max(sheet.height for sheet in row) for row in rows]
     wide = min(columns, len(scaled))

@@ -30,7 +30,11 @@ def block_bytes(arrays: dict[str, np.ndarray], metadata: dict[str, object]) -> b
     position = 0
     for name in sorted(arrays):
         array = arrays[name]
-        header[name] = {"dtype": _NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [position, position + array.nbytes]}
+        header[name] = {
+            "dtype": _NAMES[array.dtype],
+            "shape": list(array.shape),
+            "data_offsets": [position, position + array.nbytes],
+        }
         position += array.nbytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-(8 + len(text)) % _ALIGNMENT)
@@ -66,5 +70,7 @@ def map_block(path: Path) -> dict[str, np.ndarray]:
     except FileNotFoundError:
         raise UserError(f"{path}: the file is missing from the store; run the embed command again") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error}); delete the store and embed again") from None
+        raise UserError(
+            f"{path}: not a readable safetensors file ({error}); delete the store and embed again"
+        ) from None
     return arrays

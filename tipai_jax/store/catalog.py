@@ -1,4 +1,5 @@
-"""The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and worst.
+"""The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and
+worst.
 
 Owns `catalog.db`: its tables, what may stand in them, and its version. A score belongs to the bytes of a picture (their
 sha256), a prompt and a scorer (a name and the digest of the weights behind it), so the scores of several scorers lie
@@ -101,7 +102,10 @@ class Catalog:
     def scorers(self) -> list[Scorer]:
         """Everybody who has judged here, in the order in which they came."""
         rows = self._db.execute(f"SELECT {', '.join(_names(Scorer))} FROM scorers ORDER BY rowid")
-        return [Scorer(**{**dict(row), "stops": None if row["stops"] is None else tuple(json.loads(row["stops"]))}) for row in rows]
+        return [
+            Scorer(**{**dict(row), "stops": None if row["stops"] is None else tuple(json.loads(row["stops"]))})
+            for row in rows
+        ]
 
     def find_scorer(self, wanted: str) -> Scorer:
         """The scorer of a name, or of `NAME@DIGEST` with the first digits of the digest.
@@ -115,8 +119,13 @@ class Catalog:
             return found[0]
         known = ", ".join(f"{scorer.name}@{scorer.digest[:8]} ({scorer.model})" for scorer in found or self.scorers())
         if found:
-            raise UserError(f"--scorer {wanted}: {len(found)} scorers of that name have judged here; say which: {known}")
-        raise UserError(f"--scorer {wanted}: has scored nothing in {self.folder / CATALOG}; {f'there are {known}' if known else 'score first: python precompute/score.py --data ' + str(self.folder)}")
+            raise UserError(
+                f"--scorer {wanted}: {len(found)} scorers of that name have judged here; say which: {known}"
+            )
+        raise UserError(
+            f"--scorer {wanted}: has scored nothing in {self.folder / CATALOG};"
+            f" {f'there are {known}' if known else 'score first: python precompute/score.py --data ' + str(self.folder)}"
+        )
 
     def scores(self, scorer: Scorer) -> dict[str, CatalogScore]:
         """Every picture's score against its own prompt, by `image_id`."""
@@ -127,14 +136,28 @@ class Catalog:
         found = {}
         for row in self._db.execute(query, (scorer.name, scorer.digest)):
             patches = tuple(json.loads(row["patch_scores"]))
-            found[row["image_id"]] = CatalogScore(sha256=row["sha256"], prompt=row["prompt"], global_score=row["global_score"], raw=row["raw"], patch_scores=patches)
+            found[row["image_id"]] = CatalogScore(
+                sha256=row["sha256"],
+                prompt=row["prompt"],
+                global_score=row["global_score"],
+                raw=row["raw"],
+                patch_scores=patches,
+            )
         return found
 
     def put_scores(self, scorer: Scorer, scores: Iterable[CatalogScore]) -> None:
         """Enter scores, all or none; the same scorer's earlier ones of the same picture and prompt are replaced."""
         names = ("sha256", "prompt", "scorer", "digest", "global_score", "raw", "patch_scores")
         rows = [
-            (score.sha256, score.prompt, scorer.name, scorer.digest, float(score.global_score), float(score.raw), json.dumps([float(value) for value in score.patch_scores]))
+            (
+                score.sha256,
+                score.prompt,
+                scorer.name,
+                scorer.digest,
+                float(score.global_score),
+                float(score.raw),
+                json.dumps([float(value) for value in score.patch_scores]),
+            )
             for score in scores
         ]
         with self._db:
@@ -157,7 +180,9 @@ class Catalog:
 
     def _put_scorer(self, scorer: Scorer) -> None:
         names = tuple(_names(Scorer))
-        values = [getattr(scorer, name) for name in names[:-1]] + [None if scorer.stops is None else json.dumps(list(scorer.stops))]
+        values = [getattr(scorer, name) for name in names[:-1]] + [
+            None if scorer.stops is None else json.dumps(list(scorer.stops))
+        ]
         self._db.execute(_upsert("scorers", names, names[:2]), values)
 
 
@@ -178,7 +203,9 @@ def read_image(folder: Path, image: CatalogImage) -> bytes:
     except OSError as error:
         problem = error.strerror or str(error)
     if problem:
-        raise UserError(f"{path}: {problem}; run the same generate.py command again, it makes anew what is missing or changed")
+        raise UserError(
+            f"{path}: {problem}; run the same generate.py command again, it makes anew what is missing or changed"
+        )
     return data
 
 
@@ -208,7 +235,9 @@ def open_catalog(folder: Path, *, create: bool = False) -> Iterator[Catalog]:
     except sqlite3.IntegrityError:
         raise  # what we enter breaks a rule of the tables: a defect of ours
     except (sqlite3.DatabaseError, sqlite3.Warning) as error:
-        raise UserError(f"{path}: cannot be used ({error}); wait for whoever has it open, or remove it and make the pictures again") from None
+        raise UserError(
+            f"{path}: cannot be used ({error}); wait for whoever has it open, or remove it and make the pictures again"
+        ) from None
     finally:
         if connection is not None:
             connection.close()
@@ -216,14 +245,20 @@ def open_catalog(folder: Path, *, create: bool = False) -> Iterator[Catalog]:
 
 def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Make the tables of an empty file; refuse what is not ours or not of our time."""
-    version, application = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id"))
+    version, application = (
+        connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")
+    )
     if application == _APPLICATION and version > _VERSION:
-        raise UserError(f"{path}: is of version {version}, this program reads up to {_VERSION}; use the newer program that wrote it")
+        raise UserError(
+            f"{path}: is of version {version}, this program reads up to {_VERSION}; use the newer program that wrote it"
+        )
     if application == _APPLICATION and version == _VERSION:
         return
     if version or application or connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
         raise UserError(f"{path}: is a database, but no catalogue of pictures; choose another folder")
-    connection.executescript(f"BEGIN;{_TABLES}PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION}; COMMIT;")
+    connection.executescript(
+        f"BEGIN;{_TABLES}PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION}; COMMIT;"
+    )
 
 
 def _names(record: type) -> list[str]:
@@ -232,10 +267,15 @@ def _names(record: type) -> list[str]:
 
 def _image(row: sqlite3.Row) -> CatalogImage:
     broken = None if row["broken"] is None else bool(row["broken"])
-    return CatalogImage(**{**dict(row), "drawn": bool(row["drawn"]), "broken": broken, "boxes": tuple(json.loads(row["boxes"]))})
+    return CatalogImage(
+        **{**dict(row), "drawn": bool(row["drawn"]), "broken": broken, "boxes": tuple(json.loads(row["boxes"]))}
+    )
 
 
 def _upsert(table: str, names: Iterable[str], keys: tuple[str, ...]) -> str:
     names = list(names)
     changes = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT ({', '.join(keys)}) DO UPDATE SET {changes}"
+    return (
+        f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))}) ON CONFLICT"
+        f" ({', '.join(keys)}) DO UPDATE SET {changes}"
+    )

@@ -54,7 +54,8 @@ class Scorer:
         digest: of the weights.
         model: in words.
         rule: behind its numbers, in words.
-        stops: the patch scores that are drawn red, yellow and green, ascending; None where only their order means something.
+        stops: the patch scores that are drawn red, yellow and green, ascending; None where only their order means
+            something.
     """
 
     name: str
@@ -72,7 +73,8 @@ class CatalogScore:
         sha256: of the picture.
         prompt: the words.
         global_score: 0 to 1.
-        raw: the number behind it, a cosine or a logit: it orders pictures as the score does, also where a calibration made their scores equal.
+        raw: the number behind it, a cosine or a logit: it orders pictures as the score does, also where a calibration
+            made their scores equal.
         patch_scores: 0 to 1 by patch, row by row from the top left.
     """
 

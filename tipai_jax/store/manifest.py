@@ -13,7 +13,17 @@ from typing import Any
 from tipai_jax.errors import UserError
 from tipai_jax.store.durable import canonical_json, sha256_bytes
 
-__all__ = ["MANIFEST", "PLAN", "SCHEMA_VERSION", "Fingerprint", "Manifest", "Plan", "Shard", "load_manifest", "load_plan"]
+__all__ = [
+    "MANIFEST",
+    "PLAN",
+    "SCHEMA_VERSION",
+    "Fingerprint",
+    "Manifest",
+    "Plan",
+    "Shard",
+    "load_manifest",
+    "load_plan",
+]
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
@@ -90,7 +100,11 @@ class Plan:
     def differences(self, other: "Plan") -> list[str]:
         """The fields in which two plans differ, as `field: here, there`."""
         mine, theirs = _flat(self.to_json()), _flat(other.to_json())
-        return [f"{key}: {mine.get(key)!r}, {theirs.get(key)!r}" for key in sorted(mine.keys() | theirs.keys()) if mine.get(key) != theirs.get(key)]
+        return [
+            f"{key}: {mine.get(key)!r}, {theirs.get(key)!r}"
+            for key in sorted(mine.keys() | theirs.keys())
+            if mine.get(key) != theirs.get(key)
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +200,9 @@ def load_plan(store: Path) -> Plan | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: not the plan of a store ({error}); delete {store} and embed again, or choose another folder") from None
+        raise UserError(
+            f"{path}: not the plan of a store ({error}); delete {store} and embed again, or choose another folder"
+        ) from None
 
 
 def load_manifest(store: Path) -> Manifest:
@@ -200,17 +216,26 @@ def load_manifest(store: Path) -> Manifest:
         value = json.loads(path.read_bytes())
         if value.get("schema_version") != SCHEMA_VERSION:
             raise UserError(
-                f"{path}: schema version {value.get('schema_version')!r}, this program reads {SCHEMA_VERSION}; embed the data again into a new folder"
+                f"{path}: schema version {value.get('schema_version')!r}, this program reads {SCHEMA_VERSION}; embed"
+                " the data again into a new folder"
             )
         shards = tuple(Shard(**shard) for shard in value["shards"])
         manifest = Manifest(**{**value, "encoder": _fingerprint(value["encoder"]), "shards": shards})
     except FileNotFoundError:
         begun = " (one was begun: run the same embed command again to finish it)" if (store / PLAN).exists() else ""
-        raise UserError(f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out {store}") from None
+        raise UserError(
+            f"{store}: no finished store here{begun}; make one with: python precompute/embed.py --data FOLDER --out"
+            f" {store}"
+        ) from None
     except NotADirectoryError:
         raise UserError(f"{store}: expected the folder of a store, found a file") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path}: not the manifest of a store ({error}); embed the data again into a new folder") from None
+        raise UserError(
+            f"{path}: not the manifest of a store ({error}); embed the data again into a new folder"
+        ) from None
     if manifest.with_digest().digest != manifest.digest:
-        raise UserError(f"{path}: the digest does not match the content, the file was altered; embed the data again into a new folder")
+        raise UserError(
+            f"{path}: the digest does not match the content, the file was altered; embed the data again into a new"
+            " folder"
+        )
     return manifest

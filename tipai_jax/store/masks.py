@@ -71,7 +71,9 @@ def _pixels(low: np.ndarray, high: np.ndarray, size: int) -> tuple[np.ndarray, n
     return np.where(thin, middle, start), np.where(thin, middle + 1, stop)
 
 
-def _union(x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _union(
+    x: tuple[np.ndarray, np.ndarray], y: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Coordinates xs, ys and the 0/1 matrix of which rectangle between them lies in the union of the boxes."""
     xs, ys = np.unique(np.concatenate(x)), np.unique(np.concatenate(y))
     inside_x = (x[0][:, None] <= xs[:-1]) & (xs[:-1] < x[1][:, None])
@@ -107,7 +109,9 @@ def small_masks(
     np.add.at(mask, owner, rows[:, :, None] * columns[:, None, :])
     np.add.at(area, owner, ((y_stop - y_start) * (x_stop - x_start)).astype(np.float64))
     starts = np.searchsorted(owner, np.arange(count + 1))
-    for i in overlapping(np.stack([x_start, y_start, x_stop, y_stop], axis=1), owner):  # a pixel under two boxes counts once
+    for i in overlapping(
+        np.stack([x_start, y_start, x_stop, y_stop], axis=1), owner
+    ):  # a pixel under two boxes counts once
         part = slice(starts[i], starts[i + 1])
         xs, ys, inside = _union((x_start[part], x_stop[part]), (y_start[part], y_stop[part]))
         mask[i] = np.diff(running[ys], axis=0).T @ inside @ np.diff(running[xs], axis=0)

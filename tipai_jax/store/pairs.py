@@ -69,7 +69,9 @@ class Boxes(Sequence[tuple[Box, ...]]):
         where = slice(self.offsets[i], self.offsets[i + 1])
         return tuple(
             Box(*xyxy, category, absent)
-            for xyxy, category, absent in zip(self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist())
+            for xyxy, category, absent in zip(
+                self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist()
+            )
         )
 
     def __iter__(self) -> Iterator[tuple[Box, ...]]:
@@ -78,7 +80,9 @@ class Boxes(Sequence[tuple[Box, ...]]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Boxes):
             return NotImplemented
-        return all(np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self))
+        return all(
+            np.array_equal(getattr(self, field.name), getattr(other, field.name)) for field in dataclasses.fields(self)
+        )
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -157,7 +161,18 @@ class PairTable:
 
 _TEXT = ("pair_id", "split", "group_name", "difficulty", "kind")
 _FIXED = ("split", "difficulty", "kind")  # few values: as numpy strings
-_PLAIN = ("prompt", "chosen", "rejected", "chosen_score", "rejected_score", "margin", "group", "control", "unseen", "annotated")
+_PLAIN = (
+    "prompt",
+    "chosen",
+    "rejected",
+    "chosen_score",
+    "rejected_score",
+    "margin",
+    "group",
+    "control",
+    "unseen",
+    "annotated",
+)
 
 
 def to_arrow(pairs: PairTable) -> "pyarrow.Table":
@@ -170,10 +185,14 @@ def to_arrow(pairs: PairTable) -> "pyarrow.Table":
         columns[f"category_{name}"] = pa.array(np.ascontiguousarray(pairs.category[:, i]))
     k = pairs.patch_label.shape[2]
     for i, name in enumerate(("patch_label_chosen", "patch_label_rejected")):
-        columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(np.ascontiguousarray(pairs.patch_label[:, i]).reshape(-1)), k)
+        columns[name] = pa.FixedSizeListArray.from_arrays(
+            pa.array(np.ascontiguousarray(pairs.patch_label[:, i]).reshape(-1)), k
+        )
     offsets = pa.array(pairs.boxes.offsets.astype(np.int32))
     for i, name in enumerate(("x1", "y1", "x2", "y2")):
-        columns[f"box_{name}"] = pa.ListArray.from_arrays(offsets, pa.array(np.ascontiguousarray(pairs.boxes.xyxy[:, i])))
+        columns[f"box_{name}"] = pa.ListArray.from_arrays(
+            offsets, pa.array(np.ascontiguousarray(pairs.boxes.xyxy[:, i]))
+        )
     columns["box_category"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.category))
     columns["box_absent"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.absent))
     return pa.table(columns)
@@ -185,6 +204,7 @@ def from_arrow(table: "pyarrow.Table") -> PairTable:
     Raises:
         KeyError: a column is missing.
     """
+
     def plain(name: str) -> np.ndarray:
         return table.column(name).to_numpy()
 

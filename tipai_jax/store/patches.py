@@ -52,7 +52,9 @@ def _union_share(boxes: np.ndarray, edges: np.ndarray) -> np.ndarray:
     return rows.T @ area @ columns * cells * cells
 
 
-def label_cells(boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | None = None, cells: int = 7) -> np.ndarray:
+def label_cells(
+    boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | None = None, cells: int = 7
+) -> np.ndarray:
     """Label the cells of pictures by their boxes.
 
     Args:
@@ -62,7 +64,8 @@ def label_cells(boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | 
         cells: cells along an axis.
 
     Returns:
-        i8[n, cells * cells], or i8[cells * cells] for one picture, row-major from the top left: 1 faithful, 0 unfaithful,
+        i8[n, cells * cells], or i8[cells * cells] for one picture, row-major from the top left: 1 faithful, 0
+        unfaithful,
         -1 unknown.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
@@ -70,7 +73,9 @@ def label_cells(boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | 
     bounds = np.array([0, len(boxes)]) if offsets is None else np.asarray(offsets)
     owner = np.repeat(np.arange(len(bounds) - 1), np.diff(bounds))
     edges = np.arange(cells + 1) / cells
-    shared = _lengths(boxes[:, 1], boxes[:, 3], edges)[:, :, None] * _lengths(boxes[:, 0], boxes[:, 2], edges)[:, None, :]
+    shared = (
+        _lengths(boxes[:, 1], boxes[:, 3], edges)[:, :, None] * _lengths(boxes[:, 0], boxes[:, 2], edges)[:, None, :]
+    )
     touched = np.zeros((len(bounds) - 1, cells, cells), dtype=bool)
     np.logical_or.at(touched, owner, shared * cells * cells > _SLACK)
 

@@ -139,7 +139,9 @@ class Store:
         try:
             return from_arrow(self._table("pairs"))
         except KeyError as error:
-            raise UserError(f"{self.path / 'pairs'}: column {error} is missing; embed the data again into a new folder") from None
+            raise UserError(
+                f"{self.path / 'pairs'}: column {error} is missing; embed the data again into a new folder"
+            ) from None
 
     @cached_property
     def data_folder(self) -> Path | None:
@@ -158,21 +160,30 @@ class Store:
             UserError: the data are no longer where they were, or the store was made from something without files.
         """
         if self.data_folder is None:
-            raise UserError(f"{self.path}: no folder of pictures is known (moved, or embedded from TFDS); put the data back where it was embedded from")
+            raise UserError(
+                f"{self.path}: no folder of pictures is known (moved, or embedded from TFDS); put the data back where"
+                " it was embedded from"
+            )
         path = self.data_folder / str(self.images.path[row])
         if not path.is_file():
-            raise UserError(f"{path}: the image is not there any more; put it back, or make the store again from the present data")
+            raise UserError(
+                f"{path}: the image is not there any more; put it back, or make the store again from the present data"
+            )
         return path
 
     def view_box(self, row: int) -> tuple[float, float, float, float]:
         """The part of an image that the encoder saw and boxes refer to, in pixels: left, top, right, bottom."""
         encoder = self.manifest.encoder
-        return view_box(int(self.images.width[row]), int(self.images.height[row]), view=encoder.view, share=encoder.view_share)
+        return view_box(
+            int(self.images.width[row]), int(self.images.height[row]), view=encoder.view, share=encoder.view_share
+        )
 
     def _table(self, table: str):
         import pyarrow as pa
 
-        return pa.concat_tables([read_table(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)])
+        return pa.concat_tables(
+            [read_table(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)]
+        )
 
     def _columns(self, table: str) -> dict[str, np.ndarray]:
         read = self._table(table)
@@ -185,7 +196,9 @@ class Store:
             part = map_block(path).get(name)
             if part is None or part.shape != (shard.rows, *row) or part.dtype != np.float16:
                 found = None if part is None else (part.shape, part.dtype.name)
-                raise UserError(f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again")
+                raise UserError(
+                    f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again"
+                )
             parts.append(part)
         return Rows(parts)
 
@@ -203,7 +216,11 @@ def open_store(path: str | Path) -> Store:
             try:
                 size = (folder / name).stat().st_size
             except FileNotFoundError:
-                raise UserError(f"{folder / name}: the file is missing from the store; run the embed command again") from None
+                raise UserError(
+                    f"{folder / name}: the file is missing from the store; run the embed command again"
+                ) from None
             if size != entry["bytes"]:
-                raise UserError(f"{folder / name}: {size} bytes, the manifest says {entry['bytes']}; run the embed command again")
+                raise UserError(
+                    f"{folder / name}: {size} bytes, the manifest says {entry['bytes']}; run the embed command again"
+                )
     return Store(folder, manifest)

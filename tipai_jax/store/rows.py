@@ -11,7 +11,9 @@ import numpy as np
 __all__ = ["Rows", "empty_aligned"]
 
 ALIGNMENT = 64
-"""Bytes. On a CPU, XLA takes a host array over as it lies if it starts at such an address, and otherwise copies it, at 1.3 GB/s."""
+"""Bytes. On a CPU, XLA takes a host array over as it lies if it starts at such an address, and otherwise copies it, at
+1.3 GB/s.
+"""
 
 
 def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -81,7 +83,9 @@ class Rows:
             for i in np.flatnonzero(np.diff(bounds)):
                 where = slice(bounds[i], bounds[i + 1])
                 part = self._parts[i]
-                for place, found in zip(order[where].tolist(), (ordered[where] - self._starts[i]).tolist(), strict=True):
+                for place, found in zip(
+                    order[where].tolist(), (ordered[where] - self._starts[i]).tolist(), strict=True
+                ):
                     out[place] = part[found]  # one by one: an array of indices would copy every row twice
         return out.reshape(*rows.shape, *self.shape[1:])
 

@@ -53,7 +53,10 @@ def _difference(file: Path, entry: dict[str, Any]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a line for every damaged shard, or one that there is none; returns 2 or 0."""
-    parser = Parser(prog="python -m tipai_jax.store.verify", description="Read a store whole and compare every file with what was written.")
+    parser = Parser(
+        prog="python -m tipai_jax.store.verify",
+        description="Read a store whole and compare every file with what was written.",
+    )
     parser.add_argument("store", type=Path, help="folder of a finished store")
     store = parser.parse_args(arguments).store
     manifest = load_manifest(store)

@@ -69,7 +69,13 @@ class StoreWriter:
         return shard
 
     def commit(
-        self, table: str, index: int, *, content: str, columns: "pyarrow.Table", arrays: dict[str, np.ndarray] | None = None
+        self,
+        table: str,
+        index: int,
+        *,
+        content: str,
+        columns: "pyarrow.Table",
+        arrays: dict[str, np.ndarray] | None = None,
     ) -> Shard:
         """Write the files of a shard, then its sidecar.
 
@@ -82,7 +88,9 @@ class StoreWriter:
         """
         datas: dict[str, bytes | bytearray] = {f"{table}/{index:05d}.parquet": table_bytes(columns)}
         if arrays is not None:
-            datas[f"{table}/{index:05d}.safetensors"] = block_bytes(arrays, {"table": table, "index": index, "encoder": self.plan.encoder.digest})
+            datas[f"{table}/{index:05d}.safetensors"] = block_bytes(
+                arrays, {"table": table, "index": index, "encoder": self.plan.encoder.digest}
+            )
         files = {}
         for name, data in datas.items():
             write_file(self.path / name, data)
@@ -125,8 +133,8 @@ class StoreWriter:
         if (self.path / MANIFEST).exists() and (was := load_manifest(self.path)).digest != manifest.digest:
             anew = ", ".join(f"{shard.table} {shard.index}" for shard in manifest.shards if shard not in was.shards)
             raise UserError(
-                f"{self.path}: what was made again ({anew}) differs from what was there, so the images, a library or this program changed; "
-                "delete the store and embed again"
+                f"{self.path}: what was made again ({anew}) differs from what was there, so the images, a library or"
+                " this program changed; delete the store and embed again"
             )
         write_file(self.path / MANIFEST, manifest.to_bytes())
         for table in ("prompts", "images"):  # what a killed run left half written; nobody writes these any more
@@ -149,6 +157,13 @@ def check_plan(path: Path, plan: Plan) -> None:
     there = load_plan(path) if path.exists() else None
     if there is not None and (differing := there.differences(plan)):
         shown = "; ".join(differing[:8])
-        raise UserError(f"{path}: a store of something else is there ({shown} - there, asked for); choose another --out or delete it")
-    if there is None and path.exists() and any(not entry.name.startswith(".") and entry.name != REJECTS for entry in path.iterdir()):
+        raise UserError(
+            f"{path}: a store of something else is there ({shown} - there, asked for); choose another --out or"
+            " delete it"
+        )
+    if (
+        there is None
+        and path.exists()
+        and any(not entry.name.startswith(".") and entry.name != REJECTS for entry in path.iterdir())
+    ):
         raise UserError(f"{path}: the folder is not empty and not a store; choose another --out")

@@ -23,7 +23,16 @@ from jaxtyping import Array, Float
 from tipai_jax.config import LossConfig, ModelConfig
 from tipai_jax.data.batches import MASK_SIZE, PairBatch
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
-from tipai_jax.losses import dice_loss, faithfulness_loss, pair_loss, patch_loss, patch_positions, reason_loss, reduce, small_ones
+from tipai_jax.losses import (
+    dice_loss,
+    faithfulness_loss,
+    pair_loss,
+    patch_loss,
+    patch_positions,
+    reason_loss,
+    reduce,
+    small_ones,
+)
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
 
@@ -86,7 +95,9 @@ class AuditorTask:
         return {name: makers[name](output, batch) for name in self.terms}
 
     def total(self, sums: dict[str, Sums], weights: Mapping[str, Any] | None = None) -> Float[Array, ""]:
-        """L_A: the weighted sum of the means of the terms; `weights` of those in use, if they are not the config's (in a sweep)."""
+        """L_A: the weighted sum of the means of the terms; `weights` of those in use, if they are not the config's (in
+        a sweep).
+        """
         weights = self.terms if weights is None else weights
         return sum((weights[name] * sums[name].mean for name in self.terms), start=jnp.zeros(()))
 
@@ -110,7 +121,9 @@ class AuditorTask:
     def _faithfulness(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         images = slice(1, 2) if self.loss.faithfulness_over == "rejected" else slice(0, 2)
         label = batch.patch_label[:, images]
-        return reduce(faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None])
+        return reduce(
+            faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None]
+        )
 
     def _saliency(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         ones = jnp.asarray(small_ones((MASK_SIZE, MASK_SIZE), batch.mask.shape[-1]))

@@ -73,7 +73,10 @@ def test_dense_patches_by_hand(clip):
     states = vision(pixel_values=pixel_values(encoder, prepared), output_hidden_states=True).hidden_states
     block = vision.encoder.layers[-1]
     hidden = block.layer_norm1(states[-2])
-    q, v = (projection(hidden).reshape(2, 50, 4, 8).transpose(1, 2) for projection in (block.self_attn.q_proj, block.self_attn.v_proj))
+    q, v = (
+        projection(hidden).reshape(2, 50, 4, 8).transpose(1, 2)
+        for projection in (block.self_attn.q_proj, block.self_attn.v_proj)
+    )
     mixed = (torch.softmax(q @ q.transpose(-1, -2) / 8**0.5, dim=-1) @ v).transpose(1, 2).reshape(2, 50, 32)
     tokens = block.self_attn.out_proj(mixed)[:, 1:]
     expected = unit(model.visual_projection(vision.post_layernorm(tokens)))
@@ -90,7 +93,10 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
     assert side == 112  # 7 crops of 16 px, twice what the encoder sees
     prepared = pictures(encoder.preparation, 2, side=side)
     crop = torch.from_numpy(prepared[1].detail[32:48, 80:96].copy()).permute(2, 0, 1)[None].float()
-    enlarged = torch.nn.functional.interpolate(crop, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255) * encoder.preparation.rescale
+    enlarged = (
+        torch.nn.functional.interpolate(crop, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
+        * encoder.preparation.rescale
+    )
     mean, std = (torch.tensor(x).view(1, 3, 1, 1) for x in (encoder.preparation.mean, encoder.preparation.std))
     model = CLIPModel.from_pretrained(clip).eval()
     expected = unit(model.get_image_features((enlarged - mean) / std).pooler_output)[0]
@@ -100,7 +106,8 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
 @pytest.mark.parametrize("plain", ["dense", "raw"])
 @torch.inference_mode()
 def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plain, clip, tmp_path):
-    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size; 7x7 tokens of it make 4x4 cells.
+    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size; 7x7
+    tokens of it make 4x4 cells.
 
     They are those of the changed last block, for a small-world encoder those of the plain one.
     """
@@ -121,7 +128,9 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plai
     else:
         token = alone._pass(alone._normalise(seen), 4)[1][0, 0]
     expected = whole + unit(token)
-    np.testing.assert_allclose(encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3)
+    np.testing.assert_allclose(
+        encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3
+    )
     with pytest.raises(ValueError, match="finer view"):
         encoder.encode_pixels(np.zeros((2, 56, 56, 3), np.uint8), None)
 

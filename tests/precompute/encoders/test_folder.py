@@ -47,7 +47,10 @@ def test_fingerprint_follows_every_part(copy):
 
 
 def test_moving_the_folder_changes_nothing(clip, copy):
-    assert find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest == find_encoder(str(clip)).fingerprint(patches="raw", dtype="float32").digest
+    assert (
+        find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest
+        == find_encoder(str(clip)).fingerprint(patches="raw", dtype="float32").digest
+    )
 
 
 def test_default_patches(copy):
@@ -78,7 +81,9 @@ def test_what_is_no_clip_is_said_so(copy, tmp_path):
     with pytest.raises(UserError, match=r"config\.json: missing"):
         _ = find_encoder(str(tmp_path)).config
     (copy / "model.safetensors").rename(copy / "pytorch_model.bin")
-    with pytest.raises(UserError, match=r"pickled weights are not loaded: load it with CLIPModel and call save_pretrained\(FOLDER\)"):
+    with pytest.raises(
+        UserError, match=r"pickled weights are not loaded: load it with CLIPModel and call save_pretrained\(FOLDER\)"
+    ):
         _ = find_encoder(str(copy)).weights
     with pytest.raises(UserError, match="no such folder"):
         find_encoder("nowhere")
@@ -96,7 +101,13 @@ def test_an_encoder_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(UserError, match=r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is unreachable\)"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is"
+            r" unreachable\)"
+        ),
+    ):
         find_encoder(module.PHOTO_ENCODER)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):

@@ -27,7 +27,10 @@ SQUARE = {"size": {"height": 64, "width": 64}, "do_center_crop": False, "resampl
 
 
 @pytest.mark.parametrize("config", [PHOTO, ZOOM, SQUARE])
-@pytest.mark.parametrize(("width", "height", "mode"), [(128, 128, "RGB"), (150, 97, "RGB"), (63, 201, "RGB"), (64, 64, "RGBA"), (90, 90, "L")])
+@pytest.mark.parametrize(
+    ("width", "height", "mode"),
+    [(128, 128, "RGB"), (150, 97, "RGB"), (63, 201, "RGB"), (64, 64, "RGBA"), (90, 90, "L")],
+)
 def test_equal_to_the_processor_of_transformers(config, width, height, mode):
     image = noise(width, height, mode)
     preparation = Preparation.from_config(config, image_size=64, crop_source=0)
@@ -40,7 +43,9 @@ def test_equal_to_the_processor_of_transformers(config, width, height, mode):
 
 def test_detail_is_the_same_view_only_finer():
     ramp = np.tile(np.linspace(0, 255, 300).astype(np.uint8)[None, :, None], (100, 1, 3))
-    prepared = Preparation.from_config(PHOTO, image_size=64, crop_source=126).prepare(encoded(Image.fromarray(ramp), "PNG"))
+    prepared = Preparation.from_config(PHOTO, image_size=64, crop_source=126).prepare(
+        encoded(Image.fromarray(ramp), "PNG")
+    )
     assert prepared.detail.shape == (126, 126, 3) and prepared.pixels.shape == (64, 64, 3)
     for view in (prepared.pixels, prepared.detail):  # the middle third of the ramp
         assert view[50, 0, 0] == pytest.approx(85, abs=2) and view[50, -1, 0] == pytest.approx(170, abs=2)
@@ -76,7 +81,9 @@ def test_a_strip_is_not_blown_up(width, height):
 
 
 def test_a_long_image_is_still_read():
-    assert Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(encoded(noise(3, 60), "PNG")).pixels.shape == (64, 64, 3)
+    assert Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(
+        encoded(noise(3, 60), "PNG")
+    ).pixels.shape == (64, 64, 3)
 
 
 def test_what_fails_in_the_resize_is_a_bad_image_too(monkeypatch):
@@ -91,5 +98,7 @@ def test_what_fails_in_the_resize_is_a_bad_image_too(monkeypatch):
 def test_the_orientation_of_a_photograph_is_applied():
     exif = Image.Exif()
     exif[0x0112] = 6  # turned by a quarter
-    prepared = Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(encoded(noise(90, 70), "JPEG", exif=exif))
+    prepared = Preparation.from_config(PHOTO, image_size=64, crop_source=0).prepare(
+        encoded(noise(90, 70), "JPEG", exif=exif)
+    )
     assert (prepared.width, prepared.height) == (70, 90)

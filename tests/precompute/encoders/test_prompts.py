@@ -40,7 +40,10 @@ def test_tokens_of_short_and_long_prompts(prompts):
     starts, ends = {s[0] for s in tokens.sequences}, {s[-1] for s in tokens.sequences}
     assert len(starts) == len(ends) == 1
     assert all(len(sequence) <= 12 for sequence in tokens.sequences)
-    assert tokens.sequences[1][1:-1] + tokens.sequences[2][1:-1] == prompts._tokenizer(long, add_special_tokens=False)["input_ids"]
+    assert (
+        tokens.sequences[1][1:-1] + tokens.sequences[2][1:-1]
+        == prompts._tokenizer(long, add_special_tokens=False)["input_ids"]
+    )
 
 
 def test_padding_fills_rows_and_columns(prompts):

@@ -1,4 +1,6 @@
-"""A pipeline of diffusers with random weights, saved to disk and loaded by the real way: seeds, number formats, refusals."""
+"""A pipeline of diffusers with random weights, saved to disk and loaded by the real way: seeds, number formats,
+refusals.
+"""
 
 import json
 import shutil
@@ -49,7 +51,10 @@ def test_prompt_seed_and_settings_decide_the_picture(folder):
 
 def test_other_weights_of_the_same_size_are_another_model(folder, tmp_path):
     other = write_pipeline(tmp_path / "tiny-sd", seed=1)
-    assert DiffusionGenerator(str(other), **QUICK).settings["weights"] != DiffusionGenerator(str(folder), **QUICK).settings["weights"]
+    assert (
+        DiffusionGenerator(str(other), **QUICK).settings["weights"]
+        != DiffusionGenerator(str(folder), **QUICK).settings["weights"]
+    )
 
 
 def test_weights_in_half_precision_are_taken_where_they_serve(tmp_path):
@@ -71,7 +76,9 @@ def test_weights_in_several_files_are_there_when_all_are(tmp_path):
 
 
 @pytest.mark.parametrize(("dtype", "variant"), [("float16", "fp16"), ("float32", None)])
-def test_a_model_of_the_hub_is_fetched_as_safetensors_in_half_precision_where_that_serves(folder, monkeypatch, tmp_path, dtype, variant):
+def test_a_model_of_the_hub_is_fetched_as_safetensors_in_half_precision_where_that_serves(
+    folder, monkeypatch, tmp_path, dtype, variant
+):
     import types
 
     import diffusers
@@ -83,7 +90,9 @@ def test_a_model_of_the_hub_is_fetched_as_safetensors_in_half_precision_where_th
     offered = [types.SimpleNamespace(rfilename=f"unet/model{half}.safetensors") for half in ("", ".fp16")]
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: types.SimpleNamespace(siblings=offered))
     asked = []
-    monkeypatch.setattr(diffusers.DiffusionPipeline, "download", lambda name, **options: asked.append((name, options)) or str(folder))
+    monkeypatch.setattr(
+        diffusers.DiffusionPipeline, "download", lambda name, **options: asked.append((name, options)) or str(folder)
+    )
     generator = DiffusionGenerator("some/model", device="cpu", dtype=dtype)
     assert asked == [("some/model", {"use_safetensors": True, "variant": variant})]
     assert generator.label == "some/model" and generator.settings["dtype"] == dtype
@@ -103,7 +112,10 @@ def test_pickled_weights_are_not_loaded(copy):
 
 
 def test_what_is_no_pipeline_is_said_in_a_line(copy, tmp_path):
-    with pytest.raises(UserError, match=r"--model nowhere: no such folder; expected scenes, the folder of a diffusers pipeline, or a hub id"):
+    with pytest.raises(
+        UserError,
+        match=r"--model nowhere: no such folder; expected scenes, the folder of a diffusers pipeline, or a hub id",
+    ):
         DiffusionGenerator("nowhere")
     with pytest.raises(UserError, match=r"no model_index\.json"):
         DiffusionGenerator(str(tmp_path))
@@ -135,7 +147,13 @@ def test_a_model_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
 
     monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    with pytest.raises(UserError, match=r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model FOLDER"):
+    with pytest.raises(
+        UserError,
+        match=(
+            r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model"
+            r" FOLDER"
+        ),
+    ):
         DiffusionGenerator("some/model", device="cpu")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):

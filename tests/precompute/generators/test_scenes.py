@@ -1,4 +1,6 @@
-"""Drawn pictures: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true about it."""
+"""Drawn pictures: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true
+about it.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -51,7 +53,10 @@ def test_as_many_are_broken_as_was_asked_for(chance):
 
 
 def test_a_prompt_without_a_category_is_broken_in_any_that_it_has():
-    categories = {SceneGenerator()._compose(Prompt("p", "a dog left of a red cat", "Compositional"), seed)[1] for seed in range(60)}
+    categories = {
+        SceneGenerator()._compose(Prompt("p", "a dog left of a red cat", "Compositional"), seed)[1]
+        for seed in range(60)
+    }
     assert categories == {"object", "attribute", "spatial"}
     assert SceneGenerator()._compose(Prompt("p", "a dog left of a red cat", "Spatial Relations"), 1)[1] == "spatial"
 
@@ -61,11 +66,19 @@ def test_a_prompt_outside_the_grammar_gets_one_line_with_both_ways_on():
         SceneGenerator().check(read_prompts(PROMPTS))
     line = str(refused.value)
     assert line.startswith('prompt 01, "a dog and a cat sitting together": the small world cannot draw it')
-    assert '"cat sitting together"' in line and f"--model {DIFFUSION_MODEL}" in line and "three dogs" in line and "\n" not in line
+    assert (
+        '"cat sitting together"' in line
+        and f"--model {DIFFUSION_MODEL}" in line
+        and "three dogs" in line
+        and "\n" not in line
+    )
 
 
 def test_a_category_without_anything_to_break_is_refused():
-    with pytest.raises(UserError, match="has nothing that could be broken in its category, text; it can be in object, attribute, counting"):
+    with pytest.raises(
+        UserError,
+        match="has nothing that could be broken in its category, text; it can be in object, attribute, counting",
+    ):
         SceneGenerator().check([Prompt("p", "a red car", "text")])
 
 
@@ -73,7 +86,9 @@ def test_a_crowd_is_drawn_smaller_and_what_finds_no_room_is_refused(monkeypatch)
     crowd = Prompt("p", "six red sheep, six blue horses and six elephants", "attribute")
     assert len(SceneGenerator()._compose(crowd, 0)[3].scenes[0].items) >= 18
     monkeypatch.setattr("precompute.generators.scenes.compose", lambda *_, **__: None)
-    with pytest.raises(UserError, match=r'prompt p, "six red sheep, .*too much to find room in one scene; ask for fewer things'):
+    with pytest.raises(
+        UserError, match=r'prompt p, "six red sheep, .*too much to find room in one scene; ask for fewer things'
+    ):
         SceneGenerator().check([crowd])
 
 

@@ -30,7 +30,9 @@ def test_reads_what_is_there(tmp_path):
 def test_other_spellings_of_a_path_are_one_image(tmp_path):
     folder = write_pairs(tmp_path / "d", pairs=2, rows=[{"chosen_image": "./images/../images/0000a.png"}])
     source = read_source(str(folder))
-    assert {record.chosen for record in source.records} | {record.rejected for record in source.records} == set(source.images)
+    assert {record.chosen for record in source.records} | {record.rejected for record in source.records} == set(
+        source.images
+    )
     assert len(source.images) == 2
 
 
@@ -67,7 +69,10 @@ def test_a_link_that_stays_inside_is_fine(tmp_path):
 
 
 def test_what_is_wrong_with_the_whole(tmp_path):
-    with pytest.raises(UserError, match=r"none: no such folder; --data names one that holds pairs\.jsonl \(format: README, Your own pairs\)$"):
+    with pytest.raises(
+        UserError,
+        match=r"none: no such folder; --data names one that holds pairs\.jsonl \(format: README, Your own pairs\)$",
+    ):
         read_source(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"pairs\.jsonl: missing; .*\(format: README, Your own pairs\)$"):
         read_source(str(tmp_path))
@@ -101,7 +106,11 @@ def test_nan_scores_and_odd_lines_are_rejects(tmp_path):
 def test_half_a_character_costs_its_row(tmp_path):
     """JSON can spell one half of a surrogate pair; no other file can hold it, the list of rejects included."""
     half = "\ud83d"
-    folder = write_pairs(tmp_path / "d", pairs=8, rows=[{name: f"cat {half}"} for name in ("pair_id", "prompt", "group", "kind", "chosen_image")])
+    folder = write_pairs(
+        tmp_path / "d",
+        pairs=8,
+        rows=[{name: f"cat {half}"} for name in ("pair_id", "prompt", "group", "kind", "chosen_image")],
+    )
     source = read_source(str(folder))
     assert reasons(source) == ["bad_field"] * 5 and len(source.records) == 3
     for reject, name in zip(source.rejects, ("pair_id", "prompt", "group", "kind", "chosen_image")):

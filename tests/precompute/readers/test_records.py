@@ -6,9 +6,14 @@ from precompute.readers.records import BadRow, check_together, hashed_split, par
 from tipai_jax.errors import UserError
 
 ROW = {
-    "pair_id": "p1", "prompt": "a red cat", "chosen_image": "a.png", "rejected_image": "b.png", "chosen_score": 0.9, "rejected_score": 0.4,
+    "pair_id": "p1",
+    "prompt": "a red cat",
+    "chosen_image": "a.png",
+    "rejected_image": "b.png",
+    "chosen_score": 0.9,
+    "rejected_score": 0.4,
     "unfaithful_patches": [{"bbox": [1, 2, 30, 40], "category": "wrong_attribute"}],
-}  # fmt: skip
+}
 
 
 def parse(**changes):
@@ -17,7 +22,13 @@ def parse(**changes):
 
 def test_a_plain_row():
     record = parse()
-    assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (3, "p1", "a red cat", "a.png", "b.png")
+    assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (
+        3,
+        "p1",
+        "a red cat",
+        "a.png",
+        "b.png",
+    )
     assert record.boxes == ((1.0, 2.0, 30.0, 40.0, 1, False),) and record.categories == (1,)
     assert record.group == "a red cat" and record.split == hashed_split("a red cat") and not record.has_split
     assert not record.control and record.difficulty == ""
@@ -97,7 +108,10 @@ def test_rows_that_do_not_fit_together():
 
 def rows(*described: tuple[str, str, str]):
     """Records of (prompt, group, split), "" for what a row does not state."""
-    return [parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split) for i, (prompt, group, split) in enumerate(described)]
+    return [
+        parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split)
+        for i, (prompt, group, split) in enumerate(described)
+    ]
 
 
 def splits(*described: tuple[str, str, str]) -> list[str]:

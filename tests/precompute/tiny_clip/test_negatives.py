@@ -44,7 +44,9 @@ def test_a_part_is_kept_and_what_it_is_not_is_broken():
     rng, kept = np.random.default_rng(3), held_out_combinations()
     changed = {"name": 0, "count": 0, "colour": 0}
     for number in range(120):
-        square = sample(rng, category=CATEGORIES[number % 5], difficulty=("easy", "medium", "hard")[number % 3], banned=kept)
+        square = sample(
+            rng, category=CATEGORIES[number % 5], difficulty=("easy", "medium", "hard")[number % 3], banned=kept
+        )
         for scene in square.scenes:
             for right, wrong in parts(rng, scene):
                 assert not judge.broken(Claim((right,)), scene), right.text()
@@ -56,16 +58,26 @@ def test_a_part_is_kept_and_what_it_is_not_is_broken():
 
 
 def test_a_direction_is_true_and_its_opposite_is_not():
-    scene = Scene("room", 0, (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("dog", "blue", Box(120, 90, 170, 140), 1)))
+    scene = Scene(
+        "room", 0, (Item("cat", "red", Box(10, 100, 50, 140), 0), Item("dog", "blue", Box(120, 90, 170, 140), 1))
+    )
     texts = set()
     for seed in range(40):
         true, false = directions(np.random.default_rng(seed), scene)
         texts.add(true.text())
-        assert true.text() != false.text() and {p.name for p in true.phrases} == {p.name for p in false.phrases} == {"cat", "dog"}
+        assert true.text() != false.text() and {p.name for p in true.phrases} == {p.name for p in false.phrases} == {
+            "cat",
+            "dog",
+        }
         cat_first = lambda claim: claim.phrases[0].name == "cat"
         assert (true.relation == "left of") == cat_first(true)
         assert (false.relation == "left of") != cat_first(false)
-    assert texts == {"a cat left of a dog", "a dog right of a cat", "a red cat left of a blue dog", "a blue dog right of a red cat"}
+    assert texts == {
+        "a cat left of a dog",
+        "a dog right of a cat",
+        "a red cat left of a blue dog",
+        "a blue dog right of a red cat",
+    }
 
 
 def test_things_that_touch_or_come_twice_have_no_direction():

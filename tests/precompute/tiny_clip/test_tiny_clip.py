@@ -1,4 +1,6 @@
-"""The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses' meaning."""
+"""The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses'
+meaning.
+"""
 
 from itertools import pairwise
 
@@ -80,7 +82,19 @@ def test_losses_fall_when_a_batch_is_learnt_by_heart(tokenizer):
         optimizer.zero_grad()
         sum(terms.values()).backward()
         optimizer.step()
-    assert terms.keys() == {"contrastive", "square", "negative", "direction", "part", "code", "side", "anchor", "phrase", "kind", "hue"}
+    assert terms.keys() == {
+        "contrastive",
+        "square",
+        "negative",
+        "direction",
+        "part",
+        "code",
+        "side",
+        "anchor",
+        "phrase",
+        "kind",
+        "hue",
+    }
     assert all(terms[name].item() < 0.8 * first[name] for name in ("contrastive", "phrase")), (first, terms)
     assert abs(first["square"] / (SQUARE_WEIGHT * 2 * np.log(2)) - 1) < 0.5
 
@@ -96,7 +110,9 @@ def test_hard_scenes_come_without_captions_and_their_things_are_named_all_the_sa
 
 
 def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
-    """Losses and gradients of a batch agree with those in float32 as far as eight bits go, with the model's attention in float32."""
+    """Losses and gradients of a batch agree with those in float32 as far as eight bits go, with the model's attention
+    in float32.
+    """
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
     found = {}
     for dtype in (torch.float32, torch.bfloat16):
@@ -105,7 +121,10 @@ def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
         prepare(model)
         terms = losses(model, batch, dtype)
         sum(terms.values()).backward()
-        found[dtype] = ({name: value.item() for name, value in terms.items()}, torch.cat([p.grad.ravel() for p in model.parameters() if p.grad is not None]))
+        found[dtype] = (
+            {name: value.item() for name, value in terms.items()},
+            torch.cat([p.grad.ravel() for p in model.parameters() if p.grad is not None]),
+        )
     (exact, slope), (near, other) = found.values()
     assert near == pytest.approx(exact, rel=0.05)
     assert near != exact
@@ -116,7 +135,14 @@ def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
 def test_a_batch_without_two_things_that_stand_apart_has_no_direction(tokenizer):
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
     without = {name: value for name, value in batch.items() if not name.startswith(("direction", "side", "part"))}
-    assert losses(build_model(tokenizer), without).keys() == {"contrastive", "square", "negative", "phrase", "kind", "hue"}
+    assert losses(build_model(tokenizer), without).keys() == {
+        "contrastive",
+        "square",
+        "negative",
+        "phrase",
+        "kind",
+        "hue",
+    }
 
 
 def test_texts_of_like_length_together_are_each_alone(tokenizer):
@@ -124,7 +150,9 @@ def test_texts_of_like_length_together_are_each_alone(tokenizer):
     model = build_model(tokenizer).eval()
     with torch.no_grad():
         for name, found in embed_texts(model, batch).items():
-            torch.testing.assert_close(found, embed_text(model, batch[name], batch[f"{name}_mask"]), atol=1e-5, rtol=1e-4)
+            torch.testing.assert_close(
+                found, embed_text(model, batch[name], batch[f"{name}_mask"]), atol=1e-5, rtol=1e-4
+            )
 
 
 def test_a_sum_of_codes_tells_which_colour_and_which_number_is_whose():
@@ -159,7 +187,9 @@ def test_muon_orthogonalises_and_takes_only_the_matrices_of_the_layers(tokenizer
     inner = {id(p) for p in muon.param_groups[0]["params"]}
     outer = {id(p) for group in adamw.param_groups for p in group["params"]}
     assert not inner & outer and inner | outer == {id(p) for p in model.parameters()}
-    assert id(model.visual_projection.weight) in outer and id(model.vision_model.encoder.layers[0].mlp.fc1.weight) in inner
+    assert (
+        id(model.visual_projection.weight) in outer and id(model.vision_model.encoder.layers[0].mlp.fc1.weight) in inner
+    )
 
 
 def test_a_crowded_batch_teaches_names_only_and_labels_most_patches(tokenizer):

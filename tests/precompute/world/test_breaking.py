@@ -1,4 +1,6 @@
-"""A prompt that is given is kept by the first scene of its mould and broken by the second in the category asked for, by the judge of the squares."""
+"""A prompt that is given is kept by the first scene of its mould and broken by the second in the category asked for, by
+the judge of the squares.
+"""
 
 import importlib.util
 from pathlib import Path

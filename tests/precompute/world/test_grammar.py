@@ -1,4 +1,6 @@
-"""Reading captions: what the small world writes is read back exactly, and what it does not write is refused with the words that are to blame."""
+"""Reading captions: what the small world writes is read back exactly, and what it does not write is refused with the
+words that are to blame.
+"""
 
 import numpy as np
 import pytest
@@ -28,7 +30,10 @@ def test_claims_put_together_at_random_are_read_back():
     rng = np.random.default_rng(0)
     for _ in range(3000):
         names = [THINGS[i].name for i in rng.choice(len(THINGS), rng.integers(1, 4), replace=False)]
-        phrases = [Phrase(name, int(rng.integers(1, 7)), str(rng.choice(list(COLOURS))) if rng.random() < 0.7 else None) for name in names]
+        phrases = [
+            Phrase(name, int(rng.integers(1, 7)), str(rng.choice(list(COLOURS))) if rng.random() < 0.7 else None)
+            for name in names
+        ]
         if rng.random() < 0.3:
             phrases[rng.integers(len(phrases))] = Phrase(str(rng.choice(BOARDS)), word=str(rng.choice(WORDS)))
         single = len(phrases) > 1 and all(phrase.count == 1 for phrase in phrases[:2])
@@ -42,14 +47,17 @@ def test_claims_put_together_at_random_are_read_back():
 
 
 def test_capitals_spaces_and_a_full_stop_do_not_matter():
-    assert parse(' A red car  on the beach.') == Claim((Phrase("car", 1, "red"),), background="beach")
+    assert parse(" A red car  on the beach.") == Claim((Phrase("car", 1, "red"),), background="beach")
     assert parse("a sign that says “OPEN” and two sheep") == Claim((Phrase("sign", word="open"), Phrase("sheep", 2)))
 
 
 @pytest.mark.parametrize(
     ("caption", "blamed"),
     [
-        ("a chef cooking in a modern kitchen", '"chef cooking in a modern kitchen" is not one of its 69 things in one of its 10 colours'),
+        (
+            "a chef cooking in a modern kitchen",
+            '"chef cooking in a modern kitchen" is not one of its 69 things in one of its 10 colours',
+        ),
         ("a apple", '"an apple" is how it is said'),
         ("one dog", '"one dog" does not begin with a, an or a number from two to six'),
         ("seven dogs", '"seven dogs" does not begin with'),

@@ -1,4 +1,6 @@
-"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written here, apart from the sampler."""
+"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written
+here, apart from the sampler.
+"""
 
 import numpy as np
 import pytest
@@ -36,7 +38,13 @@ def broken(claim: Claim, scene: Scene) -> set[str]:
         if len(named(phrase)) != phrase.count:
             same_name = [item for item in items if item.name == phrase.name]
             found.add(
-                "text" if phrase.word else "object" if not same_name else "counting" if len(same_name) != phrase.count else "attribute"
+                "text"
+                if phrase.word
+                else "object"
+                if not same_name
+                else "counting"
+                if len(same_name) != phrase.count
+                else "attribute"
             )
     if claim.only and len(items) > sum(phrase.count for phrase in claim.phrases) and not found:
         found.add("object")
@@ -51,7 +59,9 @@ def broken(claim: Claim, scene: Scene) -> set[str]:
 
 def squares(category: str, difficulty: str, number: int = 60) -> list[Square]:
     rng = np.random.default_rng([CATEGORIES.index(category), DIFFICULTIES.index(difficulty)])
-    return [sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations()) for _ in range(number)]
+    return [
+        sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations()) for _ in range(number)
+    ]
 
 
 def test_the_world_is_as_large_as_it_says():
@@ -67,7 +77,10 @@ def test_keeps_its_own_caption_and_breaks_the_other_in_one_way(category, difficu
         captions = [claim.text() for claim in square.claims]
         for own in (0, 1):
             assert not broken(square.claims[own], square.scenes[own]), (captions[own], square.scenes[own])
-            assert broken(square.claims[own], square.scenes[1 - own]) == {category}, (captions[own], square.scenes[1 - own])
+            assert broken(square.claims[own], square.scenes[1 - own]) == {category}, (
+                captions[own],
+                square.scenes[1 - own],
+            )
 
 
 @pytest.mark.parametrize("difficulty", DIFFICULTIES)
@@ -89,11 +102,18 @@ def test_things_lie_inside_and_only_one_unnamed_thing_hides_another(category, di
 def test_what_is_marked_follows_the_rule():
     for square in squares("counting", "easy"):
         for side in (0, 1):
-            changed = [i for i in range(len(square.claims[0].phrases)) if square.claims[0].phrases[i] != square.claims[1].phrases[i]]
+            changed = [
+                i
+                for i in range(len(square.claims[0].phrases))
+                if square.claims[0].phrases[i] != square.claims[1].phrases[i]
+            ]
             assert len(changed) == 1 and list(square.wrong[side]) == square.scenes[side].boxes(changed[0])
             assert len(square.wrong[side]) == square.claims[side].phrases[changed[0]].count
     for square in squares("spatial", "medium"):
-        assert all(list(square.wrong[s]) == [item.box for item in square.scenes[s].items if item.group in (0, 1)] for s in (0, 1))
+        assert all(
+            list(square.wrong[s]) == [item.box for item in square.scenes[s].items if item.group in (0, 1)]
+            for s in (0, 1)
+        )
     for square in squares("text", "medium"):
         for side in (0, 1):
             (box,), (board,) = (

@@ -1,6 +1,8 @@
-"""The page in a real browser: a headless Chromium drives the real server, and whatever leaves this machine or complains in the console fails the test.
+"""The page in a real browser: a headless Chromium drives the real server, and whatever leaves this machine or complains
+in the console fails the test.
 
-The server runs in a process of its own in which connections to anywhere but 127.0.0.1 are refused and told of; so does what the browser asks for.
+The server runs in a process of its own in which connections to anywhere but 127.0.0.1 are refused and told of; so does
+what the browser asks for.
 """
 
 import io
@@ -33,7 +35,9 @@ WAIT = 60_000
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, as .ci/run does for root"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, as .ci/run does for root"
+    ),
 ]
 
 GUARDED = """
@@ -61,12 +65,20 @@ class Server:
     def __init__(self, folder: Path, *arguments: str) -> None:
         self.temporary, self._out, self._err = folder / "tmp", folder / "out.txt", folder / "err.txt"
         self.temporary.mkdir()
-        environment = {**os.environ, "TMPDIR": str(self.temporary), "PYTHONPATH": str(ROOT), "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+        environment = {
+            **os.environ,
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": str(ROOT),
+            "JAX_PLATFORMS": "cpu",
+            "PYTHONUNBUFFERED": "1",
+        }
         command = [sys.executable, "-c", GUARDED, str(ROOT / "scripts/demo.py"), "--port", "0", *arguments]
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=err)
         for _ in range(1200):
-            if (found := re.search(r"^open (http://127\.0\.0\.1:\d+)", self.said, re.M)) or self.process.poll() is not None:
+            if (
+                found := re.search(r"^open (http://127\.0\.0\.1:\d+)", self.said, re.M)
+            ) or self.process.poll() is not None:
                 break
             time.sleep(0.1)
         assert found, self.said
@@ -101,7 +113,9 @@ def server(auditor, tmp_path_factory):
 @pytest.fixture(scope="module")
 def browser():
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else [])
+        chromium = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox"] if os.geteuid() == 0 else []
+        )
         yield chromium
         chromium.close()
 
@@ -112,7 +126,12 @@ def watched(browser, server, *, width: int = 1280):
     page = browser.new_page(viewport={"width": width, "height": 900})
     page.set_default_timeout(WAIT)
     outside, complaints = [], []
-    page.on("request", lambda request: outside.append(request.url) if not request.url.startswith((server.url + "/", "data:", "blob:")) else None)
+    page.on(
+        "request",
+        lambda request: (
+            outside.append(request.url) if not request.url.startswith((server.url + "/", "data:", "blob:")) else None
+        ),
+    )
     page.on("console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
@@ -127,7 +146,9 @@ def watched(browser, server, *, width: int = 1280):
 def page(browser, server):
     with watched(browser, server) as (found, outside, complaints):
         yield found
-        found.wait_for_timeout(300)  # for whatever is still on its way; the page holds one connection open, so it is never idle
+        found.wait_for_timeout(
+            300
+        )  # for whatever is still on its way; the page holds one connection open, so it is never idle
         assert outside == [] and complaints == []
 
 
@@ -153,9 +174,13 @@ def test_type_a_prompt_and_see_four_pictures_and_where_the_worst_fails(page):
     assert page.locator("#pictures h2").inner_text() == f"Four pictures for “{PROMPT}”"
     scores = [float(text) for text in page.locator("#pictures strong").all_inner_texts()]
     assert len(scores) == 4 and page.locator("#pictures .tp-best strong").inner_text() == f"{max(scores):.2f}"
-    assert page.locator("#details .tp-versus img").count() == 4 and page.locator("#details .tp-patches td").count() == 49
+    assert (
+        page.locator("#details .tp-versus img").count() == 4 and page.locator("#details .tp-patches td").count() == 49
+    )
     heat = page.locator("#details img.tp-heat")
-    assert heat.count() == 3 and all(heat.nth(n).evaluate("img => img.complete && img.naturalWidth === 480") for n in range(3))
+    assert heat.count() == 3 and all(
+        heat.nth(n).evaluate("img => img.complete && img.naturalWidth === 480") for n in range(3)
+    )
     page.locator("#others").click()
     expect(page.locator("#pictures .tp-quiet").first).to_contain_text("seeds 4 to 7", timeout=WAIT)
 
@@ -202,7 +227,11 @@ def test_upload_a_picture(page):
     page.locator("#judge").click()
     expect(details).to_contain_text("(at level 0.9)", timeout=WAIT)
     assert HOSTILE in details.inner_text() and page.evaluate("window.broken") is None
-    assert details.locator("img").count() == 2 and details.locator(".tp-patches td").count() == 49 and "vocabulary does not hold" in details.inner_text()
+    assert (
+        details.locator("img").count() == 2
+        and details.locator(".tp-patches td").count() == 49
+        and "vocabulary does not hold" in details.inner_text()
+    )
     page.locator("#level label", has_text="95%").click()
     expect(details).to_contain_text("(at level 0.95)", timeout=WAIT)
     page.locator("#own-threshold input[type=range]").press("Home")
@@ -216,7 +245,9 @@ def test_a_bad_file_gets_a_line_and_a_good_one_mends_it(page):
     expect(trouble).to_contain_text("no picture yet", timeout=WAIT)
     page.locator("#own-prompt textarea, #own-prompt input").fill(PROMPT)
     page.locator("#file input[type=file]").set_input_files(as_file("bad.png", b"not a picture at all"))
-    expect(trouble).to_contain_text("this file cannot be judged: neither JPEG, PNG nor WEBP; choose a whole", timeout=WAIT)
+    expect(trouble).to_contain_text(
+        "this file cannot be judged: neither JPEG, PNG nor WEBP; choose a whole", timeout=WAIT
+    )
     page.locator("#file").get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
     page.locator("#file input[type=file]").set_input_files(as_file("good.png", a_picture()))
     expect(page.locator("#own-details img")).to_have_count(2, timeout=WAIT)
@@ -247,9 +278,13 @@ def test_the_browser_itself_refuses_what_lies_elsewhere(browser, server):
     """And the watch is awake: a request to elsewhere is seen, and refused before it leaves."""
     with watched(browser, server) as (page, outside, complaints):
         assert page.evaluate("fetch('http://192.0.2.1/').then(() => 'sent', () => 'refused')") == "refused"
-        page.evaluate("document.head.appendChild(Object.assign(document.createElement('script'), {src: 'http://192.0.2.1/x.js'}))")
+        page.evaluate(
+            "document.head.appendChild(Object.assign(document.createElement('script'), {src: 'http://192.0.2.1/x.js'}))"
+        )
         page.wait_for_timeout(500)
-        assert any("192.0.2.1" in url for url in outside) or any("Content Security Policy" in said for said in complaints)
+        assert any("192.0.2.1" in url for url in outside) or any(
+            "Content Security Policy" in said for said in complaints
+        )
         assert complaints and all("Content Security Policy" in said for said in complaints)
 
 
@@ -267,7 +302,11 @@ def test_it_ends_cleanly_under_an_open_page_and_leaves_nothing(browser, auditor,
     assert folder.stat().st_mode & 0o777 == 0o700
     with watched(browser, running) as (page, _, _):
         page.get_by_role("tab", name="Catalogue").click()
-        expect(page.locator("#catalogue-trouble [role=alert]")).to_contain_text("no catalogue here; make pictures first", timeout=WAIT)
+        expect(page.locator("#catalogue-trouble [role=alert]")).to_contain_text(
+            "no catalogue here; make pictures first", timeout=WAIT
+        )
         assert running.stop() == 0, running.said
-    assert running.said.rstrip().endswith("stopped") and "Traceback" not in running.said and "ERROR" not in running.said, running.said
+    assert (
+        running.said.rstrip().endswith("stopped") and "Traceback" not in running.said and "ERROR" not in running.said
+    ), running.said
     assert list(running.temporary.glob("tipai-demo-*")) == []

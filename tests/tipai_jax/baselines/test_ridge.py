@@ -58,7 +58,10 @@ def test_it_learns_what_was_planted(store, splits):
 
 
 def test_the_same_seed_is_the_same_probe(store, splits):
-    first, again = (ridge_probe(store, train=splits["train"], validation=splits["validation"], seed=1, patch_rows=500) for _ in range(2))
+    first, again = (
+        ridge_probe(store, train=splits["train"], validation=splits["validation"], seed=1, patch_rows=500)
+        for _ in range(2)
+    )
     np.testing.assert_array_equal(first.patch.image, again.patch.image)
     np.testing.assert_array_equal(first.whole.product, again.whole.product)
 
@@ -66,7 +69,15 @@ def test_the_same_seed_is_the_same_probe(store, splits):
 def test_without_an_unfaithful_patch_there_is_no_patch_probe(store, splits):
     import dataclasses
 
-    blank = {name: dataclasses.replace(table, patch_label=np.full_like(table.patch_label, -1)) for name, table in splits.items()}
+    blank = {
+        name: dataclasses.replace(table, patch_label=np.full_like(table.patch_label, -1))
+        for name, table in splits.items()
+    }
     probe = ridge_probe(store, train=blank["train"], validation=blank["validation"], seed=0)
     said = probe(store, splits["test"])
-    assert probe.patch is None and said.patch is None and said.risk is None and said.score.shape == (len(splits["test"]), 2)
+    assert (
+        probe.patch is None
+        and said.patch is None
+        and said.risk is None
+        and said.score.shape == (len(splits["test"]), 2)
+    )

@@ -41,4 +41,6 @@ def test_gathering_on_the_device_is_gathering_on_the_host():
 
 
 def host_columns_whole(columns):
-    return type(columns)(**{**columns.__dict__, **{name: getattr(columns, name).whole() for name in ("text", "image", "patches")}})
+    return type(columns)(
+        **{**columns.__dict__, **{name: getattr(columns, name).whole() for name in ("text", "image", "patches")}}
+    )

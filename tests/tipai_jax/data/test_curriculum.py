@@ -9,7 +9,9 @@ ALL_MARGINS = np.concatenate([MARGIN, np.zeros(10)])
 
 
 def order(**changes):
-    return PairOrder(ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes})
+    return PairOrder(
+        ALL_MARGINS, CONTROL, **{"batch_size": 32, "seed": 3, "start_fraction": 0.4, "full_at_epoch": 3, **changes}
+    )
 
 
 def epoch_rows(pairs, epoch):

@@ -23,7 +23,9 @@ def test_resident_and_streaming_make_the_same_batches_in_the_same_order():
     made = {}
     for source in (Resident(columns, placement), Streaming(columns, placement)):
         batch = jax.jit(jax.vmap(source.batch, in_axes=(None, 0)))
-        made[source.name] = [(batch(source.columns, elements), np.asarray(step) >= 0) for elements, step in source.chunks(plans, 3)]
+        made[source.name] = [
+            (batch(source.columns, elements), np.asarray(step) >= 0) for elements, step in source.chunks(plans, 3)
+        ]
     assert len(made["resident"]) == len(made["streaming"]) == 3
     for (here, live), (there, _) in zip(made["resident"], made["streaming"]):
         for name in here.__dataclass_fields__:

@@ -21,7 +21,9 @@ def other(**columns):
 
 
 def test_an_empty_split_is_refused():
-    with pytest.raises(UserError, match=r"no pair in the split 'validation' \(there: train\); .* set `split` in pairs.jsonl"):
+    with pytest.raises(
+        UserError, match=r"no pair in the split 'validation' \(there: train\); .* set `split` in pairs.jsonl"
+    ):
         split_pairs(other(split=np.full(200, "train")), "validation")
 
 

@@ -18,7 +18,10 @@ CHOICES = {
 @pytest.mark.parametrize(("choice", "saliency"), [("plan", "interpolate"), ("attention", "decoder")])
 def test_agrees_with_the_twin(choice, saliency):
     sees = CHOICES[choice]
-    heads = shaken(AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, saliency=saliency, rngs=nnx.Rngs(0), **sees), size=0.5)
+    heads = shaken(
+        AuditorHeads(D, k=K, hidden=HIDDEN, attention_width=WIDTH, saliency=saliency, rngs=nnx.Rngs(0), **sees),
+        size=0.5,
+    )
     if saliency == "decoder":
         heads.saliency_head.correct.kernel[...] = jnp.linspace(-1.0, 1.0, 32)[:, None]
     assert_module_parity(heads, auditor_twin(**sees, decoder=saliency == "decoder"), embeddings(k=K))

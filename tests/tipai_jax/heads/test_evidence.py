@@ -57,4 +57,6 @@ def test_dropout_is_shared_by_the_patches_of_an_image_and_repeats_with_its_key()
     tokens = trunk(*same, rngs=nnx.Rngs(dropout=1))
     np.testing.assert_allclose(tokens, jnp.broadcast_to(tokens[:, :, :1], tokens.shape), atol=1e-5)
     trunk.eval()
-    np.testing.assert_array_equal(trunk(*inputs), Evidence(D, k=K, width=WIDTH, sees=Sees(attention=True), rngs=nnx.Rngs(0))(*inputs))
+    np.testing.assert_array_equal(
+        trunk(*inputs), Evidence(D, k=K, width=WIDTH, sees=Sees(attention=True), rngs=nnx.Rngs(0))(*inputs)
+    )

@@ -29,7 +29,9 @@ def test_equals_the_linear_on_the_concatenated_input():
     t = jnp.broadcast_to(text[:, None, None], shape)
     g = jnp.broadcast_to(image[:, :, None], shape)
     concatenated = jnp.concatenate([t, patches, t * patches, g, t * g], axis=-1)
-    np.testing.assert_allclose(joint(text, image, patches), concatenated @ joint.kernel[...] + joint.bias[...], atol=1e-6)
+    np.testing.assert_allclose(
+        joint(text, image, patches), concatenated @ joint.kernel[...] + joint.bias[...], atol=1e-6
+    )
 
 
 def test_scaled_inputs_start_at_size_one_and_unscaled_ones_near_zero():

@@ -27,7 +27,12 @@ def test_agrees_with_the_twin(sees):
 
 def test_the_plan_has_the_parameters_of_the_plan():
     head = PatchHead(768, rngs=nnx.Rngs(0))
-    assert [value.shape for _, value in nnx.to_flat_state(nnx.state(head, nnx.Param))] == [(256,), (1536, 256), (1,), (256, 1)]
+    assert [value.shape for _, value in nnx.to_flat_state(nnx.state(head, nnx.Param))] == [
+        (256,),
+        (1536, 256),
+        (1,),
+        (256, 1),
+    ]
 
 
 @pytest.mark.parametrize("sees", [Sees(), Sees(products=True), Sees(global_image=True)])

@@ -34,7 +34,10 @@ def test_value_and_gradients_are_near_those_in_float32(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_float32_is_the_plain_product(shape):
     rng = np.random.default_rng(1)
-    inputs, kernel = jnp.asarray(rng.normal(size=shape), jnp.float16), jnp.asarray(rng.normal(size=(shape[-1], 3)), jnp.float32)
+    inputs, kernel = (
+        jnp.asarray(rng.normal(size=shape), jnp.float16),
+        jnp.asarray(rng.normal(size=(shape[-1], 3)), jnp.float32),
+    )
     assert operand(inputs).dtype == jnp.float32
     plain = jax.value_and_grad(lambda x, k: jnp.sum(jnp.tanh(x @ k)), (0, 1))
     found, expected = (f(operand(inputs), kernel) for f in (value_and_gradients, plain))

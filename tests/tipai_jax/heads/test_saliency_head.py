@@ -21,7 +21,9 @@ def drawn(b=3, n=2, k=9, d=16):
 @pytest.mark.parametrize("side", [1, 3, 7])
 def test_upsampling_is_torchs_bilinear(size, side):
     risk = np.random.default_rng(0).random((2, 3, side * side), np.float32)
-    wanted = torch.nn.functional.interpolate(torch.tensor(risk).reshape(2, 3, side, side), size=size, mode="bilinear", align_corners=False)
+    wanted = torch.nn.functional.interpolate(
+        torch.tensor(risk).reshape(2, 3, side, side), size=size, mode="bilinear", align_corners=False
+    )
     np.testing.assert_allclose(upsample(jnp.asarray(risk), size), wanted.numpy(), atol=1e-6)
 
 
@@ -43,7 +45,9 @@ def test_interpolating_risk_is_one_minus_the_score():
 
 def test_an_untrained_decoder_is_the_interpolating_head():
     logit, features = (jnp.asarray(x) for x in drawn())
-    np.testing.assert_array_equal(DecoderSaliency(16, rngs=nnx.Rngs(0))(logit, features), InterpolateSaliency()(logit, features))
+    np.testing.assert_array_equal(
+        DecoderSaliency(16, rngs=nnx.Rngs(0))(logit, features), InterpolateSaliency()(logit, features)
+    )
 
 
 def test_decoder_agrees_with_a_convolution():

@@ -38,5 +38,7 @@ def test_agrees_with_the_twin():
     label = rng.integers(-1, 2, size=(5, 2, 9)).astype(np.int8)
     logits = rng.normal(size=(5, 2, 9)).astype(np.float32) * 3
     assert_function_parity(
-        lambda x: faithfulness_loss(x, jnp.asarray(label)), lambda x: twins.faithfulness(x, torch.tensor(label)), (logits,)
+        lambda x: faithfulness_loss(x, jnp.asarray(label)),
+        lambda x: twins.faithfulness(x, torch.tensor(label)),
+        (logits,),
     )

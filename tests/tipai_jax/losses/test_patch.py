@@ -46,4 +46,6 @@ def test_other_positions_and_empty_pairs_touch_nothing():
 
 @pytest.mark.parametrize("over", [LABEL == 0, np.ones((3, 4), bool)])
 def test_agrees_with_the_twin(over):
-    assert_function_parity(lambda c, r: patch_loss(c, r, jnp.asarray(over)), lambda c, r: twins.patch(c, r, torch.tensor(over)), scores())
+    assert_function_parity(
+        lambda c, r: patch_loss(c, r, jnp.asarray(over)), lambda c, r: twins.patch(c, r, torch.tensor(over)), scores()
+    )

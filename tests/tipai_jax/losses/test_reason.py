@@ -18,5 +18,7 @@ def test_agrees_with_the_twin():
     category = rng.integers(-1, 2, size=(7, 5)).astype(np.int8)
     logits = rng.normal(size=(7, 5)).astype(np.float32)
     assert_function_parity(
-        lambda x: reason_loss(x, jnp.asarray(category)), lambda x: twins.faithfulness(x, torch.tensor(category)), (logits,)
+        lambda x: reason_loss(x, jnp.asarray(category)),
+        lambda x: twins.faithfulness(x, torch.tensor(category)),
+        (logits,),
     )

@@ -27,7 +27,9 @@ def test_bins_are_those_of_scikit_learn(kind, strategy):
     found = ece(probability, label, kind=kind)
     frequency, confidence = calibration_curve(label, probability, n_bins=15, strategy=strategy)
     full = found.count > 0
-    tolerance = 1e-6 if kind == "width" else 0.01  # scikit-learn's quantile edges interpolate, so a row may sit one bin off
+    tolerance = (
+        1e-6 if kind == "width" else 0.01
+    )  # scikit-learn's quantile edges interpolate, so a row may sit one bin off
     np.testing.assert_allclose(found.frequency[full], frequency, atol=tolerance)
     np.testing.assert_allclose(found.confidence[full], confidence, atol=tolerance)
 
@@ -46,7 +48,9 @@ def test_zero_and_one_fall_into_the_outer_bins():
 
 
 def test_a_probability_on_an_edge_belongs_to_the_bin_below():
-    np.testing.assert_array_equal(ece(np.array([0.25, 0.5, 0.75, 0.8]), np.array([0, 1, 0, 1]), bins=4).count, [1, 1, 1, 1])
+    np.testing.assert_array_equal(
+        ece(np.array([0.25, 0.5, 0.75, 0.8]), np.array([0, 1, 0, 1]), bins=4).count, [1, 1, 1, 1]
+    )
 
 
 @pytest.mark.parametrize("kind", ["width", "mass"])

@@ -60,7 +60,9 @@ def test_a_constant_heatmap_is_at_chance():
 
 def test_cc_is_pearsons():
     heat, mask = maps()
-    np.testing.assert_allclose(cc(heat, mask), [pearsonr(h.ravel(), m.ravel())[0] for h, m in zip(heat, mask, strict=True)])
+    np.testing.assert_allclose(
+        cc(heat, mask), [pearsonr(h.ravel(), m.ravel())[0] for h, m in zip(heat, mask, strict=True)]
+    )
 
 
 def test_perfect_and_blank():

@@ -28,16 +28,24 @@ def test_a_dashed_frame_has_gaps():
     assert 0.3 * whole.sum() < dashed.sum() < 0.8 * whole.sum()
 
 
-@pytest.mark.parametrize("mark", [Mark(-0.5, -0.5, 1.5, 1.5), Mark(0.0, 0.0, 1.0, 1.0), Mark(0.98, 0.98, 1.0, 1.0), Mark(0.0, 0.0, 0.001, 0.001)])
+@pytest.mark.parametrize(
+    "mark",
+    [Mark(-0.5, -0.5, 1.5, 1.5), Mark(0.0, 0.0, 1.0, 1.0), Mark(0.98, 0.98, 1.0, 1.0), Mark(0.0, 0.0, 0.001, 0.001)],
+)
 def test_frames_at_the_edge_stay_visible(mark):
     assert drawn_pixels([mark]).any()
 
 
 def test_frames_and_tabs_grow_with_the_picture():
     """So that they can be read once the picture is scaled down to a screen."""
-    line = lambda side: drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[:, side // 2][: round(0.7 * side)].sum()
+    line = lambda side: drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[:, side // 2][
+        : round(0.7 * side)
+    ].sum()
     assert (line(300), line(960)) == (2 + 2, 4 + 2)  # with the white rim
-    tab = lambda side: (drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9, label="object")], size=(side, side)) & ~drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))).sum()
+    tab = lambda side: (
+        drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9, label="object")], size=(side, side))
+        & ~drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))
+    ).sum()
     assert tab(1320) > 10 * tab(330)
 
 

@@ -27,5 +27,7 @@ def test_outside_is_clipped_and_nan_is_grey():
 
 
 def test_shown_risk_by_hand():
-    np.testing.assert_allclose(shown_risk(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]), 0.2), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
+    np.testing.assert_allclose(
+        shown_risk(np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9]), 0.2), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0]
+    )
     np.testing.assert_allclose(shown_risk(np.array([0.4, 0.8, 1.0]), 0.8), [0.25, 0.5, 1.0])

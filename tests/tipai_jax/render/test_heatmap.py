@@ -9,7 +9,9 @@ from tipai_jax.render.heatmap import enlarge, heatmap
 
 def test_enlarge_equals_torch_on_an_uneven_grid():
     risk = np.random.default_rng(0).random((7, 5)).astype(np.float32)
-    theirs = torch.nn.functional.interpolate(torch.from_numpy(risk)[None, None], size=(61, 224), mode="bilinear", align_corners=False)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(risk)[None, None], size=(61, 224), mode="bilinear", align_corners=False
+    )
     np.testing.assert_allclose(enlarge(risk, (61, 224)), theirs[0, 0].numpy(), atol=1e-6)
 
 

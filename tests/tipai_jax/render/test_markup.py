@@ -13,11 +13,19 @@ def test_words_are_escaped_and_markup_is_left_alone():
 
 
 def test_attributes_are_escaped_renamed_and_left_out():
-    assert element("a", "x", href='"><script>', class_=None, aria_label="é") == '<a href="&quot;&gt;&lt;script&gt;" aria-label="é">x</a>'
-    assert element("path", d="M0 0", stroke_width=1.5, text_anchor="end") == '<path d="M0 0" stroke-width="1.5" text-anchor="end"></path>'
+    assert (
+        element("a", "x", href='"><script>', class_=None, aria_label="é")
+        == '<a href="&quot;&gt;&lt;script&gt;" aria-label="é">x</a>'
+    )
+    assert (
+        element("path", d="M0 0", stroke_width=1.5, text_anchor="end")
+        == '<path d="M0 0" stroke-width="1.5" text-anchor="end"></path>'
+    )
 
 
-@pytest.mark.parametrize(("number", "written"), [(2, "2"), (2.0, "2"), (0.333333, "0.33"), (-0.001, "0"), (100.5, "100.5"), (1e3, "1000")])
+@pytest.mark.parametrize(
+    ("number", "written"), [(2, "2"), (2.0, "2"), (0.333333, "0.33"), (-0.001, "0"), (100.5, "100.5"), (1e3, "1000")]
+)
 def test_numbers(number, written):
     assert element("g", x=number) == f'<g x="{written}"></g>'
 

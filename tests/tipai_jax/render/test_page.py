@@ -1,4 +1,6 @@
-"""A page loads nothing and runs nothing; its tables scroll in their own box; a verdict is a word and not a colour alone."""
+"""A page loads nothing and runs nothing; its tables scroll in their own box; a verdict is a word and not a colour
+alone.
+"""
 
 from html.parser import HTMLParser
 
@@ -27,8 +29,26 @@ def test_a_browser_is_told_to_load_and_run_nothing():
 
 
 def test_cells_are_escaped_and_headed():
-    found = Tags(table(("name", "value"), [("<script>", "1 < 2"), ("b", element("b", "2"))], caption="A & B", numbers=(1,)))
-    assert [tag for tag, _ in found.tags] == ["div", "table", "caption", "thead", "tr", "th", "th", "tbody", "tr", "th", "td", "tr", "th", "td", "b"]
+    found = Tags(
+        table(("name", "value"), [("<script>", "1 < 2"), ("b", element("b", "2"))], caption="A & B", numbers=(1,))
+    )
+    assert [tag for tag, _ in found.tags] == [
+        "div",
+        "table",
+        "caption",
+        "thead",
+        "tr",
+        "th",
+        "th",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "tr",
+        "th",
+        "td",
+        "b",
+    ]
     assert {"<script>", "1 < 2", "2", "A & B"} <= set(found.said)
     assert found.tags[0][1]["class"] == "scroll" and found.tags[0][1]["tabindex"] == "0"
     assert found.tags[10][1] == {"class": "number"} and found.tags[9][1] == {"scope": "row"}
@@ -36,7 +56,10 @@ def test_cells_are_escaped_and_headed():
 
 def test_notes_are_numbered_and_found():
     text = notes(["first", "second <b>"])
-    assert Tags(text).tags == [("ol", {"class": "notes"}), ("li", {"id": "note-1"}), ("li", {"id": "note-2"})] and "&lt;b&gt;" in text
+    assert (
+        Tags(text).tags == [("ol", {"class": "notes"}), ("li", {"id": "note-1"}), ("li", {"id": "note-2"})]
+        and "&lt;b&gt;" in text
+    )
     assert ("a", {"href": "#note-2", "aria-label": "note 2"}) in Tags(note(2)).tags
 
 

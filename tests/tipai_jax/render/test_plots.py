@@ -54,7 +54,14 @@ def test_ticks_are_few_and_inside_whatever_the_range():
 
 def test_curves_by_hand():
     """The frame is 298 wide from 52 and 170 high down to 200; the axis runs from 0 to 1.05 times the highest value."""
-    tree = read(curves("two curves", [Curve("a", [0.0, 1.0, 2.0], [2.0, 1.0, 0.0], marked=True), Curve("b", [0.0, 2.0], [1.0, 1.0])], x_label="epoch", y_label="loss"))
+    tree = read(
+        curves(
+            "two curves",
+            [Curve("a", [0.0, 1.0, 2.0], [2.0, 1.0, 0.0], marked=True), Curve("b", [0.0, 2.0], [1.0, 1.0])],
+            x_label="epoch",
+            y_label="loss",
+        )
+    )
     (key, *dots) = sorted(places(tree), key=lambda place: place[1] != 14)
     assert key == (63.0, 14.0)
     np.testing.assert_allclose(dots, [(52, 200 - 170 / 1.05), (201, 200 - 85 / 1.05), (350, 200)], atol=0.01)
@@ -63,7 +70,9 @@ def test_curves_by_hand():
 
 
 def test_what_is_not_finite_breaks_the_line():
-    tree = read(curves("d", [Curve("a", [0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 2.0, NAN, None, 3.0])], x_label="x", y_label="y"))
+    tree = read(
+        curves("d", [Curve("a", [0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 2.0, NAN, None, 3.0])], x_label="x", y_label="y")
+    )
     (path,) = [each.get("d") for each in tree.iter("path")]
     assert re.sub(r"[-0-9. ]+", "", path) == "MhLMh"
 
@@ -80,7 +89,16 @@ def test_a_single_point_and_a_constant():
 
 def test_reliability_by_hand():
     """The square runs from 52 to 344 and from 292 up to 12; an empty bin has neither dot nor bar."""
-    tree = read(reliability("d", confidence=[0.25, None, 0.75], frequency=[0.5, None, 1.0], count=[10, 0, 20], x_label="score", y_label="share"))
+    tree = read(
+        reliability(
+            "d",
+            confidence=[0.25, None, 0.75],
+            frequency=[0.5, None, 1.0],
+            count=[10, 0, 20],
+            x_label="score",
+            y_label="share",
+        )
+    )
     np.testing.assert_allclose(places(tree), [(52 + 73, 292 - 140), (52 + 219, 12)])
     heights = [float(each.get("height")) for each in tree.iter("rect")]
     assert heights == [20.0, 40.0] and "images in a bin, at most 20" in words(tree)
@@ -95,7 +113,11 @@ def test_intervals_by_hand():
     dashed = [each for each in tree.iter("line") if each.get("class") == "dashed"]
     assert [float(each.get("x1")) for each in dashed] == [120.0]
     assert [each.get("d")[:10] for each in tree.iter("path")] == ["M120.00 27"]
-    assert not [each for each in read(intervals("d", rows, span=(0.6, 1.0), x_label="x", reference=0.5)).iter("line") if each.get("class") == "dashed"]
+    assert not [
+        each
+        for each in read(intervals("d", rows, span=(0.6, 1.0), x_label="x", reference=0.5)).iter("line")
+        if each.get("class") == "dashed"
+    ]
 
 
 def test_words_of_others_are_escaped():

@@ -6,12 +6,17 @@ from PIL import Image
 
 from tipai_jax.render.sheet import MARGIN, Panel, contact_sheet, legend, panel_sheet
 
-PANELS = [Panel(Image.new("RGB", (30, 20), (0, 0, 255)), "chosen", "0.9"), Panel(Image.new("RGB", (20, 40), (0, 255, 0)), "rejected")]
+PANELS = [
+    Panel(Image.new("RGB", (30, 20), (0, 0, 255)), "chosen", "0.9"),
+    Panel(Image.new("RGB", (20, 40), (0, 255, 0)), "rejected"),
+]
 
 
 def test_more_words_make_it_higher_and_the_margins_stay_white():
     short = panel_sheet("a car", [], PANELS, side=150)
-    long = panel_sheet("a car " * 60, ["a note " * 40], [Panel(PANELS[0].picture, "name " * 30, "words " * 60), PANELS[1]], side=150)
+    long = panel_sheet(
+        "a car " * 60, ["a note " * 40], [Panel(PANELS[0].picture, "name " * 30, "words " * 60), PANELS[1]], side=150
+    )
     assert short.width == long.width == 2 * MARGIN + 2 * 150 + 10
     assert long.height > short.height + 150
     for sheet in (short, long):
@@ -48,7 +53,11 @@ def test_contact_sheet_places_row_by_row_and_scales_down():
     sheets = [Image.new("RGB", (100, 50), colour) for colour in ((255, 0, 0), (0, 255, 0), (0, 0, 255))]
     page = contact_sheet(sheets, columns=2)
     assert page.size == (210, 110)
-    assert page.getpixel((50, 25)) == (255, 0, 0) and page.getpixel((160, 25)) == (0, 255, 0) and page.getpixel((50, 85)) == (0, 0, 255)
+    assert (
+        page.getpixel((50, 25)) == (255, 0, 0)
+        and page.getpixel((160, 25)) == (0, 255, 0)
+        and page.getpixel((50, 85)) == (0, 0, 255)
+    )
     assert page.getpixel((160, 85)) == (255, 255, 255)
     assert contact_sheet(sheets, columns=2, width=50).size == (110, 60)
     assert contact_sheet(sheets[:1], columns=2).size == (100, 50)

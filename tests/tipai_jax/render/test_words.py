@@ -4,7 +4,10 @@ import pytest
 
 from tipai_jax.render.words import font, wrap
 
-LONG = 'a red car to the left of three very small blue boats in front of a beach with a sign that says "WELCOME" and nothing else'
+LONG = (
+    'a red car to the left of three very small blue boats in front of a beach with a sign that says "WELCOME" and'
+    " nothing else"
+)
 
 
 @pytest.mark.parametrize("width", [60, 150, 400, 5000])

@@ -5,7 +5,11 @@ from safetensors.numpy import load_file
 from tipai_jax.errors import UserError
 from tipai_jax.store.blocks import block_bytes, map_block
 
-ARRAYS = {"text": np.arange(12, dtype=np.float16).reshape(3, 4), "flag": np.array([1, -1], np.int8), "none": np.zeros((0, 5), np.float32)}
+ARRAYS = {
+    "text": np.arange(12, dtype=np.float16).reshape(3, 4),
+    "flag": np.array([1, -1], np.int8),
+    "none": np.zeros((0, 5), np.float32),
+}
 
 
 def test_safetensors_reads_it_and_so_do_we(tmp_path):

@@ -1,4 +1,6 @@
-"""The catalogue keeps its rules: scores belong to bytes, prompt and scorer; what contradicts itself is not let in; other files are refused in a line."""
+"""The catalogue keeps its rules: scores belong to bytes, prompt and scorer; what contradicts itself is not let in;
+other files are refused in a line.
+"""
 
 import dataclasses
 import sqlite3
@@ -14,9 +16,17 @@ AUDITOR = dataclasses.replace(CLIP, name="auditor", digest="cd" * 32)
 
 def image(seed: int = 0, **changes) -> CatalogImage:
     values = {
-        "image_id": f"p1_{seed}", "sha256": f"{seed:064x}", "prompt_id": "p1", "prompt": "a red car", "category": "attribute", "seed": seed,
-        "path": f"images/p1_{seed}.png", "generator": "scenes (drawn, not generated)", "settings": "{}", "drawn": True,
-    }  # fmt: skip
+        "image_id": f"p1_{seed}",
+        "sha256": f"{seed:064x}",
+        "prompt_id": "p1",
+        "prompt": "a red car",
+        "category": "attribute",
+        "seed": seed,
+        "path": f"images/p1_{seed}.png",
+        "generator": "scenes (drawn, not generated)",
+        "settings": "{}",
+        "drawn": True,
+    }
     return CatalogImage(**(values | changes))
 
 
@@ -25,7 +35,20 @@ def score(of: CatalogImage, value: float = 0.5, prompt: str = "a red car") -> Ca
 
 
 def pair(**changes) -> CatalogPair:
-    return CatalogPair(**({"pair_id": "p1", "prompt_id": "p1", "prompt": "a red car", "chosen_img": "p1_0", "rejected_img": "p1_1", "c_score": 0.9, "r_score": 0.4} | changes))
+    return CatalogPair(
+        **(
+            {
+                "pair_id": "p1",
+                "prompt_id": "p1",
+                "prompt": "a red car",
+                "chosen_img": "p1_0",
+                "rejected_img": "p1_1",
+                "c_score": 0.9,
+                "r_score": 0.4,
+            }
+            | changes
+        )
+    )
 
 
 @pytest.fixture
@@ -35,7 +58,13 @@ def catalog(tmp_path):
 
 
 def test_what_is_entered_is_there_after_closing(tmp_path):
-    truth = image(1, broken=True, broken_category="attribute", kind="other colour", boxes=({"bbox": [1, 2, 3, 4], "category": "attribute"},))
+    truth = image(
+        1,
+        broken=True,
+        broken_category="attribute",
+        kind="other colour",
+        boxes=({"bbox": [1, 2, 3, 4], "category": "attribute"},),
+    )
     with open_catalog(tmp_path, create=True) as catalog:
         catalog.put_image(image(0, broken=False))
         catalog.put_image(truth)
@@ -46,8 +75,12 @@ def test_what_is_entered_is_there_after_closing(tmp_path):
         assert catalog.scores(CLIP) == {"p1_0": score(image(0), 0.9), "p1_1": score(image(1), 0.4)}
         assert catalog.pairs(CLIP) == [pair()] and catalog.scorers() == [CLIP]
     raw = sqlite3.connect(tmp_path / CATALOG)
-    assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",) and raw.execute("PRAGMA user_version").fetchone() == (1,)
-    strict = dict(raw.execute("SELECT name, strict FROM pragma_table_list WHERE name IN ('images', 'scores', 'pairs', 'scorers')"))
+    assert raw.execute("PRAGMA journal_mode").fetchone() == ("wal",) and raw.execute(
+        "PRAGMA user_version"
+    ).fetchone() == (1,)
+    strict = dict(
+        raw.execute("SELECT name, strict FROM pragma_table_list WHERE name IN ('images', 'scores', 'pairs', 'scorers')")
+    )
     assert strict == dict.fromkeys(("images", "scores", "pairs", "scorers"), 1)
     raw.close()
 

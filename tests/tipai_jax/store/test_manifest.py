@@ -8,20 +8,49 @@ from tipai_jax.store import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.manifest import MANIFEST, PLAN, load_manifest, load_plan
 
 FINGERPRINT = Fingerprint(
-    name="tiny", digest="ab", d=4, k=49, grid=(7, 7), image_size=112, patches="raw", dtype="float32", normalised=True,
-    small_world_only=True, logit_scale=100.0, processor="pil", view="whole", view_share=1.0,
-)  # fmt: skip
+    name="tiny",
+    digest="ab",
+    d=4,
+    k=49,
+    grid=(7, 7),
+    image_size=112,
+    patches="raw",
+    dtype="float32",
+    normalised=True,
+    small_world_only=True,
+    logit_scale=100.0,
+    processor="pil",
+    view="whole",
+    view_share=1.0,
+)
 PLAN_ = Plan(
-    encoder=FINGERPRINT, data={"kind": "pairs", "sha256": "cd"}, small_world_only=True, micro_batch=64, device="cpu", shard_rows={"images": 8, "prompts": 8}
+    encoder=FINGERPRINT,
+    data={"kind": "pairs", "sha256": "cd"},
+    small_world_only=True,
+    micro_batch=64,
+    device="cpu",
+    shard_rows={"images": 8, "prompts": 8},
 )
 
 
 def manifest() -> Manifest:
-    shard = Shard(table="pairs", index=0, rows=2, content="", files={"pairs/00000.parquet": {"bytes": 1, "sha256": "ef"}})
+    shard = Shard(
+        table="pairs", index=0, rows=2, content="", files={"pairs/00000.parquet": {"bytes": 1, "sha256": "ef"}}
+    )
     return Manifest(
-        schema_version=1, digest="", encoder=FINGERPRINT, data=PLAN_.data, small_world_only=True, splits={"train": 2}, counts={"pairs": 2},
-        rejects=0, reject_reasons={}, micro_batch=64, device="cpu", shards=(shard,),
-    ).with_digest()  # fmt: skip
+        schema_version=1,
+        digest="",
+        encoder=FINGERPRINT,
+        data=PLAN_.data,
+        small_world_only=True,
+        splits={"train": 2},
+        counts={"pairs": 2},
+        rejects=0,
+        reject_reasons={},
+        micro_batch=64,
+        device="cpu",
+        shards=(shard,),
+    ).with_digest()
 
 
 def test_manifest_round_trip(tmp_path):
@@ -30,7 +59,13 @@ def test_manifest_round_trip(tmp_path):
 
 
 def test_the_digest_covers_every_field():
-    changes = [{"splits": {"train": 3}}, {"rejects": 1}, {"micro_batch": 32}, {"encoder": dataclasses.replace(FINGERPRINT, patches="dense")}, {"shards": ()}]
+    changes = [
+        {"splits": {"train": 3}},
+        {"rejects": 1},
+        {"micro_batch": 32},
+        {"encoder": dataclasses.replace(FINGERPRINT, patches="dense")},
+        {"shards": ()},
+    ]
     digests = {dataclasses.replace(manifest(), **change).with_digest().digest for change in changes}
     assert len(digests | {manifest().digest}) == len(changes) + 1
 

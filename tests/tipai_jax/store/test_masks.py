@@ -20,7 +20,9 @@ def test_upsampling_is_that_of_torch(size, cells):
     torch = pytest.importorskip("torch")
     small = np.random.default_rng(0).normal(size=(cells, cells)).astype(np.float32)
     matrix = upsample_matrix(size, cells)
-    theirs = torch.nn.functional.interpolate(torch.from_numpy(small)[None, None], size=(size, size), mode="bilinear", align_corners=False)
+    theirs = torch.nn.functional.interpolate(
+        torch.from_numpy(small)[None, None], size=(size, size), mode="bilinear", align_corners=False
+    )
     np.testing.assert_allclose(matrix @ small @ matrix.T, theirs[0, 0].numpy(), atol=2e-5)
     assert matrix.dtype == np.float32
 

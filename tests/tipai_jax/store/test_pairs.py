@@ -19,11 +19,25 @@ def table(n=4) -> PairTable:
     names = np.array([f"p{i}" for i in range(n)], dtype=object)
     rows, scores = np.arange(n, dtype=np.int32), np.linspace(0, 1, n).astype(np.float32)
     return PairTable(
-        pair_id=names, prompt=rows, chosen=rows, rejected=rows + 1, chosen_score=scores + 1, rejected_score=scores, margin=np.ones(n, np.float32),
-        category=np.tile(np.array([1, 0, -1, 0, 0], np.int8), (n, 1)), patch_label=(np.arange(n * 98).reshape(n, 2, 49) % 3 - 1).astype(np.int8),
-        split=np.array(["train", "validation", "test", "train"] * n, dtype=str)[:n], group=rows // 2, group_name=names, difficulty=np.array(["easy", ""] * n, dtype=str)[:n],
-        kind=np.array([""] * n, dtype=str), control=rows % 2 == 0, unseen=rows % 3 == 0, annotated=rows % 2 == 1, boxes=boxes,
-    )  # fmt: skip
+        pair_id=names,
+        prompt=rows,
+        chosen=rows,
+        rejected=rows + 1,
+        chosen_score=scores + 1,
+        rejected_score=scores,
+        margin=np.ones(n, np.float32),
+        category=np.tile(np.array([1, 0, -1, 0, 0], np.int8), (n, 1)),
+        patch_label=(np.arange(n * 98).reshape(n, 2, 49) % 3 - 1).astype(np.int8),
+        split=np.array(["train", "validation", "test", "train"] * n, dtype=str)[:n],
+        group=rows // 2,
+        group_name=names,
+        difficulty=np.array(["easy", ""] * n, dtype=str)[:n],
+        kind=np.array([""] * n, dtype=str),
+        control=rows % 2 == 0,
+        unseen=rows % 3 == 0,
+        annotated=rows % 2 == 1,
+        boxes=boxes,
+    )
 
 
 def assert_equal(a: PairTable, b: PairTable) -> None:

@@ -49,4 +49,7 @@ def test_shards_must_agree():
 
 @pytest.mark.parametrize("rows", [[0], [3, 1, 0], [0] * 11])
 def test_what_is_taken_starts_where_xla_takes_it_over(rows):
-    assert Rows(PARTS).take(np.array(rows)).ctypes.data % ALIGNMENT == 0 and Rows(PARTS).whole().ctypes.data % ALIGNMENT == 0
+    assert (
+        Rows(PARTS).take(np.array(rows)).ctypes.data % ALIGNMENT == 0
+        and Rows(PARTS).whole().ctypes.data % ALIGNMENT == 0
+    )

@@ -45,18 +45,39 @@ def pairs(modules):
 
 def images(n: int) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(n)
-    return {"image": rng.normal(size=(n, 4)).astype(np.float16), "patches": rng.normal(size=(n, 49, 4)).astype(np.float16)}
+    return {
+        "image": rng.normal(size=(n, 4)).astype(np.float16),
+        "patches": rng.normal(size=(n, 49, 4)).astype(np.float16),
+    }
 
 
 def image_columns(n: int) -> pa.Table:
     names = [f"images/{i}.png" for i in range(n)]
     sides = pa.array([224] * n, pa.int32())
-    return pa.table({"image_id": names, "path": names, "sha256": names, "width": sides, "height": sides, "generator": [""] * n, "seed": [-1] * n})
+    return pa.table(
+        {
+            "image_id": names,
+            "path": names,
+            "sha256": names,
+            "width": sides,
+            "height": sides,
+            "generator": [""] * n,
+            "seed": [-1] * n,
+        }
+    )
 
 
 def prompt_columns(n: int) -> pa.Table:
     numbers = pa.array([5] * n, pa.int32())
-    return pa.table({"prompt_id": ["x"] * n, "prompt": ["a red cat"] * n, "n_tokens": numbers, "truncated": [False] * n, "unknown_words": numbers})
+    return pa.table(
+        {
+            "prompt_id": ["x"] * n,
+            "prompt": ["a red cat"] * n,
+            "n_tokens": numbers,
+            "truncated": [False] * n,
+            "unknown_words": numbers,
+        }
+    )
 
 
 def write(path, plan, pairs, order=(0, 1)):
@@ -65,7 +86,9 @@ def write(path, plan, pairs, order=(0, 1)):
         n = (3, 2)[index]
         writer.commit("images", index, content=f"c{index}", columns=image_columns(n), arrays=images(n))
     shards = [writer.committed("images", index, f"c{index}") for index in (0, 1)]
-    shards.append(writer.commit("prompts", 0, content="p", columns=prompt_columns(4), arrays={"text": images(4)["image"]}))
+    shards.append(
+        writer.commit("prompts", 0, content="p", columns=prompt_columns(4), arrays={"text": images(4)["image"]})
+    )
     rejects = pa.table({"row": pa.array([7]), "pair_id": ["x"], "reason": ["missing_image"], "detail": ["gone"]})
     shards.append(writer.commit("rejects", 0, content="", columns=rejects))
     shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
@@ -77,7 +100,9 @@ def test_what_was_written_is_read(tmp_path, plan, pairs, modules):
     store = open_store(tmp_path / "s")
     assert store.manifest == manifest == verify(tmp_path / "s")
     assert store.image.shape == (5, 4) and store.patches.shape == (5, 49, 4) and store.text.shape == (4, 4)
-    np.testing.assert_array_equal(store.patches.take(np.array([4, 0])), [images(2)["patches"][1], images(3)["patches"][0]])
+    np.testing.assert_array_equal(
+        store.patches.take(np.array([4, 0])), [images(2)["patches"][1], images(3)["patches"][0]]
+    )
     modules["test_pairs"].assert_equal(store.pairs, pairs)
     assert len(store.prompts) == 4 and store.prompts.prompt[0] == "a red cat"
     assert store.images.path[4] == "images/1.png" and store.images.width.dtype == np.int32
@@ -156,7 +181,9 @@ def test_the_command_names_every_damaged_shard(tmp_path, plan, pairs):
     write(tmp_path / "s", plan, pairs)
 
     def run(*arguments):
-        done = subprocess.run([sys.executable, "-m", "tipai_jax.store.verify", *arguments], cwd=ROOT, capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "tipai_jax.store.verify", *arguments], cwd=ROOT, capture_output=True, text=True
+        )
         return done.returncode, done.stdout.splitlines(), done.stderr
 
     store = str(tmp_path / "s")
@@ -170,9 +197,20 @@ def test_the_command_names_every_damaged_shard(tmp_path, plan, pairs):
     (tmp_path / "s/prompts/00000.parquet").write_bytes(b"half")
     code, lines, errors = run(store)
     assert code == 2 and errors == ""
-    expected = ["images/00000.parquet: the file is missing", "images/00001.safetensors: the content differs", "prompts/00000.parquet: 4 bytes"]
+    expected = [
+        "images/00000.parquet: the file is missing",
+        "images/00001.safetensors: the content differs",
+        "prompts/00000.parquet: 4 bytes",
+    ]
     assert [line.startswith(f"{store}/{what}") for line, what in zip(lines, expected, strict=True)] == [True] * 3
-    assert run(str(tmp_path)) == (2, [], f"error: {tmp_path}: no finished store here; make one with: python precompute/embed.py --data FOLDER --out {tmp_path}\n")
+    assert run(str(tmp_path)) == (
+        2,
+        [],
+        (
+            f"error: {tmp_path}: no finished store here; make one with: python precompute/embed.py --data FOLDER --out"
+            f" {tmp_path}\n"
+        ),
+    )
 
 
 def test_what_a_kill_left_is_swept_away(tmp_path, plan, pairs):
@@ -200,14 +238,12 @@ def test_images_are_found_beside_the_store(tmp_path, plan, pairs):
 
 def test_the_room_needs_neither_jax_nor_torch():
     code = (
-        "import sys\n"
-        "class Block:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'jax','flax','optax','torch','transformers','precompute','pyarrow','tensorflow_datasets'}:\n"
-        "            raise ImportError('forbidden: ' + name)\n"
-        "sys.meta_path.insert(0, Block())\n"
-        "import pkgutil, importlib, tipai_jax.store as store\n"
-        "for module in pkgutil.iter_modules(store.__path__): importlib.import_module('tipai_jax.store.' + module.name)\n"
+        "import sys\nclass Block:\n    def find_spec(self, name, path=None, target=None):\n        if"
+        " name.split('.')[0] in"
+        " {'jax','flax','optax','torch','transformers','precompute','pyarrow','tensorflow_datasets'}:\n           "
+        " raise ImportError('forbidden: ' + name)\nsys.meta_path.insert(0, Block())\nimport pkgutil, importlib,"
+        " tipai_jax.store as store\nfor module in pkgutil.iter_modules(store.__path__):"
+        " importlib.import_module('tipai_jax.store.' + module.name)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

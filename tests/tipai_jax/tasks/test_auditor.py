@@ -14,7 +14,9 @@ from tipai_jax.heads.auditor_heads import AuditorOutput
 from tipai_jax.store import box_mask, upsample_matrix
 from tipai_jax.tasks.auditor import AuditorTask
 
-ROWS = np.array([0, 1, 2, 3, 4, 5, 10, 13])  # control, absent only, not annotated, two boxes, ...; the last one is padding
+ROWS = np.array(
+    [0, 1, 2, 3, 4, 5, 10, 13]
+)  # control, absent only, not annotated, two boxes, ...; the last one is padding
 VALID = np.arange(8) < 7
 
 
@@ -70,7 +72,10 @@ def test_faithfulness_counts_every_known_label_of_controls_too(output, batch, ov
                 label = batch.patch_label[i, image, place]
                 if label >= 0:
                     expected.append(-np.log(score[i, image, place] if label else 1 - score[i, image, place]))
-    assert terms(output, batch, faithfulness_over=over)["faithfulness"] == (pytest.approx(np.mean(expected), rel=1e-5), len(expected))
+    assert terms(output, batch, faithfulness_over=over)["faithfulness"] == (
+        pytest.approx(np.mean(expected), rel=1e-5),
+        len(expected),
+    )
     assert (batch.patch_label[0] == 1).all()
 
 
@@ -97,7 +102,12 @@ def test_total_is_the_weighted_sum_of_the_means(output, batch):
     task = AuditorTask(LossConfig(pair=2.0, patch=0.0, reason=0.3))
     sums = task.losses(output, batch)
     assert list(sums) == ["pair", "faithfulness", "saliency", "reason"]  # a term of weight 0 is not computed
-    by_hand = 2 * sums["pair"].mean + 0.5 * sums["faithfulness"].mean + 0.1 * sums["saliency"].mean + 0.3 * sums["reason"].mean
+    by_hand = (
+        2 * sums["pair"].mean
+        + 0.5 * sums["faithfulness"].mean
+        + 0.1 * sums["saliency"].mean
+        + 0.3 * sums["reason"].mean
+    )
     assert float(task.total(sums)) == pytest.approx(float(by_hand), rel=1e-6)
 
 
