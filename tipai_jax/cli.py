@@ -27,7 +27,9 @@ from tipai_jax.errors import UserError
 __all__ = ["load_config", "parse_config"]
 
 DEFAULT_CONFIG = "base.py"
-SHIPPED = Path(__file__).resolve().parents[1] / "configs"
+PACKAGE = Path(__file__).resolve().parent
+SHIPPED = PACKAGE / "configs" if (PACKAGE / "configs").is_dir() else PACKAGE.parent / "configs"
+"""The project's configs: inside the package where it is installed from a wheel, beside it in a checkout."""
 
 
 def load_config(name: str) -> Config:

@@ -401,5 +401,10 @@ def main(argv: list[str] | None = None) -> int:
     return 1 if any(row["pass"] is False for row in record["targets"]) else 0
 
 
+def console() -> int:
+    """Run the command `tipai-evaluate`; returns its exit code, see `run_main`."""
+    return run_main(main)
+
+
 if __name__ == "__main__":
     raise SystemExit(run_main(main))

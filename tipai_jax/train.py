@@ -76,5 +76,10 @@ def main(argv: list[str] | None = None) -> int:
     return fit_sweep(config, grid) if grid else fit(config).exit_code
 
 
+def console() -> int:
+    """Run the command `tipai-train`; returns its exit code, see `run_main`."""
+    return run_main(main)
+
+
 if __name__ == "__main__":
     raise SystemExit(run_main(main))
