@@ -348,5 +348,10 @@ def _worker(text: str) -> tuple[int, int]:
     return int(part), int(parts)
 
 
+def console() -> int:
+    """Run the command `tipai-embed`; returns its exit code, see `run_main`."""
+    return run_main(main)
+
+
 if __name__ == "__main__":
     raise SystemExit(run_main(main))

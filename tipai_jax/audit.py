@@ -242,5 +242,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 1 if failed else 0
 
 
+def console() -> int:
+    """Run the command `tipai-audit`; returns its exit code, see `run_main`."""
+    return run_main(main)
+
+
 if __name__ == "__main__":
     raise SystemExit(run_main(main))

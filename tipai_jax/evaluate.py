@@ -99,7 +99,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> int:
-    """The entry point `tipai-evaluate`."""
+    """Run the command `tipai-evaluate`; returns its exit code, see `run_main`."""
     return run_main(main)
 
 

@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def console() -> int:
-    """The entry point `tipai-train`."""
+    """Run the command `tipai-train`; returns its exit code, see `run_main`."""
     return run_main(main)
 
 
