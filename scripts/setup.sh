@@ -1,8 +1,25 @@
 #!/usr/bin/env bash
-# Makes .venv at the top of the repository with everything the project needs, the tests' tools included; does nothing when that is done.
-# Sourced or run by quickstart.sh and test.sh. PYTHON names the interpreter to use (default: python3, which must be 3.11 or later).
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+usage() {
+  cat << 'END'
+usage: scripts/setup.sh [--help]
+
+Makes .venv at the top of the repository with everything that the project and its tests need (about three minutes, 2.7 GB), and
+does nothing when that is done. The other scripts call it. PYTHON names the interpreter (default: python3, which must be 3.11 or
+later).
+END
+}
+
+if [ $# -gt 0 ]; then
+  if [ "$*" = "--help" ] || [ "$*" = "-h" ]; then
+    usage
+    exit
+  fi
+  echo "error: $*: expected no argument (see scripts/setup.sh --help)" >&2
+  exit 2
+fi
 
 stamp=.venv/installed-from
 wanted=$(cat pyproject.toml constraints.txt scripts/setup.sh | sha256sum | cut -d' ' -f1)

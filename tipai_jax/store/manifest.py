@@ -49,6 +49,9 @@ class Fingerprint:
         processor: backend of the image preparation, `pil`.
         view: `centre` (a centred square is seen) or `whole` (the image squeezed into a square).
         view_share: side of the centred square as a share of the shorter side.
+        files_digest: sha256 over weights, configuration, tokenizer and preprocessing alone, that is without patch mode
+            and dtype;
+            "" where it is not known, as in stores embedded before it was recorded.
     """
 
     name: str
@@ -65,6 +68,25 @@ class Fingerprint:
     processor: str
     view: str
     view_share: float
+    files_digest: str = ""
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Fingerprint":
+        """Read the fields back from a JSON value."""
+        return cls(**{**value, "grid": tuple(value["grid"])})
+
+    def differences(self, other: "Fingerprint") -> dict[str, tuple[Any, Any]]:
+        """The fields in which two fingerprints differ, each with the value here and there.
+
+        `digest` is left out, for it covers others. `files_digest` counts only where both are known.
+        """
+        found = {}
+        for field in dataclasses.fields(self):
+            here, there = getattr(self, field.name), getattr(other, field.name)
+            unknown = field.name == "files_digest" and not (here and there)
+            if here != there and field.name != "digest" and not unknown:
+                found[field.name] = here, there
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,12 +112,12 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; `Plan.from_json` reads it back."""
-        return json.loads(canonical_json(dataclasses.asdict(self)))
+        return _to_json(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
         """Read what `to_json` wrote."""
-        return cls(**{**value, "encoder": _fingerprint(value["encoder"])})
+        return cls(**{**value, "encoder": Fingerprint.from_json(value["encoder"])})
 
     def differences(self, other: "Plan") -> list[str]:
         """The fields in which two plans differ, as `field: here, there`."""
@@ -160,9 +182,9 @@ class Manifest:
 
     def body(self) -> dict[str, Any]:
         """Everything but the digest, as a JSON value."""
-        value = dataclasses.asdict(self)
+        value = _to_json(self)
         del value["digest"]
-        return json.loads(canonical_json(value))
+        return value
 
     def with_digest(self) -> "Manifest":
         """The same manifest with the digest of its body."""
@@ -177,8 +199,14 @@ class Manifest:
         return sorted((shard for shard in self.shards if shard.table == table), key=lambda shard: shard.index)
 
 
-def _fingerprint(value: dict[str, Any]) -> Fingerprint:
-    return Fingerprint(**{**value, "grid": tuple(value["grid"])})
+def _to_json(record: Plan | Manifest) -> dict[str, Any]:
+    """The fields as a JSON value. An unknown `files_digest` is left out, so that a record made without it keeps its
+    digest.
+    """
+    value = json.loads(canonical_json(dataclasses.asdict(record)))
+    if not value["encoder"]["files_digest"]:
+        del value["encoder"]["files_digest"]
+    return value
 
 
 def _flat(value: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -220,7 +248,7 @@ def load_manifest(store: Path) -> Manifest:
                 " the data again into a new folder"
             )
         shards = tuple(Shard(**shard) for shard in value["shards"])
-        manifest = Manifest(**{**value, "encoder": _fingerprint(value["encoder"]), "shards": shards})
+        manifest = Manifest(**{**value, "encoder": Fingerprint.from_json(value["encoder"]), "shards": shards})
     except FileNotFoundError:
         begun = " (one was begun: run the same embed command again to finish it)" if (store / PLAN).exists() else ""
         raise UserError(
