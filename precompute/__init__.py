@@ -1,3 +1,4 @@
-"""PyTorch: everything that runs before a store exists. Imports nothing of jax, and of `tipai_jax` only the store and
-the error line.
+"""Everything that runs before a store exists, in PyTorch.
+
+It imports no jax, and of `tipai_jax` only `errors`, `hub`, `store` and `render`.
 """

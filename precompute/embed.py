@@ -1,23 +1,25 @@
-"""The command that turns images and prompts, or prompts and a generator, into a store: python precompute/embed.py
-[--data ...] [--encoder ...] [--out ...].
+"""The command that embeds images and prompts into a store.
 
-Owns the command line, the defaults and what is printed. Everything heavy is imported after the arguments are read, so
-that --help answers at once. Run again after a kill, it goes on where it stopped and ends in the same digest; run again
-on a finished store, it makes anew the shards that are missing or damaged.
+    python precompute/embed.py [--data ...] [--encoder ...] [--out ...]
+
+Run again after a kill, it continues where it stopped and ends in the same digest; run again on a finished store, it
+repeats the shards that are missing or damaged. Large libraries are imported after the arguments are read, so that
+--help answers at once.
 """
 
 import argparse
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.compute import BATCH, add_encoder_options, best_device, choose_dtype
-from precompute.from_prompts import check_alone, make_pictures
+from precompute.compute import BATCH, add_encoder_options, best_device, choose_batch, choose_dtype
+from precompute.from_prompts import check_options, make_images
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ LAUNCHERS = (
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; no argument is needed.
+    """Read the command line; no argument is required.
 
     Raises:
         UserError: an unknown option, or a value that does not fit.
@@ -52,71 +54,70 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     add = parser.add_argument
     add(
         "--data",
-        help=(
-            f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with --generator"
-            " the folder its pictures are made in (default: data/ and the name of the store)"
-        ),
+        help=f"folder with pairs.jsonl, or tfds:NAME (default: {SCENES}, drawn first if it is missing); with "
+        "--generator the folder that images are written to (default: data/ and the name of the store)",
     )
     add(
         "--prompts",
         type=Path,
-        help="prompts to make pictures for first, as in generate.py (default with --generator: those of generate.py)",
+        help="file of prompts to generate images for first (default with --generator: that of generate.py)",
     )
     add(
         "--generator",
         metavar="MODEL",
-        help=(
-            "make pictures first, as generate.py --model does, and embed the best against the worst of each prompt by"
-            " zero-shot scores (default with --prompts: scenes)"
-        ),
+        help="generate images first, as generate.py --model does, and embed the best and the worst image of each "
+        "prompt by zero-shot scores as a pair (default with --prompts: scenes)",
     )
     add("--out", type=Path, help="folder of the store (default: store/ and the name of the data)")
-    add_encoder_options(parser, kept="; a store that was begun keeps its own")
-    add("--threads", type=whole_number(1), help="threads that read and decode (default: one a core, at most 16)")
-    add("--images-per-shard", type=whole_number(1), help="unit of work and of retry (default: 1024)")
+    add_encoder_options(
+        parser,
+        kept="; a store that was begun keeps its own",
+        fewer=", fewer for little data and for crops; a store that was begun keeps its own",
+    )
+    add("--threads", type=whole_number(1), help="threads that read and decode (default: one per core, at most 16)")
+    add("--images-per-shard", type=whole_number(1), help="images per shard, the unit of work (default: 1024)")
     add(
         "--worker",
         type=_worker,
         metavar="I/N",
-        help=(
-            "do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and"
-            " WORLD_SIZE, SLURM_ARRAY_TASK_ID, or everything)"
-        ),
+        help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and "
+        "WORLD_SIZE, from SLURM_ARRAY_TASK_ID, or everything)",
     )
-    add("--limit", type=whole_number(1), help="read only the first so many rows")
+    add("--limit", type=whole_number(1), metavar="N", help="read only the first N rows")
     add(
         "--allow-rejects",
         type=_share,
         default=0.01,
         metavar="FRACTION",
-        help="largest share of unusable rows that is let pass (default: 0.01)",
+        help="largest share of unusable rows that is accepted (default: 0.01)",
     )
-    add("--data-dir", help="where tfds data sets lie")
+    add("--data-dir", help="folder of TFDS data sets (default: that of TFDS)")
     add(
         "--dry-run",
         action="store_true",
-        help="print rows, bytes, free disk and an estimate from two real batches; write nothing",
+        help="print rows, bytes, free disk and an estimate from a few images and prompts; write nothing",
     )
     args = parser.parse_args(arguments)
     args.worker = args.worker or worker_of(os.environ)
     if args.generator or args.prompts:
-        check_alone(args)
+        check_options(args)
     return args
 
 
 def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
-    """Which part of how many, counted from 1, a launcher's variables say: torchrun's RANK and WORLD_SIZE within SLURM's
-    array task.
+    """This worker's number, counted from 1, and the number of workers, from a launcher's environment variables.
+
+    torchrun's RANK and WORLD_SIZE count within a task of SLURM's array.
 
     Raises:
-        UserError: they contradict each other.
+        UserError: the variables contradict each other.
     """
-    said = {name: environment[name] for name in LAUNCHERS if environment.get(name)}
+    given = {name: environment[name] for name in LAUNCHERS if environment.get(name)}
     try:
-        number = {name: int(value) for name, value in said.items()}
-        rank, world = (number["RANK"], number["WORLD_SIZE"]) if {"RANK", "WORLD_SIZE"} <= said.keys() else (0, 1)
+        number = {name: int(value) for name, value in given.items()}
+        rank, world = (number["RANK"], number["WORLD_SIZE"]) if {"RANK", "WORLD_SIZE"} <= given.keys() else (0, 1)
         task, tasks = 0, 1
-        if "SLURM_ARRAY_TASK_ID" in said:
+        if "SLURM_ARRAY_TASK_ID" in given:
             step = number.get("SLURM_ARRAY_TASK_STEP", 1)
             task, tasks = (
                 (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step,
@@ -124,9 +125,9 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
             )
         assert 0 <= rank < world and 0 <= task < tasks
     except (ValueError, KeyError, ZeroDivisionError, AssertionError):
-        shown = ", ".join(f"{name}={value}" for name, value in said.items())
+        shown = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UserError(
-            f"{shown}: which part of the work is this? Give --worker I/N, or --worker 1/1 for everything"
+            f"{shown}: does not tell which part of the work this is; give --worker I/N, or --worker 1/1 for everything"
         ) from None
     return task * world + rank + 1, tasks * world
 
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Embed; returns 0."""
     args = parse_arguments(arguments)
     if args.generator or args.prompts:
-        args.data = str(make_pictures(args))
+        args.data = str(make_images(args))
     if args.data is None:
         args.data = str(SCENES)
         if not (SCENES / "pairs.jsonl").exists():
@@ -161,8 +162,13 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{args.out}: complete already, nothing to do (digest {manifest.digest})")
         return 0
 
+    from tipai_jax.store.manifest import PLAN
     from tipai_jax.store.writer import StoreWriter
 
+    if not (args.out / PLAN).exists():  # a store is not begun for a device that is not there
+        from precompute.pipeline import check_plan_device
+
+        check_plan_device(plan)
     writer = StoreWriter(args.out, plan)
     _note_source(writer, source)
     made = _embed(args, source, folder, writer, works)
@@ -177,20 +183,21 @@ def main(arguments: list[str] | None = None) -> int:
 def _draw_scenes(*, dry_run: bool) -> None:
     if dry_run:
         raise UserError(
-            f"{SCENES}: not drawn yet, so there is nothing to estimate from; draw it with: python precompute/scenes.py"
-            f" --out {SCENES}"
+            f"{SCENES}: not drawn yet, so there is nothing to estimate from; "
+            f"draw it with: python precompute/scenes.py --out {SCENES}"
         )
     from precompute.scenes import draw
 
     print(
-        f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes (python precompute/scenes.py --out {SCENES}"
-        f" --pairs {SCENE_PAIRS} --seed 0)"
+        f"{SCENES} is missing: drawing {SCENE_PAIRS} pairs of scenes "
+        f"(python precompute/scenes.py --out {SCENES} --pairs {SCENE_PAIRS} --seed 0)"
     )
     draw(SCENES, pairs=SCENE_PAIRS, seed=0)
 
 
 def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -> "Plan":
-    """What the store is written from; what the command line leaves open is taken from a store that was begun."""
+    """The plan of the store; what the command line leaves open is taken from a store that was begun, else a default."""
+    from precompute.shards import unique_keys
     from tipai_jax.store.manifest import Plan, load_plan
 
     begun = load_plan(args.out) if args.out.is_dir() else None
@@ -202,22 +209,31 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     )
     patches = args.patches or folder.default_patches
     encoder = folder.fingerprint(patches=patches, dtype=dtype)
-    rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
+    if begun and not begun.encoder.files_digest:  # begun before this was recorded: the plan stays what it is
+        encoder = replace(encoder, files_digest="")
+    if (micro_batch := args.batch_size or (begun.micro_batch if begun else None)) is None:
+        rows = max(len(keys) for keys in unique_keys(source).values())
+        micro_batch, why = choose_batch(
+            device, rows=rows, patches=patches, image_size=encoder.image_size, cells=encoder.k
+        )
+        if why:
+            print(f"note      --batch-size {micro_batch} is used instead of {BATCH[device]}: {why}")
+    shard_rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
     return Plan(
         encoder=encoder,
         data=source.identity,
         small_world_only=encoder.small_world_only or source.small_world_only,
-        micro_batch=args.batch_size or (begun.micro_batch if begun else BATCH[device]),
+        micro_batch=micro_batch,
         device=device,
-        shard_rows=rows,
+        shard_rows=shard_rows,
     )
 
 
 def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") -> "Manifest | None":
-    """The manifest of a store that is already what was asked for; None where shards have to be made.
+    """The manifest of a store that is already finished and whole; None where shards have to be made.
 
     Raises:
-        UserError: a store of something else is there, or images have changed since it was made.
+        UserError: the folder holds a store of another plan, or images have changed since it was made.
     """
     from precompute.shards import committed_shard
     from tipai_jax.store.manifest import MANIFEST, load_manifest
@@ -240,14 +256,14 @@ def _finished(out: Path, plan: "Plan", works: "list[Work]", source: "Source") ->
     ):
         raise UserError(f"{out}: images have changed since they were embedded; delete the store and embed again")
     if lost:
-        print(f"{out}: missing or damaged, made again: {', '.join(f'{table} {index}' for table, index in lost)}")
+        print(f"{out}: missing or damaged, embedded again: {', '.join(f'{table} {index}' for table, index in lost)}")
     return None if lost else manifest
 
 
 def _embed(
     args: argparse.Namespace, source: "Source", folder: "EncoderFolder", writer: "StoreWriter", works: "list[Work]"
 ) -> "dict[tuple[str, int], Shard]":
-    """Make this worker's shards that are not there yet; returns all that this run made or checked by hash."""
+    """Embed this worker's shards that are not there yet; returns all that this run made or checked by hash."""
     from precompute.shards import committed_shard
 
     part, parts = args.worker
@@ -262,7 +278,7 @@ def _embed(
             else:
                 known[work.table, work.index] = shard
     if known:
-        print(f"going on: {len(known)} shards are there, {len(todo)} to do")
+        print(f"resuming: {len(known)} shards are there, {len(todo)} to do")
     if not todo:
         return known
     from tqdm import tqdm
@@ -282,7 +298,7 @@ def _embed(
 
 
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
-    """End early when the rows alone, without a look into the images, show too many rejects."""
+    """End early when the rows alone, before any image is opened, show too many rejects."""
     from precompute.pair_rows import check_rejects, reject_columns
     from tipai_jax.files.atomic import write_file
     from tipai_jax.store.columns import table_bytes
@@ -301,21 +317,22 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
     counts, encoder = manifest.counts, manifest.encoder
     splits = ", ".join(f"{name} {count}" for name, count in manifest.splits.items())
     print(
-        f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts;"
-        f" {encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
+        f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; "
+        f"{encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
     )
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
         print(f"left out  {counts['rejects']} rows ({reasons}), listed in {out / 'rejects/00000.parquet'}")
     if counts["prompts_in_chunks"]:
         print(
-            f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: encoded in chunks and"
-            " averaged"
+            f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: "
+            "encoded in chunks and averaged"
         )
     if counts["prompts_with_unknown_words"]:
-        print(f"note      {counts['prompts_with_unknown_words']} prompts hold words that the encoder does not know")
+        unknown = counts["prompts_with_unknown_words"]
+        print(f"note      {unknown} prompts hold words that are not in the encoder's vocabulary")
     if manifest.small_world_only:
-        print("note      small world only: says nothing of photographs")
+        print("note      drawn scenes only: nothing follows for photographs")
     print(f"digest    {manifest.digest}")
 
 

@@ -1,11 +1,11 @@
-"""The end of an embedding run: once every shard is there, the pairs, the rejects and the manifest.
+"""The end of an embedding run: once every shard is there, the pairs, the rejects and the manifest are written.
 
-Owns who writes the manifest and when. Whoever comes last does, and everybody would write the same bytes. Knows nothing
-of how shards are made.
+The worker that finishes last writes them; any other would write the same bytes.
 """
 
 from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation
+from precompute.labels import SPLITS
 from precompute.opened import open_image
 from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
 from precompute.readers.records import Source
@@ -31,10 +31,10 @@ def finish(
     Args:
         source: the data.
         folder: the encoder's files.
-        writer: of the store.
+        writer: the store's.
         works: all shards of prompts and images.
         made: those that this run wrote or checked by hash; the others are hashed here.
-        allowed: the largest share of rejects that is let pass.
+        allowed: the largest share of rejects that is accepted.
 
     Returns:
         The manifest, or None while shards are missing.
@@ -51,8 +51,8 @@ def finish(
     if open_works or None in shards:
         there = len(works) - len(open_works) - shards.count(None)
         print(
-            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish (or the same command"
-            " again) writes the manifest"
+            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish "
+            "(or the same command again) writes the manifest"
         )
         return None
     encoder = writer.plan.encoder
@@ -67,14 +67,12 @@ def finish(
     shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
     counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
     counts |= {"prompts_in_chunks": chunked, "prompts_with_unknown_words": unknown}
-    splits = {name: int((pairs.split == name).sum()) for name in ("train", "validation", "test")}
+    splits = {name: int((pairs.split == name).sum()) for name in SPLITS}
     return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)
 
 
 def _problems(keys: list[str], source: Source, folder: EncoderFolder) -> dict[str, str]:
-    """Why images could not be embedded, by looking at them once more: they are few, and nothing had to be kept about
-    them.
-    """
+    """Why images could not be embedded. They are few, so they are opened once more instead of keeping the reasons."""
     if not keys:
         return {}
     preparation = Preparation.from_config(folder.processor, image_size=folder.vision("image_size", 224), crop_source=0)

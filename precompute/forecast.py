@@ -1,21 +1,86 @@
-"""What an embedding run would take: rows, bytes, disk, and seconds from two real batches.
+"""What an embedding run would take: rows, bytes, disk, and an estimate of its seconds from a few rows of the data."""
 
-Owns the estimates. Writes nothing.
-"""
-
+import os
 import shutil
 import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
+from precompute.encoders.clip import ClipEncoder
 from precompute.encoders.folder import EncoderFolder
-from precompute.pipeline import image_batches, load_encoder
+from precompute.opened import open_image
+from precompute.pipeline import blank, check_plan_device, load_encoder
 from precompute.readers.records import Source
 from precompute.shards import Work
 from tipai_jax.errors import UserError
 from tipai_jax.store import Plan
 from tipai_jax.store.writer import check_plan
 
-__all__ = ["check_disk", "print_forecast", "store_bytes"]
+__all__ = ["BUDGET", "Probe", "check_disk", "print_forecast", "probe", "run_seconds", "store_bytes"]
+
+BUDGET = 3.0
+"""Seconds that the probe of a table may take, unless a single row takes longer."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A measurement of some rows: how many, and the seconds a row that reading (on the CPU) and encoding took."""
+
+    rows: int
+    read: float
+    encoded: float
+
+    @property
+    def seconds(self) -> float:
+        """Seconds a row."""
+        return self.read + self.encoded
+
+
+def probe(
+    keys: Sequence[str], measure: Callable[[Sequence[str]], tuple[float, float]], *, most: int, budget: float
+) -> Iterator[Probe]:
+    """Measure one row, then twice as many each time, as long as the time allows.
+
+    Args:
+        keys: of the rows; each is measured once at most.
+        measure: the seconds that reading and encoding take for some rows together.
+        most: rows of the largest measurement, that is of a batch of the run.
+        budget: seconds; the next measurement is left out if it would probably exceed them.
+
+    Yields:
+        One measurement after the other. The first also warms up, so the last one is the best.
+    """
+    first, size, spent = 0, 1, 0.0
+    while part := keys[first : first + size]:
+        read, encoded = measure(part)
+        found = Probe(len(part), read / len(part), encoded / len(part))
+        yield found
+        first, spent = first + len(part), spent + read + encoded
+        if len(part) >= most:
+            return
+        size = min(2 * size, most)
+        if spent + size * found.seconds > budget:
+            return
+
+
+def run_seconds(works: Sequence[Work], found: Probe, *, batch: int, threads: int, cpu: bool) -> float:
+    """About how long a run works on the shards of one table.
+
+    Args:
+        works: the shards.
+        found: what a row takes on one core, or on the GPU.
+        batch: rows of a forward pass; the last pass of a shard is padded.
+        threads: threads of the run.
+        cpu: the encoder runs on the CPU, a pass (for prompts a shard) in each thread; else one after the other.
+    """
+    passes = sum(-(-len(work.keys) // batch) for work in works)
+    if not cpu:
+        return passes * batch * max(found.read / threads, found.encoded)
+    parallel = len(works) if works and works[0].table == "prompts" else passes
+    return passes * batch * found.seconds / max(1, min(threads, os.cpu_count() or 1, parallel))
 
 
 def store_bytes(plan: Plan, works: list[Work]) -> int:
@@ -26,7 +91,7 @@ def store_bytes(plan: Plan, works: list[Work]) -> int:
 
 
 def check_disk(out: Path, plan: Plan, works: list[Work]) -> None:
-    """Refuse to begin what will not fit.
+    """Refuse to begin shards that will not fit on the disk.
 
     Raises:
         UserError: fewer bytes are free than the shards take.
@@ -34,8 +99,8 @@ def check_disk(out: Path, plan: Plan, works: list[Work]) -> None:
     needed, free = store_bytes(plan, works), _free_bytes(out)
     if needed > free:
         raise UserError(
-            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; choose an --out on a larger"
-            " disk"
+            f"{out}: {needed / 1e9:.1f} GB are needed and {free / 1e9:.1f} GB are free; "
+            "choose an --out on a larger disk"
         )
 
 
@@ -54,33 +119,68 @@ def print_forecast(
         folder: the encoder's files.
         plan: what the store would be written from.
         works: its shards.
-        out: where it would lie.
-        threads: preparing (and on a CPU encoding) threads.
+        out: its folder.
+        threads: threads of the run, which prepare images and on a CPU encode them.
+
+    Raises:
+        UserError: the folder holds a store of another plan, or the encoder or its device is not available.
     """
     check_plan(out, plan)
-    rows = {table: sum(len(work.keys) for work in works if work.table == table) for table in ("prompts", "images")}
+    check_plan_device(plan)
+    tables = {table: [work for work in works if work.table == table] for table in ("images", "prompts")}
+    keys = {table: [key for work in those for key in work.keys] for table, those in tables.items()}
     print(f"rows      {source.rows}: {len(source.records)} pairs, {len(source.rejects)} rejects so far")
     print(
-        f"to encode {rows['images']} images, {rows['prompts']} prompts with {plan.encoder.name}"
-        f" ({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device})"
+        f"to encode {len(keys['images'])} images, {len(keys['prompts'])} prompts with {plan.encoder.name} "
+        f"({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device}, {plan.micro_batch} a forward pass)"
     )
     print(f"bytes     {store_bytes(plan, works) / 1e6:.1f} MB into {out}, {_free_bytes(out) / 1e6:.1f} MB free")
+    print(f"loading   {folder.name}", flush=True)
     encoder = load_encoder(folder, plan)
-    images = [work for work in works if work.table == "images"]
-    spent: list[float] = []
-    for _, batch in zip(range(2), image_batches(images, source, encoder, threads=1)):
-        began = time.perf_counter()
-        if batch.rows is None:
-            encoder.encode_images([item.prepared for item in batch.opened if item.prepared is not None])
-        encoded = batch.encoded if batch.rows else time.perf_counter() - began
-        shared = (batch.read + encoded) / threads if batch.rows else max(batch.read / threads, encoded)
-        spent.append(shared / len(batch.opened))
+    cpu = encoder.device.type == "cpu"
+    measures = {
+        "images": lambda part: _measure_images(part, source, encoder),
+        "prompts": lambda part: _measure_prompts(part, encoder),
+    }
+    total, parts = 0.0, []
+    before = torch.get_num_threads()
+    try:
+        if cpu:
+            torch.set_num_threads(1)  # as in every thread of a run
+        for table, measure in measures.items():
+            passes = 1 + encoder.fingerprint.k if table == "images" and encoder.fingerprint.patches == "crops" else 1
+            print(
+                f"probing   {table}" + (f", one of the {passes} forward passes that each takes" if passes > 1 else ""),
+                flush=True,
+            )
+            found = None
+            for found in probe(keys[table], measure, most=encoder.batch_size, budget=BUDGET):
+                print(f"          {found.rows} together: {found.seconds:.3g} s each", flush=True)
+            if found is not None:
+                found = replace(found, encoded=passes * found.encoded)
+                seconds = run_seconds(tables[table], found, batch=encoder.batch_size, threads=threads, cpu=cpu)
+                parts.append(
+                    f"{len(keys[table])} {table} in {seconds:.1f} s "
+                    f"({found.seconds:.3g} s each on {'one core' if cpu else 'the GPU'})"
+                )
+                total += seconds
+    finally:
+        torch.set_num_threads(before)
+    print(f"estimate  {total:.1f} s with {threads} threads: {', '.join(parts)}")
+
+
+def _measure_images(keys: Sequence[str], source: Source, encoder: ClipEncoder) -> tuple[float, float]:
     began = time.perf_counter()
-    some = [key for work in works if work.table == "prompts" for key in work.keys][: 2 * encoder.batch_size]
-    encoder.encode_text(some)
-    text = (time.perf_counter() - began) / len(some)
-    image = spent[-1]  # the first batch also warms up
-    print(
-        f"estimate  {rows['images'] * image + rows['prompts'] * text:.0f} s from two real batches ({1 / image:.0f}"
-        " images/s)"
-    )
+    opened = [open_image(key, source, encoder.preparation).prepared or blank(encoder.preparation) for key in keys]
+    read = time.perf_counter()
+    if encoder.fingerprint.patches == "crops":  # an image takes 50 passes of one size: one of them tells enough
+        encoder.encode_whole(opened)
+    else:
+        encoder.encode_images(opened, batch_size=len(keys))
+    return read - began, time.perf_counter() - read
+
+
+def _measure_prompts(keys: Sequence[str], encoder: ClipEncoder) -> tuple[float, float]:
+    began = time.perf_counter()
+    encoder.encode_text(list(keys), batch_size=len(keys))
+    return 0.0, time.perf_counter() - began

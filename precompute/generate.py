@@ -1,10 +1,9 @@
-"""The command that makes pictures for prompts: python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID
-| FOLDER] [--out FOLDER].
+"""The command that generates images for prompts.
 
-Owns the folder that it writes: `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. One folder holds the
-    work of one generator
-with one setting. A picture and its row are made one at a time, so that an interrupted run is finished by the same
-command.
+    python precompute/generate.py [--prompts FILE] [--model scenes | HUB_ID | FOLDER] [--out FOLDER]
+
+It writes `images/{prompt_id}_{seed}.png` and their rows in `catalog.db`. A folder holds the images of one generator
+with one setting. Images and their rows are written one at a time, so that the same command finishes an interrupted run.
 """
 
 import argparse
@@ -15,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from precompute.generators import DIFFUSION_MODEL, SCENES
@@ -34,51 +33,45 @@ DIFFUSION_OPTIONS = ("steps", "guidance", "size", "device", "dtype")
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; no argument is needed.
+    """Read the command line; no argument is required.
 
     Raises:
         UserError: an unknown option, or a value that does not fit.
     """
     parser = Parser(
         prog="precompute/generate.py",
-        description=(
-            "Make pictures for prompts, by a diffusers model or by drawing scenes of the small world, which keep or"
-            " break their prompt by chance and say which."
-        ),
+        description="Generate images for prompts, by a diffusers model or by drawing scenes of the small world. Drawn "
+        "scenes keep or break their prompt by chance, and the truth is recorded.",
     )
     add = parser.add_argument
     add(
         "--prompts",
         type=Path,
-        help=(
-            f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes,'
-            f" {PROMPTS.name} otherwise, both in precompute/assets)"
-        ),
+        help=f'JSON list of {{"prompt_id", "prompt", "category"}} (default: {SCENE_PROMPTS.name} for scenes, '
+        f"{PROMPTS.name} otherwise, both in precompute/assets)",
     )
     add(
         "--model",
         default=SCENES,
-        help=(
-            f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, or a"
-            f" folder (default: {SCENES})"
-        ),
+        help=f"{SCENES}, which draws, or a text-to-image model of diffusers: a hub id such as {DIFFUSION_MODEL}, "
+        f"or a folder (default: {SCENES})",
     )
     add(
         "--per-prompt",
         type=whole_number(1),
         default=PER_PROMPT,
-        help=f"pictures a prompt, of the seeds from 0 (default: {PER_PROMPT})",
+        help=f"images per prompt, with the seeds 0, 1, ... (default: {PER_PROMPT})",
     )
     add("--out", type=Path, default=FOLDER, help=f"the folder to write (default: {FOLDER})")
     add(
         "--broken",
         type=_chances,
         metavar="P or CATEGORY=P,...",
-        help=f"{SCENES}: probability that a picture breaks its prompt, for all categories or for some (default: 0.5)",
+        help=f"{SCENES}: probability that an image breaks its prompt, for all categories or for some (default: 0.5)",
     )
     add("--steps", type=whole_number(1), help="diffusers: denoising steps (default: the pipeline's own)")
     add("--guidance", type=_guidance, help="diffusers: guidance scale (default: the pipeline's own)")
-    add("--size", type=whole_number(8), help="diffusers: pixels a side (default: the pipeline's own)")
+    add("--size", type=whole_number(8), help="diffusers: side of an image in pixels (default: the pipeline's own)")
     add("--device", choices=("cpu", "cuda"), help="diffusers (default: cuda if there is one)")
     add(
         "--dtype",
@@ -89,7 +82,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the pictures; returns 0."""
+    """Generate the images; returns 0."""
     args = parse_arguments(arguments)
     prompts = read_prompts(args.prompts or default_prompts(args.model))
     options = {name: getattr(args, name) for name in (*DIFFUSION_OPTIONS, "broken")}
@@ -98,7 +91,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def default_prompts(model: str) -> Path:
-    """The project's prompts for a generator."""
+    """The project's own file of prompts for a generator."""
     return SCENE_PROMPTS if model == SCENES else PROMPTS
 
 
@@ -107,47 +100,47 @@ def find_generator(model: str, *, broken: dict[str, float] | None = None, **diff
 
     Args:
         model: `scenes`, a hub id or a folder.
-        broken: for scenes.
-        diffusion: for a diffusers model, by the names in `DIFFUSION_OPTIONS`; None leaves one open.
+        broken: for scenes, the probability by category that an image breaks its prompt.
+        diffusion: for a diffusers model, by the names in `DIFFUSION_OPTIONS`; None stands for the default.
 
     Raises:
-        UserError: it is not to be had, or an option belongs to the other kind.
+        UserError: it is not available, or an option belongs to the other kind of generator.
     """
     if model == SCENES:
         if given := [name for name, value in diffusion.items() if value is not None]:
             raise UserError(
-                f"--{given[0]}: belongs to diffusers models, --model {SCENES} draws; leave it out, or name a model such"
-                f" as {DIFFUSION_MODEL}"
+                f"--{given[0]}: only for diffusers models, --model {SCENES} draws; "
+                f"leave it out, or name a model such as {DIFFUSION_MODEL}"
             )
         from precompute.generators.scenes import SceneGenerator
 
         return SceneGenerator(broken)
     if broken is not None:
-        raise UserError(f"--broken: belongs to --model {SCENES}; what {model} breaks is not for us to say")
+        raise UserError(f"--broken: only for --model {SCENES}; leave it out with --model {model}")
     from precompute.generators.diffusion import DiffusionGenerator
 
     return DiffusionGenerator(model, **diffusion)
 
 
 def image_id(prompt: Prompt, seed: int) -> str:
-    """The name of a picture."""
+    """The name of an image."""
     return f"{prompt.prompt_id}_{seed}"
 
 
 def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, per_prompt: int = PER_PROMPT) -> int:
-    """Make the pictures that are not there yet, seeds from 0.
+    """Generate the images that are not there yet.
 
     Args:
-        prompts: what for.
-        generator: by whom.
-        out: the folder.
-        per_prompt: pictures a prompt.
+        prompts: of the images.
+        generator: of the images.
+        out: the folder of the catalogue.
+        per_prompt: images per prompt, with the seeds 0, 1, ...
 
     Returns:
-        The number of pictures made.
+        The number of images generated now.
 
     Raises:
-        UserError: a prompt that the generator cannot take, or a folder that holds something else.
+        UserError: a prompt that the generator cannot use, or a folder that holds something else.
     """
     from tqdm import tqdm
 
@@ -162,16 +155,16 @@ def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, pe
         _check_same(out, generator, prompts, list(known.values()))
         todo = [(prompt, seed) for prompt, seed in wanted if not _whole(out, known.get(image_id(prompt, seed)))]
         if not todo:
-            print(f"{out}: complete already, {len(wanted)} pictures ({generator.label})")
+            print(f"{out}: complete already, {len(wanted)} images ({generator.label})")
             return 0
         if generator.notice:
             _write_notice(out, generator)
         if len(todo) < len(wanted):
-            print(f"going on: {len(wanted) - len(todo)} pictures are there, {len(todo)} to make")
+            print(f"resuming: {len(wanted) - len(todo)} images are there, {len(todo)} to generate")
         print(generator.load())
         slow = 0.5 if sys.stderr.isatty() else 10.0
         for prompt, seed in tqdm(
-            todo, desc="drawing" if generator.drawn else "generating", unit="picture", mininterval=slow
+            todo, desc="drawing" if generator.drawn else "generating", unit="image", mininterval=slow
         ):
             _put(catalog, generator, prompt, seed)
         _print_summary(catalog, wanted)
@@ -179,7 +172,7 @@ def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, pe
 
 
 def _check_same(out: Path, generator: "Generator", prompts: Sequence[Prompt], known: "list[CatalogImage]") -> None:
-    """What is there already must be of the same generator, settings and prompts."""
+    """Refuse a folder whose images are of another generator, other settings or other prompts of the same names."""
     settings = _settings(generator)
     if other := next(
         (image for image in known if (image.generator, image.settings) != (generator.label, settings)), None
@@ -189,13 +182,13 @@ def _check_same(out: Path, generator: "Generator", prompts: Sequence[Prompt], kn
             if other.generator != generator.label
             else f"with {other.settings} instead of {settings}"
         )
-        raise UserError(f"{out}: holds pictures made {differs}; choose another --out for those of {generator.label}")
+        raise UserError(f"{out}: holds images made {differs}; choose another --out for those of {generator.label}")
     words = {image.prompt_id: image.prompt for image in known}
     for prompt in prompts:
         if words.get(prompt.prompt_id, prompt.prompt) != prompt.prompt:
             raise UserError(
-                f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; choose'
-                " another prompt_id or another --out"
+                f'{out}: prompt {prompt.prompt_id} is "{words[prompt.prompt_id]}" there, not "{prompt.prompt}"; '
+                "choose another prompt_id or another --out"
             )
 
 
@@ -206,14 +199,14 @@ def _settings(generator: "Generator") -> str:
 
 
 def _whole(out: Path, image: "CatalogImage | None") -> bool:
-    """Whether the file of a picture is what its row says."""
+    """Whether the file of an image is there and unchanged."""
     from tipai_jax.files.atomic import sha256_file
 
     return image is not None and (out / image.path).is_file() and sha256_file(out / image.path) == image.sha256
 
 
 def _put(catalog: "Catalog", generator: "Generator", prompt: Prompt, seed: int) -> None:
-    """Make one picture: the file first, then its row, which makes it count."""
+    """Generate one image and write its file, then its row, without which the image does not count."""
     from tipai_jax.files.atomic import sha256_bytes, write_file
     from tipai_jax.store.catalog import CatalogImage
 
@@ -243,25 +236,24 @@ def _put(catalog: "Catalog", generator: "Generator", prompt: Prompt, seed: int) 
 
 
 def _png(made: "Made", generator: "Generator", prompt: Prompt, seed: int) -> bytes:
-    """The file of a picture, which itself says what it is of and who made it."""
+    """The bytes of a PNG whose metadata name the prompt, the seed and the generator."""
     from PIL.PngImagePlugin import PngInfo
 
-    said = PngInfo()
-    said.add_itxt("prompt_id", prompt.prompt_id)
-    said.add_itxt("prompt", prompt.prompt)
-    said.add_itxt("seed", str(seed))
-    said.add_itxt("generator", generator.label)
-    said.add_itxt("settings", _settings(generator))
+    metadata = PngInfo()
+    metadata.add_itxt("prompt_id", prompt.prompt_id)
+    metadata.add_itxt("prompt", prompt.prompt)
+    metadata.add_itxt("seed", str(seed))
+    metadata.add_itxt("generator", generator.label)
+    metadata.add_itxt("settings", _settings(generator))
     if generator.notice:
-        said.add_itxt("Copyright", generator.notice)
+        metadata.add_itxt("Copyright", generator.notice)
     buffer = io.BytesIO()
-    made.picture.convert("RGB").save(buffer, "png", pnginfo=said)
+    made.picture.convert("RGB").save(buffer, "png", pnginfo=metadata)
     return buffer.getvalue()
 
 
 def _write_notice(out: Path, generator: "Generator") -> None:
-    """Beside drawn pictures: their licence, and the mark by which whatever is made of them knows that
-    they are drawn."""
+    """Write the licence of drawn images, and the file that marks them and all that is made from them as drawn."""
     from tipai_jax.files.atomic import write_file
 
     world = {"small_world_only": generator.drawn, "generator": generator.label, **generator.settings}
@@ -273,21 +265,21 @@ def _print_summary(catalog: "Catalog", wanted: list[tuple[Prompt, int]]) -> None
     named = {image_id(prompt, seed) for prompt, seed in wanted}
     images = [image for image in catalog.images() if image.image_id in named]
     print(
-        f"{catalog.folder}: {len(images)} pictures of {len({image.prompt_id for image in images})} prompts by"
-        f" {images[0].generator}"
+        f"{catalog.folder}: {len(images)} images of {len({image.prompt_id for image in images})} prompts "
+        f"by {images[0].generator}"
     )
     known = [image for image in images if image.broken is not None]
     if known:
         broken = [image.broken_category for image in known if image.broken]
         parts = ", ".join(f"{category} {broken.count(category)}" for category in sorted(set(broken)))
         print(
-            f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break"
-            f" it{f' ({parts})' if parts else ''}"
+            f"truth: {len(known) - len(broken)} keep their prompt, {len(broken)} break it"
+            f"{f' ({parts})' if parts else ''}"
         )
 
 
 def _chances(text: str) -> dict[str, float]:
-    """`0.5`, or `object=0.3,text=0.8`."""
+    """Read `0.5`, or `object=0.3,text=0.8`: a probability by category."""
     from tipai_jax.store import CATEGORIES
 
     entries = text.split(",") if "=" in text else [f"{category}={text}" for category in CATEGORIES]

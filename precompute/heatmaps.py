@@ -1,13 +1,12 @@
-"""The command that draws where pictures fail: python precompute/heatmaps.py [--data FOLDER] [--scorer zero_shot].
+"""The command that draws the patch scores of a catalogue as heatmaps.
 
-Owns `heatmaps/{image_id}_heatmap.png` (of another scorer than the first zero-shot one:
-`heatmaps/{scorer}@{digest}/...`) and the colour scale of patch
-scores. Cosines of patches are low wherever the prompt names nothing, so their colours are ranks in the catalogue: red
-the lowest 2 % of all its patch
-scores, yellow at 15 %, green from the median up. A trained auditor knows from which risk on a patch is broken: yellow
-there, red at twice that. One scale
-holds for a catalogue and a scorer, so pictures can be compared. A heatmap whose scores and scale have not changed is
-not drawn again.
+    python precompute/heatmaps.py [--data FOLDER] [--scorer zero_shot]
+
+It writes `heatmaps/{image_id}_heatmap.png`, or `heatmaps/{scorer}@{digest}/...` for any scorer but the first zero-shot
+one. Cosines of patches are low wherever the prompt names nothing, so zero-shot colours are ranks in the catalogue: red
+for the lowest 2 % of all its patch scores, yellow at 15 %, green from the median up. A trained auditor has a threshold
+of the risk from which a patch counts as broken: yellow there, red at twice that. A catalogue and a scorer have one
+scale, so images can be compared. A heatmap whose scores and scale have not changed is not drawn again.
 """
 
 import argparse
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from precompute.generate import FOLDER
@@ -31,17 +30,22 @@ if TYPE_CHECKING:
 
     from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
 
-__all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "own_scores", "put_picture", "scale_of"]
+__all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "put_picture", "scale_of", "scored_images"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
-_DRAWING = 2
-"""Raised whenever the same scores would be drawn differently."""
+_DRAWING = 3
+"""Version of the drawings; raised whenever the same scores would be drawn differently."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The patch scores that are drawn red, yellow and green, each with what lies beyond it; ranks in a catalogue, or
-    the scorer's own.
+    """The colour scale of patch scores.
+
+    Attributes:
+        red: the score from which downwards patches are red.
+        yellow: the score of yellow patches.
+        green: the score from which upwards patches are green.
+        ranks: the three are quantiles of a catalogue's scores, not values of the scorer's own.
     """
 
     red: float
@@ -51,35 +55,36 @@ class Scale:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """What stands at the green and at the red end of the scale."""
+        """The labels of the green and of the red end of the scale."""
         if self.ranks:
-            return "high patch score (above the median of all pictures)", "low (yellow: the lowest 15 %, red: 2 %)"
-        return "no risk", "at risk (yellow: from here on it counts, red: twice that)"
+            return "high patch score (above the median of all images)", "low (yellow: the lowest 15 %, red: 2 %)"
+        return "no risk", "at risk (yellow: the threshold, red: twice the threshold)"
 
     @property
     def words(self) -> str:
-        """The scale in a line."""
+        """The scale in one line."""
         red, yellow, green = (f"{value:.2f}" for value in (self.red, self.yellow, self.green))
         if self.ranks:
             return (
-                f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), yellow at {yellow}"
-                f" ({RANKS['yellow']:.0%}), green from {green} (the median)"
+                f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), "
+                f"yellow at {yellow} ({RANKS['yellow']:.0%}), green from {green} (the median)"
             )
-        return f"red up to {red}, yellow at {yellow} (from there on down a patch counts as broken), green at {green}"
+        return f"red up to {red}, yellow at {yellow} (a patch counts as broken up to there), green at {green}"
 
     def risk(self, score: "CatalogScore") -> "np.ndarray":
-        """The grid of a picture's patches as risks for the project's colours: 0 green, 1/2 yellow, 1 red."""
+        """The patch scores of an image as risks, f64[side, side]: 0 is drawn green, 1/2 yellow, 1 red."""
         import numpy as np
 
-        side = round(len(score.patch_scores) ** 0.5)
-        stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array(
-            [2, 1, 0]
-        )  # ascending also where they are equal, and equal scores are green
+        from tipai_jax.grids import grid_side
+
+        side = grid_side(len(score.patch_scores))
+        # ascending also where they are equal, and equal scores are green
+        stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array([2, 1, 0])
         return np.interp(np.array(score.patch_scores).reshape(side, side), stops, [1.0, 0.5, 0.0])
 
 
 def scale_of(scorer: "Scorer", scores: "Mapping[str, CatalogScore]") -> Scale:
-    """The scale of a scorer: its own, or the ranks among all its scores in a catalogue."""
+    """The scale of a scorer: its own, or quantiles of all its scores in a catalogue."""
     import numpy as np
 
     if scorer.stops is not None:
@@ -89,7 +94,7 @@ def scale_of(scorer: "Scorer", scores: "Mapping[str, CatalogScore]") -> Scale:
 
 
 def add_catalog_options(parser: argparse.ArgumentParser) -> None:
-    """The options that say which catalogue, and whose scores."""
+    """Add the options that choose a catalogue and a scorer."""
     parser.add_argument(
         "--data",
         type=Path,
@@ -100,7 +105,8 @@ def add_catalog_options(parser: argparse.ArgumentParser) -> None:
         "--scorer",
         default=ZERO_SHOT,
         metavar="NAME[@DIGEST]",
-        help=f"whose scores, with the first digits of its digest where several have that name (default: {ZERO_SHOT})",
+        help="whose scores to use, with the first digits of its digest where several have that name "
+        f"(default: {ZERO_SHOT})",
     )
 
 
@@ -108,12 +114,11 @@ def main(arguments: list[str] | None = None) -> int:
     """Draw the heatmaps; returns 0."""
     parser = Parser(
         prog="precompute/heatmaps.py",
-        description="Draw every scored picture of a catalogue under the heatmap of its patch scores.",
-        epilog=(
-            "Zero-shot colours are ranks among all patch scores of the catalogue: red the lowest 2 %%, yellow at 15 %%,"
-            " green from the median up. An auditor's are its own: yellow from where a patch counts as broken, red at"
-            " twice that risk."
-        ),
+        description="Draw every scored image of a catalogue under the heatmap of its patch scores.",
+        epilog="Zero-shot colours are ranks among all patch scores of the catalogue: red for the lowest 2 %%, yellow "
+        "at 15 %%, green from the median up. Those of an auditor are thresholds: yellow where a patch begins to count "
+        "as "
+        "broken, red at twice that risk.",
     )
     add_catalog_options(parser)
     args = parser.parse_args(arguments)
@@ -123,63 +128,62 @@ def main(arguments: list[str] | None = None) -> int:
     with open_catalog(args.data) as catalog:
         scorer = catalog.find_scorer(args.scorer)
         images, scores, folder = catalog.images(), catalog.scores(scorer), folder_of(catalog, "heatmaps", scorer)
-    _draw(args.data, scorer, own_scores(images, scores, args.data), scores, folder)
+    _draw(args.data, scorer, scored_images(images, scores, args.data), scores, folder)
     return 0
 
 
-def own_scores(images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", data: Path) -> "list[CatalogImage]":
-    """The pictures that are scored; the others are said.
+def scored_images(
+    images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", data: Path
+) -> "list[CatalogImage]":
+    """The images that have scores; the number of others is printed.
 
     Raises:
-        UserError: none is.
+        UserError: none has.
     """
     scored = [image for image in images if image.image_id in scores]
     if not scored:
         raise UserError(
-            f"{data}: no picture is scored by this scorer any more; score again: python precompute/score.py --data"
-            f" {data}"
+            f"{data}: no image has scores of this scorer any more; "
+            f"score again: python precompute/score.py --data {data}"
         )
     if len(scored) < len(images):
         print(
-            f"{data}: {len(images) - len(scored)} of {len(images)} pictures are not scored and left out; score them:"
-            f" python precompute/score.py --data {data}"
+            f"{data}: {len(images) - len(scored)} of {len(images)} images are not scored and left out; "
+            f"score them: python precompute/score.py --data {data}"
         )
     return scored
 
 
 def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
-    """Where the drawings of a kind lie: those of the catalogue's first zero-shot scorer in the folder of the kind,
-    those of any other one below.
-    """
-    folder, first = catalog.folder / kind, next((each for each in catalog.scorers() if each.name == ZERO_SHOT), None)
-    return (
-        folder
-        if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest)
-        else folder / f"{scorer.name}@{scorer.digest[:8]}"
-    )
+    """The folder of a kind of drawings for a scorer; scorers other than the first zero-shot one have a subfolder."""
+    first = next((each for each in catalog.scorers() if each.name == ZERO_SHOT), None)
+    if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest):
+        return catalog.folder / kind
+    return catalog.folder / kind / f"{scorer.name}@{scorer.digest[:8]}"
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":
-    """The picture of a row.
+    """The image of a row, upright and in RGB.
 
     Raises:
-        UserError: it is gone or has changed.
+        UserError: the file is missing or has changed.
     """
     from PIL import Image
 
+    from precompute.encoders.images import upright_rgb
     from tipai_jax.store.catalog import read_image
 
-    return Image.open(io.BytesIO(read_image(data, image))).convert("RGB")
+    return upright_rgb(Image.open(io.BytesIO(read_image(data, image))))
 
 
-def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Callable[[], Image]") -> bool:
+def put_picture(path: Path, metadata: Mapping[str, str], content: object, draw: "Callable[[], Image]") -> bool:
     """Write a drawing unless it is there already.
 
     Args:
         path: of the PNG.
-        said: words it carries in itself.
-        content: everything it shows, as JSON; a file that was drawn of the same is left alone.
-        draw: draws it.
+        metadata: texts for the metadata of the file.
+        content: everything that the drawing shows, as JSON; a file of equal content is left alone.
+        draw: makes the drawing.
 
     Returns:
         Whether it was drawn.
@@ -189,19 +193,19 @@ def put_picture(path: Path, said: Mapping[str, str], content: object, draw: "Cal
 
     from tipai_jax.files.atomic import canonical_json, sha256_bytes, write_file
 
-    shown = sha256_bytes(canonical_json([_DRAWING, dict(said), content]))
+    shown = sha256_bytes(canonical_json([_DRAWING, dict(metadata), content]))
     try:
         with Image.open(path) as old:
             if old.info.get("content") == shown:
-                old.load()  # a file cut short is drawn again
+                old.load()  # an incomplete file is drawn again
                 return False
     except (OSError, SyntaxError):
         pass
-    words = PngInfo()
-    for name, value in {**said, "content": shown}.items():
-        words.add_itxt(name, value)
+    texts = PngInfo()
+    for name, value in {**metadata, "content": shown}.items():
+        texts.add_itxt(name, value)
     buffer = io.BytesIO()
-    draw().save(buffer, "png", pnginfo=words)
+    draw().save(buffer, "png", pnginfo=texts)
     write_file(path, buffer.getvalue())
     return True
 
@@ -214,19 +218,17 @@ def _draw(
     from tipai_jax.render import overlay
 
     scale, drawn = scale_of(scorer, scores), 0
-    for image in tqdm(
-        images, desc="drawing heatmaps", unit="picture", mininterval=0.5 if sys.stderr.isatty() else 10.0
-    ):
+    for image in tqdm(images, desc="drawing heatmaps", unit="image", mininterval=0.5 if sys.stderr.isatty() else 10.0):
         score = scores[image.image_id]
-        said = {
+        metadata = {
             "prompt": image.prompt,
             "generator": image.generator,
             "scorer": f"{scorer.name}@{scorer.digest}",
             "score": f"{score.global_score:.4f}",
         }
         content = [image.sha256, list(score.patch_scores), [scale.red, scale.yellow, scale.green]]
-        picture = lambda image=image, score=score: overlay(open_picture(data, image), scale.risk(score))
-        drawn += put_picture(folder / f"{image.image_id}_heatmap.png", said, content, picture)
+        drawing = lambda image=image, score=score: overlay(open_picture(data, image), scale.risk(score))
+        drawn += put_picture(folder / f"{image.image_id}_heatmap.png", metadata, content, drawing)
     print(f"{folder}: {len(images)} heatmaps by {scorer.name} ({scorer.model}), {drawn} of them drawn now")
     print(f"colours   {scale.words}")
 

@@ -1,7 +1,4 @@
-"""One image from its source to the encoder's pixels, with its hash; what is wrong with it is an answer, not an error.
-
-Knows nothing of torch, of shards or of the encoder.
-"""
+"""One image from its source to the encoder's pixels, with its hash; a problem is returned, not raised."""
 
 from dataclasses import dataclass
 
@@ -14,7 +11,13 @@ __all__ = ["Opened", "open_image"]
 
 @dataclass(frozen=True)
 class Opened:
-    """An image after its preparation: `prepared` is None and `problem` says why where it cannot be used."""
+    """An image after its preparation.
+
+    Attributes:
+        prepared: None where it cannot be used.
+        sha256: of the file; "" where it cannot be read.
+        problem: why it cannot be used, else "".
+    """
 
     prepared: Prepared | None
     sha256: str

@@ -1,7 +1,6 @@
-"""The last step of an embedding run: records and committed shards become the table of pairs and the rejects.
+"""The table of pairs and the list of rejects, made of the records and of the committed shards.
 
-Owns the checks that need an image's size or hash, the numbering of rows and groups, the patch labels, and the rule of
-how many rejects are too many. Knows nothing of encoders.
+The checks that need an image's size or hash are made here; rows and groups are numbered, patches labelled.
 """
 
 from collections import Counter
@@ -16,6 +15,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, label_cells, view_box
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.patches import to_view
+from tipai_jax.store.reader import read_prompts
 
 __all__ = ["ImageRow", "build_pairs", "check_rejects", "image_rows", "prompt_rows", "reject_columns"]
 
@@ -42,16 +42,14 @@ def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
 
 
 def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
-    """Every prompt's row number; how many prompts were encoded in chunks; how many hold words the encoder does not
-    know.
-    """
+    """Row numbers by prompt; how many prompts were encoded in chunks; how many have words not in the vocabulary."""
     rows: dict[str, int] = {}
     chunked = unknown = 0
     for index in range(shards):
-        table = read_table(store / f"prompts/{index:05d}.parquet")
+        table = read_prompts(store / f"prompts/{index:05d}.parquet")
         for prompt in table.column("prompt").to_pylist():
             rows[prompt] = len(rows)
-        chunked += int(table.column("truncated").to_numpy().sum())
+        chunked += int(table.column("chunked").to_numpy().sum())
         unknown += int((table.column("unknown_words").to_numpy() > 0).sum())
     return rows, chunked, unknown
 
@@ -64,14 +62,14 @@ def build_pairs(
     problems: dict[str, str],
     encoder: Fingerprint,
 ) -> tuple[PairTable, list[Reject]]:
-    """The table of pairs, and the rows whose images turned out not to fit.
+    """The table of pairs, and the rows whose images do not fit.
 
     Args:
         records: usable rows as read.
         images: embedded images by key.
-        prompts: row of each prompt.
-        problems: key of an image that could not be embedded, and why.
-        encoder: for the grid and for the part of an image it sees.
+        prompts: row number of each prompt.
+        problems: why images could not be embedded, by key.
+        encoder: whose grid and view of an image are used.
     """
     kept: list[PairRecord] = []
     boxes, rejects = [], []
@@ -134,12 +132,12 @@ def reject_columns(rejects: list[Reject]) -> pa.Table:
 
 
 def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: Path) -> dict[str, int]:
-    """Reasons and how often; too many rejects end the run.
+    """Count the rejects by reason; too many end the run.
 
     Args:
         rejects: all of them.
         rows: rows of the input.
-        allowed: the largest share of rejects that is let pass.
+        allowed: the largest share of rejects that is accepted.
         listed: the file that lists them, for the message.
 
     Raises:
@@ -150,9 +148,9 @@ def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: P
         first = min(rejects, key=lambda reject: reject.row)
         counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
         go_on = (
-            "mend the data"
+            "correct the data"
             if len(rejects) == rows
-            else f"mend the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
+            else f"correct the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
         )
         raise UserError(
             f"{len(rejects)} of {rows} rows cannot be used, at most {allowed:.2%} may be left out ({counted}; "
@@ -177,7 +175,7 @@ def _check_images(record: PairRecord, images: dict[str, ImageRow], problems: dic
 
 
 def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes as fractions of what the encoder sees, and which of them blame no pixel (absent, or outside the view)."""
+    """Boxes as fractions of the encoder's view, and which of them mark no wrong pixel (absent, or outside the view)."""
     if not record.boxes:
         return np.zeros((0, 4)), np.zeros(0, dtype=bool)
     for box in record.boxes:
@@ -192,7 +190,7 @@ def _boxes_in_view(record: PairRecord, image: ImageRow, encoder: Fingerprint) ->
 
 
 def _patch_labels(boxes: Boxes, annotated: np.ndarray, *, cells: int) -> np.ndarray:
-    """i8[n, 2, k]: all 1 for the chosen image, by the boxes for the rejected one, all -1 where nobody looked."""
+    """i8[n, 2, k]: all 1 for the chosen image, by the boxes for the rejected one, all -1 where not annotated."""
     rejected = label_cells(boxes.xyxy, boxes.absent, offsets=boxes.offsets, cells=cells)
     labels = np.stack([np.ones_like(rejected), rejected], axis=1)
     labels[~annotated] = -1

@@ -1,10 +1,10 @@
-"""The command that sets the best picture of every prompt against the worst: python precompute/pairs.py [--data FOLDER]
-[--scorer zero_shot] [--jsonl FILE].
+"""The command that makes pairs of the best and the worst image of every prompt.
 
-Owns the rows of the table `pairs`, the sheets `pairs/{prompt_id}_comparison.png` (of another scorer than the first
-zero-shot one: `pairs/{scorer}@{digest}/...`), the file of
-pairs that `embed.py --data` reads, and, where it is known what pictures truly show, the count of how often the scorer
-was right.
+    python precompute/pairs.py [--data FOLDER] [--scorer zero_shot] [--jsonl FILE]
+
+It writes the table `pairs` of the catalogue, comparison sheets `pairs/{prompt_id}_comparison.png` (or
+`pairs/{scorer}@{digest}/...` for any scorer but the first zero-shot one) and the pairs file for `embed.py --data`.
+Where the truth about the images is known, it prints how often the scorer was right.
 """
 
 import json
@@ -14,10 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.heatmaps import Scale, add_catalog_options, folder_of, open_picture, own_scores, put_picture, scale_of
+from precompute.heatmaps import (
+    Scale,
+    add_catalog_options,
+    folder_of,
+    open_picture,
+    put_picture,
+    scale_of,
+    scored_images,
+)
 from precompute.score import ZERO_SHOT
 from tipai_jax.errors import Parser, UserError, run_main
 
@@ -26,31 +34,30 @@ if TYPE_CHECKING:
 
     from tipai_jax.store.catalog import CatalogImage, CatalogPair, CatalogScore, Scorer
 
-__all__ = ["PAIRS_FILE", "Verdict", "choose_pairs", "make_pairs", "pair_row", "truth_marks"]
+__all__ = ["PAIRS_FILE", "Accuracy", "choose_pairs", "count_correct", "make_pairs", "pair_row", "truth_marks"]
 
 PAIRS_FILE = "pairs.jsonl"
 SIDE = 300
 AROUND = 3
-"""Pixels of the picture between what is wrong and its frame, which would hide letters otherwise."""
+"""Pixels between what is wrong and the frame round it, which would hide letters otherwise."""
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How often a scorer was right where the truth is known, as (right, of).
+class Accuracy:
+    """How often a scorer was right where the truth is known, as (number right, number of cases).
 
     Attributes:
-        worst: the worst picture of a prompt truly breaks it; of all pairs.
-        best: the best one truly keeps it; of all pairs.
-        worst_open: as `worst`, among prompts of which both kept and broken pictures were made: there a choice was to be
-            made.
-        best_open: likewise.
-        order: a kept picture of a prompt scores above a broken one of the same, ties half; of all such two.
+        worst: the worst image of a prompt truly breaks it; of all pairs.
+        best: the best image truly keeps it; of all pairs.
+        worst_mixed: as `worst`, among prompts that have both images that keep and images that break them.
+        best_mixed: as `best`, among those prompts.
+        order: an image that keeps its prompt scores above one that breaks it, ties count half; of all combinations.
     """
 
     worst: tuple[int, int]
     best: tuple[int, int]
-    worst_open: tuple[int, int]
-    best_open: tuple[int, int]
+    worst_mixed: tuple[int, int]
+    best_mixed: tuple[int, int]
     order: tuple[float, int]
 
 
@@ -58,19 +65,16 @@ def main(arguments: list[str] | None = None) -> int:
     """Make the pairs; returns 0."""
     parser = Parser(
         prog="precompute/pairs.py",
-        description=(
-            "Set the best picture of every prompt against the worst, by a scorer, and draw both with their heatmaps."
-        ),
+        description="Make a pair of the best and the worst image of every prompt, by a scorer, and draw both with "
+        "their heatmaps.",
     )
     add_catalog_options(parser)
     parser.add_argument(
         "--jsonl",
         type=Path,
         metavar="FILE",
-        help=(
-            "also write the pairs as embed.py --data reads them; the file lies in the folder of the catalogue, such as"
-            f" {PAIRS_FILE}"
-        ),
+        help="also write the pairs as embed.py --data reads them, to a file in the folder of the catalogue such as "
+        f"{PAIRS_FILE}",
     )
     args = parser.parse_args(arguments)
     make_pairs(args.data, scorer=args.scorer, jsonl=args.jsonl)
@@ -83,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int:
 def make_pairs(
     data: Path, *, scorer: str = ZERO_SHOT, jsonl: Path | None = None, sheets: bool = True
 ) -> "list[CatalogPair]":
-    """Choose, enter and draw the pairs; arguments as on the command line.
+    """Choose, record and draw the pairs.
 
     Args:
         data: the folder of the catalogue.
@@ -95,23 +99,23 @@ def make_pairs(
         The pairs, by prompt.
 
     Raises:
-        UserError: nothing is scored, no prompt has two pictures, or the file would lie outside the folder.
+        UserError: nothing is scored, no prompt has two images, or the file would lie outside the folder.
     """
     from tipai_jax.store.catalog import open_catalog
 
     if jsonl is not None and jsonl.absolute().parent.resolve() != data.resolve():
         raise UserError(
-            f"--jsonl {jsonl}: its pictures are named from the folder it lies in; write it to {data / jsonl.name}"
+            f"--jsonl {jsonl}: paths of images start from the folder of this file; write it to {data / jsonl.name}"
         )
     with open_catalog(data) as catalog:
         found = catalog.find_scorer(scorer)
         scores = catalog.scores(found)
-        images = {image.image_id: image for image in own_scores(catalog.images(), scores, data)}
+        images = {image.image_id: image for image in scored_images(catalog.images(), scores, data)}
         pairs = choose_pairs(list(images.values()), scores, found)
         if not pairs:
             raise UserError(
-                f"{data}: no prompt has two scored pictures; make more: python precompute/generate.py --out {data}"
-                " --per-prompt 4"
+                f"{data}: no prompt has two scored images; "
+                f"generate more: python precompute/generate.py --out {data} --per-prompt 4"
             )
         catalog.put_pairs(found, pairs)
         folder = folder_of(catalog, "pairs", found)
@@ -126,9 +130,7 @@ def make_pairs(
 def choose_pairs(
     images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]", scorer: "Scorer"
 ) -> "list[CatalogPair]":
-    """The best and the worst picture of every prompt that has two, by the number behind the score; among equals the
-    smaller seed is the better.
-    """
+    """The best and the worst image of every prompt that has two, by raw score; of equals the smaller seed is better."""
     from tipai_jax.store.catalog import CatalogPair
 
     by_prompt: dict[str, list[CatalogImage]] = {}
@@ -154,12 +156,10 @@ def choose_pairs(
 
 
 def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
-    """A pair as a row of a pairs file, or None where the chosen picture is known to be broken: nobody should learn to
-    prefer it.
+    """A pair as a row of a pairs file; None where the chosen image is known to break the prompt.
 
-    What is wrong is said only as far as it is known: boxes where the rejected picture is broken and the chosen one is
-    not, a control where both keep
-    the prompt.
+    The row holds what is known of the truth: boxes where only the rejected image breaks the prompt, a control where
+    both keep it.
     """
     if chosen.broken:
         return None
@@ -184,10 +184,10 @@ def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImag
     return row
 
 
-def judge(
+def count_correct(
     pairs: "list[CatalogPair]", images: "list[CatalogImage]", scores: "Mapping[str, CatalogScore]"
-) -> Verdict | None:
-    """How often the scorer was right; None where nothing is known of some picture of a pair."""
+) -> Accuracy | None:
+    """How often the scorer was right; None where the truth about an image of a pair is not known."""
     truth = {image.image_id: image.broken for image in images}
     if any(truth[name] is None for pair in pairs for name in (pair.chosen_img, pair.rejected_img)):
         return None
@@ -196,16 +196,16 @@ def judge(
         seen.setdefault(image.prompt_id, set()).add(image.broken)
     worst = [truth[pair.rejected_img] is True for pair in pairs]
     best = [truth[pair.chosen_img] is False for pair in pairs]
-    is_open = [seen[pair.prompt_id] >= {True, False} for pair in pairs]
-    among = lambda right: (sum(r for r, choice in zip(right, is_open) if choice), sum(is_open))
+    mixed = [seen[pair.prompt_id] >= {True, False} for pair in pairs]
+    among = lambda right: (sum(r for r, choice in zip(right, mixed) if choice), sum(mixed))
     groups: dict[str, dict[bool | None, list[float]]] = {}
     for image in images:
         groups.setdefault(image.prompt_id, {}).setdefault(image.broken, []).append(scores[image.image_id].raw)
-    twos = [
+    both = [
         (kept, broken) for group in groups.values() for kept in group.get(False, []) for broken in group.get(True, [])
     ]
-    above = sum((kept > broken) + 0.5 * (kept == broken) for kept, broken in twos)
-    return Verdict((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best), (above, len(twos)))
+    above = sum((kept > broken) + 0.5 * (kept == broken) for kept, broken in both)
+    return Accuracy((sum(worst), len(pairs)), (sum(best), len(pairs)), among(worst), among(best), (above, len(both)))
 
 
 def _draw_sheets(
@@ -221,7 +221,7 @@ def _draw_sheets(
     scale, drawn = scale_of(scorer, scores), 0
     for pair in tqdm(pairs, desc="drawing pairs", unit="pair", mininterval=0.5 if sys.stderr.isatty() else 10.0):
         both = [images[pair.chosen_img], images[pair.rejected_img]]
-        said = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
+        metadata = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
         content = [
             [scale.red, scale.yellow, scale.green],
             *(
@@ -236,16 +236,14 @@ def _draw_sheets(
             ),
         ]
         sheet = lambda both=both: _sheet(data, scorer, both, [scores[image.image_id] for image in both], scale)
-        drawn += put_picture(folder / f"{pair.prompt_id}_comparison.png", said, content, sheet)
+        drawn += put_picture(folder / f"{pair.prompt_id}_comparison.png", metadata, content, sheet)
     print(f"{folder}: {len(pairs)} comparison sheets, {drawn} of them drawn now")
 
 
 def _sheet(
     data: Path, scorer: "Scorer", both: "list[CatalogImage]", scores: "list[CatalogScore]", scale: Scale
 ) -> "Image":
-    """The prompt above the chosen and the rejected picture, each plain and under its heatmap; what is truly wrong is
-    framed.
-    """
+    """The chosen and the rejected image, each plain and under its heatmap; frames show what is truly wrong."""
     from PIL import Image
 
     from tipai_jax.render import Panel, draw_marks, overlay, panel_sheet
@@ -259,13 +257,16 @@ def _sheet(
         panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))
     remark = "; a patch scores low also where the prompt names nothing" if scorer.name == ZERO_SHOT else ""
-    lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"pictures: {both[0].generator}"]
+    lines = [f"scored by {scorer.name}: {scorer.model}{remark}", f"images: {both[0].generator}"]
     return panel_sheet(f"Prompt: {both[0].prompt}", lines, panels, side=SIDE, ends=scale.ends)
 
 
 def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
-    """Frames round what is truly wrong in a picture of `size` (width, height), for `draw_marks`; none where nothing is,
-    or nobody knows.
+    """Frames round what is truly wrong in an image, for `draw_marks`; none where nothing is wrong or known.
+
+    Args:
+        image: its row.
+        size: width and height of the image in pixels.
     """
     from tipai_jax.render import Mark
 
@@ -290,9 +291,7 @@ def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, C
     rows = [row for row in made if row is not None]
     write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
     left_out = (
-        f"; {len(made) - len(rows)} left out, whose best picture truly breaks the prompt"
-        if len(rows) < len(made)
-        else ""
+        f"; {len(made) - len(rows)} left out, whose best image truly breaks the prompt" if len(rows) < len(made) else ""
     )
     print(f"{path}: {len(rows)} pairs{left_out}")
 
@@ -307,23 +306,23 @@ def _print_summary(
     print(f"{data}: {len(pairs)} pairs by {scorer.name} ({scorer.model})")
     alone = len({image.prompt_id for image in images}) - len(pairs)
     if alone:
-        print(f"note      {alone} prompts have one picture only and make no pair")
-    verdict = judge(pairs, images, scores)
-    if verdict is None:
+        print(f"note      {alone} prompts have one image only and make no pair")
+    accuracy = count_correct(pairs, images, scores)
+    if accuracy is None:
         return
     share = lambda counts: f"{counts[0]} of {counts[1]}"
     print(
-        f"truth     the worst truly breaks its prompt: {share(verdict.worst)}; the best truly keeps it:"
-        f" {share(verdict.best)}"
+        f"truth     the worst truly breaks its prompt: {share(accuracy.worst)}; "
+        f"the best truly keeps it: {share(accuracy.best)}"
     )
     print(
-        f"          among the prompts with kept and broken pictures: worst {share(verdict.worst_open)}, best"
-        f" {share(verdict.best_open)}"
+        "          among prompts with images that keep and images that break them: "
+        f"worst {share(accuracy.worst_mixed)}, best {share(accuracy.best_mixed)}"
     )
-    if verdict.order[1]:
+    if accuracy.order[1]:
         print(
-            "          a kept picture scores above a broken one of its prompt:"
-            f" {verdict.order[0] / verdict.order[1]:.3f} of {verdict.order[1]:,} such two"
+            "          an image that keeps its prompt scores above one that breaks it: "
+            f"{accuracy.order[0] / accuracy.order[1]:.3f} of {accuracy.order[1]:,} combinations"
         )
 
 

@@ -1,11 +1,9 @@
-"""The work on one shard after another: micro-batches prepared and encoded by threads, rows committed in order behind
-them.
+"""Embedding shard after shard: threads prepare and encode micro-batches, rows are committed in order.
 
-Owns the order of work, the fixed micro-batches and the clock. A micro-batch never spans two shards and keeps its place
-for an image that turns out to be damaged, so what a row is computed with depends on the plan alone. On a CPU a thread
-takes a micro-batch from the file to the rows and torch computes it on that one core: no core waits for another, and the
-bits do not depend on how many there are. On a GPU the threads only prepare, ahead of the one that feeds the device.
-Knows nothing of pairs or of the command line.
+A micro-batch never spans two shards, and a damaged image keeps its place in it, so what a row is computed together with
+depends on the plan alone. On a CPU a thread does all the work of a micro-batch, and torch computes it on one core: no
+core waits for another, and the bits do not depend on the number of cores. On a GPU the threads only prepare images,
+ahead of the main thread, which runs the encoder.
 """
 
 import os
@@ -30,14 +28,21 @@ from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store import Plan, Shard
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["Batch", "embed_images", "embed_prompts", "image_batches", "load_encoder"]
+__all__ = ["Batch", "blank", "check_plan_device", "embed_images", "embed_prompts", "image_batches", "load_encoder"]
 
-_AHEAD = 2  # micro-batches a thread may be ahead of the encoder; bounds the memory
+_AHEAD = 2  # micro-batches per thread that may wait for the encoder; bounds the memory
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A micro-batch of a shard: its images, its rows if the thread encoded it too, and the seconds of either."""
+    """A micro-batch of a shard.
+
+    Attributes:
+        opened: its images.
+        rows: their embeddings, if the thread encoded them; else None.
+        read: seconds of reading and preparing.
+        encoded: seconds of encoding.
+    """
 
     opened: list[Opened]
     rows: ImageRows | None
@@ -46,15 +51,15 @@ class Batch:
 
 
 def image_batches(works: list[Work], source: Source, encoder: ClipEncoder, *, threads: int) -> Iterator[Batch]:
-    """The micro-batches of all shards in order, worked on by threads ahead of the one who takes them."""
+    """The micro-batches of all shards in order; threads work ahead of the caller."""
     encodes = encoder.device.type == "cpu"
-    blank = _blank(encoder.preparation)
+    filler = blank(encoder.preparation)
 
     def work_on(keys: tuple[str, ...]) -> Batch:
         began = time.perf_counter()
         opened = [open_image(key, source, encoder.preparation) for key in keys]
         read = time.perf_counter()
-        rows = encoder.encode_images([item.prepared or blank for item in opened]) if encodes else None
+        rows = encoder.encode_images([item.prepared or filler for item in opened]) if encodes else None
         return Batch(opened, rows, read - began, time.perf_counter() - read)
 
     waiting: deque[Future[Batch]] = deque()
@@ -81,18 +86,21 @@ def embed_images(
     done: Callable[[int], None],
     report: Callable[[str], None],
 ) -> list[Shard]:
-    """Make the image shards.
+    """Embed and commit the image shards.
 
     Args:
         works: shards of the table `images`.
         source: where the images come from.
-        encoder: turns prepared images into rows.
-        writer: commits them.
-        threads: preparing (and on a CPU encoding) threads.
-        done: told the number of images after every micro-batch.
-        report: given a line for every shard.
+        encoder: the encoder of the plan.
+        writer: of the store.
+        threads: number of threads that prepare images, and on a CPU encode them.
+        done: called with the number of images after every micro-batch.
+        report: called with a line for every shard.
+
+    Returns:
+        The committed shards.
     """
-    blank = _blank(encoder.preparation)
+    filler = blank(encoder.preparation)
     batches = image_batches(works, source, encoder, threads=threads)
     shards = []
     for work in works:
@@ -103,7 +111,7 @@ def embed_images(
             began = time.perf_counter()
             batch = next(batches)
             arrived = time.perf_counter()
-            rows = batch.rows or encoder.encode_images([item.prepared or blank for item in batch.opened])
+            rows = batch.rows or encoder.encode_images([item.prepared or filler for item in batch.opened])
             good = [i for i, item in enumerate(batch.opened) if item.prepared is not None]
             image.append(rows.image[good])
             patches.append(rows.patches[good])
@@ -133,7 +141,7 @@ def embed_prompts(
     done: Callable[[int], None],
     report: Callable[[str], None],
 ) -> list[Shard]:
-    """Make the prompt shards, one a thread; arguments as in `embed_images`."""
+    """Embed and commit the prompt shards, each in a thread; arguments as in `embed_images`."""
 
     def encode(work: Work) -> tuple[TextRows, float]:
         began = time.perf_counter()
@@ -144,7 +152,7 @@ def embed_prompts(
     encodes = encoder.device.type == "cpu"
     with _pool(threads if encodes else 1, encodes=encodes) as pool:
         for work, (rows, encoded) in zip(works, pool.map(encode, works)):
-            columns = _prompt_columns(work, rows)
+            columns = _prompt_columns(work, rows, writer.plan)
             began = time.perf_counter()
             shards.append(
                 writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text})
@@ -159,35 +167,46 @@ def embed_prompts(
     return shards
 
 
+def check_plan_device(plan: Plan) -> None:
+    """Refuse a plan whose device this machine does not have.
+
+    Raises:
+        UserError: it needs a GPU and there is none.
+    """
+    check_device(plan.device, go_on=" (and another --out, if the store was begun on cuda)")
+
+
 def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
     """The encoder of a plan.
 
     Raises:
-        UserError: the plan needs a GPU and there is none, or the encoder's files are not whole.
+        UserError: the plan needs a GPU and there is none, or the encoder cannot be loaded.
     """
-    check_device(plan.device, go_on=" (and another --out, if the store was begun on cuda)")
+    check_plan_device(plan)
     if plan.device == "cuda":
         torch.cuda.set_device(
             int(os.environ.get("LOCAL_RANK", 0))
-        )  # torchrun gives every process on a machine a GPU of its own
+        )  # torchrun numbers the processes of a machine; each uses its own GPU
     return load_clip(
         folder, patches=plan.encoder.patches, dtype=plan.encoder.dtype, device=plan.device, batch_size=plan.micro_batch
     )
 
 
 def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
-    """Threads for preparing, and where they encode too, torch on one core in each."""
+    """A pool of threads; where they encode, torch uses one core in each."""
     one_core = (torch.set_num_threads, (1,)) if encodes else (None, ())
     return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core[0], initargs=one_core[1])
 
 
-def _prompt_columns(work: Work, rows: TextRows) -> pa.Table:
+def _prompt_columns(work: Work, rows: TextRows, plan: Plan) -> pa.Table:
+    # a store that an earlier version began keeps the old name, so that a repaired shard is the same file
+    chunked = "chunked" if plan.encoder.files_digest else "truncated"
     return pa.table(
         {
             "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys], pa.string()),
             "prompt": pa.array(list(work.keys), pa.string()),
             "n_tokens": pa.array(rows.tokens.n_tokens),
-            "truncated": pa.array(rows.tokens.chunked),
+            chunked: pa.array(rows.tokens.chunked),
             "unknown_words": pa.array(rows.tokens.unknown),
         }
     )
@@ -208,8 +227,8 @@ def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table
     )
 
 
-def _blank(preparation: Preparation) -> Prepared:
-    """What stands in a micro-batch for an image that cannot be used; its row is dropped."""
+def blank(preparation: Preparation) -> Prepared:
+    """A black image, which fills the place of one that cannot be used; its row is dropped."""
     side, source = preparation.image_size, preparation.crop_source
     return Prepared(
         np.zeros((side, side, 3), np.uint8), np.zeros((source, source, 3), np.uint8) if source else None, 0, 0

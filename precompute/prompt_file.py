@@ -1,9 +1,7 @@
 """Files of prompts: a JSON list of {"prompt_id": "05", "prompt": "a red car on the beach", "category": "attribute"}.
 
-Owns the form and its checks, and where the project's own two files lie: the twenty prompts of the plan, and twenty in
-the
-small world's grammar. `prompt_id` is unique and names files; `category` says what the prompt tests and may be left out.
-Knows nothing of what is made of prompts.
+`prompt_id` is unique and names files; `category` is what the prompt tests and may be left out. The project has two
+such files, twenty prompts for any generator and twenty in the small world's grammar.
 """
 
 import json
@@ -23,7 +21,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @dataclass(frozen=True)
 class Prompt:
-    """A prompt, its name, and what it tests ("" where that is not said)."""
+    """A prompt, its unique name, and the category that it tests ("" where not given)."""
 
     prompt_id: str
     prompt: str
@@ -51,8 +49,8 @@ def read_prompts(path: Path) -> list[Prompt]:
             first := seen.setdefault(prompt.prompt_id.casefold(), number)
         ) != number:  # file names: some systems know no capitals
             raise UserError(
-                f"{path}: entries {first} and {number} share the prompt_id {prompt.prompt_id!r}; give every prompt"
-                " its own"
+                f"{path}: entries {first} and {number} share the prompt_id {prompt.prompt_id!r}; "
+                "give every prompt its own"
             )
     return prompts
 
@@ -73,7 +71,8 @@ def _prompt(path: Path, number: int, row: object) -> Prompt:
             raise UserError(f"{where}: {name} is {json.dumps(value)[:60]}, expected a line of text, as in {_FORM}")
     if not _ID.fullmatch(values["prompt_id"]):
         raise UserError(
-            f"{where}: prompt_id {values['prompt_id']!r} names files: letters, digits, dots, dashes and underscores, at"
-            " most 64, no dot first"
+            f"{where}: prompt_id {values['prompt_id']!r} names files: expected at most 64 letters, digits, dots, "
+            "dashes "
+            "and underscores, a letter or digit first"
         )
     return Prompt(values["prompt_id"], values["prompt"].strip(), values["category"].strip())

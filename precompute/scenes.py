@@ -1,14 +1,13 @@
-"""The command that draws the small world: `python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0`.
+"""The command that draws the small world.
 
-It owns the folder: `pairs.jsonl`, `images/*.png`, `world.json`, `ATTRIBUTION.md`. What is in a scene is decided in
-    `precompute.world`.
-The same seed gives the same bytes, whatever the number of processes. Pictures that are already there are not drawn
-again; `pairs.jsonl` is
-written last, so an interrupted run is finished by the same command.
+    python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0
+
+It writes `pairs.jsonl`, `images/*.png`, `world.json` and `ATTRIBUTION.md`. The same seed gives the same bytes, whatever
+the number of processes. Images that are already there are not drawn again; `pairs.jsonl` is written last, so the same
+command finishes an interrupted run. What is in a scene is decided in `precompute.world`.
 """
 
 import functools
-import io
 import json
 import multiprocessing
 import os
@@ -18,18 +17,23 @@ from pathlib import Path
 
 import numpy as np
 
+from precompute.labels import DIFFICULTIES
 from precompute.world.control import vary
 from precompute.world.draw import draw as draw_scene
 from precompute.world.pictograms import ATTRIBUTION
-from precompute.world.scene import Scene
-from precompute.world.square import CATEGORIES, CHOSEN_SCORE, DIFFICULTIES, DIFFICULTY_SHARES, Square, sample
+from precompute.world.scene import SIZE, Scene
+from precompute.world.square import CHOSEN_SCORE, DIFFICULTY_SHARES, Square, sample
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
+from tipai_jax.files.atomic import write_file
+from tipai_jax.store import CATEGORIES
 
 VERSION = 2
-"""Raised whenever the same seed would draw other scenes."""
+"""Version of the world; raised whenever the same seed would draw other scenes."""
 CONTROL_SHARE = 0.05
 SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
+PNG_END = b"IEND\xaeB`\x82"
+"""The last bytes of every PNG file."""
 UNSEEN_SHARE = 0.3
 """Share of the test squares that show a combination of object and colour that no other split shows."""
 
@@ -72,11 +76,9 @@ def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "group": name,
                 "category": square.category,
                 "difficulty": square.difficulty,
-                "kind": (
-                    ("missing object" if square.absent[rejected] else "extra object")
-                    if "missing" in square.kind
-                    else square.kind
-                ),
+                "kind": ("missing object" if square.absent[rejected] else "extra object")
+                if "missing" in square.kind
+                else square.kind,
                 "control": False,
                 "unseen_combination": square.unseen,
             }
@@ -142,8 +144,7 @@ def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
 
 
 def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
-    """All groups of a world of `pairs` pairs: squares of two pairs and controls of one.
-    No prompt occurs in two groups."""
+    """All groups of a world of `pairs` pairs: squares have two pairs, controls one. No prompt is in two groups."""
     plan = _plan(pairs, seed)
     draft = functools.partial(_group, plan)
     if processes > 1:
@@ -161,30 +162,44 @@ def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
     return made
 
 
-def _write_atomically(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
-    os.replace(part, path)
+def _is_whole(path: Path) -> bool:
+    """Whether a PNG is there to its last byte.
+
+    Checking the end of each file replaces an atomic write: to sync thousands of files one by one would take longer than
+    to draw them.
+    """
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(PNG_END), os.SEEK_END)
+            return file.read() == PNG_END
+    except OSError:  # missing, or too short to hold the mark
+        return False
 
 
 def _draw_group(folder: Path, group: Group) -> int:
-    """Draw what is missing of a group; returns the number of pictures drawn."""
+    """Draw what is missing of a group; returns the number of images drawn."""
     from PIL import Image
 
     drawn = 0
     for letter, scene in zip("ab", group.scenes):
         path = folder / f"{group.name}-{letter}.png"
-        if not path.exists():
-            buffer = io.BytesIO()
-            Image.fromarray(draw_scene(scene)).save(buffer, "png", compress_level=1)
-            _write_atomically(path, buffer.getvalue())
+        if not _is_whole(path):
+            Image.fromarray(draw_scene(scene)).save(path, "png", compress_level=1)
             drawn += 1
     return drawn
 
 
 def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None = None) -> Path:
-    """Draw a world into `out` and return the path of its `pairs.jsonl`. Does nothing when the same world is already
-    there.
+    """Draw a world; does nothing when the same world is already there.
+
+    Args:
+        out: the folder.
+        pairs: number of pairs.
+        seed: the only source of chance.
+        processes: that draw; None for one per core.
+
+    Returns:
+        The path of its `pairs.jsonl`.
 
     Raises:
         UserError: `out` holds another world or something else, or `pairs` is too small for three splits.
@@ -198,14 +213,14 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
         "version": VERSION,
         "pairs": pairs,
         "seed": seed,
-        "size": 224,
+        "size": SIZE,
         "held_out_combinations": len(held_out_combinations()),
     }
     described, listed = out / "world.json", out / "pairs.jsonl"
     if described.exists() and json.loads(described.read_text()) != world:
         raise UserError(
-            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); choose another"
-            " --out or remove the folder"
+            f"{described}: holds another world than --pairs {pairs} --seed {seed} (version {VERSION}); "
+            "choose another --out or remove the folder"
         )
     if out.exists() and any(out.iterdir()) and not described.exists():
         raise UserError(f"{out}: is not empty and not a drawn world (no world.json); choose another --out")
@@ -213,17 +228,17 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
         print(f"{out}: already drawn, {pairs} pairs")
         return listed
     (out / "images").mkdir(parents=True, exist_ok=True)
-    _write_atomically(described, (json.dumps(world, indent=1) + "\n").encode())
-    _write_atomically(out / "ATTRIBUTION.md", (ATTRIBUTION + "\n").encode())
+    write_file(described, (json.dumps(world, indent=1) + "\n").encode())
+    write_file(out / "ATTRIBUTION.md", (ATTRIBUTION + "\n").encode())
     processes = processes or os.cpu_count() or 1
     every = groups(pairs, seed, processes=processes)
     with (
         multiprocessing.get_context("spawn").Pool(processes) as pool,
-        tqdm(total=2 * len(every), desc="drawing scenes", unit="picture", disable=None, file=sys.stderr) as bar,
+        tqdm(total=2 * len(every), desc="drawing scenes", unit="image", disable=None, file=sys.stderr) as bar,
     ):
         for _ in pool.imap_unordered(functools.partial(_draw_group, out / "images"), every, chunksize=32):
             bar.update(2)
-    _write_atomically(listed, "".join(json.dumps(row) + "\n" for group in every for row in group.rows).encode())
+    write_file(listed, "".join(json.dumps(row) + "\n" for group in every for row in group.rows).encode())
     return listed
 
 
@@ -239,7 +254,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--pairs", type=whole_number(1), default=40000, help="number of pairs (default: 40000)")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="the only source of chance (default: 0)")
     parser.add_argument(
-        "--processes", type=whole_number(1), default=None, help="drawing processes (default: one a core)"
+        "--processes", type=whole_number(1), default=None, help="drawing processes (default: one per core)"
     )
     args = parser.parse_args(arguments)
     listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)

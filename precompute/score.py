@@ -1,18 +1,15 @@
-"""The command that scores the pictures of a catalogue without training: python precompute/score.py [--data FOLDER]
-[--encoder ...].
+"""The command that scores the images of a catalogue without training.
 
-Owns the zero-shot rule. A frozen CLIP gives the cosine of prompt and picture, and of prompt and each of 49 patches;
-both become scores by
+    python precompute/score.py [--data FOLDER] [--encoder ...]
 
-    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the logit scale that the encoder learned (its inverse
-    temperature)
+A frozen CLIP gives the cosine of prompt and image, and of prompt and each of 49 patches. Both become scores by
 
-which lies between 0 and 1 and keeps the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so
-one rule serves encoders whose
-cosines live on different scales: 1/2 is a cosine of .15 for ViT-L/14 (s = 100), where pairs that have nothing to do
-    with each other end, and .5 for the
-small encoder (s = 30). It is a scale to read, not a probability. What is scored is not scored again; every batch is
-kept at once.
+    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the encoder's logit scale (its inverse temperature)
+
+which lie between 0 and 1 in the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so one rule
+serves encoders whose cosines have different ranges: the score 1/2 is a cosine of .15 for ViT-L/14 (s = 100), about the
+highest of unrelated prompts and images, and of .5 for the small encoder (s = 30). The score is not a probability.
+Scored images are not scored again; the scores of every batch are written at once.
 """
 
 import argparse
@@ -20,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __package__ in (None, ""):  # run as a file: the repository, not this folder, is what modules are found in
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 from precompute.compute import add_encoder_options, best_device, check_device, choose_dtype
@@ -41,28 +38,25 @@ __all__ = ["CENTRE", "WIDTH", "ZERO_SHOT", "score", "to_scores"]
 ZERO_SHOT = "zero_shot"
 CENTRE, WIDTH = 15.0, 6.0
 FEW = {"cpu": 16, "cuda": 64}
-"""Images a pass: a catalogue holds few, and a pass is filled up."""
+"""Images per forward pass: a catalogue holds few, and a batch that is not full is padded."""
 RULE = (
-    "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; the same for"
-    " the picture and its patches"
+    "1 / (1 + exp(-(s * cosine - {centre:g}) / {width:g})), s = {scale:.4g}, the encoder's logit scale; "
+    "the same for the image and its patches"
 )
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
-    """The command line; no argument is needed.
+    """Read the command line; no argument is required.
 
     Raises:
         UserError: an unknown option, or a value that does not fit.
     """
     parser = Parser(
         prog="precompute/score.py",
-        description=(
-            "Score every picture of a catalogue against its prompt with a frozen CLIP, whole and in 7 x 7 patches."
-        ),
-        epilog=(
-            f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: between 0"
-            " and 1, in the order of the cosines, no probability."
-        ),
+        description="Score every image of a catalogue, and each of its 7 x 7 patches, against its prompt with a "
+        "frozen CLIP.",
+        epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: "
+        "between 0 and 1, in the order of the cosines, not a probability.",
     )
     parser.add_argument(
         "--data",
@@ -75,7 +69,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Score; returns 0."""
+    """Score the images; returns 0."""
     args = parse_arguments(arguments)
     score(
         args.data,
@@ -89,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def to_scores(cosines: "np.ndarray", *, logit_scale: float) -> "np.ndarray":
-    """Scores of cosines by the rule above, elementwise, in float64."""
+    """The scores of cosines by the rule above, elementwise, f64 of the same shape."""
     import numpy as np
 
     logits = (logit_scale * np.asarray(cosines, np.float64) - CENTRE) / WIDTH
@@ -105,13 +99,13 @@ def score(
     device: str | None = None,
     batch_size: int | None = None,
 ) -> "Scorer":
-    """Score what is not scored yet; arguments as on the command line.
+    """Score the images that are not scored yet; arguments as on the command line.
 
     Returns:
-        Who scored.
+        The scorer as it is recorded in the catalogue.
 
     Raises:
-        UserError: no catalogue or no picture, a picture that changed, or an encoder that is not to be had.
+        UserError: no catalogue or no image, an image that changed, or an encoder or device that is not available.
     """
     from precompute.encoders.folder import PHOTO_ENCODER, TINY, find_encoder
     from tipai_jax.store.catalog import open_catalog
@@ -120,7 +114,7 @@ def score(
         images = catalog.images()
         if not images:
             raise UserError(
-                f"{data}: its catalogue holds no picture; make some first: python precompute/generate.py --out {data}"
+                f"{data}: its catalogue holds no image; generate some first: python precompute/generate.py --out {data}"
             )
         drawn = all(image.drawn for image in images)
         folder = find_encoder(encoder or (TINY if drawn else PHOTO_ENCODER))
@@ -133,20 +127,20 @@ def score(
         known = catalog.scores(scorer)
         todo = [image for image in images if image.image_id not in known]
         if not todo:
-            print(f"{data}: scored already, {len(images)} pictures by {scorer.model} (digest {scorer.digest[:12]})")
+            print(f"{data}: scored already, {len(images)} images by {scorer.model} (digest {scorer.digest[:12]})")
             return scorer
         if known:
-            print(f"going on: {len(known)} pictures are scored, {len(todo)} to do")
+            print(f"resuming: {len(known)} images are scored, {len(todo)} to do")
         _score(catalog, todo, scorer, _load(folder, fingerprint, device=device, batch_size=batch_size or FEW[device]))
         _print_summary(catalog, scorer, fingerprint, drawn=drawn)
     return scorer
 
 
 def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> str | None:
-    """What this encoder has computed in for this catalogue before: a measurement must not begin another scorer."""
+    """The dtype in which this encoder has scored this catalogue before, so that --dtype auto adds no second scorer."""
     digests = {scorer.digest for scorer in catalog.scorers() if scorer.name == ZERO_SHOT}
     if not digests:
-        return None  # to look would read all weights
+        return None  # saves hashing all weights
     return next(
         (
             dtype
@@ -179,15 +173,21 @@ def _score(catalog: "Catalog", todo: "list[CatalogImage]", scorer: "Scorer", enc
     from tqdm import tqdm
 
     slow = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=len(todo), desc="scoring", unit="picture", mininterval=slow) as bar:
+    with tqdm(total=len(todo), desc="scoring", unit="image", mininterval=slow) as bar:
         for start in range(0, len(todo), encoder.batch_size):
             part = todo[start : start + encoder.batch_size]
-            catalog.put_scores(scorer, _judge(part, [_read(catalog.folder, image, encoder) for image in part], encoder))
+            catalog.put_scores(
+                scorer, _score_batch(part, [_read(catalog.folder, image, encoder) for image in part], encoder)
+            )
             bar.update(len(part))
 
 
 def _read(folder: Path, image: "CatalogImage", encoder: "ClipEncoder") -> "Prepared":
-    """A picture as the encoder is shown it, if it is still the one of the catalogue."""
+    """An image, prepared for the encoder.
+
+    Raises:
+        UserError: it cannot be read, or is not the one of the catalogue any more.
+    """
     from precompute.encoders.images import BadImage
     from tipai_jax.store.catalog import read_image
 
@@ -197,8 +197,10 @@ def _read(folder: Path, image: "CatalogImage", encoder: "ClipEncoder") -> "Prepa
         raise UserError(f"{folder / image.path}: {error}; generate it with other settings, in another folder") from None
 
 
-def _judge(images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "ClipEncoder") -> "list[CatalogScore]":
-    """The scores of a batch of pictures, each against its own prompt."""
+def _score_batch(
+    images: "list[CatalogImage]", prepared: "list[Prepared]", encoder: "ClipEncoder"
+) -> "list[CatalogScore]":
+    """The scores of a batch of images, each against its own prompt."""
     import numpy as np
 
     from tipai_jax.store.catalog import CatalogScore
@@ -225,19 +227,14 @@ def _print_summary(catalog: "Catalog", scorer: "Scorer", encoder: "Fingerprint",
     values = sorted(score.global_score for score in catalog.scores(scorer).values())
     middle = values[len(values) // 2]
     print(
-        f"{catalog.folder}: {len(values)} pictures scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, half"
-        f" of them below {middle:.2f}"
+        f"{catalog.folder}: {len(values)} images scored by {scorer.model}: {values[0]:.2f} to {values[-1]:.2f}, "
+        f"half of them below {middle:.2f}"
     )
     print(f"rule      {scorer.rule}")
     if encoder.small_world_only != drawn:
-        print(
-            "note      "
-            + (
-                "the encoder knows drawn scenes only: it says nothing of these pictures"
-                if encoder.small_world_only
-                else "drawn scenes before an encoder of photographs"
-            )
-        )
+        photos = "drawn scenes, scored by an encoder of photographs"
+        drawn_only = "the encoder was trained on drawn scenes only, its scores of these images mean nothing"
+        print(f"note      {drawn_only if encoder.small_world_only else photos}")
     print(f"digest    {scorer.digest}")
 
 

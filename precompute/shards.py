@@ -1,7 +1,7 @@
-"""Cutting a data set into shards of unique prompts and images, and telling which of them are still to be done.
+"""Division of a data set into shards of unique prompts and images, and which of them are committed.
 
-Owns the order of rows and the content digest of a shard, so that any worker, today or after a kill, sees the same
-shards. Knows nothing of encoders and never opens an image, except to see whether one has changed since.
+Shards depend on the data alone, so any worker, now or after a kill, sees the same ones. Images are opened only to see
+whether they have changed since they were embedded.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ from tipai_jax.store import Shard
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["Work", "committed_shard", "cut_shards"]
+__all__ = ["Work", "committed_shard", "cut_shards", "unique_keys"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """One shard to be made.
+    """One shard to be embedded.
 
     Attributes:
         table: `prompts` or `images`.
@@ -33,12 +33,18 @@ class Work:
     content: str
 
 
+def unique_keys(source: Source) -> dict[str, list[str]]:
+    """Every unique prompt and every unique image of a data set, by table, in order of first appearance."""
+    return {
+        "prompts": list(dict.fromkeys(record.prompt for record in source.records)),
+        "images": list(dict.fromkeys(key for record in source.records for key in (record.chosen, record.rejected))),
+    }
+
+
 def cut_shards(source: Source, shard_rows: dict[str, int]) -> list[Work]:
-    """The shards of a data set: every unique prompt and image once, in order of first appearance."""
-    prompts = list(dict.fromkeys(record.prompt for record in source.records))
-    images = list(dict.fromkeys(key for record in source.records for key in (record.chosen, record.rejected)))
+    """The shards of a data set, of so many rows for each table, tables in the order of `unique_keys`."""
     works = []
-    for table, keys in (("prompts", prompts), ("images", images)):
+    for table, keys in unique_keys(source).items():
         rows = shard_rows[table]
         for index, start in enumerate(range(0, len(keys), rows)):
             part = tuple(keys[start : start + rows])
@@ -48,10 +54,10 @@ def cut_shards(source: Source, shard_rows: dict[str, int]) -> list[Work]:
 
 
 def committed_shard(writer: StoreWriter, work: Work, source: Source, *, rehash: bool) -> Shard | None:
-    """The committed shard of a work, or None where it has to be made.
+    """The committed shard of a work, or None where it has to be embedded.
 
-    An image that was written to after the shard is hashed and compared with what was embedded, so that another picture
-    of the same size under the same name is not taken for the old one.
+    An image whose file was written to after the shard is hashed and compared, so that another image of the same size
+    and name is noticed.
     """
     shard = writer.committed(work.table, work.index, work.content, rehash=rehash)
     if shard is None or work.table != "images" or source.folder is None:

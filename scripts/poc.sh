@@ -1,12 +1,29 @@
 #!/usr/bin/env bash
-# The proof of concept from end to end on the models that need no download: draw pictures for twenty prompts, score them, draw where they fail, set the best
-# against the worst, and open the result. Every step knows what it has done: run again, nothing is repeated, and an interrupted run goes on where it stopped.
-# A minute on two cores after the installation. With another generator the same commands take --model and another folder. With a trained auditor
-# (scripts/quickstart.sh; another with AUDITOR=FOLDER, from this repository on) its scores stand beside the zero-shot ones and the demo is served at the end; --no-demo ends before that.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat << 'END'
+usage: scripts/poc.sh [--no-demo] [--help]
+
+The proof of concept from end to end, with models that need no download: draws images for twenty prompts (data/poc), scores them,
+draws where they fail and compares the best with the worst. Steps that are done are not repeated, and an interrupted run goes on
+where it stopped. After the installation it takes a minute on two cores. For another generator run the same commands with --model
+and another folder.
+
+With a trained auditor (runs/quickstart, made by scripts/quickstart.sh; AUDITOR=FOLDER names another, relative to the repository)
+its scores are added, and the demo is served at the end.
+
+  --no-demo   do not serve the demo
+END
+}
+
+if [ "$*" = "--help" ] || [ "$*" = "-h" ]; then
+  usage
+  exit
+fi
 if [ "$*" != "" ] && [ "$*" != "--no-demo" ]; then
-  echo "error: $*: expected nothing or --no-demo" >&2
+  echo "error: $*: expected nothing or --no-demo (see scripts/poc.sh --help)" >&2
   exit 2
 fi
 auditor=${AUDITOR:-runs/quickstart}
@@ -27,9 +44,9 @@ if [ -z "${AUDITOR:-}" ] && [ ! -f "$auditor/calibration.json" ]; then
   printf 'No trained auditor yet: after scripts/quickstart.sh, this script adds its scores and serves the demo.\n'
   exit
 fi
-said=$(run python -m tipai_jax.audit data/poc/catalog.db --auditor "$auditor" --json)
-printf '%s\n' "$said"
-digest=$(sed -n 's/.*"heads_digest": "\([0-9a-f]\{12\}\).*/\1/p' <<< "$said")
+output=$(run python -m tipai_jax.audit data/poc/catalog.db --auditor "$auditor" --json)
+printf '%s\n' "$output"
+digest=$(sed -n 's/.*"heads_digest": "\([0-9a-f]\{12\}\).*/\1/p' <<< "$output")
 run python precompute/heatmaps.py --data data/poc --scorer "auditor@$digest"
 run python precompute/pairs.py --data data/poc --scorer "auditor@$digest"
 printf '\nThe comparison sheets: file://%s\n' "$PWD/data/poc/pairs"

@@ -1,8 +1,25 @@
 #!/usr/bin/env bash
-# The main job on a fresh machine: set up, draw scenes, embed them, train, evaluate. Every step knows what it has done: run again, nothing is repeated,
-# and an interrupted run goes on where it stopped. Nine minutes after the installation on two cores that nobody else uses.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat << 'END'
+usage: scripts/quickstart.sh [--help]
+
+The main job on a fresh machine: sets up .venv, draws scenes (data/scenes), embeds them (store/scenes), trains an auditor and
+evaluates it (runs/quickstart). Steps that are done are not repeated, and an interrupted run goes on where it stopped. After the
+installation it takes nine minutes on two cores that nobody else uses. PYTHON names the interpreter for .venv (default: python3).
+END
+}
+
+if [ $# -gt 0 ]; then
+  if [ "$*" = "--help" ] || [ "$*" = "-h" ]; then
+    usage
+    exit
+  fi
+  echo "error: $*: expected no argument (see scripts/quickstart.sh --help)" >&2
+  exit 2
+fi
 bash scripts/setup.sh
 
 run() {

@@ -58,11 +58,11 @@ def pace(step: int, total: int) -> float:
 
 CARD = """# tiny_clip: the default encoder
 
-**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world` and on nothing
-else. It knows no photographs; every store, run and picture made with it carries the stamp `small_world_only`.
+**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world` and on
+nothing else. It knows no photographs; every store, run and picture made with it carries the stamp `small_world_only`.
 
-- Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches, joint width {joint},
-  weights f16.
+- Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches,
+  joint width {joint}, weights f16.
 - Data: {scenes:,} freshly drawn scenes ({steps:,} steps of {batch}) and crops of them:
   {crowded:,} steps of crowds without captions, then {captioned:.0%} of the scenes easy and medium ones with
   captions, two and two each other's hard negatives, and the others hard ones without captions. The combinations of

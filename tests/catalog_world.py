@@ -1,4 +1,4 @@
-"""Four prompts of the small world and the catalogue of their drawn pictures, for tests of what works on a catalogue."""
+"""Four prompts of the small world and the catalogue of their drawn images, for tests of what works on a catalogue."""
 
 import json
 from pathlib import Path

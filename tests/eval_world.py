@@ -157,7 +157,7 @@ def _write(
             "prompt_id": [f"p{i}" for i in range(n)],
             "prompt": [f"a planted prompt number {i} of some words, so that the title is a sentence" for i in range(n)],
             "n_tokens": pa.array(np.full(n, 9, np.int32)),
-            "truncated": pa.array(np.zeros(n, bool)),
+            "chunked": pa.array(np.zeros(n, bool)),
             "unknown_words": pa.array(np.zeros(n, np.int32)),
         }
     )

@@ -1,8 +1,7 @@
 """The frozen encoder in PyTorch: prompts and prepared images in, L2-normalised f16 rows out.
 
-Owns loading and the forward passes. Every pass runs on a batch of one fixed size, the last one padded, because the last
-bit of a row depends on the size of the batch it was computed in. Passes may run in several threads at once. Knows
-nothing of stores, files of images or pairs.
+Every forward pass has the same batch size, the last one padded, because the last bit of a row depends on the size of
+the batch that it was computed in. Passes may run in several threads at once.
 """
 
 import math
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from precompute.compute import check_device
 from precompute.encoders.dtypes import DTYPES
 from precompute.encoders.folder import GRID, TILE_SPAN, EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
@@ -31,12 +31,12 @@ from tipai_jax.store import Fingerprint
 __all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
 
 FINER = ("crops", "tiles")
-"""Patch modes that cut their parts out of the image in a finer resolution than the encoder is shown."""
+"""Patch modes that cut parts out of the image at a higher resolution than the encoder's input."""
 
 
 @dataclass(frozen=True)
 class TextRows:
-    """Encoded prompts: text f16[n, d] with norm 1, and what the tokenizer said of them."""
+    """Encoded prompts: text f16[n, d] with norm 1, and their tokens."""
 
     text: np.ndarray
     tokens: Tokens
@@ -55,8 +55,8 @@ class ClipEncoder:
 
     Attributes:
         fingerprint: which encoder, patch mode and dtype.
-        preparation: how images are to be prepared for it.
-        device: where it runs.
+        preparation: how images are prepared for it.
+        device: cpu or cuda.
         batch_size: rows of every forward pass.
     """
 
@@ -87,7 +87,10 @@ class ClipEncoder:
     @torch.inference_mode()
     def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextRows:
         """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again.
-        `batch_size` replaces the encoder's own.
+
+        Args:
+            prompts: the texts.
+            batch_size: in place of the encoder's own.
         """
         size = batch_size or self.batch_size
         tokens = self._prompts(prompts)
@@ -105,8 +108,11 @@ class ClipEncoder:
 
     @torch.inference_mode()
     def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageRows:
-        """Encode prepared images; batches of `batch_size` (the encoder's own if None), the last one padded with its
-        first image.
+        """Encode prepared images in batches, the last one padded with its first image.
+
+        Args:
+            prepared: as `preparation` makes them.
+            batch_size: in place of the encoder's own.
         """
         size, images, patches = batch_size or self.batch_size, [], []
         for start in range(0, len(prepared), size):
@@ -120,6 +126,12 @@ class ClipEncoder:
             encoder = self.fingerprint
             return ImageRows(np.zeros((0, encoder.d), np.float16), np.zeros((0, encoder.k, encoder.d), np.float16))
         return ImageRows(np.concatenate(images), np.concatenate(patches))
+
+    @torch.inference_mode()
+    def encode_whole(self, prepared: list[Prepared]) -> np.ndarray:
+        """The global embeddings of images, f16[n, d] with norm 1, in one forward pass and without patches."""
+        pixels = _channels_first(np.stack([item.pixels for item in prepared]), self.device)
+        return _to_f16(_unit(self._global(self._normalise(pixels)).float()))
 
     @torch.inference_mode()
     def encode_pixels(self, pixels: np.ndarray, detail: np.ndarray | None) -> ImageRows:
@@ -188,8 +200,9 @@ def _to_f16(x: Tensor) -> np.ndarray:
 
 
 def _crop_source(patches: str, image_size: int) -> int:
-    """Pixels of the finer view, a multiple of GRID: twice as many for crops, for tiles so many that a tile has the
-    encoder's own size.
+    """Side of the finer view in pixels, a multiple of GRID; 0 for none.
+
+    For crops about twice the encoder's input; for tiles such that a tile has the size of the encoder's input.
     """
     return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // TILE_SPAN}.get(patches, 0)
 
@@ -207,14 +220,14 @@ def load_clip(
     Args:
         folder: from `find_encoder`.
         patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
-        dtype: float32, float16 or bfloat16 (on a CPU the last two are fast only where the processor multiplies them
-            itself).
+        dtype: float32, float16 or bfloat16; on a CPU the last two are fast only where the processor supports them.
         device: `cpu` or `cuda`.
         batch_size: rows of every forward pass.
 
     Raises:
-        UserError: the files do not make up a CLIP model.
+        UserError: the files do not make up a CLIP model, or there is no such device.
     """
+    check_device(device)
     from transformers import AutoTokenizer, CLIPModel
     from transformers.utils import logging
 

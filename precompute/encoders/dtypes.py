@@ -1,8 +1,7 @@
-"""The number formats that an encoder can compute in, and which of them this machine multiplies fastest.
+"""The number formats that an encoder can compute in, and which of them is fastest on this machine.
 
-Processors with AMX multiply bfloat16 several times faster than float32, others hundreds of times slower: so it is
-measured, not guessed. It owns the
-names and the measurement; it knows no model.
+Processors with AMX multiply bfloat16 several times faster than float32, others hundreds of times slower, so the speed
+is measured.
 """
 
 import time
@@ -20,8 +19,9 @@ def fast_dtype(device: torch.device) -> str:
 
 
 def _seconds(dtype: torch.dtype, device: torch.device) -> float:
-    """The shortest of fifty products of the size of a layer's, on one core: several would wait for each other where
-    others keep them busy.
+    """Seconds of the fastest of fifty matrix products of the size of a layer's.
+
+    They run on one core, for several cores would wait for each other where other processes use them.
     """
     threads = torch.get_num_threads()
     x, weight = torch.ones(1024, 160, dtype=dtype, device=device), torch.ones(640, 160, dtype=dtype, device=device)
@@ -30,7 +30,7 @@ def _seconds(dtype: torch.dtype, device: torch.device) -> float:
     try:
         for _ in range(50):
             began = time.perf_counter()
-            float(torch.nn.functional.linear(x, weight)[0, 0])  # taken over, so that a GPU has finished
+            float(torch.nn.functional.linear(x, weight)[0, 0])  # copies the value, so that a GPU has finished
             took.append(time.perf_counter() - began)
     finally:
         torch.set_num_threads(threads)

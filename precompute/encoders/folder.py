@@ -1,7 +1,6 @@
-"""Finding an encoder's files and saying exactly which encoder it is, without loading it.
+"""From the name of an encoder (`tiny`, a local folder, a hub id) to its files, and the fingerprint of these.
 
-Owns the way from a name (`tiny`, a local folder, a hub id) to a folder, and the fingerprint over what lies there. Runs
-without torch, so that a finished store is recognised in an instant. Knows nothing of how the encoder computes.
+Nothing here needs torch, so that a finished store is recognised at once.
 """
 
 import json
@@ -20,15 +19,17 @@ __all__ = ["GRID", "PATCH_MODES", "PHOTO_ENCODER", "TILE_SPAN", "TINY", "Encoder
 
 GRID = 7
 TILE_SPAN = 4
-"""Cells of a tile along an axis, of GRID: 4/7 of a side, so a tile is enlarged 1.75 times."""
+"""Cells of a tile along an axis, of GRID: a tile has 4/7 of a side, so it is enlarged 1.75 times."""
 PATCH_MODES = ("dense", "crops", "raw", "tiles")
 TINY = "tiny"
 PHOTO_ENCODER = "openai/clip-vit-large-patch14"
 TINY_FOLDER = Path(__file__).resolve().parent.parent / "assets" / "tiny_clip"
+_IMAGE_PROCESSOR, _PROCESSOR = "preprocessor_config.json", "processor_config.json"
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.json", "merges.txt", "tokenizer_config.json", "special_tokens_map.json")
 _WANTED = [
     "config.json",
-    "preprocessor_config.json",
+    _IMAGE_PROCESSOR,
+    _PROCESSOR,
     "model*.safetensors",
     "model.safetensors.index.json",
     *_TOKENIZER_FILES,
@@ -41,7 +42,7 @@ class EncoderFolder:
     """The files of a CLIP model in Hugging Face form.
 
     Attributes:
-        name: how the store calls it; never a path.
+        name: its name in a store; never a path.
         path: the folder.
     """
 
@@ -58,15 +59,65 @@ class EncoderFolder:
         config = self._json("config.json")
         if config.get("model_type") != "clip":
             raise UserError(
-                f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; choose a"
-                " CLIP encoder"
+                f"{self.path / 'config.json'}: model_type is {config.get('model_type')!r}, expected 'clip'; "
+                "choose a CLIP encoder"
             )
         return config
 
     @cached_property
+    def processor_file(self) -> Path:
+        """Where the image processor's settings are: `preprocessor_config.json`, or without it `processor_config.json`.
+
+        An image processor saved alone writes the former, `CLIPProcessor.save_pretrained` of transformers 5 the latter.
+
+        Raises:
+            UserError: there is neither.
+        """
+        for name in (_IMAGE_PROCESSOR, _PROCESSOR):
+            if (self.path / name).is_file():
+                return self.path / name
+        raise UserError(
+            f"{self.path}: neither {_IMAGE_PROCESSOR} nor {_PROCESSOR}; save the processor beside the model: "
+            f"{self._save_processor}"
+        )
+
+    @cached_property
     def processor(self) -> dict[str, Any]:
-        """`preprocessor_config.json`."""
-        return self._json("preprocessor_config.json")
+        """The image processor's settings.
+
+        Raises:
+            UserError: there are none.
+        """
+        value = self._json(self.processor_file.name)
+        if self.processor_file.name == _IMAGE_PROCESSOR:
+            return value
+        settings = value.get("image_processor")
+        if not isinstance(settings, dict):
+            raise UserError(
+                f"{self.processor_file}: holds no settings of an image processor (image_processor); save the processor "
+                f"again: {self._save_processor}"
+            )
+        return settings
+
+    @cached_property
+    def tokenizer_files(self) -> list[Path]:
+        """The files of the tokenizer.
+
+        Raises:
+            UserError: there is no vocabulary. (transformers would use an empty one, and all prompts would be equal.)
+        """
+        found = [self.path / name for name in _TOKENIZER_FILES if (self.path / name).exists()]
+        names = {file.name for file in found}
+        if "tokenizer.json" not in names and not {"vocab.json", "merges.txt"} <= names:
+            raise UserError(
+                f"{self.path}: no tokenizer (tokenizer.json, or vocab.json and merges.txt); save the processor beside "
+                f"the model: {self._save_processor}"
+            )
+        return found
+
+    @property
+    def _save_processor(self) -> str:
+        return f"CLIPProcessor.from_pretrained(MODEL).save_pretrained({str(self.path)!r})"
 
     @cached_property
     def weights(self) -> list[Path]:
@@ -78,8 +129,8 @@ class EncoderFolder:
         files = sorted(self.path.glob("model*.safetensors"))
         if not files:
             raise UserError(
-                f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call"
-                " save_pretrained(FOLDER)"
+                f"{self.path}: no model*.safetensors; pickled weights are not loaded: load it with CLIPModel and call "
+                "save_pretrained(FOLDER)"
             )
         return files
 
@@ -90,8 +141,11 @@ class EncoderFolder:
 
     @property
     def default_patches(self) -> str:
-        """The patch mode its makers measured to be best, `raw` for a small-world encoder without a word,
-        else `dense`."""
+        """The patch mode that `config.json` names; without one `raw` for a small-world encoder, else `dense`.
+
+        Raises:
+            UserError: it names an unknown one.
+        """
         mode = self.config.get("tipai_patches") or ("raw" if self.small_world_only else "dense")
         if mode not in PATCH_MODES:
             raise UserError(
@@ -100,11 +154,15 @@ class EncoderFolder:
         return mode
 
     def vision(self, key: str, default: int) -> int:
-        """An integer of the vision configuration, which omits what equals the library's default."""
+        """An integer of the vision configuration, which omits values that are the library's default."""
         return int(self.config.get("vision_config", {}).get(key, default))
 
     def view(self) -> tuple[str, float]:
-        """What the preparation shows the encoder: ("centre", share of the shorter side) or ("whole", 1.0)."""
+        """The part of an image that the encoder sees: ("centre", share of the shorter side) or ("whole", 1.0).
+
+        Raises:
+            UserError: the processor does not make square images of the encoder's size.
+        """
         size, crop = self.processor.get("size", {"shortest_edge": 224}), self.processor.get("crop_size", 224)
         crop = crop if isinstance(crop, dict) else {"height": crop, "width": crop}
         edge = size if isinstance(size, int) else size.get("shortest_edge")
@@ -117,39 +175,36 @@ class EncoderFolder:
         if edge is None and square and size.get("height") == size.get("width") == image_size:
             return "whole", 1.0
         raise UserError(
-            f"{self.path / 'preprocessor_config.json'}: size {size!r} and crop_size {crop!r} do not lead to"
-            f" {image_size} x {image_size} pixels; expected a resize of the shortest edge with a centre crop, or a"
-            " resize to a square"
+            f"{self.processor_file}: size {size!r} and crop_size {crop!r} do not lead to {image_size} x {image_size} "
+            "pixels; "
+            "expected a resize of the shortest edge with a centre crop, or a resize to a square"
         )
 
     def fingerprint(self, *, patches: str, dtype: str) -> Fingerprint:
-        """Which encoder this is, in a patch mode and a dtype; reads and hashes every file that matters.
+        """The fingerprint of the encoder in a patch mode and a dtype; every relevant file is read and hashed.
 
         Raises:
-            UserError: a file does not say what it should, or the encoder's images cannot be cut into tiles.
+            UserError: a file is missing or not as expected, or the encoder's images cannot be cut into tiles.
         """
         view, share = self.view()
         image_size = self.vision("image_size", 224)
         if patches == "tiles" and image_size % TILE_SPAN:
             raise UserError(
-                f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of"
-                f" {TILE_SPAN}; take another --patches"
+                f"{self.path}: its images have {image_size} pixels a side, --patches tiles needs a multiple of "
+                f"{TILE_SPAN}; take another --patches"
             )
-        identity = {
+        files = {
             "config": self.config,
             "processor": self.processor,
-            "tokenizer": {
-                name: sha256_file(self.path / name) for name in _TOKENIZER_FILES if (self.path / name).exists()
-            },
+            "tokenizer": {file.name: sha256_file(file) for file in self.tokenizer_files},
             "weights": {file.name: sha256_file(file) for file in self.weights},
-            "patches": patches,
-            "dtype": dtype,
             "backend": "pil",
             "recipe": _RECIPE,
         }
         return Fingerprint(
             name=self.name,
-            digest=sha256_bytes(canonical_json(identity)),
+            digest=sha256_bytes(canonical_json({**files, "patches": patches, "dtype": dtype})),
+            files_digest=sha256_bytes(canonical_json(files)),
             d=int(self.config.get("projection_dim", 512)),
             k=GRID * GRID,
             grid=(GRID, GRID),
@@ -210,16 +265,16 @@ def _bfloat16(file: Path, name: str) -> float:
 def find_encoder(name: str) -> EncoderFolder:
     """The folder of an encoder: `tiny`, a local folder, or a hub id that is on disk or can be fetched.
 
-    What is on disk is found without touching the network; without a network the answer comes within seconds.
+    What is on disk is found without the network; without a network the answer comes within seconds.
 
     Raises:
-        UserError: it is nowhere to be had.
+        UserError: it is not found.
     """
     if name == TINY:
         if not (TINY_FOLDER / "config.json").is_file():
             raise UserError(
-                "encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it:"
-                " scripts/train_tiny_clip.py"
+                "encoder tiny: precompute/assets/tiny_clip is missing; restore it from the repository or train it: "
+                "scripts/train_tiny_clip.py"
             )
         return EncoderFolder(TINY, TINY_FOLDER)
     folder = Path(name)
@@ -227,8 +282,8 @@ def find_encoder(name: str) -> EncoderFolder:
         return EncoderFolder(folder.resolve().name, folder)
     if not is_hub_id(name):
         raise UserError(
-            f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as"
-            f" {PHOTO_ENCODER}"
+            f"encoder {name}: {no_such_folder(name)}; expected `tiny`, the folder of a CLIP model, or a hub id such as "
+            f"{PHOTO_ENCODER}"
         )
     return EncoderFolder(name, _hub_folder(name))
 
@@ -242,8 +297,6 @@ def _hub_folder(name: str) -> Path:
         find=lambda: Path(snapshot_download(name, allow_patterns=_WANTED, local_files_only=True)),
         whole=lambda folder: (folder / "config.json").exists() and any(folder.glob("model*.safetensors")),
         fetch=lambda: Path(snapshot_download(name, allow_patterns=_WANTED)),
-        hint=(
-            f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn"
-            " scenes"
-        ),
+        hint=f"put the model's folder on this machine and name it: --encoder FOLDER, or use --encoder {TINY} for drawn "
+        "scenes",
     )

@@ -1,8 +1,7 @@
-"""From the bytes of an image to the pixels that the encoder is shown: decode, resize, crop, in the PIL backend.
+"""From the bytes of an image to the pixels that the encoder sees: decode, resize, crop, with Pillow.
 
-Owns which files count as images (a whole JPEG, PNG or WEBP of a bearable size) and the geometry of the preparation. It
-gives uint8, so that a thread can run ahead of the encoder cheaply; scaling and normalising happen on the batch. Equal
-to `CLIPImageProcessorPil` up to float rounding. Knows nothing of torch, of stores or of where bytes come from.
+Equal to `CLIPImageProcessorPil` of transformers up to float rounding. The result is uint8, a quarter of the memory of
+float32; scaling and normalising happen on the batch.
 """
 
 import io
@@ -11,16 +10,28 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "BadImage", "Preparation", "Prepared"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "MEAN", "STD", "BadImage", "Preparation", "Prepared", "upright_rgb"]
 
 MAX_PIXELS = 64_000_000
-MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge`: the longer grows along with it
+MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge` and the longer one along with it
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+"""Of the three channels, on 0..1, as CLIP was trained."""
 _FORMATS = ("JPEG", "PNG", "WEBP")
-_ORIENTATION = 0x0112  # the EXIF tag; people and annotators see the turned image
+_ORIENTATION = 0x0112  # the EXIF tag
+
+
+def upright_rgb(image: Any) -> Any:
+    """A PIL image as people and the encoder see it: turned as its EXIF data say, transparency over white, RGB."""
+    from PIL import ImageOps
+
+    from tipai_jax.render.images import to_rgb
+
+    turned = image.getexif().get(_ORIENTATION, 1) != 1
+    return to_rgb(ImageOps.exif_transpose(image) if turned else image)
 
 
 class BadImage(Exception):
-    """An image that cannot be used; the message says why."""
+    """An image that cannot be used; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -28,10 +39,10 @@ class Prepared:
     """One image, ready to be batched.
 
     Attributes:
-        pixels: u8[image_size, image_size, 3], what the encoder sees.
-        detail: u8[crop_source, crop_source, 3], the same view in finer resolution, to cut crops or tiles from; None for
-            other patch modes.
-        width: pixels of the file, after its orientation was applied.
+        pixels: u8[image_size, image_size, 3], the encoder's input.
+        detail: u8[crop_source, crop_source, 3], the same view at a higher resolution, from which crops or tiles are
+            cut; None for other patch modes.
+        width: of the image in pixels, after its orientation was applied.
         height: likewise.
     """
 
@@ -46,13 +57,13 @@ class Preparation:
     """The image preparation of an encoder.
 
     Attributes:
-        image_size: pixels along a side of what the encoder sees.
-        edge: the shorter side is first resized to this, then the centre is cropped; None: squeezed into the square.
+        image_size: side of the encoder's input in pixels.
+        edge: the shorter side is first resized to this, then the centre is cropped; None: resized to the square.
         resample: filter of the resize, a number of `PIL.Image.Resampling`.
         mean: of the three channels, on 0..1.
         std: likewise.
-        rescale: factor from 0..255, or 1 where the encoder wants none.
-        crop_source: pixels of the finer view that crops and tiles are cut from; 0 for none.
+        rescale: factor on 0..255, usually 1/255.
+        crop_source: side in pixels of the finer view that crops and tiles are cut from; 0 for none.
     """
 
     image_size: int
@@ -65,12 +76,12 @@ class Preparation:
 
     @classmethod
     def from_config(cls, config: dict[str, Any], *, image_size: int, crop_source: int) -> "Preparation":
-        """Read `preprocessor_config.json`, with the defaults of CLIP's processor for what it leaves out."""
+        """Read the settings of an image processor (`EncoderFolder.processor`); what they omit is as in CLIP."""
         size = config.get("size", {"shortest_edge": 224})
         edge = size if isinstance(size, int) else size.get("shortest_edge")
         normalise = config.get("do_normalize", True)
-        mean = config.get("image_mean", (0.48145466, 0.4578275, 0.40821073)) if normalise else (0.0, 0.0, 0.0)
-        std = config.get("image_std", (0.26862954, 0.26130258, 0.27577711)) if normalise else (1.0, 1.0, 1.0)
+        mean = config.get("image_mean", MEAN) if normalise else (0.0, 0.0, 0.0)
+        std = config.get("image_std", STD) if normalise else (1.0, 1.0, 1.0)
         rescale = config.get("rescale_factor", 1 / 255) if config.get("do_rescale", True) else 1.0
         return cls(image_size, edge, int(config.get("resample", 3)), tuple(mean), tuple(std), rescale, crop_source)
 
@@ -81,7 +92,8 @@ class Preparation:
             data: the bytes of a JPEG, PNG or WEBP file.
 
         Raises:
-            BadImage: not such a file, cut short, damaged, of more than `MAX_PIXELS`, or longer than `MAX_RATIO` allows.
+            BadImage: not such a file, incomplete, damaged, of more than `MAX_PIXELS`, or with sides of a larger ratio
+                than `MAX_RATIO`.
         """
         from PIL import Image
 
@@ -95,24 +107,19 @@ class Preparation:
             raise BadImage(reason or type(error).__name__) from None
 
     def prepare_picture(self, image: Any) -> Prepared:
-        """Prepare one PIL picture, decoded or not yet.
+        """Prepare one PIL image, decoded or not yet.
 
         Raises:
-            BadImage: of more than `MAX_PIXELS`, or longer than `MAX_RATIO` allows.
+            BadImage: of more than `MAX_PIXELS`, or with sides of a larger ratio than `MAX_RATIO`.
         """
-        from PIL import ImageOps
-
-        from tipai_jax.render.images import to_rgb
-
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
         if self.edge is not None and max(image.size) > MAX_RATIO * min(image.size):
             raise BadImage(
                 f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other"
             )
-        image.load()  # only a full decode notices half a file
-        turned = image.getexif().get(_ORIENTATION, 1) != 1
-        rgb = to_rgb(ImageOps.exif_transpose(image) if turned else image)
+        image.load()  # only a full decode notices an incomplete file
+        rgb = upright_rgb(image)
         detail = self._view(rgb, self.crop_source) if self.crop_source else None
         return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
 

@@ -1,16 +1,19 @@
-"""How 7x7 patch embeddings come out of a CLIP vision tower: dense, raw, crops or tiles.
+"""The four ways to 7x7 patch embeddings from a CLIP vision tower: dense, raw, crops and tiles.
 
-Owns the recipes and the area-weighted reduction of any token grid to 7x7. Results are not yet normalised. Knows nothing
-of files, stores or text. Dense follows ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations for
-Dense Vision-Language Inference"): in the last block attention of q with q, no residual and no MLP; written from the
-paper.
-Tiles look again, at the four corners of the image, overlapping and enlarged 1.75 times; their tokens are added to those
-of the whole.
+raw     the tokens of the last block
+dense   those of a changed last block, as in ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations
+        for Dense Vision-Language Inference"): attention of q with q, no residual and no MLP; written from the paper
+crops   the global embedding of each of 7x7 crops
+tiles   tokens of four overlapping tiles, one in each corner, enlarged 1.75 times, added to those of the whole image
+
+Any token grid is reduced to 7x7 by area. The functions here do not normalise.
 """
 
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from tipai_jax.grids import grid_side
 
 __all__ = [
     "area_matrix",
@@ -36,13 +39,13 @@ def area_matrix(source: int, target: int) -> Tensor:
 
 
 def reduce_grid(tokens: Tensor, target: int) -> Tensor:
-    """Area-weighted mean of a square token grid: [b, g * g, d] to [b, target * target, d], row-major; the identity if g
-    = target.
+    """Area-weighted mean of a square token grid, row-major: [b, g * g, d] to [b, target * target, d].
+
+    Raises:
+        ValueError: the tokens fill no square.
     """
     batch, count, width = tokens.shape
-    side = round(count**0.5)
-    if side * side != count:
-        raise ValueError(f"{count} patch tokens are no square grid")
+    side = grid_side(count)
     if side == target:
         return tokens
     weight = area_matrix(side, target).to(tokens)
@@ -51,8 +54,7 @@ def reduce_grid(tokens: Tensor, target: int) -> Tensor:
 
 
 def project_tokens(model: torch.nn.Module, tokens: Tensor, target: int) -> Tensor:
-    """Patch tokens of the last block into the joint space: `post_layernorm`, `visual_projection`,
-    then the reduction."""
+    """Patch tokens of the last block in the joint space: `post_layernorm`, `visual_projection`, then `reduce_grid`."""
     return reduce_grid(model.visual_projection(model.vision_model.post_layernorm(tokens)), target)
 
 
@@ -66,10 +68,10 @@ def dense_tokens(block: torch.nn.Module, block_input: Tensor) -> Tensor:
 
     Args:
         block: the last `CLIPEncoderLayer`.
-        block_input: [b, 1 + g * g, w], what the block was given.
+        block_input: [b, 1 + g * g, w], the input of the block.
 
     Returns:
-        [b, g * g, w], CLS attended to but left out.
+        [b, g * g, w]; CLS takes part in the attention and is left out of the result.
     """
     attention = block.self_attn
     hidden = block.layer_norm1(block_input)
@@ -107,14 +109,13 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
 
 
 def cut_tiles(detail: Tensor, *, cells: int, span: int) -> Tensor:
-    """Cut every image of a batch into four overlapping tiles, one in each corner, of `span` of its `cells` cells a
-    side.
+    """Cut every image of a batch into four overlapping tiles, one in each corner.
 
     Args:
         detail: [b, 3, s, s], s a multiple of `cells`.
         cells: cells of the image along an axis.
-        span: cells of a tile along an axis; more than half of them, so that no thing smaller than the overlap is cut in
-            all tiles.
+        span: cells of a tile along an axis; more than half of `cells`, so that what is smaller than the overlap is
+            whole in one tile.
 
     Returns:
         [b * 4, 3, s / cells * span, s / cells * span], images in order, tiles row-major.
@@ -134,8 +135,15 @@ def _cell(side: int, cells: int) -> int:
 
 
 def merge_tiles(tokens: Tensor, *, cells: int, span: int) -> Tensor:
-    """Put the tokens of `cut_tiles`, [b * 4, span * span, d], back in their places: [b, cells * cells, d], means where
-    tiles overlap.
+    """Join the tokens of tiles as `cut_tiles` orders them; where tiles overlap, their mean.
+
+    Args:
+        tokens: [b * 4, span * span, d].
+        cells: cells of the image along an axis.
+        span: cells of a tile along an axis.
+
+    Returns:
+        [b, cells * cells, d], row-major.
     """
     width, first = tokens.shape[-1], cells - span
     grids = tokens.reshape(-1, 4, span, span, width)

@@ -1,7 +1,4 @@
-"""Prompts as token sequences that fit the encoder; what does not fit is cut into chunks of whole words, and said.
-
-Owns tokenising, chunking and padding. Knows nothing of the model that reads the tokens.
-"""
+"""Prompts as token sequences that fit the encoder; a prompt that is too long is divided into chunks of whole words."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +16,10 @@ class Tokens:
 
     Attributes:
         sequences: token numbers with special tokens; every one fits the encoder.
-        owner: i64[sequences], which prompt a sequence belongs to; chunks of a prompt are neighbours.
+        owner: i64[sequences], the prompt that a sequence belongs to; chunks of a prompt are neighbours.
         n_tokens: i32[prompts], tokens of the whole prompt with its special tokens.
         chunked: bool[prompts], more than one sequence.
-        unknown: i32[prompts], tokens that the vocabulary does not hold.
+        unknown: i32[prompts], tokens that are not in the vocabulary.
     """
 
     sequences: list[list[int]]
@@ -33,11 +30,11 @@ class Tokens:
 
 
 def split_words(words: list[list[int]], capacity: int) -> list[list[int]]:
-    """Spread the tokens of words over as few and as equal chunks as fit, words whole unless one alone is too long.
+    """Divide the tokens of words into as few and as equal chunks as possible; only a word that is too long is divided.
 
     Args:
         words: the tokens of each word in order.
-        capacity: most tokens a chunk may hold.
+        capacity: largest number of tokens of a chunk.
 
     Returns:
         The chunks in order, none empty; one empty chunk for no words.
@@ -56,10 +53,10 @@ def split_words(words: list[list[int]], capacity: int) -> list[list[int]]:
 
 
 class PromptTokens:
-    """A tokenizer with the encoder's length.
+    """A tokenizer for an encoder of a certain length.
 
     Attributes:
-        length: most tokens of a sequence, special tokens included.
+        length: largest number of tokens of a sequence, special tokens included.
         pad: number of the padding token.
     """
 

@@ -1,6 +1,6 @@
-"""Whatever makes a picture for a prompt, behind one interface: a diffusers model, or the small world, which draws.
+"""The interface of generators: a diffusers model, or the small world, which draws.
 
-Owns the interface and the way from a name to a generator. A picture is a pure function of prompt, seed and settings.
+An image is a pure function of prompt, seed and settings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,8 +20,13 @@ DIFFUSION_MODEL = "stabilityai/stable-diffusion-xl-base-1.0"
 
 @dataclass(frozen=True)
 class Truth:
-    """Whether a picture breaks its prompt: `category` and `kind` of the mistake ("" where it keeps it), `boxes` as in a
-    pairs file.
+    """Whether an image breaks its prompt, and how.
+
+    Attributes:
+        broken: it breaks the prompt.
+        category: of the mistake, one of CATEGORIES; "" where there is none.
+        kind: of the mistake, in words; likewise.
+        boxes: what is wrong, as `unfaithful_patches` of a pairs file.
     """
 
     broken: bool
@@ -32,20 +37,20 @@ class Truth:
 
 @dataclass(frozen=True)
 class Made:
-    """A picture, and the truth about it where it is known."""
+    """An image, and the truth about it where it is known."""
 
     picture: "Image"
     truth: Truth | None = None
 
 
 class Generator(Protocol):
-    """What makes pictures.
+    """Makes images for prompts.
 
     Attributes:
-        label: what made them, in the catalogue and in every picture; says so where they are drawn.
-        drawn: they are drawn scenes, not the work of a generative model.
-        settings: everything besides prompt and seed that decides a picture.
-        notice: licence and origin, for a file beside the pictures; "" for none.
+        label: its name in the catalogue and in the metadata of every image.
+        drawn: its images are drawn scenes, not those of a generative model.
+        settings: everything besides prompt and seed that an image depends on.
+        notice: licence and origin, for a file beside the images; "" for none.
     """
 
     label: str
@@ -54,14 +59,14 @@ class Generator(Protocol):
     notice: str
 
     def check(self, prompts: Sequence[Prompt]) -> None:
-        """Refuse prompts that no picture can be made for, before any is made.
+        """Refuse prompts that no image can be made for.
 
         Raises:
-            UserError: the first of them, and how to go on.
+            UserError: for the first of them.
         """
 
     def load(self) -> str:
-        """Make ready whatever takes long; a line on what computes."""
+        """Load what is needed; returns a line that describes it."""
 
     def make(self, prompt: Prompt, seed: int) -> Made:
-        """The picture of a prompt and a seed."""
+        """The image of a prompt and a seed."""

@@ -1,8 +1,6 @@
-"""The generator behind a hub id or a folder: any text-to-image pipeline of diffusers, safetensors only.
+"""Any text-to-image pipeline of diffusers, from a hub id or a folder; only safetensors are loaded.
 
-Owns finding the model's files, loading them and one picture at a time, each from a seed of its own on the CPU, so that
-a
-picture does not depend on which were made before. Knows nothing of catalogues.
+Images are generated one at a time, each from its own seed on the CPU, so an image does not depend on earlier ones.
 """
 
 import inspect
@@ -22,7 +20,7 @@ __all__ = ["DiffusionGenerator"]
 
 _INDEX = "model_index.json"
 _HALF = "fp16"
-"""The variant that many models keep beside their full weights, half the download."""
+"""The variant in half precision that many models offer beside their full weights."""
 
 
 class DiffusionGenerator:
@@ -32,12 +30,12 @@ class DiffusionGenerator:
         model: a hub id, or a folder as `save_pretrained` of a pipeline writes it.
         steps: denoising steps; None for the pipeline's own default.
         guidance: guidance scale, likewise.
-        size: pixels a side, likewise.
+        size: side of an image in pixels, likewise.
         device: cpu or cuda; None for cuda if there is one.
         dtype: float32, float16 or bfloat16; None for float16 on cuda, float32 on cpu.
 
     Raises:
-        UserError: the model is nowhere to be had, has no safetensors, or the device is not there.
+        UserError: the model is not found, has no safetensors, or there is no such device.
     """
 
     drawn = False
@@ -75,7 +73,7 @@ class DiffusionGenerator:
     def load(self) -> str:
         import torch
 
-        _hush()
+        _silence()
         from diffusers import AutoPipelineForText2Image
 
         try:
@@ -86,10 +84,10 @@ class DiffusionGenerator:
                 dtype=getattr(torch, self._dtype),
                 variant=_variant(self._folder, half=self._dtype == "float16"),
             )
-        except Exception as error:  # whatever the library raises over such a folder, it cannot be used
+        except Exception as error:  # whatever the library raises, the folder cannot be used
             raise UserError(
-                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose"
-                " another --model"
+                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose "
+                "another --model"
             ) from None
         pipeline.set_progress_bar_config(disable=True)
         taken = inspect.signature(pipeline.__call__).parameters
@@ -108,8 +106,8 @@ class DiffusionGenerator:
                 result = self._pipeline(prompt.prompt, generator=torch.Generator("cpu").manual_seed(seed), **self._call)
         except torch.OutOfMemoryError:
             raise UserError(
-                f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16,"
-                " then run the same command again"
+                f"model {self.label}: {self._device} has not enough memory; take a smaller --size or --dtype float16, "
+                "then run the same command again"
             ) from None
         except ValueError as error:  # such as a size that is no multiple of eight
             raise UserError(f"model {self.label}: {_first_line(error)}") from None
@@ -127,8 +125,8 @@ def _find(model: str, *, half: bool) -> Path:
         return folder
     if not is_hub_id(model):
         raise UserError(
-            f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a hub"
-            f" id such as {DIFFUSION_MODEL}"
+            f"--model {model}: {no_such_folder(model)}; expected {SCENES}, the folder of a diffusers pipeline, or a "
+            f"hub id such as {DIFFUSION_MODEL}"
         )
     from huggingface_hub import snapshot_download
 
@@ -146,9 +144,8 @@ def _find(model: str, *, half: bool) -> Path:
         find=lambda: Path(snapshot_download(model, local_files_only=True)),
         whole=lambda folder: (folder / _INDEX).is_file() and not _without_safetensors(folder),
         fetch=download,
-        hint=(
-            f"put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model {SCENES}"
-        ),
+        hint="put the pipeline's folder on this machine and name it: --model FOLDER, or draw instead: --model "
+        f"{SCENES}",
     )
     _check_safetensors(found)
     return found
@@ -157,13 +154,13 @@ def _find(model: str, *, half: bool) -> Path:
 def _check_safetensors(folder: Path) -> None:
     if lacking := _without_safetensors(folder):
         raise UserError(
-            f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save it"
-            " with save_pretrained(FOLDER, safe_serialization=True)"
+            f"{folder / lacking[0]}: no safetensors here; pickled weights are not loaded: load the pipeline and save "
+            "it with save_pretrained(FOLDER, safe_serialization=True)"
         )
 
 
 def _without_safetensors(folder: Path) -> list[str]:
-    """The parts of a pipeline that should have weights and have none that we would load.
+    """The parts of a pipeline that should have weights and have no safetensors.
 
     Raises:
         UserError: `model_index.json` is not JSON, or no object.
@@ -180,24 +177,21 @@ def _without_safetensors(folder: Path) -> list[str]:
 
 
 def _has_weights(part: Path) -> bool:
-    """Whether a part has safetensors, all of them where they are cut into several files, of which a list lies beside
-    them.
-    """
+    """Whether a part has safetensors; where they are sharded, all files that the index lists."""
     files = {path.name for path in part.glob("*.safetensors")}
     lists = [json.loads(path.read_bytes()) for path in part.glob("*.safetensors.index*.json")]
     return any("-of-" not in name for name in files) or any(set(each["weight_map"].values()) <= files for each in lists)
 
 
 def _variant(folder: Path, *, half: bool) -> str | None:
-    """Which weights of a folder are loaded: those in half precision where they are asked for or
-    nothing else is there."""
+    """The variant to load: that in half precision where it is asked for or the only one."""
     files = [path.name for path in folder.glob("*/*.safetensors")]
     halves = [name for name in files if f".{_HALF}." in name]
     return _HALF if halves and (half or len(halves) == len(files)) else None
 
 
-def _hush() -> None:
-    """Neither remarks on what is not installed nor bars of their own from the libraries."""
+def _silence() -> None:
+    """Switch off the libraries' own progress bars and remarks on what is not installed."""
     from transformers.utils import logging as of_transformers
 
     of_transformers.set_verbosity_error()
@@ -209,7 +203,7 @@ def _hush() -> None:
 
 
 def _digest(folder: Path) -> str:
-    """Which model this is, by everything it is loaded from."""
+    """A hash of all files that the model is loaded from."""
     files = sorted(
         path
         for pattern in ("*.json", "*.safetensors", "*.txt", "*.model")

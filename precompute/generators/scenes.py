@@ -1,9 +1,7 @@
-"""The generator that needs no download: it draws a scene that keeps a prompt of the small world's grammar or, by
-chance, breaks it.
+"""The generator that needs no download: it draws scenes for prompts of the small world's grammar.
 
-Owns which chance that is, and the truth about every picture. What can be said, what can be broken and how it looks is
-decided in
-`precompute.world`.
+A scene keeps its prompt or, by chance, breaks it; the truth is recorded with the image. Grammar, mistakes and drawing
+are those of `precompute.world`.
 """
 
 import hashlib
@@ -13,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made, Truth
+from precompute.labels import DIFFICULTIES
 from precompute.prompt_file import Prompt
 from precompute.world.breaking import break_claim, breakable
 from precompute.world.compose import Made as Composed
@@ -20,7 +19,7 @@ from precompute.world.compose import compose
 from precompute.world.draw import draw
 from precompute.world.grammar import GRAMMAR, OutsideGrammar, parse
 from precompute.world.pictograms import ATTRIBUTION
-from precompute.world.scene import Claim
+from precompute.world.scene import SIZE, Claim
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import UserError
 from tipai_jax.store import CATEGORIES
@@ -28,7 +27,7 @@ from tipai_jax.store import CATEGORIES
 __all__ = ["DEFAULT_BROKEN", "SceneGenerator"]
 
 VERSION = 1
-"""Raised whenever the same prompt and seed would draw another scene."""
+"""Version of the drawings; raised whenever the same prompt and seed would draw another scene."""
 DEFAULT_BROKEN = 0.5
 _ATTEMPTS = 40
 _LONG_NAMES = {"object presence": "object", "attribute binding": "attribute", "spatial relations": "spatial"}
@@ -38,7 +37,7 @@ class SceneGenerator:
     """Draws; see `Generator`.
 
     Args:
-        broken: probability, by category, that a picture breaks its prompt in it; `DEFAULT_BROKEN` where none is given.
+        broken: probability, by category, that an image breaks its prompt in it; `DEFAULT_BROKEN` where none is given.
     """
 
     label = f"{SCENES} (drawn, not generated)"
@@ -55,7 +54,7 @@ class SceneGenerator:
             self._compose(prompt, 0)
 
     def load(self) -> str:
-        return f"{self.label}: 224 x 224 pixels"
+        return f"{self.label}: {SIZE} x {SIZE} pixels"
 
     def make(self, prompt: Prompt, seed: int) -> Made:
         breaks, category, kind, composed = self._compose(prompt, seed)
@@ -76,18 +75,14 @@ class SceneGenerator:
         category = str(rng.choice(categories))
         breaks = bool(rng.random() < self._broken[category])
         for _ in range(_ATTEMPTS):
-            mould, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(("easy", "medium"))))
+            mould, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(DIFFICULTIES[:2])))
             composed = compose(rng, mould, banned=held_out_combinations())
             if composed is not None:
                 return breaks, category, kind, composed
-        raise UserError(
-            f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much to find room in one scene; ask for fewer things'
-        )
+        raise UserError(f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much for one scene; ask for fewer things')
 
     def _read(self, prompt: Prompt) -> tuple[Claim, tuple[str, ...]]:
-        """The claim of a prompt, and the categories in which it may be broken: its own, or any where it names none of
-        the five.
-        """
+        """The claim of a prompt, and the categories in which it may be broken: its own, or if it has none any."""
         named = f'prompt {prompt.prompt_id}, "{prompt.prompt}"'
         try:
             claim = parse(prompt.prompt)
@@ -101,7 +96,7 @@ class SceneGenerator:
         category = _LONG_NAMES.get(category, category)
         if category in CATEGORIES and category not in possible:
             raise UserError(
-                f"{named}: has nothing that could be broken in its category, {category}; it can be in"
-                f" {', '.join(possible)}, or leave the category out"
+                f"{named}: has nothing that could be broken in its category, {category}; it can be in "
+                f"{', '.join(possible)}, or leave the category out"
             )
         return claim, (category,) if category in CATEGORIES else possible

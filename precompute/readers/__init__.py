@@ -1,4 +1,4 @@
-"""One outside data set format a file, read into the records of `records.py`."""
+"""Data set formats, one per file, read into the records of `records.py`."""
 
 from pathlib import Path
 
@@ -15,10 +15,10 @@ def read_source(data: str, *, limit: int | None = None, data_dir: str | None = N
     Args:
         data: as given to `--data`.
         limit: read no more than so many rows.
-        data_dir: where TFDS data sets lie; None for TFDS's own default.
+        data_dir: folder of TFDS data sets; None for that of TFDS.
 
     Raises:
-        UserError: it is not there, empty, or damaged as a whole.
+        UserError: the data set is missing, empty or damaged.
     """
     if data.startswith(TFDS_PREFIX):
         from precompute.readers.tfds import read_tfds

@@ -1,8 +1,7 @@
-"""Our own format: a folder with `pairs.jsonl` and image files.
+"""The project's own format: a folder with `pairs.jsonl` and image files.
 
-Owns finding, parsing and the safety of paths: an image must lie inside the folder, links followed. Knows nothing of
-what
-is inside an image. Terms of use are those of whoever made the folder (`ATTRIBUTION.md`, if there is one).
+An image must be inside the folder, links followed. Terms of use are those of the folder's author (`ATTRIBUTION.md`, if
+there is one).
 """
 
 import dataclasses
@@ -23,7 +22,7 @@ FORMAT = "format: README, Your own pairs"
 
 
 def is_small_world(folder: Path) -> bool:
-    """Whether `world.json` in the folder says that it holds drawn scenes only."""
+    """Whether `world.json` in the folder marks it as drawn scenes only."""
     try:
         world = json.loads((folder / WORLD).read_bytes())
     except (OSError, ValueError):
@@ -58,7 +57,7 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
         try:
             value = json.loads(line)
         except ValueError as error:
-            raise UserError(f"{path}: line {number} is not JSON ({error}); mend or remove the line") from None
+            raise UserError(f"{path}: line {number} is not JSON ({error}); correct or remove the line") from None
         try:
             record = parse_row(value, number)
             records.append(
@@ -83,7 +82,7 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
 
 
 class _Files:
-    """Image names of a folder, each looked up once."""
+    """Image names of a folder; each is checked once."""
 
     def __init__(self, folder: Path) -> None:
         self.known: dict[str, ImageFile] = {}

@@ -1,8 +1,7 @@
-"""The canonical records that every reader produces, and the rules a row must keep to become one.
+"""The canonical records that every reader produces, and the rules for rows.
 
-Owns `PairRecord`, `Reject`, `Source`, the checks of a single row (a failing row is rejected with a reason) and those of
-all rows together (a failing set is fatal: duplicate ids, a group or a prompt in two splits). Knows nothing of file
-formats, images' contents or encoders.
+A row that breaks a rule is rejected with a reason. What breaks a rule for all rows together is fatal: duplicate ids,
+or a group or a prompt in two splits.
 """
 
 import dataclasses
@@ -13,31 +12,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from precompute.labels import DIFFICULTIES, SPLITS
 from tipai_jax.errors import UserError
 from tipai_jax.store import CATEGORIES, category_index
 
-__all__ = [
-    "SPLITS",
-    "BadRow",
-    "PairRecord",
-    "PixelBox",
-    "Reject",
-    "Source",
-    "check_together",
-    "hashed_split",
-    "parse_row",
-]
+__all__ = ["BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
 
-SPLITS = ("train", "validation", "test")
-DIFFICULTIES = ("", "easy", "medium", "hard")
 MOST_SCORE = 1e30
-"""Scores beyond it are no scores; their difference must still be a number in f32."""
+"""The largest absolute score; the difference of two must be a finite f32."""
 
 
 class PixelBox(NamedTuple):
-    """An unfaithful region in pixels of the rejected image, x2 and y2 exclusive; `category` is a position in
-    CATEGORIES.
-    """
+    """An unfaithful region in pixels of the rejected image; x2 and y2 exclusive, `category` an index of CATEGORIES."""
 
     x1: float
     y1: float
@@ -51,7 +37,7 @@ class PixelBox(NamedTuple):
 class PairRecord:
     """One usable row of a data set. Images are named by keys that the `Source` can open.
 
-    `boxes` is None where nobody annotated the pair. `categories` holds the positions in which the rejected image fails,
+    `boxes` is None where the pair is not annotated. `categories` holds the positions in which the rejected image fails,
     None where unknown. `split` is one of SPLITS. `sha256` are the hashes the images must have, None where not stated.
     """
 
@@ -76,7 +62,7 @@ class PairRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reject:
-    """A row that cannot be used: its line, its id if it has one, a code and a sentence."""
+    """A row that cannot be used: its line, its id if it has one, the reason as a code and as a sentence."""
 
     row: int
     pair_id: str
@@ -85,7 +71,7 @@ class Reject:
 
 
 class BadRow(Exception):
-    """A row breaks a rule: `reason` is the code, the message the sentence."""
+    """A row breaks a rule; `reason` is the code, the message a sentence."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -94,8 +80,7 @@ class BadRow(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """What is known of an image before it is opened: its bytes and when it last changed (0 where that
-    means nothing)."""
+    """An image before it is opened: its size in bytes, the time of its last change (0: not known), its origin."""
 
     size: int
     changed_ns: int = 0
@@ -111,11 +96,11 @@ class Source:
         records: usable rows in order.
         rejects: the others.
         rows: all rows.
-        identity: what tells this input from another (kind, sha256, rows, limit); no paths.
+        identity: kind, sha256, rows and limit of the input; no paths.
         small_world_only: drawn scenes only.
-        images: every key of `records` to what is known of the file.
-        read_image: key to bytes; safe to call from several threads; raises OSError.
-        folder: where relative image paths start, None where there are no files.
+        images: the file of every key of `records`.
+        read_image: the bytes of a key; safe to call from several threads; raises OSError.
+        folder: from which relative image paths start; None where there are no files.
     """
 
     records: list[PairRecord]
@@ -135,7 +120,7 @@ def hashed_split(name: str) -> str:
 
 
 def parse_row(value: Any, row: int) -> PairRecord:
-    """Check one row of pairs and make a record of it; the images' keys are still as the row names them.
+    """Check one row of pairs and make a record of it; the images' keys are the names in the row.
 
     Args:
         value: a decoded JSON object of the pairs format.
@@ -164,8 +149,8 @@ def parse_row(value: Any, row: int) -> PairRecord:
     if split and split not in SPLITS:
         raise BadRow("unknown_split", f"split {split!r}, expected one of {', '.join(SPLITS)}")
     difficulty = value.get("difficulty") or ""
-    if difficulty not in DIFFICULTIES:
-        raise BadRow("unknown_difficulty", f"difficulty {difficulty!r}, expected one of easy, medium, hard")
+    if difficulty and difficulty not in DIFFICULTIES:
+        raise BadRow("unknown_difficulty", f"difficulty {difficulty!r}, expected one of {', '.join(DIFFICULTIES)}")
     return PairRecord(
         row=row,
         pair_id=_text(value, "pair_id"),
@@ -188,20 +173,24 @@ def parse_row(value: Any, row: int) -> PairRecord:
 
 
 def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
-    """The rules that no single row can keep: ids are unique, rows that share a group or a prompt are in one split.
+    """Check the rules for all rows together: ids are unique, rows that share a group or a prompt are in one split.
+
+    Args:
+        records: all usable rows.
+        where: the name of the input, for messages.
 
     Returns:
-        The records; those without a split now have the one that holds for all they are linked with.
+        The records; one without a split has the split of the rows that it shares a group or a prompt with.
 
     Raises:
-        UserError: with the first offender.
+        UserError: a rule is broken; the first such rows are named.
     """
     ids = Counter(record.pair_id for record in records)
     if repeated := [pair_id for pair_id, count in ids.items() if count > 1]:
         rows = [str(record.row) for record in records if record.pair_id == repeated[0]]
         raise UserError(
-            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows"
-            f" {', '.join(rows[:4])}; every pair needs its own"
+            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows "
+            f"{', '.join(rows[:4])}; every pair needs its own"
         )
     return _linked_splits(records, where)
 
@@ -229,8 +218,9 @@ def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
             one, two = stating[first], stating[other]
             if one is not None and two is not None and one.split != two.split:
                 raise UserError(
-                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row"
-                    f" {two.row}); give all rows of a group, and all of a prompt, the same split"
+                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row "
+                    f"{two.row}); "
+                    "give all rows of a group, and all of a prompt, the same split"
                 )
             parent[other] = first
             stating[first] = one or two

@@ -1,7 +1,6 @@
 """A TFDS data set of pairs in array_record form, as `scripts/export_tfds.py` writes it; read without TensorFlow.
 
-Owns the way from its features to the canonical records. Each record carries the bytes of its two images; the images'
-names tell which are the same. Knows nothing of how such a data set is made. Terms of use are those of the data set.
+Each example holds the bytes of its two images; images of one name are the same. Terms of use are those of the data set.
 """
 
 import json
@@ -44,10 +43,10 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
     Args:
         name: as TFDS takes it, `NAME` or `NAME:VERSION`, or the folder of one version.
         limit: read no more than so many rows.
-        data_dir: where data sets lie; None for TFDS's default.
+        data_dir: folder of data sets; None for that of TFDS.
 
     Raises:
-        UserError: it is not there, not array_record, has other features, or is damaged as a whole.
+        UserError: the data set is missing, not array_record, has other features, or is damaged.
     """
     builder = _builder(name, data_dir)
     sources = {
@@ -97,13 +96,13 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
 
 
 def data_set_name(name: str) -> str:
-    """The data set's own name: that of `NAME:VERSION`, or what the folder of one version says of itself."""
+    """The data set's own name: that in `NAME:VERSION`, or in the `dataset_info.json` of the folder of one version."""
     folder = Path(name)
     if not folder.is_dir():
         return name.split(":")[0]
     try:
         return json.loads((folder / "dataset_info.json").read_bytes())["name"]
-    except (OSError, ValueError, KeyError):  # not such a folder; reading it will say so
+    except (OSError, ValueError, KeyError):  # not such a folder, which is an error when it is read
         return folder.resolve().name
 
 
@@ -119,8 +118,8 @@ def _builder(name: str, data_dir: str | None) -> Any:
         )
         if builder.info.file_format is not tfds.core.FileFormat.ARRAY_RECORD:
             raise UserError(
-                f"tfds:{name}: file format {builder.info.file_format}, expected array_record, which is read without"
-                " TensorFlow"
+                f"tfds:{name}: file format {builder.info.file_format}, expected array_record, which is read without "
+                "TensorFlow"
             )
     except (OSError, ValueError, tfds.core.DatasetNotFoundError) as error:
         reason = str(error).splitlines()[0][:160]
@@ -129,8 +128,8 @@ def _builder(name: str, data_dir: str | None) -> Any:
         ) from None
     if missing := [feature for feature in FEATURES if feature not in builder.info.features]:
         raise UserError(
-            f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as"
-            " scripts/export_tfds.py writes it"
+            f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as "
+            "scripts/export_tfds.py writes it"
         )
     return builder
 
@@ -150,9 +149,9 @@ def _row(example: dict[str, Any], split: str) -> dict[str, Any]:
         "chosen_score": float(example["chosen_score"]),
         "rejected_score": float(example["rejected_score"]),
         "unfaithful_patches": patches if bool(example["annotated"]) else None,
-        "category": (
-            [CATEGORIES[int(category)] for category in example["category"]] if bool(example["category_known"]) else None
-        ),
+        "category": [CATEGORIES[int(category)] for category in example["category"]]
+        if bool(example["category_known"])
+        else None,
         "control": bool(example["control"]),
         "unseen_combination": bool(example["unseen_combination"]),
         "split": split,

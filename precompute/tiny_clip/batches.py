@@ -1,4 +1,4 @@
-"""Training batches of freshly drawn squares: pictures, captions, and which phrase names which patch and which crop.
+"""Training batches of freshly drawn squares: images, captions, and which phrase names which patch and which crop.
 
 It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the
 model.
@@ -21,8 +21,9 @@ from precompute.world.draw import draw
 from precompute.world.layout import Crowded, place
 from precompute.world.pictograms import extent
 from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
-from precompute.world.square import CATEGORIES, Square, sample
+from precompute.world.square import Square, sample
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
+from tipai_jax.store import CATEGORIES
 
 CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
 MEDIUM = 0.7
@@ -35,7 +36,7 @@ half it is, no whole captions.
 """
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
-"""Hard-negative captions a picture, besides the caption of the other scene of its square."""
+"""Hard-negative captions an image, besides the caption of the other scene of its square."""
 PARTS = 2
 """Most phrases on single kinds of things, right against wrong, taken from a scene."""
 CROWDED_STEPS = 500
@@ -53,7 +54,7 @@ def binding(name: str, what: str, value: str) -> np.ndarray:
 
     The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red
     cat shares nothing with a red
-    dog here, so the sum over the things of a picture still tells which colour is whose, which a sum of a vector for
+    dog here, so the sum over the things of an image still tells which colour is whose, which a sum of a vector for
     "red" and one for "cat" does not.
     """
     signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
@@ -117,7 +118,7 @@ class Stream(torch.utils.data.IterableDataset):
 
 
 def crowd(rng: np.random.Generator) -> Scene:
-    """A picture full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs
+    """An image full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs
     to one.
     """
     boxes: list[Box] = []

@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
+from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.shape import embed_pictures, embed_text, shrink, to_pixels
 from precompute.world.draw import draw
-from precompute.world.square import CATEGORIES, DIFFICULTIES, Square, sample
+from precompute.world.square import Square, sample
 from precompute.world.vocabulary import held_out_combinations
+from tipai_jax.store import CATEGORIES
 
 
 @dataclass(frozen=True)
@@ -36,8 +38,8 @@ def trials(number: int) -> list[Trial]:
 def examine(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
 ) -> list[dict[str, float | str | int]]:
-    """Per trial: `caption_accuracy` (a picture prefers its own caption to the hard negative) and `pair_auc` (a caption
-    prefers its own picture).
+    """Per trial: `caption_accuracy` (an image prefers its own caption to the hard negative) and `pair_auc` (a caption
+    prefers its own image).
     """
     device, rows = next(model.parameters()).device, []
     for trial in every:

@@ -1,20 +1,19 @@
 """The eleven losses of the small CLIP, all on cosine similarities times the learned scale.
 
-contrastive  every picture with a caption against every caption of the batch, right and wrong ones, and every right
-caption against every picture (CLIP)
+contrastive  every image with a caption against every caption of the batch, right and wrong ones, and every right
+caption against every image (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative,
 both ways
-negative     each picture's own caption against the hard-negative captions made from it
-direction    each picture with a short claim on where one of its things is, seen from another, against the opposite
-claim
-part         each picture, and its caption, with what it shows ("two red cats") against the same in the colour of
+negative     each image's own caption against the hard-negative captions made from it
+direction    each image with a short claim on where one of its things is, seen from another, against the opposite claim
+part         each image, and its caption, with what it shows ("two red cats") against the same in the colour of
 something else there, in another
              number, or another object
-code         pictures, captions and those phrases along fixed directions, one for each object in each colour and number:
+code         images, captions and those phrases along fixed directions, one for each object in each colour and number:
 without it neither side finds
              the other's, as with the anchors below
-side         each patch of a thing that occurs once, and its picture, against half claims ("a cat left of") on the half
-of the picture that it is in
+side         each patch of a thing that occurs once, and its image, against half claims ("a cat left of") on the half of
+the image that it is in
 anchor       those half claims and patches along two fixed directions of the joint space, left against right and above
 against below: without it neither
              finds the other, for text learns to leave out a place that patches do not show, and patches one that text
@@ -51,8 +50,8 @@ TEXTS = ("phrases", "captions", "directions", "sides", "parts")
 LENGTHS = (0, 6, 10, 16, 22, CONTEXT)
 """Upper ends, in tokens, of the groups of texts that are embedded together."""
 CROP_WEIGHT = 30.0
-"""A crop counts as much as this many patches: there are about twenty patches of things in a picture and a crop for
-every eight pictures.
+"""A crop counts as much as this many patches: there are about twenty patches of things in an image and a crop for every
+eight images.
 """
 
 
@@ -111,7 +110,7 @@ def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, t
 def _direction(
     batch: dict[str, torch.Tensor], image: torch.Tensor, text: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Pictures [n, d], scaled, against the short claims of those that have them."""
+    """Images [n, d], scaled, against the short claims of those that have them."""
     if "directions" not in text:
         return {}
     true, false = ((image[batch["direction_of"]] * text["directions"][i::2]).sum(-1) for i in (0, 1))
@@ -121,7 +120,7 @@ def _direction(
 def _part(
     batch: dict[str, torch.Tensor], image: torch.Tensor, scale: torch.Tensor, text: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """Pictures [n, d], scaled, and the captions that name the thing, against what it is and what it is not."""
+    """Images [n, d], scaled, and the captions that name the thing, against what it is and what it is not."""
     if "parts" not in text:
         return {}
     row, right, wrong = batch["part_of"].T
@@ -152,7 +151,7 @@ def _side(
     scale: torch.Tensor,
     text: dict[str, torch.Tensor],
 ) -> dict[str, torch.Tensor]:
-    """Pictures [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
+    """Images [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
     if "sides" not in text:
         return {}
     gap = lambda seen, right, wrong: F.softplus((seen * (text["sides"][wrong] - text["sides"][right])).sum(-1)).mean()

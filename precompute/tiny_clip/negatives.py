@@ -1,8 +1,8 @@
 """Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing
 anything.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of a
-picture. The combinations that the test
+It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of an image.
+The combinations that the test
 split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
@@ -162,7 +162,7 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
-    """Half a claim on where a thing is, such as "a cat left of", by the half of the picture that it is in, and the
+    """Half a claim on where a thing is, such as "a cat left of", by the half of the image that it is in, and the
     opposite one; None in the middle.
 
     What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations

@@ -1,4 +1,4 @@
-"""What the small CLIP is: its tokenizer, its sizes, how pictures become pixels and pixels embeddings.
+"""What the small CLIP is: its tokenizer, its sizes, how images become pixels and pixels embeddings.
 
 It owns the architecture; it knows nothing of scenes, losses or training.
 """
@@ -9,12 +9,13 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
+from precompute.encoders.folder import GRID
+from precompute.encoders.images import MEAN, STD
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, COUNT_WORDS, RELATIONS, THINGS, WORDS
 
-SIDE, PATCH, GRID = 112, 16, 7
+SIDE, PATCH = 112, 16
 WIDTH, LAYERS, TEXT_WIDTH, TEXT_LAYERS, JOINT, CONTEXT = 160, 5, 128, 3, 160, 48
 COORDINATE = 10.0
-MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -89,10 +90,10 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
 
 @torch.no_grad()
 def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
-    """Start the patch embedding as the whitened principal components of the patches of some pictures, f32[n, 3, side,
+    """Start the patch embedding as the whitened principal components of the patches of some images, f32[n, 3, side,
     side].
 
-    Flat pictures differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its
+    Flat images differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its
     shape. Whitened, every component
     starts at unit variance. Positions start small, less the projection of the mean patch, but for one direction each
     along which column and row count

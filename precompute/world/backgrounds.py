@@ -28,7 +28,7 @@ def _dots(
 
 @functools.cache
 def background(name: str, variant: int) -> np.ndarray:
-    """The picture u8[224, 224, 3] of a place, without anything in it. Do not write into it."""
+    """The image u8[224, 224, 3] of a place, without anything in it. Do not write into it."""
     rng = np.random.default_rng([list(BACKGROUNDS).index(name), variant])
     horizon = int(rng.integers(95, 135))
     sky, ground = {

@@ -64,7 +64,7 @@ def _sprite(item: Item) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(scene: Scene) -> np.ndarray:
-    """The picture of a scene, u8[224, 224, 3]."""
+    """The image of a scene, u8[224, 224, 3]."""
     canvas = background(scene.background, scene.variant).copy()
     for item in scene.items:
         colour, alpha = _sprite(item)

@@ -13,9 +13,10 @@ __all__ = ["GRAMMAR", "MOST_PHRASES", "OutsideGrammar", "parse"]
 
 MOST_PHRASES = 3
 GRAMMAR = (
-    'one to three of "a red car", "three dogs" or "a sign that says "open"", with commas and a last "and" between'
-    f" them; the first two, if single, may be joined by {', '.join(RELATIONS[:-1])} or {RELATIONS[-1]}; then, if you"
-    ' like, "and nothing else" and a place such as "on the beach"'
+    'one to three of "a red car", "three dogs" or "a sign that says "open"", with commas and a last "and" between '
+    "them; the first two, if single, may be joined by "
+    f'{", ".join(RELATIONS[:-1])} or {RELATIONS[-1]}; then, if you like, "and nothing else" and a place such as "on '
+    'the beach"'
 )
 _PLURALS = {thing.plural: thing.name for thing in THINGS}
 _PLACES = {words: name for name, words in BACKGROUNDS.items()}
@@ -78,8 +79,8 @@ def _phrase(words: str) -> Phrase:
     known = _PLURALS.get(name) if many else name if name in BY_NAME else None
     if known is None:
         raise OutsideGrammar(
-            f'"{name}" is not {"several" if many else "one"} of its {len(THINGS)} things in one of its {len(COLOURS)}'
-            " colours"
+            f'"{name}" is not {"several" if many else "one"} of its {len(THINGS)} things in one of its {len(COLOURS)} '
+            "colours"
         )
     return Phrase(known, COUNT_WORDS.index(article) if many else 1, colour)
 

@@ -13,9 +13,9 @@ from PIL import Image
 from precompute.world.vocabulary import BY_NAME, COLOURS
 
 ATTRIBUTION = (
-    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0"
-    " (creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under"
-    " the same licence."
+    "Pictograms: OpenMoji (openmoji.org), the open-source emoji and icon project, licence CC BY-SA 4.0 "
+    "(creativecommons.org/licenses/by-sa/4.0), recoloured and composed into scenes. Pictures drawn from them are under "
+    "the same licence."
 )
 _MASTER = 256
 

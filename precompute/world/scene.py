@@ -42,7 +42,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything needed to draw a picture. Items are drawn in order, later ones in front."""
+    """Everything needed to draw an image. Items are drawn in order, later ones in front."""
 
     background: str
     variant: int

@@ -1,7 +1,7 @@
 """Squares: two scenes and two captions, each scene keeping its own caption and breaking the other in exactly one way.
 
 Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the
-picture alone, nor
+image alone, nor
 from the caption alone. The rules of the small world stand here and nowhere else.
 
 What is marked in the rejected scene (`wrong`):
@@ -48,9 +48,8 @@ from precompute.world.vocabulary import (
     near_colour,
 )
 
-CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
-DIFFICULTIES = ("easy", "medium", "hard")
 DIFFICULTY_SHARES = (0.35, 0.40, 0.25)
+"""Of the squares, by difficulty in the order of DIFFICULTIES."""
 CHOSEN_SCORE = 0.95
 
 

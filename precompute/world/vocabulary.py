@@ -32,25 +32,28 @@ def _things(kind: str, rows: str) -> list[Thing]:
 THINGS: tuple[Thing, ...] = tuple(
     _things(
         "animal",
-        "dog 1F415,cat 1F408,horse 1F40E,cow 1F404,pig 1F416,sheep 1F411 sheep,rabbit 1F407,mouse 1F401 mice,elephant"
-        " 1F418,bird 1F426,duck 1F986,owl 1F989,fish 1F41F fish,whale 1F40B,dolphin 1F42C,shark 1F988,turtle"
-        " 1F422,snail 1F40C,butterfly 1F98B butterflies,crab 1F980,frog 1F438",
+        "dog 1F415,cat 1F408,horse 1F40E,cow 1F404,pig 1F416,sheep 1F411 sheep,rabbit 1F407,mouse 1F401 mice,elephant "
+        "1F418,bird 1F426,duck 1F986,"
+        "owl 1F989,fish 1F41F fish,whale 1F40B,dolphin 1F42C,shark 1F988,turtle 1F422,snail 1F40C,butterfly 1F98B "
+        "butterflies,crab 1F980,frog 1F438",
     )
     + _things(
         "vehicle",
-        "car 1F697,bus 1F68C buses,truck 1F69A,bicycle 1F6B2,motorcycle 1F3CD,helicopter 1F681,rocket 1F680,sailboat"
-        " 26F5,ship 1F6A2,train 1F682,tractor 1F69C",
+        "car 1F697,bus 1F68C buses,truck 1F69A,bicycle 1F6B2,motorcycle 1F3CD,helicopter 1F681,rocket 1F680,sailboat "
+        "26F5,ship 1F6A2,train 1F682,tractor 1F69C",
     )
     + _things(
         "food",
-        "apple 1F34E,pear 1F350,banana 1F34C,lemon 1F34B,strawberry 1F353 strawberries,grape 1F347,pineapple"
-        " 1F34D,carrot 1F955,mushroom 1F344,cake 1F382",
+        "apple 1F34E,pear 1F350,banana 1F34C,lemon 1F34B,strawberry 1F353 strawberries,grape 1F347,pineapple "
+        "1F34D,carrot 1F955,mushroom 1F344,cake 1F382",
     )
     + _things(
         "thing",
-        "house 1F3E0,tree 1F333,cactus 1F335,umbrella 2602,hat 1F3A9,shoe 1F45E,shirt 1F455,key 1F511,clock 23F0,bell"
-        " 1F514,chair 1FA91,book 1F4D5,cup 2615,guitar 1F3B8,violin 1F3BB,drum 1F941,ball 26BD,balloon 1F388,kite"
-        " 1FA81,hammer 1F528,axe 1FA93,bucket 1FAA3,camera 1F4F7,crown 1F451,gift 1F381,star 2B50,robot 1F916",
+        "house 1F3E0,tree 1F333,cactus 1F335,umbrella 2602,hat 1F3A9,shoe 1F45E,shirt 1F455,key 1F511,clock 23F0,bell "
+        "1F514,chair 1FA91,book 1F4D5,"
+        "cup 2615,guitar 1F3B8,violin 1F3BB,drum 1F941,ball 26BD,balloon 1F388,kite 1FA81,hammer 1F528,axe "
+        "1FA93,bucket 1FAA3,camera 1F4F7,crown 1F451,gift 1F381,"
+        "star 2B50,robot 1F916",
     )
 )
 BY_NAME: dict[str, Thing] = {thing.name: thing for thing in THINGS}

@@ -119,7 +119,7 @@ def _prompts(n: int) -> pa.Table:
             "prompt_id": [f"p{i}" for i in range(n)],
             "prompt": [f"prompt number {i}" for i in range(n)],
             "n_tokens": pa.array(zeros),
-            "truncated": pa.array(zeros > 0),
+            "chunked": pa.array(zeros > 0),
             "unknown_words": pa.array(zeros),
         }
     )

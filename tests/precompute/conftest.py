@@ -1,4 +1,4 @@
-"""One random CLIP and one pairs folder for all tests of this room, and a way to run the command in this process."""
+"""One random CLIP and one pairs folder for all tests of precompute, and a way to run the command in this process."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -64,7 +64,7 @@ def embed(clip, capsys) -> Callable[..., str]:
 
 @pytest.fixture(scope="session")
 def scored(tmp_path_factory) -> Path:
-    """A folder of sixteen drawn pictures of four prompts, scored by the small encoder; not to be written to."""
+    """A folder of sixteen drawn images of four prompts, scored by the small encoder; not to be written to."""
     from catalog_world import write_prompts
 
     from precompute.generate import main as generate

@@ -14,6 +14,7 @@ from random_clip import write_pairs
 from precompute.embed import main, worker_of
 from tipai_jax.errors import UserError
 from tipai_jax.store import open_store
+from tipai_jax.store.columns import read_table
 from tipai_jax.store.verify import verify
 
 COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/embed.py")]
@@ -77,7 +78,9 @@ def test_a_launcher_says_which_part(environment, part):
 
 
 def test_a_launcher_that_contradicts_itself():
-    with pytest.raises(UserError, match=r"RANK=4, WORLD_SIZE=4: which part of the work is this\? Give --worker I/N"):
+    with pytest.raises(
+        UserError, match=r"RANK=4, WORLD_SIZE=4: does not tell which part of the work this is; give --worker I/N"
+    ):
         worker_of({"RANK": "4", "WORLD_SIZE": "4"})
 
 
@@ -125,7 +128,7 @@ def test_kill_in_the_middle_and_run_again(clip, tmp_path, capsys):
     with pytest.raises(UserError, match="run the same embed command again to finish it"):
         open_store(killed)
     assert main([*options, "--out", str(killed)]) == 0
-    assert "going on: " in capsys.readouterr().out
+    assert "resuming: " in capsys.readouterr().out
     assert main([*options, "--out", str(alone)]) == 0
     assert verify(killed).digest == verify(alone).digest
     assert not list(killed.glob("images/.*"))
@@ -139,7 +142,7 @@ def test_a_bit_that_flipped_meanwhile_is_mended(embed, pairs, tmp_path):
     data = bytearray(block.read_bytes())
     data[-9] ^= 1
     block.write_bytes(data)
-    assert "going on: 3 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
+    assert "resuming: 3 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
     assert verify(tmp_path / "s").digest == digest
 
 
@@ -163,7 +166,7 @@ def test_a_finished_store_is_mended_by_the_same_command(embed, pairs, tmp_path, 
         else:
             file.unlink()
     printed = embed(pairs, tmp_path / "s")
-    assert f"missing or damaged, made again: {named}\n" in printed
+    assert f"missing or damaged, embedded again: {named}\n" in printed
     assert verify(tmp_path / "s").digest == digest
     assert "nothing to do" in embed(pairs, tmp_path / "s")
 
@@ -175,7 +178,7 @@ def test_mending_with_another_picture_is_refused(embed, tmp_path):
     size = image.stat().st_size
     embed(data, tmp_path / "s")
     manifest = (tmp_path / "s/manifest.json").read_bytes()
-    lost.unlink()  # and with it the hash of the picture
+    lost.unlink()  # and with it the hash of the image
     Image.new("RGB", (56, 56), "blue").save(image, compress_level=0)
     assert image.stat().st_size == size
     for _ in range(2):
@@ -203,6 +206,52 @@ def test_another_encoder_or_other_data_are_refused(embed, pairs, tmp_path):
 def test_what_the_first_run_chose_is_kept(clip, embed, pairs, tmp_path):
     embed(pairs, tmp_path / "s")
     assert main(["--data", str(pairs), "--encoder", str(clip), "--out", str(tmp_path / "s")]) == 0
+
+
+def test_a_store_of_an_earlier_version_goes_on_as_it_was(embed, pairs, tmp_path, monkeypatch):
+    import dataclasses
+
+    from precompute.encoders.folder import EncoderFolder
+
+    now = EncoderFolder.fingerprint
+    with monkeypatch.context() as before:
+        before.setattr(
+            EncoderFolder,
+            "fingerprint",
+            lambda self, **options: dataclasses.replace(now(self, **options), files_digest=""),
+        )
+        embed(pairs, tmp_path / "old")
+    old = (tmp_path / "old/manifest.json").read_bytes()
+    assert b"files_digest" not in old and b"files_digest" not in (tmp_path / "old/plan.json").read_bytes()
+    assert "nothing to do" in embed(pairs, tmp_path / "old")
+    assert "truncated" in read_table(tmp_path / "old/prompts/00000.parquet").column_names
+    assert open_store(tmp_path / "old").prompts.chunked.tolist() == [False] * 12
+    for name in ("images/00001.parquet", "prompts/00000.parquet"):
+        (tmp_path / "old" / name).unlink()
+    assert "embedded again: images 1, prompts 0" in embed(pairs, tmp_path / "old")
+    assert (tmp_path / "old/manifest.json").read_bytes() == old
+    embed(pairs, tmp_path / "new")
+    assert "chunked" in read_table(tmp_path / "new/prompts/00000.parquet").column_names
+    new = open_store(tmp_path / "new").manifest.encoder
+    assert (
+        new.files_digest and dataclasses.replace(new, files_digest="") == open_store(tmp_path / "old").manifest.encoder
+    )
+
+
+def test_little_data_are_embedded_in_small_batches_and_a_store_keeps_its_own(clip, pairs, tmp_path, capsys):
+    """Twelve images would fill a batch of 64 by a fifth and keep one thread busy; whatever a store was begun with is
+    its plan.
+    """
+    command = ["--data", str(pairs), "--encoder", str(clip), "--device", "cpu", "--threads", "2"]
+    assert main([*command, "--out", str(tmp_path / "new")]) == 0
+    assert "--batch-size 1 is used instead of 64: there are only 12 rows" in capsys.readouterr().out
+    assert open_store(tmp_path / "new").manifest.micro_batch == 1
+    assert main([*command, "--out", str(tmp_path / "old"), "--batch-size", "64", "--worker", "1/2"]) == 0
+    assert main([*command, "--out", str(tmp_path / "old"), "--worker", "2/2"]) == 0
+    assert main([*command, "--out", str(tmp_path / "old"), "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "is used instead" not in printed and "64 a forward pass" in printed
+    assert open_store(tmp_path / "old").manifest.micro_batch == 64
 
 
 @pytest.mark.parametrize("faster", ["float32", "bfloat16"])
@@ -308,12 +357,6 @@ def test_a_mistake_on_the_command_line_is_named(arguments, message):
         main(arguments)
 
 
-def test_dry_run_writes_nothing(embed, pairs, tmp_path):
-    printed = embed(pairs, tmp_path / "s", "--dry-run")
-    assert "to encode 12 images, 12 prompts" in printed and "MB free" in printed and "images/s" in printed
-    assert not (tmp_path / "s").exists()
-
-
 def test_too_full_a_disk_is_said_before_the_work(embed, pairs, tmp_path, monkeypatch):
     import shutil
 
@@ -332,7 +375,7 @@ def test_long_prompts_and_unknown_words_are_reported(embed, tmp_path):
     printed = embed(data, tmp_path / "s")
     assert "1 prompts are longer than the encoder reads" in printed and "1 prompts hold words" in printed
     store = open_store(tmp_path / "s")
-    assert store.prompts.truncated.tolist() == [True, False, False, False]
+    assert store.prompts.chunked.tolist() == [True, False, False, False]
     np.testing.assert_allclose(np.linalg.norm(store.text.whole().astype(np.float32), axis=1), 1, atol=2e-3)
 
 
@@ -359,7 +402,7 @@ def test_without_arguments_the_scenes_are_drawn_and_embedded(monkeypatch, tmp_pa
     monkeypatch.chdir(tmp_path)
     assert main([]) == 0
     assert asked == {"out": Path("data/scenes"), "pairs": 40000, "seed": 0}
-    assert "small world only" in capsys.readouterr().out
+    assert "drawn scenes only" in capsys.readouterr().out
     store = open_store(tmp_path / "store/scenes")
     assert (
         store.manifest.small_world_only

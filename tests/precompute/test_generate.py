@@ -1,5 +1,5 @@
-"""Making pictures: every file says what it is, an interrupted run is finished by the same command, and nothing foreign
-is mixed in.
+"""Making images: every file says what it is, an interrupted run is finished by the same command, and nothing foreign is
+mixed in.
 """
 
 import json
@@ -66,13 +66,13 @@ def test_the_same_command_makes_anew_only_what_is_missing_or_changed(prompts, tm
     kept = tmp_path / "o/images/c1_0.png"
     changed_at = kept.stat().st_mtime_ns
     (tmp_path / "o/images/c2_1.png").unlink()
-    (tmp_path / "o/images/c3_3.png").write_bytes(b"half a picture")
+    (tmp_path / "o/images/c3_3.png").write_bytes(b"half an image")
     capsys.readouterr()
     main(command)
-    assert "going on: 14 pictures are there, 2 to make" in capsys.readouterr().out
+    assert "resuming: 14 images are there, 2 to generate" in capsys.readouterr().out
     assert files(tmp_path / "o") == before and images(tmp_path / "o") == rows and kept.stat().st_mtime_ns == changed_at
     main(command)
-    assert "complete already, 16 pictures" in capsys.readouterr().out
+    assert "complete already, 16 images" in capsys.readouterr().out
     main([*command, "--per-prompt", "5"])
     assert len(images(tmp_path / "o")) == 20 and {name: files(tmp_path / "o")[name] for name in before} == before
 
@@ -105,7 +105,7 @@ def test_one_folder_holds_one_generator_one_setting_and_one_meaning_of_a_prompt(
     before = files(tmp_path / "o")
     with pytest.raises(
         UserError,
-        match=r'holds pictures made with .*"attribute":0.5.* instead of .*"attribute":0.2.*choose another --out',
+        match=r'holds images made with .*"attribute":0.5.* instead of .*"attribute":0.2.*choose another --out',
     ):
         main(["--prompts", str(prompts), "--broken", "0.2", *out])
     other = write_prompts(tmp_path / "other.json", [{"prompt_id": "c1", "prompt": "a blue car"}])
@@ -140,11 +140,11 @@ def test_the_chance_of_a_break_can_differ_by_category(prompts, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--steps", "3"], "--steps: belongs to diffusers models, --model scenes draws"),
-        (["--device", "cpu"], "--device: belongs to diffusers models"),
+        (["--steps", "3"], "--steps: only for diffusers models, --model scenes draws"),
+        (["--device", "cpu"], "--device: only for diffusers models"),
         (["--broken", "1.5"], "--broken 1.5: expected a probability from 0 to 1"),
         (["--broken", "colour=0.5"], "--broken colour=0.5: expected .* object, attribute, counting, spatial, text"),
-        (["--broken", "0.5", "--model", "a/b"], "--broken: belongs to --model scenes"),
+        (["--broken", "0.5", "--model", "a/b"], "--broken: only for --model scenes"),
         (["--model", "a/b", "--guidance", "much"], "--guidance much: expected a number from 0 to 100"),
         (["--per-prompt", "0"], "--per-prompt 0: expected a whole number from 1"),
     ],
@@ -182,7 +182,7 @@ def test_a_diffusers_model_from_its_folder_through_the_command(tmp_path, capsys)
     assert set(two) == {"01_0.png", "01_1.png"} and two["01_0.png"] != two["01_1.png"]
     (tmp_path / "o/images/01_0.png").unlink()
     assert main([*command, "--per-prompt", "3"]) == 0
-    assert "going on: 1 pictures are there, 2 to make" in capsys.readouterr().out
+    assert "resuming: 1 images are there, 2 to generate" in capsys.readouterr().out
     assert {name: files(tmp_path / "o")[name] for name in two} == two
     row = images(tmp_path / "o")[0]
     assert (row.generator, row.drawn, row.broken, row.boxes) == ("tiny-sd", False, None, ()) and json.loads(
@@ -191,7 +191,7 @@ def test_a_diffusers_model_from_its_folder_through_the_command(tmp_path, capsys)
     assert not (tmp_path / "o/world.json").exists() and (tmp_path / "o" / CATALOG).exists()
     with pytest.raises(UserError, match=r'with .*"steps":2.* instead of .*"steps":3'):
         main([*command[:5], "3", *command[6:]])
-    with pytest.raises(UserError, match="holds pictures made by tiny-sd; choose another --out for those of scenes"):
+    with pytest.raises(UserError, match="holds images made by tiny-sd; choose another --out for those of scenes"):
         main(["--out", str(tmp_path / "o")])
     with pytest.raises(UserError, match=r"pairs\.jsonl: missing"):
         read_source(str(tmp_path / "o"))

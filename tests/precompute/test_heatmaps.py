@@ -1,15 +1,16 @@
 """Heatmaps: low patch scores are red by their rank in the catalogue, and nothing is drawn twice."""
 
 import dataclasses
+import hashlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from precompute.heatmaps import Scale, folder_of, main, scale_of
+from precompute.heatmaps import Scale, folder_of, main, open_picture, scale_of
 from tipai_jax.errors import UserError
 from tipai_jax.render import shown_risk
-from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
+from tipai_jax.store.catalog import CatalogImage, CatalogScore, Scorer, open_catalog
 
 
 def score(values, **changes):
@@ -35,6 +36,26 @@ def test_the_scale_is_ranks_among_all_patches():
     risk = np.stack([scale.risk(each) for each in scores.values()]).ravel()
     assert (np.diff(risk) <= 0).all() and (risk[:3] == 1).all() and (risk[100:] == 0).all()
     assert (risk > 0.5).sum() == pytest.approx(0.15 * 196, abs=1)
+
+
+def test_a_picture_is_drawn_on_as_the_encoder_sees_it(tmp_path):
+    path = tmp_path / "i.png"
+    Image.new("RGBA", (8, 4), (0, 0, 0, 0)).save(path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    row = CatalogImage(
+        image_id="i",
+        sha256=sha256,
+        prompt_id="p",
+        prompt="p",
+        category="",
+        seed=0,
+        path="i.png",
+        generator="g",
+        settings="{}",
+        drawn=False,
+    )
+    picture = open_picture(tmp_path, row)
+    assert picture.mode == "RGB" and picture.getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_row_by_row_from_the_top_left():
@@ -94,7 +115,7 @@ def test_another_scorers_heatmaps_lie_beside_and_change_with_its_scores(catalog_
     assert main(["--data", str(catalog_copy), "--scorer", "auditor"]) == 0
     printed = capsys.readouterr().out
     assert (
-        "13 of 16 pictures are not scored and left out" in printed
+        "13 of 16 images are not scored and left out" in printed
         and "3 heatmaps by auditor (heads), 3 of them drawn now" in printed
     )
     assert len(list((catalog_copy / "heatmaps/auditor@abababab").iterdir())) == 3 and not list(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from precompute.pairs import Verdict, choose_pairs, judge, main, pair_row
+from precompute.pairs import Accuracy, choose_pairs, count_correct, main, pair_row
 from precompute.readers import read_source
 from tipai_jax.errors import UserError
 from tipai_jax.store import open_store
@@ -65,11 +65,11 @@ def test_the_count_against_the_truth_by_hand():
     values = {"a_0": 0.9, "a_1": 0.1, "b_0": 0.9, "b_1": 0.1, "c_0": 0.9, "c_1": 0.1, "d_0": 0.9, "d_1": 0.1}
     images = [image(name, broken) for name, broken in truth.items()]
     pairs = choose_pairs(images, scores_of(values), ANYONE)
-    scores = scores_of(values | {"a_0": 0.1})  # a tie of its two pictures
-    assert judge(pairs, images, scores) == Verdict(
-        worst=(2, 4), best=(2, 4), worst_open=(1, 2), best_open=(1, 2), order=(0.5, 2)
+    scores = scores_of(values | {"a_0": 0.1})  # a tie of its two images
+    assert count_correct(pairs, images, scores) == Accuracy(
+        worst=(2, 4), best=(2, 4), worst_mixed=(1, 2), best_mixed=(1, 2), order=(0.5, 2)
     )
-    assert judge(pairs, [image(name, None) for name in truth], scores) is None
+    assert count_correct(pairs, [image(name, None) for name in truth], scores) is None
 
 
 def test_a_row_says_no_more_than_is_known_and_fits():
@@ -110,15 +110,15 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
         assert (pair.c_score, pair.r_score) == (max(group), min(group)) and scores[pair.chosen_img].global_score == max(
             group
         )
-    verdict = judge(pairs, list(images.values()), scores)
+    accuracy = count_correct(pairs, list(images.values()), scores)
     assert (
-        f"worst truly breaks its prompt: {verdict.worst[0]} of 4; the best truly keeps it: {verdict.best[0]} of 4"
+        f"worst truly breaks its prompt: {accuracy.worst[0]} of 4; the best truly keeps it: {accuracy.best[0]} of 4"
         in printed
     )
-    assert f"worst {verdict.worst_open[0]} of {verdict.worst_open[1]}" in printed
+    assert f"worst {accuracy.worst_mixed[0]} of {accuracy.worst_mixed[1]}" in printed
     assert (
-        f"a kept picture scores above a broken one of its prompt: {verdict.order[0] / verdict.order[1]:.3f} of"
-        f" {verdict.order[1]} such two" in printed
+        f"an image that keeps its prompt scores above one that breaks it: {accuracy.order[0] / accuracy.order[1]:.3f}"
+        f" of {accuracy.order[1]} combinations" in printed
     )
     with Image.open(catalog_copy / "pairs/c1_comparison.png") as sheet:
         assert (
@@ -130,7 +130,7 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
     source = read_source(str(catalog_copy))
     assert source.small_world_only and not source.rejects
     kept = [pair for pair in pairs if not images[pair.chosen_img].broken]
-    assert len(kept) == verdict.best[0] > 0 and [record.prompt for record in source.records] == [
+    assert len(kept) == accuracy.best[0] > 0 and [record.prompt for record in source.records] == [
         pair.prompt for pair in kept
     ]
     assert [(record.chosen, record.rejected) for record in source.records] == [
@@ -181,12 +181,12 @@ def test_refusals_are_one_line(catalog_copy, tmp_path):
     with pytest.raises(
         UserError,
         match=(
-            r"--jsonl .*elsewhere\.jsonl: its pictures are named from the folder it lies in; write it to"
+            r"--jsonl .*elsewhere\.jsonl: paths of images start from the folder of this file; write it to"
             r" .*poc/elsewhere\.jsonl"
         ),
     ):
         main(["--data", str(catalog_copy), "--jsonl", str(tmp_path / "elsewhere.jsonl")])
     with open_catalog(catalog_copy) as catalog:
         catalog.put_scores(ANYONE, [next(iter(catalog.scores(catalog.find_scorer("zero_shot")).values()))])
-    with pytest.raises(UserError, match="no prompt has two scored pictures; make more"):
+    with pytest.raises(UserError, match="no prompt has two scored images; generate more"):
         main(["--data", str(catalog_copy), "--scorer", "anyone"])

@@ -1,4 +1,4 @@
-"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of a picture that
+"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of an image that
 changed.
 """
 
@@ -65,13 +65,13 @@ def test_what_is_scored_is_not_scored_again(catalog_copy, capsys, monkeypatch):
     before = entries(catalog_copy)
     monkeypatch.setattr("precompute.score._load", lambda *_, **__: pytest.fail("the encoder was loaded"))
     assert main(["--data", str(catalog_copy), "--device", "cpu"]) == 0
-    assert "scored already, 16 pictures by tiny" in capsys.readouterr().out and entries(catalog_copy) == before
+    assert "scored already, 16 images by tiny" in capsys.readouterr().out and entries(catalog_copy) == before
 
 
 def test_auto_keeps_to_what_the_first_call_computed_in(catalog_copy, capsys, monkeypatch):
     monkeypatch.setattr("precompute.score.choose_dtype", lambda *_: pytest.fail("measured again"))
     assert main(["--data", str(catalog_copy), "--device", "cpu", "--dtype", "auto"]) == 0
-    assert "scored already, 16 pictures by tiny" in capsys.readouterr().out
+    assert "scored already, 16 images by tiny" in capsys.readouterr().out
 
 
 def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog_copy, capsys, monkeypatch, clip):
@@ -95,7 +95,7 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog_copy, capsys, 
         half = catalog.scores(calls[0])
         assert len(half) == 8 and len(catalog.scorers()) == 2
     assert main(command) == 0
-    assert "going on: 8 pictures are scored, 8 to do" in capsys.readouterr().out
+    assert "resuming: 8 images are scored, 8 to do" in capsys.readouterr().out
     with open_catalog(catalog_copy) as catalog:
         whole = catalog.scores(calls[0])
         assert len(whole) == 16 and {name: whole[name] for name in half} == half
@@ -117,7 +117,7 @@ def test_a_changed_picture_is_refused_and_a_picture_made_anew_is_scored_anew(cat
     assert path.read_bytes() == before
     capsys.readouterr()
     score(catalog_copy, device="cpu")
-    assert "going on: 15 pictures are scored, 1 to do" in capsys.readouterr().out
+    assert "resuming: 15 images are scored, 1 to do" in capsys.readouterr().out
 
 
 def test_nothing_to_score_is_said(tmp_path):
@@ -127,6 +127,6 @@ def test_nothing_to_score_is_said(tmp_path):
         main(["--data", str(tmp_path)])
     with open_catalog(tmp_path / "empty", create=True):
         pass
-    with pytest.raises(UserError, match="holds no picture; make some first"):
+    with pytest.raises(UserError, match="holds no image; generate some first"):
         main(["--data", str(tmp_path / "empty")])
     assert not (tmp_path / "catalog.db").exists()

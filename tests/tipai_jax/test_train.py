@@ -21,7 +21,7 @@ from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.files.lock import alone_in
-from tipai_jax.store import Rows, open_store
+from tipai_jax.store import Rows, Store, open_store
 from tipai_jax.tasks import auditor
 from tipai_jax.training import checkpoint, loop
 from tipai_jax.training.checkpoint import Checkpoints
@@ -262,11 +262,76 @@ def test_predictions_of_the_best_run(whole):
     np.testing.assert_allclose(found["risk"], 1 / (1 + np.exp(found["patch_logit"])), rtol=1e-4)
 
 
-def test_a_store_of_another_encoder_is_refused(whole, tmp_path):
+def trained_on(run, **encoder):
+    """The run as if its store had been embedded by an encoder with these fields instead."""
+    recorded = {
+        name: value for name, value in run.store["encoder"].items() if name != "files_digest"
+    }  # a run of before it was recorded
+    return dataclasses.replace(run, store={**run.store, "encoder": {**recorded, **encoder}})
+
+
+def test_a_store_of_another_encoder_is_refused_with_what_differs_and_the_command_that_fits(whole, tmp_path):
+    run, store = load_run(whole[0].workdir), small_store()
+    run.check_encoder(store)
+    with pytest.raises(
+        UserError,
+        match=(
+            r"\(equal name, patches, dtype and sizes, but other weights, .*; digests eeeeeeeeeeee and ffffffffffff\);"
+            r" train on this store, or "
+        ),
+    ):
+        trained_on(run, digest="f" * 64).check_encoder(store)
+    known = {"digest": "f" * 64, "files_digest": "a" * 64}
+    with pytest.raises(UserError, match=r"\(patches raw, the run's tiles; digests"):
+        trained_on(run, **known, patches="tiles").check_encoder(store)
+    other = trained_on(run, **known, name="tiny", patches="tiles", dtype="bfloat16")
+    with pytest.raises(UserError) as refused:
+        other.check_encoder(store)
+    assert (
+        "(name random, the run's tiny; patches raw, the run's tiles; dtype float32, the run's bfloat16; digests"
+        in str(refused.value)
+    )
+    command = (
+        "python precompute/embed.py --data FOLDER --encoder tiny --patches tiles --dtype bfloat16 --out"
+        f" {store.path}-tiny-tiles-bfloat16"
+    )
+    assert str(refused.value).endswith(f"embed the data as the run needs it: {command}") and "\n" not in str(
+        refused.value
+    )
+
+
+def test_the_command_names_the_data_where_they_are_known(whole, tmp_path, monkeypatch):
+    store = write_store(tmp_path / "store", train=20, validation=10, test=0)
+    (tmp_path / "my pairs").mkdir()
+    (tmp_path / "store/source.json").write_text('{"data": "../my pairs"}')
+    monkeypatch.chdir(tmp_path)
+    run = trained_on(load_run(whole[0].workdir), digest="f" * 64, dtype="float16")
+    with pytest.raises(
+        UserError,
+        match=r"--data 'my pairs' --encoder FOLDER/random --patches raw --dtype float16 --out \S+/store-float16$",
+    ):
+        run.check_encoder(store)
+
+
+def test_another_number_format_of_the_same_weights_is_noted_and_let_pass(whole, tmp_path, capsys):
     run = load_run(whole[0].workdir)
-    run.check_encoder(small_store())
-    with pytest.raises(UserError, match="embed with that encoder, or train on this store"):
-        run.check_encoder(write_store(tmp_path / "store", train=20, validation=10, test=0, encoder="f" * 64))
+    unknown = trained_on(run, digest="f" * 64, dtype="bfloat16")
+    with pytest.raises(UserError, match="dtype float32, the run's bfloat16; only the number format seems to differ"):
+        unknown.check_encoder(small_store())
+    manifest = small_store().manifest
+    same = dataclasses.replace(manifest.encoder, files_digest="a" * 64)
+    store = Store(small_store().path, dataclasses.replace(manifest, encoder=same))
+    capsys.readouterr()
+    trained_on(run, digest="f" * 64, dtype="bfloat16", files_digest="a" * 64).check_encoder(store)
+    assert (
+        "was embedded in float32" in (line := capsys.readouterr().err)
+        and "trained on bfloat16 by the same encoder" in line
+        and line.count("\n") == 1
+    )
+    with pytest.raises(UserError, match=r"bfloat16; other weights, configuration, tokenizer or preprocessing; digests"):
+        trained_on(run, digest="f" * 64, dtype="bfloat16", files_digest="b" * 64).check_encoder(store)
+    with pytest.raises(UserError, match=r"image_size 224, the run's 112"):
+        trained_on(run, digest="f" * 64, dtype="bfloat16", image_size=112, files_digest="a" * 64).check_encoder(store)
 
 
 def test_a_folder_without_a_run(tmp_path):

@@ -1,6 +1,8 @@
 """A finished run as others use it: loaded from its folder, and its heads applied to the examples of a store."""
 
 import dataclasses
+import shlex
+import sys
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,18 +51,70 @@ class Run:
     workdir: Path
 
     def check_encoder(self, store: Store) -> None:
-        """Refuse a store whose embeddings these heads were not trained on.
+        """Refuse a store whose embeddings these heads have never seen; the same weights in another number format are
+        only noted, on stderr.
 
         Raises:
-            UserError: another encoder, or the same one used otherwise (patches, size, number format).
+            UserError: another encoder, or the same one used otherwise: which parts differ, and the command that embeds
+                as this run needs it.
         """
-        ours, theirs = self.store["encoder"], store.manifest.encoder
-        if ours["digest"] != theirs.digest:
-            raise UserError(
-                f"{store.path}: embedded by {theirs.name} ({theirs.patches}, digest {theirs.digest[:12]}), but "
-                f"{self.workdir} was trained on {ours['name']} ({ours['patches']}, digest {ours['digest'][:12]}); "
-                "embed with that encoder, or train on this store"
+        ours, theirs = Fingerprint.from_json(self.store["encoder"]), store.manifest.encoder
+        if ours.digest == theirs.digest:
+            return
+        differing = theirs.differences(ours)
+        shown = "; ".join(
+            f"{name} {there}, the run's {here}" for name, (there, here) in differing.items() if name != "files_digest"
+        )
+        same_files = bool(ours.files_digest) and ours.files_digest == theirs.files_digest
+        if same_files and differing.keys() <= {"name", "dtype"}:
+            print(
+                f"note: {store.path} was embedded in {theirs.dtype}, {self.workdir} trained on {ours.dtype} by the same"
+                " encoder; figures may differ slightly",
+                file=sys.stderr,
             )
+            return
+        if "files_digest" in differing:
+            shown = "; ".join(filter(None, (shown, "other weights, configuration, tokenizer or preprocessing")))
+        elif differing.keys() == {"dtype"}:
+            shown += "; only the number format seems to differ, the rest of what was recorded is equal"
+        elif not differing:
+            shown = "equal name, patches, dtype and sizes, but other weights, configuration, tokenizer or preprocessing"
+        raise UserError(
+            f"{store.path}: embedded otherwise than what {self.workdir} was trained on ({shown}; digests"
+            f" {theirs.digest[:12]} and {ours.digest[:12]}); train on this store, or embed the data as the run needs"
+            f" it: {_embed_command(store, ours)}"
+        )
+
+
+def _embed_command(store: Store, encoder: Fingerprint) -> str:
+    """The command that embeds the data of a store by an encoder, beside the store; a capital word stands for what is
+    not recorded.
+    """
+    data, theirs = store.manifest.data, store.manifest.encoder
+    folder = store.data_folder
+    if folder is not None and folder.is_relative_to(Path.cwd()):
+        folder = folder.relative_to(Path.cwd())
+    local = encoder.name != "tiny" and "/" not in encoder.name
+    named = [
+        value.rsplit("/", 1)[-1]
+        for value in (encoder.name, encoder.patches, encoder.dtype)
+        if value not in (theirs.name, theirs.patches, theirs.dtype)
+    ]
+    options = {
+        "data": folder or ("tfds:NAME" if data.get("kind") == "tfds" else "FOLDER"),
+        "encoder": f"FOLDER/{encoder.name}" if local else encoder.name,
+        "patches": encoder.patches,
+        "dtype": encoder.dtype,
+        "limit": data.get("limit"),
+        "out": "-".join([str(store.path), *(named or [encoder.digest[:8]])]),
+    }
+    return shlex.join(
+        [
+            "python",
+            "precompute/embed.py",
+            *(part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))),
+        ]
+    )
 
 
 def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Run:

@@ -79,6 +79,7 @@ ul.plain { padding-left: 20px; } ul.plain li { margin-bottom: 4px; max-width: 84
 @media (max-width: 600px) {
   main { padding-top: 24px; } section { margin-top: 44px; } th, td { padding: 8px 11px; }
   tbody th, thead th:first-child { min-width: 112px; max-width: 140px; border-right: 1px solid var(--line); }
+  table { font-size: 13.5px; } td.number, th.number { padding: 8px; }
 }
 @media (prefers-reduced-motion: reduce) { html { scroll-behavior: auto; } }
 @media print {

@@ -50,6 +50,9 @@ class Fingerprint:
         processor: backend of the image preparation, `pil`.
         view: `centre` (a centred square is seen) or `whole` (the image squeezed into a square).
         view_share: side of the centred square as a share of the shorter side.
+        files_digest: sha256 over weights, configuration, tokenizer and preprocessing alone, that is without patch mode
+            and dtype;
+            "" where it is not known, as in stores embedded before it was recorded.
     """
 
     name: str
@@ -66,11 +69,25 @@ class Fingerprint:
     processor: str
     view: str
     view_share: float
+    files_digest: str = ""
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Fingerprint":
-        """Read what `dataclasses.asdict` made, from JSON."""
+        """Read the fields back from a JSON value."""
         return cls(**{**value, "grid": tuple(value["grid"])})
+
+    def differences(self, other: "Fingerprint") -> dict[str, tuple[Any, Any]]:
+        """The fields in which two fingerprints differ, each with the value here and there.
+
+        `digest` is left out, for it covers others. `files_digest` counts only where both are known.
+        """
+        found = {}
+        for field in dataclasses.fields(self):
+            here, there = getattr(self, field.name), getattr(other, field.name)
+            unknown = field.name == "files_digest" and not (here and there)
+            if here != there and field.name != "digest" and not unknown:
+                found[field.name] = here, there
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +113,7 @@ class Plan:
 
     def to_json(self) -> dict[str, Any]:
         """A JSON value; `Plan.from_json` reads it back."""
-        return json.loads(canonical_json(dataclasses.asdict(self)))
+        return _to_json(self)
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> "Plan":
@@ -166,9 +183,9 @@ class Manifest:
 
     def body(self) -> dict[str, Any]:
         """Everything but the digest, as a JSON value."""
-        value = dataclasses.asdict(self)
+        value = _to_json(self)
         del value["digest"]
-        return json.loads(canonical_json(value))
+        return value
 
     def with_digest(self) -> "Manifest":
         """The same manifest with the digest of its body."""
@@ -181,6 +198,16 @@ class Manifest:
     def of_table(self, table: str) -> list[Shard]:
         """The shards of a table in order."""
         return sorted((shard for shard in self.shards if shard.table == table), key=lambda shard: shard.index)
+
+
+def _to_json(record: Plan | Manifest) -> dict[str, Any]:
+    """The fields as a JSON value. An unknown `files_digest` is left out, so that a record made without it keeps its
+    digest.
+    """
+    value = json.loads(canonical_json(dataclasses.asdict(record)))
+    if not value["encoder"]["files_digest"]:
+        del value["encoder"]["files_digest"]
+    return value
 
 
 def load_plan(store: Path) -> Plan | None:

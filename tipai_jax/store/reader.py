@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,7 +21,10 @@ from tipai_jax.store.patches import view_box
 from tipai_jax.store.rows import Rows
 from tipai_jax.store.writer import SOURCE
 
-__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "open_store"]
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "open_store", "read_prompts"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,14 +35,14 @@ class PromptTable:
         prompt_id: object[n] of str.
         prompt: object[n] of str.
         n_tokens: i32[n], special tokens included.
-        truncated: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
+        chunked: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
         unknown_words: i32[n]: tokens outside the encoder's vocabulary.
     """
 
     prompt_id: np.ndarray
     prompt: np.ndarray
     n_tokens: np.ndarray
-    truncated: np.ndarray
+    chunked: np.ndarray
     unknown_words: np.ndarray
 
     def __len__(self) -> int:
@@ -181,8 +185,9 @@ class Store:
     def _table(self, table: str):
         import pyarrow as pa
 
+        read = read_prompts if table == "prompts" else read_table
         return pa.concat_tables(
-            [read_table(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)]
+            [read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)]
         )
 
     def _columns(self, table: str) -> dict[str, np.ndarray]:
@@ -201,6 +206,17 @@ class Store:
                 )
             parts.append(part)
         return Rows(parts)
+
+
+def read_prompts(path: Path) -> "pyarrow.Table":
+    """The columns of a shard of prompts, by the names of `PromptTable`; stores of earlier versions call `chunked`
+    `truncated`.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    table = read_table(path)
+    return table.rename_columns(["chunked" if name == "truncated" else name for name in table.column_names])
 
 
 def open_store(path: str | Path) -> Store:

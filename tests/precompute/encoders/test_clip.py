@@ -48,6 +48,7 @@ def test_global_embedding_is_that_of_the_model(which, patches, request):
     assert rows.image.dtype == rows.patches.dtype == np.float16
     assert rows.image.shape == (4, 24) and rows.patches.shape == (4, 49, 24)
     np.testing.assert_allclose(rows.image, expected, atol=1e-3)
+    np.testing.assert_allclose(encoder.encode_whole(prepared), expected, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(rows.patches.astype(np.float32), axis=-1), 1, atol=2e-3)
 
 
@@ -171,3 +172,9 @@ def test_missing_weights_are_noticed(clip, tmp_path):
     save_file(weights, tmp_path / "hollow/model.safetensors", {"format": "pt"})
     with pytest.raises(UserError, match=r"1 weights are missing, such as visual_projection\.weight"):
         load_clip(find_encoder(str(tmp_path / "hollow")))
+
+
+def test_a_device_that_is_not_there_is_refused(clip, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="--device cuda: torch finds no CUDA device on this machine; take --device cpu"):
+        load_clip(find_encoder(str(clip)), device="cuda")

@@ -46,6 +46,16 @@ def test_fingerprint_follows_every_part(copy):
     assert len(digests) == 7
 
 
+def test_the_files_digest_follows_the_files_alone(copy):
+    def files(patches="dense", dtype="float32"):
+        return find_encoder(str(copy)).fingerprint(patches=patches, dtype=dtype).files_digest
+
+    first = files()
+    assert len(first) == 64 and files(patches="raw") == files(dtype="bfloat16") == first
+    change(copy / "preprocessor_config.json", resample=2)
+    assert files() != first
+
+
 def test_moving_the_folder_changes_nothing(clip, copy):
     assert (
         find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest
@@ -72,6 +82,71 @@ def test_views(copy):
     change(copy / "preprocessor_config.json", size={"height": 60, "width": 56})
     with pytest.raises(UserError, match="do not lead to 56 x 56 pixels"):
         find_encoder(str(copy)).view()
+
+
+@pytest.fixture
+def processed(clip, tmp_path):
+    """The same encoder as transformers 5 saves it: model and processor, the image processor's settings in
+    `processor_config.json`.
+    """
+    from transformers import AutoTokenizer, CLIPProcessor
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    folder = tmp_path / "processed"
+    CLIPProcessor(CLIPImageProcessorPil.from_pretrained(clip), AutoTokenizer.from_pretrained(clip)).save_pretrained(
+        folder
+    )
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(clip / name, folder / name)
+    return folder
+
+
+def test_a_folder_of_a_saved_clip_processor_is_the_same_encoder(clip, processed):
+    from precompute.encoders.clip import load_clip
+
+    assert not (processed / "preprocessor_config.json").exists()
+    plain, found = find_encoder(str(clip)), find_encoder(str(processed))
+    assert found.processor == plain.processor and found.view() == plain.view() == ("centre", 1.0)
+    prompts = ["a red cat", "a dog on the boat"]
+    rows, expected = (
+        load_clip(folder, patches="raw", batch_size=2).encode_text(prompts).text for folder in (found, plain)
+    )
+    assert rows.tolist() == expected.tolist()
+    change(processed / "processor_config.json", image_processor=plain.processor | {"size": {"shortest_edge": 112}})
+    again = find_encoder(str(processed))
+    assert again.view() == ("centre", 0.5)
+    assert (
+        again.fingerprint(patches="raw", dtype="float32").digest
+        != found.fingerprint(patches="raw", dtype="float32").digest
+    )
+
+
+def test_the_settings_of_an_image_processor_saved_alone_come_first(copy):
+    digest = find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest
+    (copy / "processor_config.json").write_text(
+        '{"processor_class": "CLIPProcessor"}'
+    )  # as transformers 4 wrote it beside the other file
+    assert find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest == digest
+
+
+@pytest.mark.parametrize(
+    "lost", [["preprocessor_config.json"], ["tokenizer.json"]], ids=["image processor", "tokenizer"]
+)
+def test_a_model_saved_without_its_processor_is_refused(copy, lost):
+    for name in lost:
+        (copy / name).unlink()
+    with pytest.raises(
+        UserError,
+        match=(
+            r"copy: (neither preprocessor_config|no"
+            rf" tokenizer).*CLIPProcessor\.from_pretrained\(MODEL\)\.save_pretrained\('{copy}'\)"
+        ),
+    ):
+        find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32")
+    (copy / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')
+    if "tokenizer.json" not in lost:
+        with pytest.raises(UserError, match=r"processor_config\.json: holds no settings of an image processor"):
+            find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32")
 
 
 def test_what_is_no_clip_is_said_so(copy, tmp_path):

@@ -25,7 +25,7 @@ def test_reduction_of_a_grid_is_the_area_mean():
     tokens = torch.randn(2, 14, 14, 3)
     mean = torch.nn.functional.avg_pool2d(tokens.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1).reshape(2, 49, 3)
     torch.testing.assert_close(reduce_grid(tokens.reshape(2, 196, 3), 7), mean)
-    # rows stay rows: a picture that is 1 in its upper half
+    # rows stay rows: an image that is 1 in its upper half
     half = torch.zeros(1, 16, 16, 1)
     half[:, :8] = 1
     reduced = reduce_grid(half.reshape(1, 256, 1), 7).reshape(7, 7)

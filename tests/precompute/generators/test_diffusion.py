@@ -162,5 +162,5 @@ def test_a_model_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
 
 def test_a_gpu_that_is_not_there_is_said(folder, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UserError, match="device cuda: this machine has none that torch can use; take --device cpu"):
+    with pytest.raises(UserError, match="--device cuda: torch finds no CUDA device on this machine; take --device cpu"):
         DiffusionGenerator(str(folder), device="cuda")

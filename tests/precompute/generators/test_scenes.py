@@ -1,4 +1,4 @@
-"""Drawn pictures: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true
+"""Drawn images: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true
 about it.
 """
 
@@ -86,9 +86,7 @@ def test_a_crowd_is_drawn_smaller_and_what_finds_no_room_is_refused(monkeypatch)
     crowd = Prompt("p", "six red sheep, six blue horses and six elephants", "attribute")
     assert len(SceneGenerator()._compose(crowd, 0)[3].scenes[0].items) >= 18
     monkeypatch.setattr("precompute.generators.scenes.compose", lambda *_, **__: None)
-    with pytest.raises(
-        UserError, match=r'prompt p, "six red sheep, .*too much to find room in one scene; ask for fewer things'
-    ):
+    with pytest.raises(UserError, match=r'prompt p, "six red sheep, .*too much for one scene; ask for fewer things'):
         SceneGenerator().check([crowd])
 
 

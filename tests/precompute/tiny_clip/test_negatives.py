@@ -8,8 +8,9 @@ import pytest
 
 from precompute.tiny_clip.negatives import directions, negatives, parts, side
 from precompute.world.scene import Box, Claim, Item, Scene
-from precompute.world.square import CATEGORIES, sample
+from precompute.world.square import sample
 from precompute.world.vocabulary import held_out_combinations
+from tipai_jax.store import CATEGORIES
 
 spec = importlib.util.spec_from_file_location("judge", Path(__file__).parents[1] / "world" / "test_square.py")
 judge = importlib.util.module_from_spec(spec)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
+from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.batches import NEGATIVES, binding, cells_of, code, colour_code, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import SQUARE_WEIGHT, embed_texts, losses
@@ -16,8 +17,9 @@ from precompute.tiny_clip.muon import optimizers, orthogonalise
 from precompute.tiny_clip.precision import choose, prepare
 from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates, embed_text, shrink
 from precompute.world.scene import Box, Item, Phrase, Scene
-from precompute.world.square import CATEGORIES, DIFFICULTIES, sample
+from precompute.world.square import sample
 from precompute.world.vocabulary import THINGS
+from tipai_jax.store import CATEGORIES
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@ here, apart from the sampler.
 import numpy as np
 import pytest
 
+from precompute.labels import DIFFICULTIES
 from precompute.world.scene import SIZE, Box, Claim, Phrase, Scene
-from precompute.world.square import CATEGORIES, DIFFICULTIES, Square, sample
+from precompute.world.square import Square, sample
 from precompute.world.vocabulary import BACKGROUNDS, COLOURS, RELATIONS, THINGS, WORDS, held_out_combinations
+from tipai_jax.store import CATEGORIES
 
 
 def holds(relation: str, a: Box, b: Box) -> bool:

@@ -70,6 +70,30 @@ def test_the_digest_covers_every_field():
     assert len(digests | {manifest().digest}) == len(changes) + 1
 
 
+def test_a_record_made_before_the_files_digest_keeps_its_digest(tmp_path):
+    """As written then: no such field, neither in the file nor under the digest."""
+    old = manifest()
+    assert "files_digest" not in old.to_bytes().decode() and "files_digest" not in json.dumps(PLAN_.to_json())
+    (tmp_path / MANIFEST).write_bytes(old.to_bytes())
+    assert load_manifest(tmp_path).encoder.files_digest == ""
+    known = dataclasses.replace(old, encoder=dataclasses.replace(FINGERPRINT, files_digest="cd")).with_digest()
+    assert known.digest != old.digest
+    (tmp_path / MANIFEST).write_bytes(known.to_bytes())
+    assert load_manifest(tmp_path) == known and load_manifest(tmp_path).encoder.files_digest == "cd"
+
+
+def test_fingerprints_name_what_differs():
+    changed = lambda **fields: dataclasses.replace(FINGERPRINT, **fields)
+    assert FINGERPRINT.differences(changed()) == FINGERPRINT.differences(changed(digest="other")) == {}
+    assert FINGERPRINT.differences(changed(digest="x", dtype="float16", patches="dense")) == {
+        "dtype": ("float32", "float16"),
+        "patches": ("raw", "dense"),
+    }
+    assert FINGERPRINT.differences(changed(files_digest="cd")) == {}  # one does not know
+    assert changed(files_digest="ab").differences(changed(files_digest="cd")) == {"files_digest": ("ab", "cd")}
+    assert Fingerprint.from_json(json.loads(json.dumps(dataclasses.asdict(FINGERPRINT)))) == FINGERPRINT
+
+
 def test_an_altered_manifest_is_refused(tmp_path):
     value = json.loads(manifest().to_bytes())
     value["splits"]["train"] = 3

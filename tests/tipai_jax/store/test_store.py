@@ -74,7 +74,7 @@ def prompt_columns(n: int) -> pa.Table:
             "prompt_id": ["x"] * n,
             "prompt": ["a red cat"] * n,
             "n_tokens": numbers,
-            "truncated": [False] * n,
+            "chunked": [False] * n,
             "unknown_words": numbers,
         }
     )
@@ -108,6 +108,20 @@ def test_what_was_written_is_read(tmp_path, plan, pairs, modules):
     assert store.images.path[4] == "images/1.png" and store.images.width.dtype == np.int32
     assert store.rejects.reason[0] == "missing_image" and store.manifest.rejects == 1
     assert store.view_box(0) == (0, 0, 224, 224)
+
+
+def test_the_old_name_of_a_column_is_read_beside_the_new_one(tmp_path, plan, pairs):
+    """`chunked` was called `truncated`; a store that was begun then and finished now holds both."""
+    write(tmp_path / "s", plan, pairs)
+    writer, new = StoreWriter(tmp_path / "s", plan), prompt_columns(4)
+    old = new.set_column(3, "truncated", pa.array([False, True, False, False]))
+    shards = [
+        writer.commit("prompts", i, content="p", columns=columns, arrays={"text": images(4)["image"]})
+        for i, columns in enumerate((old, new))
+    ]
+    (tmp_path / "s" / MANIFEST).unlink()
+    writer.finish(shards, splits={}, counts={}, reject_reasons={})
+    assert open_store(tmp_path / "s").prompts.chunked.tolist() == [False, True, *[False] * 6]
 
 
 def test_the_digest_knows_no_order_and_no_clock(tmp_path, plan, pairs):
