@@ -58,8 +58,9 @@ def pace(step: int, total: int) -> float:
 
 CARD = """# tiny_clip: the default encoder
 
-**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world` and on
-nothing else. It knows no photographs; every store, run and picture made with it carries the stamp `small_world_only`.
+**Small world only.** This CLIP was trained on scenes of recoloured OpenMoji pictograms drawn by `precompute/world`
+and on nothing else. It knows no photographs; every store, run and image made with it carries the stamp
+`small_world_only`.
 
 - Shape: `transformers.CLIPModel`, {millions:.2f} million parameters, {side} px, {grid}x{grid} patches,
   joint width {joint}, weights f16.

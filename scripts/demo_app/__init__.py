@@ -1,6 +1,5 @@
-"""The demo's parts: `desk` judges, `shelf` reads the catalogue, `cards` puts both into markup, `page` lays out and
-wires, `serve` keeps it on this machine.
+"""The demo's parts.
 
-Nothing here judges by itself: pictures come from `precompute.generators`, opinions from `tipai_jax.auditor.api`. Only
-    `page` and `serve` know Gradio.
+`service` makes and scores images, `catalog_view` reads the catalogue, `cards` turns both into markup, `page` lays it
+out in Gradio, `serve` serves it on this machine, and `guard` refuses the requests that are not the page's.
 """

@@ -1,4 +1,4 @@
-"""The demo behind its page: what is made and judged, what is said of it, what is refused, and where it is served."""
+"""The demo without a browser: what is made and scored, its markup, what is refused, and where it is served."""
 
 import io
 import os
@@ -20,9 +20,9 @@ from precompute.pairs import choose_pairs
 from precompute.prompt_file import Prompt, read_prompts
 from scripts import demo
 from scripts.demo_app import cards
-from scripts.demo_app.desk import LEVELS, Desk, at_threshold
+from scripts.demo_app.catalog_view import read_catalog
 from scripts.demo_app.serve import HOST, private_folder, reserve
-from scripts.demo_app.shelf import read_shelf
+from scripts.demo_app.service import LEVELS, DemoService, at_threshold
 from tipai_jax import Auditor
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.render import risk_colours
@@ -41,18 +41,18 @@ def saved(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def desk(saved):
-    return Desk(Auditor.from_pretrained(saved, device="cpu"), SceneGenerator())
+def service(saved):
+    return DemoService(Auditor.from_pretrained(saved, device="cpu"), SceneGenerator())
 
 
 @pytest.fixture(scope="module")
-def found(desk):
-    return desk.make_round(PROMPT)
+def found(service):
+    return service.make_candidates(PROMPT)
 
 
 @pytest.fixture
 def catalogue(tmp_path):
-    """Four prompts with two pictures each; two scorers of one name, of whom the second knows the first picture only."""
+    """Four prompts with two images each; two scorers of one name, of which the second scored the first image only."""
     folder = tmp_path / "poc"
     generate(read_prompts(write_prompts(tmp_path / "prompts.json")), SceneGenerator(), folder, per_prompt=2)
     with open_catalog(folder) as catalog:
@@ -80,28 +80,25 @@ def as_file(image: Image.Image, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def test_a_round_is_what_the_generator_makes_and_the_auditor_says(desk, found):
-    made = [desk.generator.make(Prompt("any", PROMPT), seed) for seed in range(4)]
-    said = desk.auditor.score([each.picture for each in made], PROMPT)
-    np.testing.assert_allclose([each.verdict.logit for each in found.shown], said.logit, atol=1e-5)
-    assert [each.seed for each in found.shown] == [0, 1, 2, 3] and [each.truth for each in found.shown] == [
+def test_candidates_are_what_the_generator_makes_and_the_auditor_predicts(service, found):
+    made = [service.generator.make(Prompt("any", PROMPT), seed) for seed in range(4)]
+    verdicts = service.auditor.score([each.picture for each in made], PROMPT)
+    np.testing.assert_allclose([each.verdict.logit for each in found.images], verdicts.logit, atol=1e-5)
+    assert [each.seed for each in found.images] == [0, 1, 2, 3] and [each.truth for each in found.images] == [
         each.truth for each in made
     ]
-    assert found.order == tuple(np.argsort(-said.logit, kind="stable").tolist())
-    assert found.best.verdict.score == said.score.max() and found.worst.verdict.score == said.score.min()
+    assert found.order == tuple(np.argsort(-verdicts.logit, kind="stable").tolist())
+    assert found.best.verdict.score == verdicts.score.max() and found.worst.verdict.score == verdicts.score.min()
 
 
-def test_four_others_have_the_next_seeds(desk, found):
-    told = []
-    others = desk.make_round(
-        f"  {PROMPT}\n", first=found.next_seed, tell=lambda share, words: told.append((share, words))
+def test_four_others_have_the_next_seeds(service, found):
+    steps = []
+    others = service.make_candidates(
+        f"  {PROMPT}\n", first=found.next_seed, progress=lambda share, step: steps.append((share, step))
     )
-    assert [each.seed for each in others.shown] == [4, 5, 6, 7] and others.prompt == PROMPT
-    assert (
-        [share for share, _ in told] == sorted(share for share, _ in told)
-        and told[0][1] == "drawing picture 1 of 4"
-        and told[-1][1] == "judging"
-    )
+    assert [each.seed for each in others.images] == [4, 5, 6, 7] and others.prompt == PROMPT
+    assert [share for share, _ in steps] == sorted(share for share, _ in steps)
+    assert steps[0][1] == "drawing image 1 of 4" and steps[-1][1] == "scoring"
 
 
 @pytest.mark.parametrize(
@@ -112,22 +109,22 @@ def test_four_others_have_the_next_seeds(desk, found):
         ("a photo of Paris", "the small world cannot draw it"),
     ],
 )
-def test_a_prompt_that_nothing_can_be_made_of(desk, prompt, line):
+def test_a_prompt_that_nothing_can_be_made_of(service, prompt, line):
     with pytest.raises(UserError, match=line):
-        desk.make_round(prompt)
+        service.make_candidates(prompt)
 
 
-def test_a_picture_of_ones_own_is_judged_whole_and_shown_small(desk, tmp_path):
+def test_an_uploaded_image_is_scored_whole_and_shown_small(service, tmp_path):
     path = tmp_path / "own.jpg"
     Image.fromarray(picture(3, size=(900, 600))).save(path, quality=95)
-    shown, said = desk.judge(path.read_bytes(), PROMPT), desk.auditor.explain(path, PROMPT)
-    assert shown.verdict.logit == pytest.approx(said.logit, abs=1e-5) and shown.seed is None and shown.truth is None
-    assert said.size == (900, 600) and shown.picture.size == shown.verdict.size == (480, 320)
+    shown, verdict = service.score(path.read_bytes(), PROMPT), service.auditor.explain(path, PROMPT)
+    assert shown.verdict.logit == pytest.approx(verdict.logit, abs=1e-5) and shown.seed is None and shown.truth is None
+    assert verdict.size == (900, 600) and shown.image.size == shown.verdict.size == (480, 320)
 
 
-def test_what_is_transparent_is_shown_as_it_is_judged(desk):
-    shown = desk.judge(as_file(Image.new("RGBA", (60, 60), (0, 0, 0, 0))), PROMPT)
-    assert np.asarray(shown.picture).min() == 255
+def test_what_is_transparent_is_shown_as_it_is_scored(service):
+    shown = service.score(as_file(Image.new("RGBA", (60, 60), (0, 0, 0, 0))), PROMPT)
+    assert np.asarray(shown.image).min() == 255
 
 
 JPEG = as_file(Image.fromarray(picture(1)), "JPEG")
@@ -136,22 +133,22 @@ JPEG = as_file(Image.fromarray(picture(1)), "JPEG")
 @pytest.mark.parametrize(
     ("data", "prompt", "line"),
     [
-        (None, PROMPT, "no picture yet"),
-        (b"", PROMPT, "no picture yet"),
+        (None, PROMPT, "no image yet"),
+        (b"", PROMPT, "no image yet"),
         (b"words", PROMPT, "neither JPEG, PNG nor WEBP; choose"),
         (as_file(Image.fromarray(picture(1)), "BMP"), PROMPT, "neither JPEG, PNG nor WEBP; choose"),
-        (JPEG[: len(JPEG) // 2], PROMPT, "this file cannot be judged: .+; choose"),
+        (JPEG[: len(JPEG) // 2], PROMPT, "this file cannot be scored: .+; choose"),
         (as_file(Image.new("1", (8001, 8000))), PROMPT, "at most 64000000 are read"),
         (JPEG, "  ", "no prompt yet"),
     ],
 )
-def test_what_cannot_be_judged(desk, data, prompt, line):
+def test_what_cannot_be_scored(service, data, prompt, line):
     with pytest.raises(UserError, match=line):
-        desk.judge(data, prompt)
+        service.score(data, prompt)
 
 
-def test_the_threshold_moves_boxes_and_colours_and_nothing_is_judged_again(desk, found, monkeypatch):
-    monkeypatch.setattr(desk.auditor, "score", None)
+def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(service, found, monkeypatch):
+    monkeypatch.setattr(service.auditor, "score", None)
     low, high = (
         at_threshold(found.worst, float(edge))
         for edge in (found.worst.verdict.risk.min(), found.worst.verdict.risk.max() + 0.01)
@@ -162,27 +159,27 @@ def test_the_threshold_moves_boxes_and_colours_and_nothing_is_judged_again(desk,
     assert cards.comparison(found, 0.1) != cards.comparison(found, 0.8)
 
 
-def test_another_level_is_what_an_auditor_of_that_level_says(desk, saved, monkeypatch):
-    told = set()
+def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, monkeypatch):
+    predictions = set()
     for seed in range(4):
-        data = as_file(desk.generator.make(Prompt("any", PROMPT), seed).picture)
-        shown = desk.judge(data, PROMPT)
+        data = as_file(service.generator.make(Prompt("any", PROMPT), seed).picture)
+        shown = service.score(data, PROMPT)
         for level in LEVELS:
-            again = desk.at_level(shown, level).verdict
-            other = Auditor(desk.auditor.bundle, level=level, device="cpu")
-            monkeypatch.setitem(other.__dict__, "encoder", desk.auditor.encoder)
+            again = service.at_level(shown, level).verdict
+            other = Auditor(service.auditor.bundle, level=level, device="cpu")
+            monkeypatch.setitem(other.__dict__, "encoder", service.auditor.encoder)
             assert (again.prediction, again.level) == (
                 other.explain(Image.open(io.BytesIO(data)), PROMPT).prediction,
                 level,
             )
-            told.add(again.prediction)
-    assert len(told) > 1
+            predictions.add(again.prediction)
+    assert len(predictions) > 1
 
 
-def test_the_cards_say_what_was_found(desk, found):
+def test_the_cards_show_what_was_found(service, found):
     text = cards.candidates(found)
     assert (
-        all(f"<strong>{each.verdict.score:.2f}</strong>" in text for each in found.shown)
+        all(f"<strong>{each.verdict.score:.2f}</strong>" in text for each in found.images)
         and text.count("<img") == 4
         and text.count("truth: ") == 4
     )
@@ -195,12 +192,21 @@ def test_the_cards_say_what_was_found(desk, found):
         and all(f'scope="row">{name}<' in text for name in low.verdict.reasons)
     )
     assert text.count("</tr>") == 7 + 5 + (1 + len(low.verdict.boxes) if low.verdict.boxes else 0)
-    assert "drawn scenes only" in cards.head(desk) and desk.auditor.digests.heads[:12] in cards.about(desk)
+    assert "drawn scenes only" in cards.head(service) and service.auditor.digests.heads[:12] in cards.about(service)
 
 
-def test_words_of_the_user_are_words(desk, found):
-    """Nothing that was typed becomes markup, whatever it looks like."""
-    shown = desk.judge(JPEG, HOSTILE)
+@pytest.mark.parametrize("prediction", ["keeps", "breaks", "abstains"])
+def test_the_colour_of_a_badge_follows_the_prediction_and_not_the_rank(found, prediction):
+    images = tuple(replace(each, verdict=replace(each.verdict, prediction=prediction)) for each in found.images)
+    alike = replace(found, images=images)
+    for place in ("best", "worst"):
+        assert f'class="tp-badge tp-{prediction}">{place}<' in cards.candidates(alike)
+    assert cards.comparison(alike, 0.5).count(f'class="tp-side tp-{prediction}"') == 2
+
+
+def test_text_of_the_user_is_never_markup(service, found):
+    """Whatever it looks like."""
+    shown = service.score(JPEG, HOSTILE)
     hostile = replace(found, prompt=HOSTILE)
     for text in (cards.single(shown, 0.5), cards.candidates(hostile), cards.message(HOSTILE)):
         assert "<img src=x" not in text and "&lt;img src=x onerror=&quot;x()&quot;&gt;" in text
@@ -221,29 +227,29 @@ def test_numbers_on_colours_can_be_read():
 
 
 def test_the_catalogue_prompt_by_prompt(catalogue):
-    shelf = read_shelf(catalogue)
-    assert shelf.prompts == tuple((row["prompt_id"], row["prompt"]) for row in PROMPTS)
-    first, second = shelf.exhibits["c1"]
-    assert [(said.scorer, said.score, said.place) for said in first.opinions] == [
+    view = read_catalog(catalogue)
+    assert view.prompts == tuple((row["prompt_id"], row["prompt"]) for row in PROMPTS)
+    first, second = view.entries["c1"]
+    assert [(each.scorer, each.score, each.place) for each in first.results] == [
         ("zero_shot@aaaaaaaa", 0.2, "worst"),
         ("zero_shot@bbbbbbbb", 0.91, ""),
     ]
-    assert [(said.score, said.place) for said in second.opinions] == [(0.7, "best"), (None, "")]
-    assert [shelf.near("c1", 1), shelf.near("c1", -1), shelf.near("c3"), shelf.near("gone", 1), shelf.near(None)] == [
-        "c2",
-        "c4",
-        "c3",
-        "c1",
-        "c1",
-    ]
-    text = cards.shelf_page(shelf, "c1")
+    assert [(each.score, each.place) for each in second.results] == [(0.7, "best"), (None, "")]
+    assert [
+        view.neighbour("c1", 1),
+        view.neighbour("c1", -1),
+        view.neighbour("c3"),
+        view.neighbour("gone", 1),
+        view.neighbour(None),
+    ] == ["c2", "c4", "c3", "c1", "c1"]
+    text = cards.catalog_page(view, "c1")
     assert text.count("<img") == 2 and "0.91" in text and "not scored" in text and text.count("truth: ") == 2
 
 
-def test_a_picture_that_is_gone_leaves_a_line_and_the_others(catalogue):
-    shelf = read_shelf(catalogue)
-    (catalogue / shelf.exhibits["c1"][0].image.path).unlink()
-    text = cards.shelf_page(shelf, "c1")
+def test_an_image_that_is_gone_leaves_a_line_and_the_others(catalogue):
+    view = read_catalog(catalogue)
+    (catalogue / view.entries["c1"][0].image.path).unlink()
+    text = cards.catalog_page(view, "c1")
     assert (
         text.count("<img") == 2 and text.count('role="alert"') == 1 and "run the same generate.py command again" in text
     )
@@ -251,24 +257,24 @@ def test_a_picture_that_is_gone_leaves_a_line_and_the_others(catalogue):
 
 def test_no_catalogue_and_an_empty_one(tmp_path):
     with pytest.raises(UserError, match="no catalogue here"):
-        read_shelf(tmp_path / "none")
+        read_catalog(tmp_path / "none")
     with open_catalog(tmp_path, create=True):
         pass
     with pytest.raises(UserError, match="is empty"):
-        read_shelf(tmp_path)
+        read_catalog(tmp_path)
 
 
 def test_the_examples_can_be_drawn():
     examples = read_prompts(demo.EXAMPLES)
     SceneGenerator().check(examples)
-    assert 4 <= len(examples) <= demo.MOST_EXAMPLES
+    assert 4 <= len(examples) <= demo.MAX_EXAMPLES
 
 
 def test_mistakes_on_the_command_line(saved, tmp_path, capsys, monkeypatch):
     def line(*arguments: str) -> str:
         assert run_main(lambda: demo.main(["--port", "0", *arguments])) == 2
-        (said,) = capsys.readouterr().err.splitlines()
-        return said
+        (error,) = capsys.readouterr().err.splitlines()
+        return error
 
     assert "none: no such folder" in line("--auditor", str(tmp_path / "none"))
     assert "no such file" in line("--examples", str(tmp_path / "none.json"))
@@ -278,6 +284,18 @@ def test_mistakes_on_the_command_line(saved, tmp_path, capsys, monkeypatch):
     assert "no such folder" in line("--auditor", saved, "--model", "nothing at all")
     monkeypatch.setattr(demo, "find_spec", lambda name: find_spec("nothing_of_that_name"))
     assert "-e '.[demo]'" in line("--auditor", saved)
+
+
+def test_a_missing_encoder_is_one_line_before_any_address_and_can_be_named(tmp_path, capsys, monkeypatch):
+    make_bundle(replace(tiny_fingerprint(), name="my_clip")).save(tmp_path)
+    arguments = ["--port", "0", "--auditor", str(tmp_path)]
+    assert run_main(lambda: demo.main(arguments)) == 2
+    out, err = capsys.readouterr()
+    assert len(err.splitlines()) == 1 and "my_clip" in err and "--encoder" in err and "http" not in out
+    served = []
+    monkeypatch.setattr("scripts.demo_app.serve.serve", lambda service, *_, at: served.append(service))
+    assert demo.main([*arguments, "--encoder", "tiny"]) == 0
+    assert "encoder" in vars(served[0].auditor), "it is loaded before the page is served"
 
 
 def test_the_port_is_this_machines_and_nobody_elses():
@@ -293,10 +311,10 @@ def test_the_port_is_this_machines_and_nobody_elses():
 
 BROKEN = """
 import sys
-from scripts.demo_app import serve as room
+from scripts.demo_app import serve as module
 from tipai_jax.errors import UserError, run_main
 
-class Desk:
+class Service:
     def warm_up(self):
         raise {"user": UserError("encoder my_clip: no such folder"), "ours": RuntimeError("out of memory")}[sys.argv[1]]
 
@@ -307,9 +325,9 @@ async def page(scope, receive, send):
         if event == "lifespan.shutdown":
             return
 
-room._application = lambda *_: page
-with room.reserve(0) as at:
-    sys.exit(run_main(lambda: room.serve(Desk(), [], None, at=at)))
+module._application = lambda *_: page
+with module.reserve(0) as at:
+    sys.exit(run_main(lambda: module.serve(Service(), [], None, at=at)))
 """
 
 
@@ -317,7 +335,7 @@ with room.reserve(0) as at:
     ("whose", "code", "line"),
     [("user", 2, "error: encoder my_clip: no such folder"), ("ours", 1, "RuntimeError: out of memory")],
 )
-def test_a_desk_that_cannot_be_made_ready_ends_the_demo_with_its_error(whose, code, line):
+def test_a_service_that_cannot_warm_up_ends_the_demo_with_its_error(whose, code, line):
     done = subprocess.run([sys.executable, "-c", BROKEN, whose], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == code and done.stderr.rstrip().endswith(line) and done.stdout == "", (
         done.stdout + done.stderr

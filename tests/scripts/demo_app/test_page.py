@@ -1,24 +1,18 @@
-"""The page in a real browser: a headless Chromium drives the real server, and whatever leaves this machine or complains
-in the console fails the test.
+"""The page in a real browser, a headless Chromium, which drives the real server.
 
-The server runs in a process of its own in which connections to anywhere but 127.0.0.1 are refused and told of; so does
-what the browser asks for.
+A test fails if the server or the browser asks another machine for anything, or if the browser's console has an error.
 """
 
 import io
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from auditor_world import make_bundle, picture, tiny_fingerprint
 from catalog_world import PROMPTS, write_prompts
+from demo_world import Server
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 
@@ -26,7 +20,6 @@ from precompute.generate import generate
 from precompute.generators.scenes import SceneGenerator
 from precompute.prompt_file import read_prompts
 
-ROOT = Path(__file__).resolve().parents[3]
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PROMPT = "a red car on the beach"
 HOSTILE = 'a photo of <img src=x onerror="window.broken=1"> ${window.broken=1} {{1+1}}'
@@ -39,58 +32,6 @@ pytestmark = [
         CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, as .ci/run does for root"
     ),
 ]
-
-GUARDED = """
-import runpy, signal, socket, sys
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are started without it
-
-def guard(name):
-    plain = getattr(socket.socket, name)
-    def guarded(self, address):
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
-            print("OUTSIDE", address, file=sys.stderr, flush=True)
-            raise OSError("blocked")
-        return plain(self, address)
-    setattr(socket.socket, name, guarded)
-
-guard("connect"), guard("connect_ex")
-sys.argv = sys.argv[1:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-
-
-class Server:
-    """A running demo: its address, and what it has printed."""
-
-    def __init__(self, folder: Path, *arguments: str) -> None:
-        self.temporary, self._out, self._err = folder / "tmp", folder / "out.txt", folder / "err.txt"
-        self.temporary.mkdir()
-        environment = {
-            **os.environ,
-            "TMPDIR": str(self.temporary),
-            "PYTHONPATH": str(ROOT),
-            "JAX_PLATFORMS": "cpu",
-            "PYTHONUNBUFFERED": "1",
-        }
-        command = [sys.executable, "-c", GUARDED, str(ROOT / "scripts/demo.py"), "--port", "0", *arguments]
-        with self._out.open("w") as out, self._err.open("w") as err:
-            self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=err)
-        for _ in range(1200):
-            if (
-                found := re.search(r"^open (http://127\.0\.0\.1:\d+)", self.said, re.M)
-            ) or self.process.poll() is not None:
-                break
-            time.sleep(0.1)
-        assert found, self.said
-        self.url = found[1]
-
-    @property
-    def said(self) -> str:
-        return self._out.read_text() + self._err.read_text()
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGINT)
-        return self.process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +48,7 @@ def server(auditor, tmp_path_factory):
     running = Server(folder, "--auditor", auditor, "--data", str(folder / "poc"))
     yield running
     running.stop()
-    assert "OUTSIDE" not in running.said and "Traceback" not in running.said, running.said
+    assert "OUTSIDE" not in running.output and "Traceback" not in running.output, running.output
 
 
 @pytest.fixture(scope="module")
@@ -132,7 +73,9 @@ def watched(browser, server, *, width: int = 1280):
             outside.append(request.url) if not request.url.startswith((server.url + "/", "data:", "blob:")) else None
         ),
     )
-    page.on("console", lambda said: complaints.append(f"{said.text} {said.location}") if said.type == "error" else None)
+    page.on(
+        "console", lambda event: complaints.append(f"{event.text} {event.location}") if event.type == "error" else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         page.goto(server.url)
@@ -156,7 +99,7 @@ def as_file(name: str, data: bytes) -> list[dict]:
     return [{"name": name, "mimeType": "image/png", "buffer": data}]
 
 
-def a_picture(*, seed: int = 1) -> bytes:
+def png_image(*, seed: int = 1) -> bytes:
     file = io.BytesIO()
     Image.fromarray(picture(seed, size=(300, 200))).save(file, "PNG")
     return file.getvalue()
@@ -165,15 +108,16 @@ def a_picture(*, seed: int = 1) -> bytes:
 def generated(page) -> None:
     page.locator("#prompt textarea, #prompt input").fill(PROMPT)
     page.locator("#generate").click()
-    expect(page.locator("#pictures li img")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#images li img")).to_have_count(4, timeout=WAIT)
     page.locator("#details .tp-patches").wait_for()
 
 
-def test_type_a_prompt_and_see_four_pictures_and_where_the_worst_fails(page):
+def test_type_a_prompt_and_see_four_images_and_where_the_worst_fails(page):
     generated(page)
-    assert page.locator("#pictures h2").inner_text() == f"Four pictures for “{PROMPT}”"
-    scores = [float(text) for text in page.locator("#pictures strong").all_inner_texts()]
-    assert len(scores) == 4 and page.locator("#pictures .tp-best strong").inner_text() == f"{max(scores):.2f}"
+    assert page.locator("#images h2").inner_text() == f"Four images for “{PROMPT}”"
+    scores = [float(text) for text in page.locator("#images strong").all_inner_texts()]
+    best = page.locator("#images li").filter(has=page.get_by_text("best", exact=True))
+    assert len(scores) == 4 and best.locator("strong").inner_text() == f"{max(scores):.2f}"
     assert (
         page.locator("#details .tp-versus img").count() == 4 and page.locator("#details .tp-patches td").count() == 49
     )
@@ -182,12 +126,12 @@ def test_type_a_prompt_and_see_four_pictures_and_where_the_worst_fails(page):
         heat.nth(n).evaluate("img => img.complete && img.naturalWidth === 480") for n in range(3)
     )
     page.locator("#others").click()
-    expect(page.locator("#pictures .tp-quiet").first).to_contain_text("seeds 4 to 7", timeout=WAIT)
+    expect(page.locator("#images .tp-quiet").first).to_contain_text("seeds 4 to 7", timeout=WAIT)
 
 
 def test_the_slider_moves_overlay_and_boxes(page):
     generated(page)
-    overlay, title = page.locator("#details .tp-analysis img").first, page.locator("#pictures strong").all_inner_texts()
+    overlay, title = page.locator("#details .tp-analysis img").first, page.locator("#images strong").all_inner_texts()
     before = overlay.get_attribute("src")
     page.locator("#threshold input[type=range]").press("Home")
     caption = page.locator("#details .tp-analysis figcaption").first
@@ -197,12 +141,12 @@ def test_the_slider_moves_overlay_and_boxes(page):
     page.locator("#threshold input[type=range]").press("End")
     expect(caption).to_contain_text("risk from 0.99 on", timeout=WAIT)
     expect(page.locator("#details")).to_contain_text("No region stands out.", timeout=WAIT)
-    assert page.locator("#pictures strong").all_inner_texts() == title, "nothing is judged again"
+    assert page.locator("#images strong").all_inner_texts() == title, "nothing is scored again"
 
 
 def test_an_example_is_one_click(page):
     page.locator("#examples button", has_text="three red apples").click()
-    expect(page.locator("#pictures h2")).to_contain_text("three red apples", timeout=WAIT)
+    expect(page.locator("#images h2")).to_contain_text("three red apples", timeout=WAIT)
 
 
 def test_a_prompt_that_cannot_be_drawn_gets_a_line_and_is_never_markup(page):
@@ -218,22 +162,22 @@ def test_a_prompt_that_cannot_be_drawn_gets_a_line_and_is_never_markup(page):
     expect(trouble).to_have_count(0, timeout=WAIT)
 
 
-def test_upload_a_picture(page):
+def test_upload_an_image(page):
     page.get_by_role("tab", name="Upload").click()
     prompt, details = page.locator("#own-prompt textarea, #own-prompt input"), page.locator("#own-details")
-    page.locator("#file input[type=file]").set_input_files(as_file("<b>own</b>.png", a_picture()))
-    expect(page.locator("#own-trouble")).to_contain_text("Now say what the picture was to show", timeout=WAIT)
+    page.locator("#file input[type=file]").set_input_files(as_file("<b>own</b>.png", png_image()))
+    expect(page.locator("#own-trouble")).to_contain_text("Now type the prompt that the image should keep", timeout=WAIT)
     prompt.fill(HOSTILE)
-    page.locator("#judge").click()
-    expect(details).to_contain_text("(at level 0.9)", timeout=WAIT)
+    page.locator("#score").click()
+    expect(details).to_contain_text("(at level 90 %)", timeout=WAIT)
     assert HOSTILE in details.inner_text() and page.evaluate("window.broken") is None
     assert (
         details.locator("img").count() == 2
         and details.locator(".tp-patches td").count() == 49
         and "vocabulary does not hold" in details.inner_text()
     )
-    page.locator("#level label", has_text="95%").click()
-    expect(details).to_contain_text("(at level 0.95)", timeout=WAIT)
+    page.locator("#level label", has_text="95 %").click()
+    expect(details).to_contain_text("(at level 95 %)", timeout=WAIT)
     page.locator("#own-threshold input[type=range]").press("Home")
     expect(details).to_contain_text("risk from 0.01 on", timeout=WAIT)
 
@@ -241,15 +185,15 @@ def test_upload_a_picture(page):
 def test_a_bad_file_gets_a_line_and_a_good_one_mends_it(page):
     page.get_by_role("tab", name="Upload").click()
     trouble = page.locator("#own-trouble [role=alert]")
-    page.locator("#judge").click()
-    expect(trouble).to_contain_text("no picture yet", timeout=WAIT)
+    page.locator("#score").click()
+    expect(trouble).to_contain_text("no image yet", timeout=WAIT)
     page.locator("#own-prompt textarea, #own-prompt input").fill(PROMPT)
-    page.locator("#file input[type=file]").set_input_files(as_file("bad.png", b"not a picture at all"))
+    page.locator("#file input[type=file]").set_input_files(as_file("bad.png", b"not an image at all"))
     expect(trouble).to_contain_text(
-        "this file cannot be judged: neither JPEG, PNG nor WEBP; choose a whole", timeout=WAIT
+        "this file cannot be scored: neither JPEG, PNG nor WEBP; choose a whole", timeout=WAIT
     )
     page.locator("#file").get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
-    page.locator("#file input[type=file]").set_input_files(as_file("good.png", a_picture()))
+    page.locator("#file input[type=file]").set_input_files(as_file("good.png", png_image()))
     expect(page.locator("#own-details img")).to_have_count(2, timeout=WAIT)
     expect(trouble).to_have_count(0, timeout=WAIT)
 
@@ -283,9 +227,9 @@ def test_the_browser_itself_refuses_what_lies_elsewhere(browser, server):
         )
         page.wait_for_timeout(500)
         assert any("192.0.2.1" in url for url in outside) or any(
-            "Content Security Policy" in said for said in complaints
+            "Content Security Policy" in line for line in complaints
         )
-        assert complaints and all("Content Security Policy" in said for said in complaints)
+        assert complaints and all("Content Security Policy" in line for line in complaints)
 
 
 def test_only_this_machines_names_are_answered(server):
@@ -302,11 +246,11 @@ def test_it_ends_cleanly_under_an_open_page_and_leaves_nothing(browser, auditor,
     assert folder.stat().st_mode & 0o777 == 0o700
     with watched(browser, running) as (page, _, _):
         page.get_by_role("tab", name="Catalogue").click()
-        expect(page.locator("#catalogue-trouble [role=alert]")).to_contain_text(
-            "no catalogue here; make pictures first", timeout=WAIT
-        )
-        assert running.stop() == 0, running.said
+        expect(page.locator("#catalogue-trouble [role=alert]")).to_contain_text("no catalogue here", timeout=WAIT)
+        assert running.stop() == 0, running.output
     assert (
-        running.said.rstrip().endswith("stopped") and "Traceback" not in running.said and "ERROR" not in running.said
-    ), running.said
+        running.output.rstrip().endswith("stopped")
+        and "Traceback" not in running.output
+        and "ERROR" not in running.output
+    ), running.output
     assert list(running.temporary.glob("tipai-demo-*")) == []

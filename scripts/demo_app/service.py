@@ -1,0 +1,207 @@
+"""Makes images for a prompt and scores them, or scores an image of the user's own; without any markup.
+
+An image that is shown is a copy that fits a screen, with the verdict at that size; the verdict is on the image itself.
+"""
+
+import io
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from precompute.encoders.images import BadImage
+from precompute.generators import Truth
+from precompute.prompt_file import Prompt
+from tipai_jax.auditor.verdict import Verdict
+from tipai_jax.errors import UserError
+from tipai_jax.render import to_rgb
+
+if TYPE_CHECKING:
+    from precompute.generators import Generator
+    from tipai_jax.auditor.api import Auditor
+
+__all__ = ["CANDIDATES", "LEVELS", "MAX_PROMPT_LENGTH", "CandidateSet", "DemoService", "ScoredImage", "at_threshold"]
+
+CANDIDATES = 4
+"""Images made for a prompt at a time."""
+MAX_PROMPT_LENGTH = 300
+"""Characters of a prompt, at most."""
+LEVELS = (0.8, 0.9, 0.95)
+"""Levels of the conformal prediction that can be chosen."""
+SIDE = 480
+"""Pixels of the longer side of an image as it is shown."""
+Progress = Callable[[float, str], object]
+"""Called with the share of the work that is done, 0 to 1, and with what is done next."""
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredImage:
+    """An image and the auditor's verdict on it.
+
+    Attributes:
+        image: the copy to show, RGB.
+        verdict: at the size of that copy.
+        seed: the seed it was made from, or None for an image of the user's own.
+        truth: whether it really keeps its prompt, where that is known.
+    """
+
+    image: Image.Image
+    verdict: Verdict
+    seed: int | None = None
+    truth: Truth | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateSet:
+    """The images made for one prompt, in the order of their seeds, which are consecutive.
+
+    Attributes:
+        prompt: the prompt.
+        images: the images and their verdicts.
+        order: positions in `images`, best first.
+        made_by: name of the generator.
+    """
+
+    prompt: str
+    images: tuple[ScoredImage, ...]
+    order: tuple[int, ...]
+    made_by: str
+
+    @property
+    def best(self) -> ScoredImage:
+        """The image with the highest score."""
+        return self.images[self.order[0]]
+
+    @property
+    def worst(self) -> ScoredImage:
+        """The image with the lowest score."""
+        return self.images[self.order[-1]]
+
+    @property
+    def next_seed(self) -> int:
+        """The first seed after those of these images."""
+        return 1 + max(each.seed or 0 for each in self.images)
+
+
+class DemoService:
+    """The auditor and the generator of a running demo; one request at a time uses them.
+
+    Args:
+        auditor: scores the images.
+        generator: makes the images.
+    """
+
+    def __init__(self, auditor: "Auditor", generator: "Generator") -> None:
+        self.auditor, self.generator = auditor, generator
+        self._lock = threading.Lock()
+
+    @property
+    def fitted_threshold(self) -> float:
+        """The risk from which a pixel counts as unfaithful, as fitted on the validation split."""
+        return float(self.auditor.bundle.calibration.risk_threshold)
+
+    def load(self) -> str:
+        """Load the encoder and the generator; returns a line on the generator and its device.
+
+        Raises:
+            UserError: one of them is missing, or the encoder is not the one that the auditor was trained on.
+        """
+        with self._lock:
+            _ = self.auditor.encoder  # a cached property
+            return self.generator.load()
+
+    def warm_up(self) -> None:
+        """Compile the heads for one image and for a set of candidates."""
+        plain = Image.new("RGB", (224, 224), (200, 200, 200))
+        with self._lock:
+            for n in (1, CANDIDATES):
+                self.auditor.score([plain] * n, "a red car")
+
+    def make_candidates(
+        self, prompt: str, *, first: int = 0, progress: Progress = lambda share, step: None
+    ) -> CandidateSet:
+        """Make images for a prompt and score them.
+
+        Args:
+            prompt: what the images are to show.
+            first: the seed of the first image.
+            progress: is called as the work goes on.
+
+        Raises:
+            UserError: the prompt is empty or too long, or the generator cannot make an image for it.
+        """
+        wanted = Prompt("yours", _checked(prompt))
+        self.generator.check([wanted])
+        seeds = range(first, first + CANDIDATES)
+        with self._lock:
+            made = []
+            for n, seed in enumerate(seeds):
+                step = "drawing" if self.generator.drawn else "generating"
+                progress(n / (CANDIDATES + 1), f"{step} image {n + 1} of {CANDIDATES}")
+                made.append(self.generator.make(wanted, seed))
+            progress(CANDIDATES / (CANDIDATES + 1), "scoring")
+            ranking = self.auditor.rank(wanted.prompt, [each.picture for each in made])
+        images = tuple(
+            _scored(each.picture, verdict, seed, each.truth)
+            for each, verdict, seed in zip(made, ranking.verdicts, seeds)
+        )
+        return CandidateSet(wanted.prompt, images, ranking.order, self.generator.label)
+
+    def score(self, data: bytes | None, prompt: str) -> ScoredImage:
+        """Score an image of the user's own.
+
+        Args:
+            data: the bytes of its file; None if there is none yet.
+            prompt: the prompt that it should keep.
+
+        Raises:
+            UserError: no image, one that cannot be read, or no prompt.
+        """
+        if not data:
+            raise UserError("no image yet: choose a JPEG, PNG or WEBP file")
+        with self._lock:
+            try:
+                prepared = self.auditor.encoder.preparation.prepare(data)
+            except BadImage as error:
+                raise UserError(
+                    f"this file cannot be scored: {error}; choose a whole JPEG, PNG or WEBP image"
+                ) from None
+            verdict = self.auditor.score(self.auditor.embed_prepared([prepared]), _checked(prompt))[0]
+        with Image.open(io.BytesIO(data)) as opened:
+            opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
+            return _scored(to_rgb(ImageOps.exif_transpose(opened)), verdict)
+
+    def at_level(self, scored: ScoredImage, level: float) -> ScoredImage:
+        """The same verdict with its prediction at another level; nothing is scored again."""
+        prediction = self.auditor.bundle.calibration.conformal.predict(np.asarray(scored.verdict.logit), level)
+        return replace(scored, verdict=replace(scored.verdict, level=level, prediction=str(prediction)))
+
+
+def at_threshold(scored: ScoredImage, threshold: float) -> ScoredImage:
+    """The same verdict where a region counts from another risk on; nothing is scored again."""
+    return replace(scored, verdict=replace(scored.verdict, risk_threshold=threshold))
+
+
+def _checked(prompt: str) -> str:
+    """A prompt on one line.
+
+    Raises:
+        UserError: it is empty, or too long.
+    """
+    line = " ".join(prompt.split())
+    if not line:
+        raise UserError('no prompt yet: type what the image is to show, such as "a red car on the beach"')
+    if len(line) > MAX_PROMPT_LENGTH:
+        raise UserError(f"a prompt of {len(line)} characters; at most {MAX_PROMPT_LENGTH} are taken")
+    return line
+
+
+def _scored(image: Image.Image, verdict: Verdict, seed: int | None = None, truth: Truth | None = None) -> ScoredImage:
+    """An image and its verdict, both at the size in which they are shown."""
+    share = SIDE / max(image.size)
+    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    shown = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
+    return ScoredImage(shown, verdict.at_size(size), seed, truth)
