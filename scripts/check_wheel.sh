@@ -1,9 +1,23 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it into a new environment in another folder and runs the commands there, from scenes to a
-# verdict: the wheel must hold every package, asset and config. The dependencies are those of .venv, so that nothing is
-# downloaded; the editable installation in .venv is not seen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+
+usage() {
+  cat << 'END'
+usage: scripts/check_wheel.sh [--help]
+
+Builds the wheel, installs it into a new environment in another folder and runs the commands there, from scenes to a
+verdict: the wheel must hold every package, asset and config. The dependencies are those of .venv, so that nothing is
+downloaded; the editable installation in .venv is not seen. It takes a minute.
+END
+}
+
+case "$*" in
+  "") ;;
+  -h | --help) usage; exit ;;
+  *) echo "error: $*: expected no argument (see scripts/check_wheel.sh --help)" >&2; exit 2 ;;
+esac
+
 python=$PWD/.venv/bin/python
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
