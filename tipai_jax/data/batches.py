@@ -6,7 +6,7 @@ A task declares its columns; nothing here knows what they mean.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -16,7 +16,11 @@ from tipai_jax.store import Rows
 
 __all__ = ["AnyArray", "Columns", "gather"]
 
-AnyArray = Array | np.ndarray
+if TYPE_CHECKING:
+    AnyArray = Any  # a type checker cannot follow which of the two it is
+else:
+    AnyArray = Array | np.ndarray
+"""An array of a batch: jax's on the device, numpy's on the host."""
 
 
 @partial(

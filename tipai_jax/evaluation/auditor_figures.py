@@ -102,6 +102,7 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
     bins = [counted & (index == i) for i in np.unique(index[counted])]
     ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
+    names: list[str] = []
     for digits in range(2, 10):  # nine tell any two float32 apart
         names = [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}" for low, high in ends]
         if len({f"{end:.{digits}g}" for each in ends for end in each}) == len({end for each in ends for end in each}):
@@ -113,10 +114,10 @@ def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dic
     """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
     if predictions.patch_logit is None:
         return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
-    group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
+    logit, group = predictions.patch_logit, np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
 
     def over(known: Bool[np.ndarray, "b 2 k"]) -> Figure:
-        return _auc(predictions.patch_logit[known], pairs.patch_label[known] == 1, group[known], seed)
+        return _auc(logit[known], pairs.patch_label[known] == 1, group[known], seed)
 
     known = pairs.patch_label >= 0
     rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]

@@ -11,14 +11,16 @@ from PIL import ImageDraw, ImageFont
 
 __all__ = ["draw_lines", "font", "line_height", "wrap"]
 
-#: What the built-in letters lack, and what is written in its place.
 _PLAIN = str.maketrans({"—": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\t": " "})
+"""What the built-in letters lack, and what is written in its place."""
 
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """Pillow's built-in letters at a size in pixels."""
-    return ImageFont.load_default(size=size)
+    letters = ImageFont.load_default(size=size)
+    assert isinstance(letters, ImageFont.FreeTypeFont), "Pillow gives scalable letters where a size is asked for"
+    return letters
 
 
 def line_height(size: int) -> int:

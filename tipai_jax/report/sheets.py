@@ -96,8 +96,9 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
     """What the encoder saw of an image: turned as its file says, cut to the encoder's view."""
     path = data / str(store.images.path[row])
     try:
+        left, top, right, bottom = (round(edge) for edge in store.view_box(row))
         with Image.open(path) as picture:
-            return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
+            return to_rgb(ImageOps.exif_transpose(picture)).crop((left, top, right, bottom))
     except FileNotFoundError:
         raise UserError(
             f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none"

@@ -195,12 +195,12 @@ def read_image(folder: Path, image: CatalogImage) -> bytes:
         UserError: the file is gone, cannot be read or has changed.
     """
     path = folder / image.path
+    data, problem = b"", "has changed since it was made"
     try:
         data = path.read_bytes()
-        problem = "" if sha256_bytes(data) == image.sha256 else "has changed since it was made"
     except OSError as error:
         problem = error.strerror or str(error)
-    if problem:
+    if sha256_bytes(data) != image.sha256:
         raise UserError(
             f"{path}: {problem}; run the same generate.py command again, it makes anew what is missing or changed"
         )

@@ -55,7 +55,7 @@ def _union(
     xs, ys = np.unique(np.concatenate(x)), np.unique(np.concatenate(y))
     inside_x = (x[0][:, None] <= xs[:-1]) & (xs[:-1] < x[1][:, None])
     inside_y = (y[0][:, None] <= ys[:-1]) & (ys[:-1] < y[1][:, None])
-    inside = (inside_y[:, :, None] & inside_x[:, None, :]).any(axis=0)
+    inside = np.asarray((inside_y[:, :, None] & inside_x[:, None, :]).any(axis=0))
     return xs, ys, inside.astype(np.float64)
 
 

@@ -67,11 +67,9 @@ class Boxes(Sequence[tuple[Box, ...]]):
             raise IndexError(f"pair {i} of {len(self)}")
         i %= len(self)
         where = slice(self.offsets[i], self.offsets[i + 1])
+        columns = self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist()
         return tuple(
-            Box(*xyxy, category, absent)
-            for xyxy, category, absent in zip(
-                self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist()
-            )
+            Box(x1, y1, x2, y2, category, absent) for (x1, y1, x2, y2), category, absent in zip(*columns, strict=True)
         )
 
     def __iter__(self) -> Iterator[tuple[Box, ...]]:
