@@ -1,9 +1,8 @@
 """The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR]
 [--name NAME].
 
-Owns the features of that data set: what `pairs.jsonl` says of a pair, the bytes of both images, and on request the
-embeddings. The file format is array_record, so `tfds.data_source` reads it without TensorFlow and
-`precompute/embed.py --data tfds:NAME` takes it as input. Knows nothing of encoders.
+The file format is array_record, so `tfds.data_source` reads it without TensorFlow and `precompute/embed.py --data
+tfds:NAME` takes it as input.
 """
 
 import sys

@@ -1,8 +1,4 @@
-"""Training batches of freshly drawn squares: images, captions, and which phrase names which patch and which crop.
-
-It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the
-model.
-"""
+"""Training batches of freshly drawn squares: images, captions, and which phrase names which patch and which crop."""
 
 import functools
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and
 difficulty, on scenes it has not seen.
-
-It owns the trials and their score; it knows nothing of training.
 """
 
 from dataclasses import dataclass

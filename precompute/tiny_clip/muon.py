@@ -1,8 +1,7 @@
 """Muon, for the matrices inside the transformer layers, in a precision of one's choice.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than f32;
-this is the same rule
-without the cast. It owns the update rule; which parameters get it is decided by `optimizers`.
+`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than
+f32; this is the same rule without the cast.
 """
 
 from collections.abc import Iterable

@@ -1,9 +1,8 @@
 """Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing
 anything.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of an image.
-The combinations that the test
-split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
+Cheap teaching: a caption costs the encoder a fifth of an image. The combinations that the test split keeps for itself
+are not named here either: a phrase that only ever is wrong would be learnt as wrong.
 """
 
 from collections import Counter

@@ -1,7 +1,4 @@
-"""What the small CLIP is: its tokenizer, its sizes, how images become pixels and pixels embeddings.
-
-It owns the architecture; it knows nothing of scenes, losses or training.
-"""
+"""What the small CLIP is: its tokenizer, its sizes, how images become pixels and pixels embeddings."""
 
 import numpy as np
 import torch

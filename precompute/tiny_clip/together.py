@@ -1,9 +1,7 @@
 """Several processes that train one model, each on batches of its own, started by `torchrun`.
 
-It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a
-caption is contrasted with is what its own
-process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two
-threads went through 75.
+Only gradients are shared: what a caption is contrasted with is what its own process has drawn. On two CPU cores two
+processes of one thread went through 115 scenes a second where one of two threads went through 75.
 """
 
 import os

@@ -1,6 +1,6 @@
 """The eight backgrounds, each in a dozen variants, drawn with Pillow and kept.
 
-It owns how a place looks; it knows nothing of what stands there. Flat shapes only: no noise, so that files stay small.
+Flat shapes only: no noise, so that files stay small.
 """
 
 import functools

@@ -1,8 +1,6 @@
 """From one claim to a mould of two: the claim itself, and one that breaks it in a category asked for.
 
-It owns which mistakes a generator of this world makes. The other way round, drawing both claims at once, is `square`'s;
-what a caption's words are is
-`scene`'s.
+The other way round, drawing both claims at once, is `square`'s; what a caption's words are is `scene`'s.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,4 @@
-"""From two claims to two scenes that differ in nothing but what the claims differ in.
-
-It owns sizes, unnamed company, occlusion and the marking of what is wrong. It knows no captions' words and no pixels.
-"""
+"""From two claims to two scenes that differ in nothing but what the claims differ in."""
 
 from dataclasses import dataclass, replace
 

@@ -1,6 +1,7 @@
-"""A control: the same caption, kept by two scenes that differ only in what it does not name. An auditor must not alarm.
+"""A control: the same caption, kept by two scenes that differ only in what it does not name. An auditor must not
+alarm.
 
-It owns which unnamed things change: the place (its variant where the place is named), unnamed colours, unnamed company,
+The unnamed things that may change: the place (its variant where the place is named), unnamed colours, unnamed company,
     mirror images of the things.
 """
 

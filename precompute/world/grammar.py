@@ -1,8 +1,4 @@
-"""From a caption back to the claim that it makes: the inverse of `Claim.text`.
-
-It owns the reading of captions, and the words in which the grammar is explained to whoever left it. It knows no chance,
-layout or pixels.
-"""
+"""From a caption back to the claim that it makes: the inverse of `Claim.text`."""
 
 import re
 

@@ -1,6 +1,6 @@
 """Where things stand: boxes without overlap, and pairs of boxes for which exactly one relation holds.
 
-It owns geometry and chance; it knows neither pictograms nor captions. All lengths are pixels of the scene.
+All lengths are pixels of the scene.
 """
 
 import numpy as np

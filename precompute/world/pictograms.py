@@ -1,7 +1,6 @@
 """OpenMoji pictograms as small images: drawn once per size, recoloured through a table.
 
-OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one
-pictogram; it knows nothing of scenes.
+OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change.
 """
 
 import functools

@@ -1,7 +1,4 @@
-"""A scene (what stands where) and a claim (what a caption says of it), with the caption's grammar.
-
-It owns the two data types and their words; it knows nothing of chance, layout or pixels.
-"""
+"""A scene (what stands where) and a claim (what a caption says of it), with the caption's grammar."""
 
 from dataclasses import dataclass
 

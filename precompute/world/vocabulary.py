@@ -1,7 +1,5 @@
 """What exists in the small world: objects, colours, backgrounds, words, relations, and which of them are easily
 confused.
-
-It owns names and their neighbours only; it knows nothing of pixels or captions.
 """
 
 import functools

@@ -1,8 +1,6 @@
 """Precompute: images a second of each patch recipe, against a loop that takes one image after the other.
 
-Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits
-for its input. What it runs of ours is
-`precompute.pipeline.image_batches`, the code path of `embed.py`.
+What it runs of ours is `precompute.pipeline.image_batches`, the code path of `embed.py`.
 """
 
 import io

@@ -1,7 +1,7 @@
-"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, reported on another.
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, reported on
+another.
 
-It owns what a label means for each head, the fit of all parts, and the file. The calibrators themselves are
-`calibrators.py`'s, and whether they help is the evaluation's to say.
+The calibrators themselves are `calibrators.py`'s, and whether they help is the evaluation's to say.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""From a logit to a probability that can be believed: three calibrators, their fits, and the choice between them.
-
-It owns the mathematics, in numpy. It knows no heads, no pairs and no files, only logits and labels.
-"""
+"""From a logit to a probability that can be believed: three calibrators, their fits, and the choice between them."""
 
 from dataclasses import dataclass
 

@@ -1,12 +1,9 @@
 """Split-conformal prediction: does the image keep its prompt, does it break it, or should the auditor abstain?
 
-Owns the prediction sets over {keeps, breaks} at any level, from the logits of examples that nothing was trained on.
-Class-conditional (Vovk
-2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the draw of the examples, at
-least the level's share get a set
-that holds "keeps", and likewise "breaks", whatever the scorer is worth, as long as new images are exchangeable with the
-examples. This is no
-precision: how often an answer is right depends on how many images break their prompt. Knows no pairs and no files.
+Class-conditional (Vovk 2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the
+draw of the examples, at least the level's share get a set that holds "keeps", and likewise "breaks", whatever the
+scorer is worth, as long as new images are exchangeable with the examples. This is no precision: how often an answer
+is right depends on how many images break their prompt. Knows no pairs and no files.
 """
 
 import math

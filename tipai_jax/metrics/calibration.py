@@ -1,6 +1,6 @@
 """Calibration metrics: does a probability of 0.8 come true eight times in ten.
 
-Owns ECE with its bins and negative log-likelihood. Fits nothing: that is `calibrate.py`.
+Fits nothing: that is `calibrate.py`.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """The interval of an expected calibration error, by resampling whole groups.
 
 An ECE over bins that stay where they are is a function of sums: what each bin lacks in confidence, and how many it
-holds. Owns the bins of an example, those sums and the correction of the bootstrap's bias. Fits nothing.
+holds. Fits nothing.
 """
 
 from typing import Literal

@@ -1,8 +1,7 @@
 """Many processes as one run: found by SLURM or by plain environment variables, and agreeing on what they do.
 
-Owns the start of `jax.distributed` and the few words that processes exchange outside the compiled steps. A process
-alone costs nothing.
-All processes see the same workdir and store; the first one writes, Orbax saves from all.
+A process alone costs nothing. All processes see the same workdir and store; the first one writes, Orbax saves from
+all.
 
     JAX_COORDINATOR_ADDRESS=host:port JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m tipai_jax.train ...
     srun --ntasks=2 python -m tipai_jax.train ...

@@ -1,7 +1,6 @@
 """Boxes: drawn where the truth is, and found where a heatmap is hot.
 
-It owns the look of a frame and the rule that turns a map into boxes. Places are fractions of the picture (0 to 1, x to
-the right, y downwards), so a frame fits a picture of any size.
+Places are fractions of the picture (0 to 1, x to the right, y downwards), so a frame fits a picture of any size.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""The one colour map of the project: green where the prompt is kept, yellow where unsure, red where it is broken.
-
-It owns the stops of the scale. It knows nothing of pictures or of where a risk comes from.
-"""
+"""The one colour map of the project: green where the prompt is kept, yellow where unsure, red where it is broken."""
 
 import numpy as np
 from jaxtyping import Float, UInt8

@@ -1,8 +1,4 @@
-"""From a coarse grid of risks to a map the size of the picture, and to its picture.
-
-It owns the enlargement in numpy, with the same bilinear matrix as the masks of the store, so that what is drawn is
-what is measured. It knows no heads.
-"""
+"""From a coarse grid of risks to a map the size of the picture, and to its picture."""
 
 import numpy as np
 from jaxtyping import Float

@@ -1,7 +1,7 @@
 """A heatmap laid over the picture it speaks of.
 
-It owns the blend. The picture is taken most of its colour and depth first: neither a red apple under a green veil nor
-black ink under any veil must look like a risk.
+The picture is taken most of its colour and depth first: neither a red apple under a green veil nor black ink under
+any veil must look like a risk.
 """
 
 import numpy as np

@@ -1,9 +1,7 @@
 """Plots as SVG: curves over time, a reliability diagram, intervals in rows.
 
-It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a
-telephone as in a
-column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of
-what is plotted.
+Every plot is 360 units wide, so that its letters are as large on a telephone as in a column of a page, and says in
+words what it shows; series differ in form and not in colour alone.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off.
-
-It owns measuring and breaking text. It knows nothing of what the text says.
-"""
+"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

@@ -1,7 +1,4 @@
-"""The five ways in which an image can break its prompt, in the one order that every array uses.
-
-Owns the tuple, the accepted aliases and the lookup. Knows nothing of boxes, files or models.
-"""
+"""The five ways in which an image can break its prompt, in the one order that every array uses."""
 
 __all__ = ["ALIASES", "CATEGORIES", "category_index"]
 

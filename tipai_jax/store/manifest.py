@@ -1,7 +1,6 @@
 """What a store says of itself: the encoder's fingerprint, the plan it is written under, and the manifest.
 
-Owns these records, their JSON and the digest. Nothing in them depends on a clock, a machine's paths or the number of
-workers, so equal input gives an equal digest. Knows nothing of how shards are written or read.
+Nothing in them depends on a clock, a machine's paths or the number of workers, so equal input gives an equal digest.
 """
 
 import dataclasses

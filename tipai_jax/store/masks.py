@@ -1,9 +1,7 @@
 """Truth masks in the small space: what Dice at full size needs of an HxW mask, in 49 numbers.
 
 A risk map of 7x7 cells is enlarged bilinearly, R = U r U^T with U = `bilinear_matrix`, and compared with a mask m of
-size x size pixels. Every sum Dice needs is linear in r: sum(R * m) = <r, U^T m U>. This file owns U, the rule by which
-boxes become pixels, and U^T m U. It knows nothing of risk, of losses or of files; boxes are any objects with
-`x1, y1, x2, y2` (fractions of the picture) and `absent`.
+size x size pixels. Every sum Dice needs is linear in r: sum(R * m) = <r, U^T m U>.
 """
 
 from collections.abc import Sequence

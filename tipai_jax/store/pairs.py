@@ -1,8 +1,4 @@
-"""The table of pairs as numpy columns, and its form on disk.
-
-Owns the columns, the boxes (flat arrays with offsets; a `Box` is made only when one is looked at) and both directions
-between them and an Arrow table. Knows nothing of embeddings or of how labels come about.
-"""
+"""The table of pairs as numpy columns, and its form on disk."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,6 @@
 """Opening a finished store: arrays as memory maps, tables as numpy columns.
 
-Owns what a reader may rely on: the manifest's digest holds and every file it lists has the size it says. (Hashes are
-the business of `verify`, which reads everything.) Knows nothing of jax, of torch or of encoders.
+(Hashes are the business of `verify`, which reads everything.)
 """
 
 import json

@@ -1,7 +1,4 @@
-"""Rows of one array that lies in many shards, read from memory maps.
-
-Owns the arithmetic from a row number to a shard and back. Knows nothing of files or of what a row means.
-"""
+"""Rows of one array that lies in many shards, read from memory maps."""
 
 import math
 from collections.abc import Sequence

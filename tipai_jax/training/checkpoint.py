@@ -6,7 +6,7 @@
 
 A step without a seal does not exist, so neither a half-written checkpoint nor a stray folder can become the latest
 one; Orbax does not notice a flipped bit, so every file is hashed before it is read. Saving is synchronous: a state is
-a few MB and takes a fifth of a second. Knows nothing of what the parameters mean.
+a few MB and takes a fifth of a second.
 """
 
 import hashlib
