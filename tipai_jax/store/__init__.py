@@ -1,6 +1,6 @@
 """The contract on disk between the frozen encoder and everything that learns from it.
 
-A store holds every unique prompt and image once, as L2-normalised f16 rows, and the pairs as row numbers. This package is
+A store holds every unique prompt and image once, as L2-normalised f16 rows, and the pairs as row numbers. It needs
 numpy, pyarrow and safetensors only: neither jax nor torch.
 """
 
