@@ -21,7 +21,7 @@ from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.files.lock import alone_in
-from tipai_jax.store import Rows, Store, open_store
+from tipai_jax.store import ShardedArray, Store, open_store
 from tipai_jax.tasks import auditor
 from tipai_jax.training import checkpoint, loop
 from tipai_jax.training.checkpoint import Checkpoints
@@ -208,7 +208,7 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
         (step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4
     )
 
-    class Poisoned(Rows):
+    class Poisoned(ShardedArray):
         def __init__(self, rows, picture):
             super().__init__(rows._parts)
             self.picture = picture

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from tipai_jax.render.markup import Markup, element, join
 
-__all__ = ["STYLE", "Curve", "Interval", "curves", "intervals", "reliability", "ticks"]
+__all__ = ["STYLE", "Curve", "IntervalMark", "curves", "intervals", "reliability", "ticks"]
 
 WIDTH = 360.0
 # : What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the
@@ -40,7 +40,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Interval:
+class IntervalMark:
     """A row: a value with its two ends, and another value to compare with; what is None is not drawn."""
 
     name: str
@@ -232,7 +232,7 @@ def reliability(
 
 def intervals(
     description: str,
-    rows: Sequence[Interval],
+    rows: Sequence[IntervalMark],
     *,
     span: tuple[float, float],
     x_label: str,

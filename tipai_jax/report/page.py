@@ -6,7 +6,7 @@ from typing import Any
 
 from tipai_jax.render.html import code, figure, note, notes, page, picture, section, table, verdict
 from tipai_jax.render.markup import Markup, element
-from tipai_jax.render.svg import Interval, intervals, reliability
+from tipai_jax.render.svg import IntervalMark, intervals, reliability
 from tipai_jax.report.curves import training
 from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_of, value_text
 from tipai_jax.report.gaps import gaps
@@ -150,7 +150,7 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
     said = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
     both = [each for _, *pair in rows for each in pair if each]
     span = _span([value for each in both for value in (each["value"], *(each["ci95"] or ())) if value is not None])
-    drawn = [Interval(name, ours["value"], ours["ci95"], value_of(other)) for name, ours, other in rows]
+    drawn = [IntervalMark(name, ours["value"], ours["ci95"], value_of(other)) for name, ours, other in rows]
     compared = record["layout"]["baselines"][reference] if any(other for *_, other in rows) else None
     axis = spec["label"].split("{")[0].split(",")[0].strip() or spec["plot"]
     axis += f" (hollow: {compared})" if compared else ""

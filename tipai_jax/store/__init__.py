@@ -10,7 +10,7 @@ from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
-from tipai_jax.store.rows import Rows
+from tipai_jax.store.sharded_array import ShardedArray
 
 __all__ = [
     "ALIASES",
@@ -24,8 +24,8 @@ __all__ = [
     "Plan",
     "PromptTable",
     "RejectTable",
-    "Rows",
     "Shard",
+    "ShardedArray",
     "Store",
     "box_mask",
     "category_index",

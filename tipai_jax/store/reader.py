@@ -17,7 +17,7 @@ from tipai_jax.store.columns import read_table
 from tipai_jax.store.manifest import Manifest, load_manifest
 from tipai_jax.store.pairs import PairTable, from_arrow
 from tipai_jax.store.patches import view_box
-from tipai_jax.store.rows import Rows
+from tipai_jax.store.sharded_array import ShardedArray
 from tipai_jax.store.writer import SOURCE
 
 if TYPE_CHECKING:
@@ -107,17 +107,17 @@ class Store:
         self.manifest = manifest
 
     @cached_property
-    def text(self) -> Rows:
+    def text(self) -> ShardedArray:
         """f16[prompts, d], L2 norm 1."""
         return self._rows("prompts", "text", (self.manifest.encoder.d,))
 
     @cached_property
-    def image(self) -> Rows:
+    def image(self) -> ShardedArray:
         """f16[images, d], L2 norm 1."""
         return self._rows("images", "image", (self.manifest.encoder.d,))
 
     @cached_property
-    def patches(self) -> Rows:
+    def patches(self) -> ShardedArray:
         """f16[images, k, d], L2 norm 1, row-major from the top left."""
         return self._rows("images", "patches", (self.manifest.encoder.k, self.manifest.encoder.d))
 
@@ -193,7 +193,7 @@ class Store:
         read = self._table(table)
         return {name: read.column(name).to_numpy() for name in read.column_names}
 
-    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> Rows:
+    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> ShardedArray:
         parts = []
         for shard in self.manifest.of_table(table):
             path = self.path / f"{table}/{shard.index:05d}.safetensors"
@@ -204,7 +204,7 @@ class Store:
                     f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again"
                 )
             parts.append(part)
-        return Rows(parts)
+        return ShardedArray(parts)
 
 
 def read_prompts(path: Path) -> "pyarrow.Table":
