@@ -6,9 +6,9 @@ usage() {
   cat << 'END'
 usage: scripts/setup.sh [--help]
 
-Makes .venv at the top of the repository with everything that the project and its tests need (about three minutes, 2.7 GB), and
-does nothing when that is done. The other scripts call it. PYTHON names the interpreter (default: python3, which must be 3.11 or
-later).
+Makes .venv at the top of the repository with everything that the project and its tests need (about
+three minutes, 2.7 GB), and does nothing when that is done. The other scripts call it. PYTHON names
+the interpreter (default: python3, which must be 3.11 or later).
 END
 }
 
