@@ -17,6 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 from precompute.labels import DIFFICULTIES
 from precompute.world.control import vary
 from precompute.world.draw import draw as draw_scene

@@ -75,8 +75,8 @@ class SceneGenerator:
         category = str(rng.choice(categories))
         breaks = bool(rng.random() < self._broken[category])
         for _ in range(_ATTEMPTS):
-            mould, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(DIFFICULTIES[:2])))
-            composed = compose(rng, mould, banned=held_out_combinations())
+            spec, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(DIFFICULTIES[:2])))
+            composed = compose(rng, spec, banned=held_out_combinations())
             if composed is not None:
                 return breaks, category, kind, composed
         raise UserError(f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much for one scene; ask for fewer things')

@@ -23,7 +23,7 @@ MOST_SCORE = 1e30
 
 
 class PixelBox(NamedTuple):
-    """An unfaithful region in pixels of the rejected image; x2 and y2 exclusive, `category` an index of CATEGORIES."""
+    """A wrong region in pixels of the rejected image; x2 and y2 are exclusive, `category` is an index of CATEGORIES."""
 
     x1: float
     y1: float

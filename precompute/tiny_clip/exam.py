@@ -1,6 +1,4 @@
-"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and
-difficulty, on scenes it has not seen.
-"""
+"""Evaluation of a small CLIP on unseen scenes: does it distinguish captions that differ in one thing?"""
 
 from dataclasses import dataclass
 
@@ -18,7 +16,7 @@ from tipai_jax.store import CATEGORIES
 
 @dataclass(frozen=True)
 class Trial:
-    """Squares of one category and difficulty, drawn from chance that training never uses."""
+    """Squares of one category and difficulty, from a seed that training never uses."""
 
     category: str
     difficulty: str
@@ -36,8 +34,11 @@ def trials(number: int) -> list[Trial]:
 def examine(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
 ) -> list[dict[str, float | str | int]]:
-    """Per trial: `caption_accuracy` (an image prefers its own caption to the hard negative) and `pair_auc` (a caption
-    prefers its own image).
+    """Evaluate a model.
+
+    Returns:
+        For each trial its category and difficulty, `n`, `caption_accuracy` (an image prefers its own caption to the
+        hard negative) and `pair_auc` (a caption prefers its own image).
     """
     device, rows = next(model.parameters()).device, []
     for trial in every:

@@ -185,9 +185,8 @@ class Store:
         import pyarrow as pa
 
         read = read_prompts if table == "prompts" else read_table
-        return pa.concat_tables(
-            [read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)]
-        )
+        shards = self.manifest.of_table(table)
+        return pa.concat_tables([read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in shards])
 
     def _columns(self, table: str) -> dict[str, np.ndarray]:
         read = self._table(table)
@@ -208,8 +207,7 @@ class Store:
 
 
 def read_prompts(path: Path) -> "pyarrow.Table":
-    """The columns of a shard of prompts, by the names of `PromptTable`; stores of earlier versions call `chunked`
-    `truncated`.
+    """The columns of a shard of prompts as `PromptTable` names them; earlier stores call `chunked` `truncated`.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,6 +1,4 @@
-"""The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses'
-meaning.
-"""
+"""The parts of the default encoder's training: tokenizer, pixels, the phrase of every patch, and the losses."""
 
 from itertools import pairwise
 
@@ -112,9 +110,7 @@ def test_hard_scenes_come_without_captions_and_their_things_are_named_all_the_sa
 
 
 def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
-    """Losses and gradients of a batch agree with those in float32 as far as eight bits go, with the model's attention
-    in float32.
-    """
+    """Losses and gradients of a batch agree with those in float32 up to eight bits, with attention in float32."""
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
     found = {}
     for dtype in (torch.float32, torch.bfloat16):

@@ -1,5 +1,6 @@
-"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written
-here, apart from the sampler.
+"""Each scene of a square keeps its own caption and breaks the other in exactly one way.
+
+That is decided by a checker written here, apart from the sampler.
 """
 
 import numpy as np
