@@ -283,7 +283,7 @@ def test_a_store_of_another_encoder_is_refused_with_what_differs_and_the_command
         other.check_encoder(store)
     message = str(refused.value)
     assert "(name random, the run's tiny; patches raw, the run's tiles; dtype float32, the run's bfloat16;" in message
-    options = f"--encoder tiny --patches tiles --dtype bfloat16 --out {store.path}-tiny-tiles-bfloat16"
+    options = f"--encoder tiny --patches tiles --dtype bfloat16 --device cpu --out {store.path}-tiny-tiles-bfloat16"
     assert message.endswith(f"embed the data as the run needs it: python precompute/embed.py --data FOLDER {options}")
     assert "\n" not in message
 
@@ -294,7 +294,9 @@ def test_the_command_names_the_data_where_they_are_known(whole, tmp_path, monkey
     (tmp_path / "store/source.json").write_text('{"data": "../my pairs"}')
     monkeypatch.chdir(tmp_path)
     run = trained_on(load_run(whole[0].workdir), digest="f" * 64, dtype="float16")
-    options = r"--data 'my pairs' --encoder FOLDER/random --patches raw --dtype float16 --out \S+/store-float16$"
+    options = (
+        r"--data 'my pairs' --encoder FOLDER/random --patches raw --dtype float16 --device cpu --out \S+/store-float16$"
+    )
     with pytest.raises(UserError, match=options):
         run.check_encoder(store)
 

@@ -24,7 +24,7 @@ from tipai_jax.training.setup import sha256_of_leaves
 from tipai_jax.training.state import join, part
 from tipai_jax.training.step import split_heads
 
-__all__ = ["Run", "load_run", "predict"]
+__all__ = ["Run", "embed_command", "load_run", "predict"]
 
 
 @dataclass(frozen=True)
@@ -79,26 +79,34 @@ class Run:
         raise UserError(
             f"{store.path}: embedded otherwise than what {self.workdir} was trained on ({shown}; "
             f"digests {theirs.digest[:12]} and {ours.digest[:12]}); "
-            f"train on this store, or embed the data as the run needs it: {_embed_command(store, ours)}"
+            f"train on this store, or embed the data as the run needs it: {embed_command(store, ours)}"
         )
 
 
-def _embed_command(store: Store, encoder: Fingerprint) -> str:
-    """The command that embeds a store's data with an encoder, beside the store; capitals stand for unknown names."""
-    data, theirs = store.manifest.data, store.manifest.encoder
-    folder = store.data_folder
-    if folder is not None and folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
-    local = encoder.name != "tiny" and "/" not in encoder.name
-    parts = ((encoder.name, theirs.name), (encoder.patches, theirs.patches), (encoder.dtype, theirs.dtype))
-    named = [ours.rsplit("/", 1)[-1] for ours, other in parts if ours != other]
+def embed_command(store: Store, encoder: Fingerprint | None = None) -> str:
+    """The command that embeds a store's data: as it was, or with another encoder into a folder beside it.
+
+    FOLDER or tfds:NAME stands where it is not known below this folder where the data lie, FOLDER/NAME for an encoder
+    of which only the name of the folder is known.
+    """
+    manifest, folder, unknown = store.manifest, store.data_folder, "FOLDER"
+    if manifest.data["kind"] == "tfds":
+        unknown = "tfds:NAME"
+    near = folder is not None and folder.is_relative_to(Path.cwd())
+    wanted, out = encoder or manifest.encoder, [str(store.path)]
+    if encoder is not None:
+        theirs = manifest.encoder
+        parts = ((wanted.name, theirs.name), (wanted.patches, theirs.patches), (wanted.dtype, theirs.dtype))
+        out += [ours.rsplit("/", 1)[-1] for ours, other in parts if ours != other] or [wanted.digest[:8]]
+    local = wanted.name != "tiny" and "/" not in wanted.name
     options = {
-        "data": folder or ("tfds:NAME" if data.get("kind") == "tfds" else "FOLDER"),
-        "encoder": f"FOLDER/{encoder.name}" if local else encoder.name,
-        "patches": encoder.patches,
-        "dtype": encoder.dtype,
-        "limit": data.get("limit"),
-        "out": "-".join([str(store.path), *(named or [encoder.digest[:8]])]),
+        "data": folder.relative_to(Path.cwd()) if folder is not None and near else unknown,
+        "encoder": f"FOLDER/{wanted.name}" if local else wanted.name,
+        "patches": wanted.patches,
+        "dtype": wanted.dtype,
+        "device": manifest.device,
+        "limit": manifest.data.get("limit"),
+        "out": "-".join(out),
     }
     given = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
     return shlex.join(["python", "precompute/embed.py", *given])
