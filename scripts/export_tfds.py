@@ -20,7 +20,7 @@ from tipai_jax.errors import Parser, UserError, run_main
 if TYPE_CHECKING:
     from tipai_jax.store import Store
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # store.SPLITS, without importing numpy for --help
 
 
 def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) -> Path:

@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from precompute.labels import DIFFICULTIES, SPLITS
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES, category_index
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, SPLITS, category_index
 
 __all__ = ["BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
 

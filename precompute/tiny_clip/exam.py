@@ -6,12 +6,11 @@ import numpy as np
 import torch
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.shape import embed_pictures, embed_text, shrink, to_pixels
 from precompute.world.draw import draw
 from precompute.world.square import Square, sample
 from precompute.world.vocabulary import held_out_combinations
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 @dataclass(frozen=True)

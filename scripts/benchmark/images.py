@@ -14,14 +14,13 @@ import torch
 
 from precompute.encoders.clip import ClipEncoder, load_clip
 from precompute.encoders.folder import GRID, EncoderFolder
-from precompute.labels import DIFFICULTIES
 from precompute.pipeline import image_batches
 from precompute.readers.records import ImageFile, Source
 from precompute.shards import Work
 from precompute.world.draw import draw
 from precompute.world.square import sample
 from scripts.benchmark.rounds import Candidate
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 __all__ = ["Embedded", "Pictures", "draw_pictures", "embedded", "one_by_one"]
 

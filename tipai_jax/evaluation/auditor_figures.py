@@ -17,13 +17,12 @@ from tipai_jax.evaluation.calibration import Calibration, reason_examples, score
 from tipai_jax.evaluation.calibrators import sigmoid
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
-from tipai_jax.metrics.ece_bootstrap import binned_ece, ece_by_group
-from tipai_jax.store import CATEGORIES, PairTable
+from tipai_jax.metrics.ece_bootstrap import ece_by_group
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
 __all__ = ["ECE_BINS", "Figure", "difference", "figures", "reliability", "wins"]
 
 ECE_BINS = 15
-DIFFICULTIES = ("easy", "medium", "hard")
 MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
@@ -152,7 +151,7 @@ def _ece(
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label))
     interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(binned_ece(probability, label, bins=ECE_BINS, kind=kind), interval, len(label))
+    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label))
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:

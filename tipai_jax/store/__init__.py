@@ -4,7 +4,7 @@ A store holds every unique prompt and image once, as L2-normalised f16 rows, and
 numpy, pyarrow and safetensors only: neither jax nor torch.
 """
 
-from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
+from tipai_jax.store.categories import ALIASES, CATEGORIES, DIFFICULTIES, SPLITS, category_index
 from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
@@ -15,6 +15,8 @@ from tipai_jax.store.sharded_array import ShardedArray
 __all__ = [
     "ALIASES",
     "CATEGORIES",
+    "DIFFICULTIES",
+    "SPLITS",
     "Box",
     "Boxes",
     "Fingerprint",

@@ -30,7 +30,7 @@ def test_reduction_of_a_grid_is_the_area_mean():
     half[:, :8] = 1
     reduced = reduce_grid(half.reshape(1, 256, 1), 7).reshape(7, 7)
     torch.testing.assert_close(reduced[:, 0], torch.tensor([1, 1, 1, 0.5, 0, 0, 0]))
-    with pytest.raises(ValueError, match="no square grid"):
+    with pytest.raises(UserError, match="a square grid of patches is needed"):
         reduce_grid(torch.zeros(1, 50, 3), 7)
 
 

@@ -7,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.batches import NEGATIVES, binding, cells_of, code, colour_code, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import SQUARE_WEIGHT, embed_texts, losses
@@ -17,7 +16,7 @@ from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates
 from precompute.world.scene import Box, Item, Phrase, Scene
 from precompute.world.square import sample
 from precompute.world.vocabulary import THINGS
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 @pytest.fixture(scope="module")

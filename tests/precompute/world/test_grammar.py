@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from precompute.labels import DIFFICULTIES
 from precompute.world.grammar import OutsideGrammar, parse
 from precompute.world.scene import Claim, Phrase
 from precompute.world.square import sample
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 def test_every_caption_that_is_drawn_is_read_back():

@@ -6,11 +6,10 @@ That is decided by a checker written here, apart from the sampler.
 import numpy as np
 import pytest
 
-from precompute.labels import DIFFICULTIES
 from precompute.world.scene import SIZE, Box, Claim, Phrase, Scene
 from precompute.world.square import Square, sample
 from precompute.world.vocabulary import BACKGROUNDS, COLOURS, RELATIONS, THINGS, WORDS, held_out_combinations
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 def holds(relation: str, a: Box, b: Box) -> bool:
