@@ -4,7 +4,7 @@
 
 It writes `heatmaps/{image_id}_heatmap.png`, or `heatmaps/{scorer}@{digest}/...` for any scorer but the first zero-shot
 one. Cosines of patches are low wherever the prompt names nothing, so zero-shot colours are ranks in the catalogue: red
-for the lowest 2 % of all its patch scores, yellow at 15 %, green from the median up. A trained auditor has a threshold
+for the lowest 2 % of all its patch scores, yellow at 15 %, none from the median up. A trained auditor has a threshold
 of the risk from which a patch counts as broken: yellow there, red at twice that. A catalogue and a scorer have one
 scale, so images can be compared. A heatmap whose scores and scale have not changed is not drawn again.
 """
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "put_picture", "scale_of", "scored_images"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
-_DRAWING = 3
+_DRAWING = 4
 """Version of the drawings; raised whenever the same scores would be drawn differently."""
 
 
@@ -44,7 +44,7 @@ class Scale:
     Attributes:
         red: the score from which downwards patches are red.
         yellow: the score of yellow patches.
-        green: the score from which upwards patches are green.
+        green: the score from which upwards nothing is drawn over an image.
         ranks: the three are quantiles of a catalogue's scores, not values of the scorer's own.
     """
 
@@ -55,10 +55,11 @@ class Scale:
 
     @property
     def ends(self) -> tuple[str, str]:
-        """The labels of the green and of the red end of the scale."""
+        """The labels of the end of the scale without colour and of the red end."""
         if self.ranks:
-            return "high patch score (above the median of all images)", "low (yellow: the lowest 15 %, red: 2 %)"
-        return "no risk", "at risk (yellow: the threshold, red: twice the threshold)"
+            high = "high patch score (no colour: above the median of all images)"
+            return high, "low (yellow: the lowest 15 %, red: 2 %)"
+        return "no risk (no colour)", "at risk (yellow: the threshold, red: twice the threshold)"
 
     @property
     def words(self) -> str:
@@ -67,18 +68,18 @@ class Scale:
         if self.ranks:
             return (
                 f"red up to {red} (the lowest {RANKS['red']:.0%} of all patch scores), "
-                f"yellow at {yellow} ({RANKS['yellow']:.0%}), green from {green} (the median)"
+                f"yellow at {yellow} ({RANKS['yellow']:.0%}), no colour from {green} (the median)"
             )
-        return f"red up to {red}, yellow at {yellow} (a patch counts as broken up to there), green at {green}"
+        return f"red up to {red}, yellow at {yellow} (a patch counts as broken up to there), no colour at {green}"
 
     def risk(self, score: "CatalogScore") -> "np.ndarray":
-        """The patch scores of an image as risks, f64[side, side]: 0 is drawn green, 1/2 yellow, 1 red."""
+        """The patch scores of an image as risks, f64[side, side]: at 0 nothing is drawn, 1/2 is yellow, 1 red."""
         import numpy as np
 
         from tipai_jax.grids import grid_side
 
         side = grid_side(len(score.patch_scores))
-        # ascending also where they are equal, and equal scores are green
+        # ascending also where they are equal, and equal scores are no risk
         stops = np.array([self.red, self.yellow, self.green]) - 1e-9 * np.array([2, 1, 0])
         return np.interp(np.array(score.patch_scores).reshape(side, side), stops, [1.0, 0.5, 0.0])
 
@@ -116,7 +117,7 @@ def main(arguments: list[str] | None = None) -> int:
         prog="precompute/heatmaps.py",
         description="Draw every scored image of a catalogue under the heatmap of its patch scores.",
         epilog="Zero-shot colours are ranks among all patch scores of the catalogue: red for the lowest 2 %%, yellow "
-        "at 15 %%, green from the median up. Those of an auditor are thresholds: yellow where a patch begins to count "
+        "at 15 %%, none from the median up. Those of an auditor are thresholds: yellow where a patch begins to count "
         "as "
         "broken, red at twice that risk.",
     )

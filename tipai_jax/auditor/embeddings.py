@@ -1,7 +1,4 @@
-"""Pictures and prompts after the frozen encoder: what can be kept and judged again without it.
-
-Owns the two containers. What judges them is `auditor.py`'s.
-"""
+"""Images and prompts after the frozen encoder: what can be kept and judged again without it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,15 +9,15 @@ from jaxtyping import Float
 __all__ = ["EmbeddedImages", "EmbeddedPrompts"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedImages:
-    """Pictures as the encoder sees them; take them from `Auditor.embed_images`, or from a store.
+    """Embeddings of images; take them from `Auditor.embed_images`, or from a store.
 
     Attributes:
-        image: embedding of each picture, L2-normalised.
+        image: embedding of each image, L2-normalised.
         patches: of its k patches, row-major from the top left.
         encoder: digest of the encoder that made them (of a store: `store.manifest.encoder.digest`).
-        sizes: (width, height) of each picture in pixels; the encoder's own size where it is not known.
+        sizes: (width, height) of each image in pixels; the encoder's own size where it is not known.
     """
 
     image: Float[np.ndarray, "n d"]
@@ -28,13 +25,16 @@ class EmbeddedImages:
     encoder: str
     sizes: Sequence[tuple[int, int]] | None = None
 
+    def __repr__(self) -> str:
+        return f"EmbeddedImages({len(self)} images, patches {self.patches.shape[1:]}, encoder {self.encoder[:12]})"
+
     def __len__(self) -> int:
         return len(self.image)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedPrompts:
-    """Prompts as the encoder sees them.
+    """Embeddings of prompts; take them from `Auditor.embed_prompts`, or from a store.
 
     Attributes:
         text: embedding of each prompt, L2-normalised.
@@ -47,6 +47,9 @@ class EmbeddedPrompts:
     prompts: tuple[str, ...]
     encoder: str
     unknown: tuple[int, ...] | None = None
+
+    def __repr__(self) -> str:
+        return f"EmbeddedPrompts({len(self)} prompts, width {self.text.shape[-1]}, encoder {self.encoder[:12]})"
 
     def __len__(self) -> int:
         return len(self.prompts)

@@ -1,9 +1,7 @@
-"""What the auditor says: of one picture and prompt (`Verdict`), of many (`Verdicts`), and of the candidates of a prompt
-(`Ranking`).
+"""The predictions on one image and prompt (`Verdict`), on many (`Verdicts`), and on the candidates of a prompt
+(`Ranking`): numbers, boxes, words, overlay and JSON.
 
-Owns how opinions are read: boxes, words, overlay, JSON, and the rule that scores of different auditors are never
-    compared. The numbers come
-from `auditor.py`; nothing is computed here that a calibration would have to know of.
+Scores of different auditors are never compared.
 """
 
 import math
@@ -21,22 +19,32 @@ from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
 from tipai_jax.render.images import Picture, open_picture
 
-__all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts"]
+__all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts", "percent"]
 
 FOUND = (150, 0, 130)
+MOST_BOXES = 8
 WRONG = {
-    "object": "a thing is missing, another stands in its place, or one is there that should not be",
-    "attribute": "a thing has the wrong colour or another wrong property",
-    "counting": "the number of things is wrong",
-    "spatial": "things do not stand to each other as asked",
+    "object": "an object is missing, another one is in its place, or one is there that should not be",
+    "attribute": "an object has the wrong colour or another wrong property",
+    "counting": "the number of objects is wrong",
+    "spatial": "the objects are not arranged as the prompt asks",
     "text": "written words are missing or wrong",
 }
 
 
+def percent(share: float) -> str:
+    """A share in words: "90 %", "99.5 %"."""
+    return f"{100 * share:g} %"
+
+
+def _short(prompt: str, most: int = 40) -> str:
+    return repr(prompt if len(prompt) <= most else prompt[: most - 3] + "...")
+
+
 @dataclass(frozen=True)
 class Digests:
-    """Which auditor spoke: sha256 of its encoder (weights, preparation, patch recipe) and of its heads (weights and
-    calibration).
+    """Which auditor made a prediction: sha256 of its encoder (weights, preparation, patch recipe) and of its heads
+    (weights and calibration).
     """
 
     encoder: str
@@ -53,18 +61,18 @@ class Digests:
             if mine != theirs:
                 raise UserError(
                     f"these scores cannot be compared: their {part} digests are {mine[:12]} and {theirs[:12]}; score"
-                    " both pictures with one auditor"
+                    " both images with one auditor"
                 )
 
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A region that stands out: corners in pixels of the picture, its share of all risk found, and its highest risk.
+    """A region that stands out: the box around connected pixels whose risk is at or above the threshold.
 
     Attributes:
-        x1, y1, x2, y2: corners; x to the right, y downwards, whole pixels, x2 and y2 exclusive.
-        importance: share of the risk above the threshold that lies in this region, 0 to 1; those of all boxes add up to
-            at most 1.
+        x1, y1, x2, y2: corners in whole pixels of the image; x to the right, y downwards, x2 and y2 exclusive.
+        importance: share of all risk above the threshold that lies in this region, 0 to 1; those of all boxes add up
+            to at most 1. Boxes are ordered by it.
         risk: the highest risk inside, 0 to 1.
     """
 
@@ -76,31 +84,30 @@ class FoundBox:
     risk: float
 
 
-@dataclass(frozen=True, eq=False, kw_only=True)
+@dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Verdict:
-    """What is said of one picture for one prompt. Verdicts of one auditor are ordered by their logit, as their scores
-    are where they differ.
+    """The predictions on one image for one prompt. Verdicts of one auditor are ordered by their logit.
+
+    The boxes, the first of which the sentence points to and whose labels the overlay shows, are ordered by their
+    importance, their share of the risk. The evaluation's box overlap takes the region of the highest risk instead.
 
     Attributes:
         prompt: the words.
-        score: calibrated probability that the picture keeps the prompt, where half of the pictures do (the chosen and
-            the rejected ones of
-            the validation pairs).
+        score: calibrated probability that the image keeps the prompt, where half of the images do (the chosen and the
+            rejected ones of the validation pairs).
         logit: the global head's output before calibration.
         patch_score: calibrated probability that a patch is faithful, row 0 at the top.
         risk: risk of each patch as the heatmap shows it, 0 to 1.
         risk_threshold: from here on a pixel counts as unfaithful; fitted on validation.
-        reasons: calibrated probability that the picture breaks the prompt in object, attribute, counting, spatial,
-            text.
-        level: of the prediction.
-        prediction: split-conformal: "keeps", "breaks" or "abstains"; of the pictures of either kind at least the
-            level's share get a set of
-            answers that holds the right one, and a set of both (or none) abstains.
-        worst_patch_score: probability that the picture keeps the prompt, judged by its worst patch alone.
+        reasons: calibrated probability that the image breaks the prompt in object, attribute, counting, spatial, text.
+        level: of the prediction, above 0 and below 1.
+        prediction: split-conformal: "keeps", "breaks" or "abstains"; of the images of either kind at least the level's
+            share get a set of predictions that holds the right one, and a set of both (or none) abstains.
+        worst_patch_score: probability that the image keeps the prompt, judged by its worst patch alone.
         consistent: whether score and worst patch fall on the same side of the run's threshold.
-        size: width and height of the picture in pixels.
+        size: width and height of the image in pixels.
         view: left, top, right, bottom of what the encoder saw of it, in pixels.
-        digests: which auditor spoke.
+        digests: which auditor made the predictions.
         small_world_only: its encoder knows drawn scenes only and nothing of photographs.
         unknown_tokens: pieces of the prompt that its encoder's vocabulary does not hold.
     """
@@ -122,6 +129,9 @@ class Verdict:
     small_world_only: bool
     unknown_tokens: int = 0
 
+    def __repr__(self) -> str:
+        return f"Verdict({_short(self.prompt)}, score={self.score:.3f}, prediction={self.prediction!r})"
+
     def __lt__(self, other: "Verdict") -> bool:
         self.digests.check_same(other.digests)
         return self.logit < other.logit
@@ -137,7 +147,7 @@ class Verdict:
 
     @property
     def heatmap(self) -> Float[np.ndarray, "height width"]:
-        """The risk at the size of the picture, 0 to 1; NaN where the encoder did not look."""
+        """The risk at the size of the image, 0 to 1; NaN outside the encoder's view."""
         left, top, right, bottom = self._seen
         whole = np.full((self.size[1], self.size[0]), np.nan, np.float32)
         whole[top:bottom, left:right] = self._risk_at(bottom - top, right - left)
@@ -148,38 +158,38 @@ class Verdict:
 
     @cached_property
     def boxes(self) -> tuple[FoundBox, ...]:
-        """The regions at or above the threshold, that of the highest risk first; none where nothing stands out."""
+        """The regions at or above the threshold, the one with the largest share of the risk first; none where nothing
+        stands out.
+        """
         left, top, right, bottom = self._seen
         width, height = right - left, bottom - top
-        regions = regions_of_grid(self.risk, self.risk_threshold, size=(height, width))
+        regions = regions_of_grid(self.risk, self.risk_threshold, size=(height, width), most=self.risk.size)
+        regions = sorted(regions, key=lambda region: -region.share)[:MOST_BOXES]  # equal shares: the higher risk first
         found = []
         for region in regions:
-            across, down = (
-                (round(left + x * width) for x in (region.x1, region.x2)),
-                (round(top + y * height) for y in (region.y1, region.y2)),
-            )
-            (x1, x2), (y1, y2) = across, down
+            x1, x2 = (round(left + x * width) for x in (region.x1, region.x2))
+            y1, y2 = (round(top + y * height) for y in (region.y1, region.y2))
             found.append(FoundBox(x1, y1, x2, y2, region.share, region.peak))
         return tuple(found)
 
     @property
     def sentence(self) -> str:
-        """The verdict in words: which reason is the strongest, and where to look."""
+        """The verdict in words: prediction, strongest reason, and where the first box lies."""
         name = max(self.reasons, key=lambda each: self.reasons[each])
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
             self.prediction, "Not sure whether it keeps the prompt"
         )
         if self.reasons[name] < 0.5:
-            said = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
+            words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
-            said = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."
+            words = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."
         else:
-            said = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
+            words = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
-            said += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region stands out."
+            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region stands out."
         if not self.consistent:
-            said += " Score and patches disagree: have a look yourself."
-        return said
+            words += " The score and the worst patch disagree: check the image yourself."
+        return words
 
     def place(self, box: FoundBox) -> str:
         """Where a box lies, in words: "at the upper left"."""
@@ -194,37 +204,45 @@ class Verdict:
         return f"at the {across or ({'upper': 'top', 'lower': 'bottom'}[down])}"
 
     def at_size(self, size: tuple[int, int]) -> "Verdict":
-        """The same verdict for a copy of the picture of another width and height, such as one that fits a screen."""
+        """The same verdict for a copy of the image of another width and height, such as one that fits a screen."""
         across, down = size[0] / self.size[0], size[1] / self.size[1]
         left, top, right, bottom = self.view
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
-    def overlay(self, picture: Picture, *, boxes: bool = True) -> Image.Image:
-        """The picture under its heatmap (green: keeps, yellow: at the threshold, red: twice that), with the boxes found
-        in violet.
+    def overlay(self, image: Picture, *, boxes: bool = True) -> Image.Image:
+        """The image under its heatmap: unchanged where the risk is low, yellow at the threshold, red at twice that; the
+        boxes in violet, each labelled with its share of the risk.
 
         Args:
-            picture: the one that was judged, as it was handed over: a PIL picture, an array or a path.
+            image: the one that was judged, as it was handed over: a PIL image, an array, a path or the bytes of a file.
             boxes: whether to draw them.
 
         Returns:
-            An RGB picture of the same size; what the encoder did not see is left plain.
+            An RGB image of the same size; what the encoder did not see is grey and pale.
 
         Raises:
             UserError: it cannot be read, or is of another size than the one that was judged.
         """
-        drawn = open_picture(picture)
-        if drawn.size != self.size:
+        plain = open_picture(image)
+        if plain.size != self.size:
             raise UserError(
-                f"overlay: the picture is {drawn.width} x {drawn.height} pixels, the one that was judged {self.size[0]}"
+                f"overlay: the image is {plain.width} x {plain.height} pixels, the one that was judged {self.size[0]}"
                 f" x {self.size[1]}; hand over that one"
             )
-        drawn.paste(overlay(drawn.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
+        drawn = Image.blend(plain.convert("L").convert("RGB"), Image.new("RGB", plain.size, (255, 255, 255)), 0.5)
+        drawn.paste(overlay(plain.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
         if not boxes:
             return drawn
         width, height = self.size
         marks = [
-            Mark(b.x1 / width, b.y1 / height, b.x2 / width, b.y2 / height, label=f"{b.importance:.0%}", colour=FOUND)
+            Mark(
+                b.x1 / width,
+                b.y1 / height,
+                b.x2 / width,
+                b.y2 / height,
+                label=f"{b.importance:.0%}".replace("%", " %"),
+                colour=FOUND,
+            )
             for b in self.boxes
         ]
         return draw_marks(drawn, marks)
@@ -254,13 +272,13 @@ class Verdict:
         }
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Verdicts(Sequence[Verdict]):
-    """Verdicts in order: one for each picture and prompt (n), or every picture against every prompt (M, N), row-major.
+    """Verdicts in order: one for each image and prompt (n), or every image against every prompt (M, N), row-major.
 
     Attributes:
         each: the verdicts.
-        shape: (n,) or (pictures, prompts).
+        shape: (n,) or (images, prompts).
     """
 
     each: tuple[Verdict, ...]
@@ -270,11 +288,15 @@ class Verdicts(Sequence[Verdict]):
         object.__setattr__(self, "shape", self.shape or (len(self.each),))
         assert math.prod(self.shape) == len(self.each), (self.shape, len(self.each))
 
+    def __repr__(self) -> str:
+        scores = f", scores {self.score.min():.3f} to {self.score.max():.3f}" if self.each else ""
+        return f"Verdicts(shape={self.shape}{scores})"
+
     def __len__(self) -> int:
         return len(self.each)
 
     def __getitem__(self, place: Any) -> Any:
-        """By number, by slice, or by (picture, prompt)."""
+        """By number, by slice, or by (image, prompt)."""
         if isinstance(place, tuple):
             return self.each[int(np.ravel_multi_index(place, self.shape))]
         return self.each[place]
@@ -293,21 +315,31 @@ class Verdicts(Sequence[Verdict]):
         return np.array([verdict.logit for verdict in self.each], np.float64).reshape(self.shape)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Ranking:
     """The candidates of a prompt, best first.
 
     Attributes:
-        order: numbers of the pictures as they were given, best first; equal logits keep their order.
-        verdicts: of the pictures as they were given.
+        order: numbers of the images as they were given, best first; equal logits keep their order.
+        verdicts: of the images as they were given.
     """
 
     order: tuple[int, ...]
     verdicts: Verdicts
 
+    def __repr__(self) -> str:
+        best = f", best {self.best} with score {self.verdicts[self.best].score:.3f}" if self.order else ""
+        return f"Ranking({len(self.order)} images{best})"
+
     @property
     def best(self) -> int:
-        """Number of the best picture."""
+        """Number of the best image.
+
+        Raises:
+            UserError: no image was ranked.
+        """
+        if not self.order:
+            raise UserError("there is no best image of none: rank at least one image")
         return self.order[0]
 
     @property

@@ -1,5 +1,6 @@
 """The evaluation of the auditor: predictions on pairs, calibration, figures, baselines, targets and sheets."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,14 @@ import numpy as np
 
 from tipai_jax.config.auditor import TargetsConfig
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.auditor_figures import difference, figures, reliability
+from tipai_jax.evaluation.auditor_figures import LEVELS, difference, figures, reliability
 from tipai_jax.evaluation.baselines import ABLATIONS, fit_ablation, ridge_probe, zero_shot_cosine
 from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_calibration, save_calibration
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, predict
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
-from tipai_jax.evaluation.targets import Target, at_chance, of_figure, target
+from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
 from tipai_jax.report.extremes import draw_extremes
 from tipai_jax.report.sheets import PairPrediction, draw_sheets, pick_pairs
 from tipai_jax.store import PairTable, Store
@@ -90,9 +91,13 @@ class AuditorEvaluator:
         inputs.progress(f"predictions on {len(pairs)} pairs")
         self._calibration = self._calibrate()
         inputs.progress("calibration")
+        notes = [f"calibration, {note}" for note in self._calibration.notes(LEVELS)]
+        for note in notes:
+            print(f"note: {note}", file=sys.stderr)
         found = {
             **figures(self._ours, pairs, calibration=self._calibration, seed=inputs.seed),
             "reliability": reliability(self._ours, pairs, self._calibration),
+            **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
         return found | {"baselines": {} if inputs.home is None else self._baselines(inputs.home)}
@@ -175,7 +180,7 @@ class AuditorEvaluator:
                 gap: Mapping[str, Any] = baseline.get("global_pair_auc_difference") or {"n": 0}
                 low = gap["ci95"][0] if gap.get("ci95") else None
                 title = f"pair AUC above {name}, lower end of the difference"
-                rows.append(target(title, low, ">", 0.0, measured=gap["n"] > 0, ci95=gap.get("ci95")))
+                rows.append(target(title, low, ">", 0.0, measured=enough(gap), ci95=gap.get("ci95")))
         return rows
 
     @staticmethod
@@ -190,7 +195,7 @@ class AuditorEvaluator:
 def _coverage(levels: Mapping[str, Any], within: float) -> Target:
     """How far the coverage of either kind of image is from its level at most: the promise is made to each kind."""
     kinds = ("coverage_keeps", "coverage_breaks")
-    covered = [(float(level), each[name]) for level, each in levels.items() for name in kinds if each[name]["n"]]
+    covered = [(float(level), each[name]) for level, each in levels.items() for name in kinds if enough(each[name])]
     away = [abs(figure["value"] - level) for level, figure in covered if figure["value"] is not None]
     worst = max(away) if len(away) == len(covered) and away else None
     title = "conformal coverage of either kind, furthest from its level"

@@ -1,9 +1,11 @@
-"""What a scorer of pairs is worth: the definitions of every figure of the auditor's `eval.json`.
+"""The definitions of every figure of the auditor's `eval.json`.
 
 Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th percentile of a bootstrap that draws prompt
 groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share prompts and images. `n` counts
 what the name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
-out as NaN has value None and n above 0, and misses its target.
+out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is None,
+and the figure has a "reason": an interval needs `MIN_GROUPS` prompt groups, a figure of the conformal prediction at a
+level as many validation images as that level needs (`conformal.examples_needed`).
 """
 
 import math
@@ -20,43 +22,48 @@ from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group,
 from tipai_jax.metrics.ece_bootstrap import ece_by_group
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
-__all__ = ["ECE_BINS", "Figure", "difference", "figures", "reliability", "wins"]
+__all__ = ["ECE_BINS", "MIN_GROUPS", "Figure", "difference", "figures", "reliability", "wins"]
 
 ECE_BINS = 15
 MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
+MIN_GROUPS = 10
+"""Prompt groups that an interval needs: a bootstrap of fewer knows too few different samples for its outer 2.5 %."""
+TOO_FEW_GROUPS = f"no interval: fewer than {MIN_GROUPS} prompt groups"
 Figure = dict[str, Any]
 
 
 NOTHING = Interval(float("nan"), float("nan"))
 
 
-def _figure(value: float, interval: Interval, n: int) -> Figure:
-    """One figure as JSON knows it; what is not finite becomes None."""
+def _figure(value: float, interval: Interval, n: int, group: np.ndarray) -> Figure:
+    """One figure as JSON knows it; what is not finite becomes None. `group` holds the prompt group of each row."""
     ends = [float(end) for end in interval]
-    return {
+    figure: Figure = {
         "value": float(value) if n and math.isfinite(value) else None,
         "ci95": ends if n and all(math.isfinite(end) for end in ends) else None,
         "n": int(n),
     }
+    if figure["ci95"] is not None and len(np.unique(group)) < MIN_GROUPS:
+        return figure | {"ci95": None, "reason": TOO_FEW_GROUPS}
+    return figure
 
 
 def _mean(values: np.ndarray, group: np.ndarray, seed: int) -> Figure:
     value = float(np.mean(values)) if len(values) else float("nan")
-    return _figure(value, mean_by_group(values, group, seed=seed), len(values))
+    return _figure(value, mean_by_group(values, group, seed=seed), len(values), group)
 
 
 def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) -> Figure:
     """ROC-AUC; n is 0 unless both classes occur."""
     if not len(score) or positive.all() or not positive.any():
-        return _figure(float("nan"), NOTHING, 0)
+        return _figure(float("nan"), NOTHING, 0, group)
     if not np.isfinite(score).all():
-        return _figure(float("nan"), NOTHING, len(score))
+        return _figure(float("nan"), NOTHING, len(score), group)
     label = positive.astype(np.int8)
-    return _figure(roc_auc(score, label), roc_auc_by_group(score, label, group, seed=seed), len(score)) | {
-        "positives": int(label.sum())
-    }
+    interval = roc_auc_by_group(score, label, group, seed=seed)
+    return _figure(roc_auc(score, label), interval, len(score), group) | {"positives": int(label.sum())}
 
 
 def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
@@ -68,9 +75,9 @@ def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
 def difference(ours: Predictions, theirs: Predictions, pairs: PairTable, *, seed: int) -> Figure:
     """Global pair AUC of one scorer minus another's on the same pairs, with the paired bootstrap's interval."""
     counted = ~pairs.control
-    mine, other = wins(ours)[counted], wins(theirs)[counted]
+    mine, other, group = wins(ours)[counted], wins(theirs)[counted], pairs.group[counted]
     value = float((mine - other).mean()) if counted.any() else float("nan")
-    return _figure(value, difference_by_group(mine, other, pairs.group[counted], seed=seed), int(counted.sum()))
+    return _figure(value, difference_by_group(mine, other, group, seed=seed), len(group), group)
 
 
 def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
@@ -149,9 +156,9 @@ def _ece(
 ) -> Figure:
     """Expected calibration error over 15 bins of equal width, or of equal mass."""
     if not len(label) or not np.isfinite(probability).all():
-        return _figure(float("nan"), NOTHING, len(label))
+        return _figure(float("nan"), NOTHING, len(label), group)
     interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label))
+    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label), group)
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
@@ -194,7 +201,11 @@ def _conformal_figures(
             name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()
         }
         held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
-        found[f"{level:g}"] = figures_at | {"coverage_controls": _mean(held, owners_of_controls, seed)}
+        figures_at["coverage_controls"] = _mean(held, owners_of_controls, seed)
+        if reason := calibration.conformal.too_few(level):  # every set holds both answers, whatever the scorer is worth
+            missing = {"value": None, "ci95": None, "reason": reason}
+            figures_at = {name: each | missing if each["n"] else each for name, each in figures_at.items()}
+        found[f"{level:g}"] = figures_at
     return {"conformal": found}
 
 
@@ -238,29 +249,27 @@ def figures(
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
-    `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty, by
-        margin
-    (chosen score minus rejected score as the data give them, four bins of about equal size) and on the combinations
-    that training never saw. `patch_pair_auc`: the chance that a random faithful patch of the split
-    outranks a random unfaithful one, pooled over all images, ties half; `..._within_rejected`: over the patches of the
-    rejected images alone. `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category
-    against all others, so that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the
-    chosen
-    images of the same pairs, where it earns nothing. `ece`: of the calibrated score as the probability that the image
-    keeps the prompt (chosen 1,
-    rejected 0, controls left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of
-    sigmoid(logit), equal width. `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread
-    evenly), at 224x224; `box_found_in_chosen` and
-    `box_found_in_rejected`: how often a region stands out in the two images of these pairs, for a map that is red
-        everywhere overlaps everything. `control`:
-    how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among the chosen
-    and the broken images of the other pairs; and the mean difference of the two calibrated scores of a control.
-    `conformal`: at each of
-    three levels, how often the prediction set holds the truth (over all images but those of controls, over those that
-    keep and that break
-    their prompt, and over both images of the controls), and how often it does not decide. `consistency`: how often the
-    global score and the worst patch fall on different sides
-    of the threshold, and how often the global score is right where they agree and where they do not.
+    - `global_pair_auc`: P(S_chosen > S_rejected), ties half, controls left out; likewise by category, by difficulty,
+      by margin (chosen score minus rejected score as the data give them, four bins of about equal size) and on the
+      combinations that training never saw.
+    - `patch_pair_auc`: the chance that a random faithful patch of the split outranks a random unfaithful one, pooled
+      over all images, ties half; `..._within_rejected`: over the patches of the rejected images alone.
+    - `category_roc_auc`: ROC-AUC of the reason head's output, images broken in the category against all others, so
+      that a guess from the prompt's kind alone earns something; `..._within_pairs`: against the chosen images of the
+      same pairs, where it earns nothing.
+    - `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1, rejected 0, controls
+      left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of sigmoid(logit), equal width.
+    - `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224;
+      `box_found_in_chosen` and `box_found_in_rejected`: how often a region stands out in the two images of these
+      pairs, for a map that is red everywhere overlaps everything.
+    - `control`: how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among
+      the chosen and the broken images of the other pairs; and the mean difference of the two calibrated scores of a
+      control.
+    - `conformal`: at each of three levels, how often the prediction set holds the truth (over all images but those of
+      controls, over those that keep and that break their prompt, and over both images of the controls), and how often
+      it does not decide.
+    - `consistency`: how often the global score and the worst patch fall on different sides of the threshold, and how
+      often the global score is right where they agree and where they do not.
 
     Args:
         predictions: of the scorer.

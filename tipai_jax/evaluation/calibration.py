@@ -1,11 +1,7 @@
-"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, reported on
-another.
-
-The calibrators themselves are `calibrators.py`'s, and whether they help is the evaluation's to say.
-"""
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, measured on another."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,13 +38,16 @@ _KINDS: Mapping[str, type] = {"platt": Platt, "beta": Beta, "isotonic": Isotonic
 class Calibration:
     """Everything fitted on validation for one trained run.
 
-    `global_score` turns the global logit into the probability that the image keeps the prompt; `patch` a patch's logit
-    into the probability that the patch is faithful; `reason` a category's logit into the probability that the image
-    breaks the prompt in it; `worst_patch` the lowest patch logit of an image into the probability that the image keeps
-    the
-    prompt, a second judgement beside the first. `conformal` predicts at a level that is named later; a baseline has
-    neither. `risk_threshold` is the risk at which a pixel counts as unfaithful (largest mean Dice), and
-    `score_threshold` the probability below which an image is flagged. `record` says how each came about.
+    Attributes:
+        global_score: turns the global logit into the probability that the image keeps the prompt.
+        patch: turns a patch's logit into the probability that the patch is faithful.
+        reason: turns a category's logit into the probability that the image breaks the prompt in it.
+        worst_patch: turns the lowest patch logit of an image into the probability that the image keeps the prompt, a
+            second judgement beside the first; None for a baseline.
+        conformal: predicts at a level that is named later; None for a baseline.
+        risk_threshold: the risk at which a pixel counts as unfaithful (largest mean Dice).
+        score_threshold: the probability below which an image is flagged.
+        record: how each came about; a part that was fitted on few data has a "note".
     """
 
     global_score: Calibrator
@@ -67,6 +66,16 @@ class Calibration:
     def consistent(self, score: np.ndarray, worst: np.ndarray) -> Bool[np.ndarray, "*shape"]:
         """Whether a calibrated score and the one by the worst patch fall on the same side of the threshold."""
         return (score >= self.score_threshold) == (worst >= self.score_threshold)
+
+    def notes(self, levels: Sequence[float]) -> list[str]:
+        """What was fitted on too few data, a line each.
+
+        Args:
+            levels: of the conformal prediction, each of which needs a number of validation images.
+        """
+        parts = {name: part["note"] for name, part in self.record.items() if isinstance(part, dict) and "note" in part}
+        short = [self.conformal.too_few(level) for level in levels] if self.conformal else []
+        return [f"{name}: {note}" for name, note in parts.items()] + [f"conformal: {why}" for why in short if why]
 
 
 def _to_json(calibrator: Calibrator) -> dict[str, Any]:
@@ -206,12 +215,13 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
     """Fit all calibrators of a scorer on the validation split.
 
     Args:
-        predictions: what the scorer says of the validation pairs.
+        predictions: of the validation pairs.
         pairs: the validation pairs.
         everything: patches and reasons too; the score and the thresholds alone if False.
 
     Returns:
-        The calibration, its record naming for each part the calibrator taken and the held-out log loss of all three.
+        The calibration; its record names for each part the calibrator chosen and the held-out log loss of all three,
+        or why there was no choice.
     """
     logit, label, group = score_examples(predictions, pairs)
     chosen = {"global_score": choose_calibrator(logit, label, group=group)}
@@ -221,11 +231,11 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         chosen["worst_patch"] = choose_calibrator(worst_patch(predictions, pairs), label, group=group)
     if everything and predictions.reason_logit is not None:
         known, broken, owner = reason_examples(pairs)
-        said = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
+        reasons = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
         for c, name in enumerate(CATEGORIES):
             rows = known[:, c]
             chosen[f"reason.{name}"] = choose_calibrator(
-                said[rows, c], broken[rows, c].astype(np.int8), group=owner[rows]
+                reasons[rows, c], broken[rows, c].astype(np.int8), group=owner[rows]
             )
     nothing = Chosen(Platt(), {}, 0)
     return Calibration(
@@ -237,6 +247,7 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
         record={
             name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n}
+            | ({"note": part.note} if part.note else {})
             for name, part in chosen.items()
         },
     )

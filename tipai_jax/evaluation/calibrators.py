@@ -1,4 +1,4 @@
-"""From a logit to a probability that can be believed: three calibrators, their fits, and the choice between them."""
+"""From a logit to a calibrated probability: three calibrators, their fits, and the choice between them, in numpy."""
 
 from dataclasses import dataclass
 
@@ -8,6 +8,8 @@ from jaxtyping import Float, Int, Num, Shaped
 from tipai_jax.metrics.calibration import nll
 
 __all__ = [
+    "MIN_EXAMPLES",
+    "MIN_PER_CLASS",
     "Beta",
     "Calibrator",
     "Chosen",
@@ -19,6 +21,12 @@ __all__ = [
     "fit_platt",
     "sigmoid",
 ]
+
+MIN_EXAMPLES = 20
+"""Below so many examples no calibrator is fitted: the logit itself is taken as that of a probability."""
+MIN_PER_CLASS = 30
+"""Below so many examples of either class only Platt's calibrator is fitted: it has two parameters, and held-out
+examples are too few to choose by."""
 
 
 def sigmoid(logit: Num[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
@@ -159,11 +167,19 @@ def fit_isotonic(logit: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -
 
 @dataclass(frozen=True)
 class Chosen:
-    """A calibrator, the held-out log loss of each candidate (nats an example), and the number of examples."""
+    """A calibrator and how it was chosen.
+
+    Attributes:
+        calibrator: fitted on all examples.
+        nll: held-out log loss of each candidate, in nats per example; empty where there was no choice.
+        n: number of examples.
+        note: why there was no choice; "" where there was one.
+    """
 
     calibrator: Calibrator
     nll: dict[str, float]
     n: int
+    note: str = ""
 
 
 def choose_calibrator(
@@ -181,11 +197,17 @@ def choose_calibrator(
         folds: how many; fewer where there are fewer groups.
 
     Returns:
-        The calibrator with its record. With fewer than 20 examples or one class only, the identity (`Platt(1, 0)`).
+        The calibrator with its record. With fewer than `MIN_EXAMPLES` examples or one class only, the identity
+        (`Platt(1, 0)`); with fewer than `MIN_PER_CLASS` examples of a class, Platt's calibrator.
     """
     logit, label = np.asarray(logit, np.float64), np.asarray(label)
-    if len(logit) < 20 or label.min() == label.max():
-        return Chosen(Platt(), {}, len(logit))
+    n, rarer = len(logit), int(min((label == 1).sum(), (label == 0).sum()))
+    if n < MIN_EXAMPLES or not rarer:
+        why = f"{n} examples, at least {MIN_EXAMPLES} are needed" if n < MIN_EXAMPLES else "examples of one class only"
+        return Chosen(Platt(), {}, n, f"not calibrated: {why}")
+    if rarer < MIN_PER_CLASS:
+        why = f"{rarer} examples of the rarer class, at least {MIN_PER_CLASS} are needed"
+        return Chosen(fit_platt(logit, label), {}, n, f"Platt's calibrator without a choice: {why}")
     fits = {"platt": fit_platt, "beta": fit_beta, "isotonic": fit_isotonic}
     _, member = np.unique(group, return_inverse=True)
     fold = member % min(folds, int(member.max()) + 1)

@@ -1,9 +1,10 @@
 """Split-conformal prediction: does the image keep its prompt, does it break it, or should the auditor abstain?
 
-Class-conditional (Vovk 2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the
-draw of the examples, at least the level's share get a set that holds "keeps", and likewise "breaks", whatever the
-scorer is worth, as long as new images are exchangeable with the examples. This is no precision: how often an answer
-is right depends on how many images break their prompt. Knows no pairs and no files.
+Prediction sets over {keeps, breaks} at any level, from the logits of examples that nothing was trained on.
+Class-conditional (Vovk 2012; Sadinle, Lei, Wasserman 2019): of images that keep their prompt, on average over the draw
+of the examples, at least the level's share get a set that holds "keeps", and likewise "breaks", whatever the scorer is
+worth, as long as new images are exchangeable with the examples. This is not a precision: how often a prediction is
+right depends on how many images break their prompt.
 """
 
 import math
@@ -13,9 +14,16 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Bool, Float, Num, Shaped
 
-__all__ = ["ABSTAINS", "BREAKS", "KEEPS", "Conformal", "fit_conformal"]
+__all__ = ["ABSTAINS", "BREAKS", "KEEPS", "Conformal", "examples_needed", "fit_conformal"]
 
 KEEPS, BREAKS, ABSTAINS = "keeps", "breaks", "abstains"
+
+
+def examples_needed(level: float) -> int:
+    """Examples of a class below which its threshold at a level is infinite, so that every set holds the class: the
+    ceil((n + 1) * level)-th of n examples has to exist.
+    """
+    return math.ceil(level / (1.0 - level) - 1e-9)
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,13 @@ class Conformal:
         low = float(keeps[len(keeps) - k]) if k <= len(keeps) else -math.inf
         high = float(breaks[b - 1]) if b <= len(breaks) else math.inf
         return low, high
+
+    def too_few(self, level: float) -> str:
+        """Why there is no informative prediction at a level; "" where there is."""
+        needed, fewest = examples_needed(level), min(len(self.keeps), len(self.breaks))
+        if fewest >= needed:
+            return ""
+        return f"fewer than {needed} validation images of each kind: too few for a prediction at {100 * level:g} %"
 
     def sets(
         self, logit: Num[np.ndarray, "*shape"], level: float

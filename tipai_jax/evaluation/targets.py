@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Target", "at_chance", "converged_at", "loss_fall", "of_figure", "of_log", "target"]
+__all__ = ["Target", "at_chance", "converged_at", "enough", "loss_fall", "of_figure", "of_log", "target"]
 
 EARLY_EPOCHS = 5
 CONVERGED_BY = 20
@@ -41,13 +41,18 @@ def target(
 def of_figure(name: str, figure: Mapping[str, Any] | None, direction: str, threshold: float) -> Target:
     """The target of a figure `{"value", "ci95", "n"}`; None stands for one that was not measured."""
     figure = figure or {"value": None, "n": 0}
-    return target(name, figure["value"], direction, threshold, measured=figure["n"] > 0, ci95=figure.get("ci95"))
+    return target(name, figure["value"], direction, threshold, measured=enough(figure), ci95=figure.get("ci95"))
+
+
+def enough(figure: Mapping[str, Any]) -> bool:
+    """Whether a figure was measured on enough data to hold a target against; one that came out as NaN was."""
+    return figure["n"] > 0 and "reason" not in figure
 
 
 def at_chance(name: str, figure: Mapping[str, Any] | None) -> Target:
     """A scorer that lacks half of the question must not tell two images apart: its interval has to hold 0.5."""
     figure = figure or {"value": None, "ci95": None, "n": 0}
-    row = target(f"{name} at chance: distance of its interval from 0.5", None, "<", 1e-9, measured=figure["n"] > 0)
+    row = target(f"{name} at chance: distance of its interval from 0.5", None, "<", 1e-9, measured=enough(figure))
     if figure["ci95"]:
         low, high = figure["ci95"]
         away = max(low - 0.5, 0.5 - high, 0.0)

@@ -2,7 +2,7 @@
 
 from tipai_jax.render.boxes import Mark, Region, draw_marks, find_regions, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk
-from tipai_jax.render.heatmap import enlarge, heatmap
+from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.images import to_rgb
 from tipai_jax.render.overlay import overlay
 from tipai_jax.render.sheets import Panel, contact_sheet, legend, panel_sheet
@@ -17,7 +17,6 @@ __all__ = [
     "draw_marks",
     "enlarge",
     "find_regions",
-    "heatmap",
     "legend",
     "overlay",
     "panel_sheet",

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, UInt8
 
-__all__ = ["STOPS", "risk_colours", "shown_risk"]
+__all__ = ["STOPS", "legend_colours", "risk_colours", "risk_opacity", "shown_risk"]
 
 #: Risk and its colour, from faithful to unfaithful; straight lines in sRGB between them.
 STOPS = (
@@ -32,11 +32,28 @@ def risk_colours(risk: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape
     return np.rint(colours).astype(np.uint8)
 
 
+def risk_opacity(risk: Float[np.ndarray, "*shape"]) -> Float[np.ndarray, "*shape"]:
+    """How far a heatmap hides the image below it, 0 (not at all) to 1; the image's own colours show where it is low.
+
+    Args:
+        risk: as it is coloured, 0 to 1. Nothing is drawn up to 0.15, and from 0.6 on everything; between them lies a
+            smooth step, which at the threshold (0.5, yellow) has reached 0.87. NaN is opaque.
+    """
+    step = np.clip((np.nan_to_num(np.asarray(risk, np.float64), nan=1.0) - 0.15) / 0.45, 0.0, 1.0)
+    return step * step * (3.0 - 2.0 * step)
+
+
+def legend_colours(risk: Float[np.ndarray, "*shape"]) -> UInt8[np.ndarray, "*shape 3"]:
+    """Colours of risks as a heatmap shows them on white paper: white at no risk, then yellow, then red."""
+    opacity = risk_opacity(risk)[..., None]
+    return np.rint(255.0 + opacity * (risk_colours(risk) - 255.0)).astype(np.uint8)
+
+
 def shown_risk(risk: Float[np.ndarray, "*shape"], threshold: float) -> Float[np.ndarray, "*shape"]:
-    """Risk as it is coloured: the threshold is yellow, no risk green, twice the threshold (or certainty) red.
+    """Risk as it is coloured: 0 for no risk, 0.5 (yellow) at the threshold, 1 (red) at twice the threshold or at 1.
 
     A head whose risks are small everywhere still shows what stands out by its own measure, and the same measure holds
-    for all sheets of a run.
+    for all images of a run.
 
     Args:
         risk: 0 to 1.

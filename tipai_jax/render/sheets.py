@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tipai_jax.render.colours import risk_colours
+from tipai_jax.render.colours import legend_colours
 from tipai_jax.render.words import draw_lines, font, line_height, wrap
 
 __all__ = ["Panel", "contact_sheet", "legend", "panel_sheet"]
 
 INK, FAINT, PAPER = (24, 24, 27), (95, 95, 102), (255, 255, 255)
 MARGIN, GAP, TITLE, SMALL = 14, 10, 19, 14
-ENDS = ("keeps the prompt", "breaks it (yellow: at the threshold of the run, red: twice that)")
+ENDS = ("keeps the prompt (no colour)", "breaks it (yellow: at the threshold of the run, red: twice that)")
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def panel_sheet(
         lines: smaller text under the title.
         panels: left to right; each picture is scaled to fit a square, on a pale ground.
         side: of that square, in pixels.
-        ends: what the green and the red end of the colour scale mean.
+        ends: what the two ends of the colour scale mean, that without colour and the red one.
 
     Returns:
         An RGB picture, as high as its text needs.
@@ -86,11 +86,12 @@ def legend(width: int, *, ends: tuple[str, str] = ENDS) -> Image.Image:
     high = line_height(SMALL)
     strip = Image.new("RGB", (width, high), PAPER)
     bar = min(260, max(20, width - round(letters.getlength(left + right)) - 3 * GAP))
-    colours = risk_colours(np.linspace(0.0, 1.0, bar)[None, :])
+    colours = legend_colours(np.linspace(0.0, 1.0, bar)[None, :])
     pen = ImageDraw.Draw(strip)
     draw_lines(pen, [left], at=(0, 0), size=SMALL, fill=FAINT)
     start = round(letters.getlength(left)) + GAP
     strip.paste(Image.fromarray(np.repeat(colours, high - 6, axis=0)), (start, 3))
+    pen.rectangle((start, 3, start + bar - 1, high - 4), outline=FAINT)
     draw_lines(pen, [right], at=(start + bar + GAP, 0), size=SMALL, fill=FAINT)
     return strip
 

@@ -68,7 +68,14 @@ def show(record: Record) -> str:
             for label, ours, theirs in beside_baselines(record, spec)
         ]
         parts.append(_columns(("baselines", "ours", *(layout["baselines"][name] for name in names)), rows))
-    parts += [f"not measured: {reason}" for reason in record["not_measured"]]
+    reasons = dict.fromkeys(
+        figure["reason"]
+        for spec in layout["figures"]
+        for _, figure in shown(record, spec, labels=layout["baselines"])
+        if figure and "reason" in figure
+    )
+    parts += [f"not measured: {reason}" for reason in (*record["not_measured"], *reasons)]
+    parts += [f"note: {note}" for note in record.get("notes", [])]
     missed = sum(row["pass"] is False for row in record["targets"])
     verdict = (
         f"{missed} of {len(targets)} targets missed"

@@ -7,7 +7,7 @@ import pytest
 from eval_world import write_store
 from sklearn.metrics import roc_auc_score
 
-from tipai_jax.evaluation.auditor_figures import difference, figures, wins
+from tipai_jax.evaluation.auditor_figures import MIN_GROUPS, difference, figures, wins
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt, sigmoid
 from tipai_jax.evaluation.conformal import Conformal
@@ -81,7 +81,7 @@ def test_margin_bins_by_hand(pairs):
     }
     score[3, 1] = 0.0
     again = figures(Predictions(global_logit=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
-    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
+    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n", "reason"}
 
 
 def test_margins_that_are_equal_or_nearly_so_and_none_at_all(pairs, noise):
@@ -238,8 +238,8 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
 
 
 def test_conformal_coverage_and_consistency_by_hand(pairs):
-    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.9 four examples decide nothing at
-    all.
+    """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.95 four examples are too few, and
+    there is no figure.
     """
     rows = np.flatnonzero(~pairs.control)[:4]
     few = pairs.select(rows)
@@ -261,7 +261,12 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
         "abstains": 3 / 8,
         "coverage_controls": None,
     }
-    assert found["conformal"]["0.95"]["abstains"]["value"] == 1.0 == found["conformal"]["0.95"]["coverage"]["value"]
+    assert found["conformal"]["0.95"]["coverage"] == {
+        "value": None,
+        "ci95": None,
+        "n": 8,
+        "reason": "fewer than 19 validation images of each kind: too few for a prediction at 95 %",
+    }
     # agree: 2 with 1 and -2 with -1; then 0.5 with 1; 1.5 with 1. Not: 0 (kept) with -1, -3 with 1, 3 with -1, -0.5
     # with 1
     assert found["consistency"]["inconsistent_rate"]["value"] == 4 / 8
@@ -285,3 +290,20 @@ def test_both_images_of_a_control_keep_their_prompt(pairs):
 def test_a_scorer_without_patches_has_no_consistency(pairs, noise):
     found = figures(Predictions(global_logit=noise.global_logit), pairs, calibration=IDENTITY, seed=0)
     assert found["consistency"] is None and found["conformal"]["0.9"]["coverage"]["n"] > 0
+
+
+@pytest.mark.parametrize("groups", [MIN_GROUPS - 1, MIN_GROUPS])
+def test_an_interval_needs_groups(pairs, noise, groups):
+    """A figure of fewer groups keeps its value and says why it has no interval; from there on nothing is different."""
+    kept = ~pairs.control
+    few = np.flatnonzero(kept & np.isin(pairs.group, np.unique(pairs.group[kept])[:groups]))
+    ours = Predictions(**{name: getattr(noise, name)[few] for name in Predictions.__dataclass_fields__})
+    found = figures(ours, pairs.select(few), calibration=IDENTITY, seed=0)
+    gap = difference(ours, ours, pairs.select(few), seed=0)
+    measured = [found["global_pair_auc"], found["patch_pair_auc"], found["ece"], gap]
+    for figure in measured:
+        assert figure["value"] is not None and figure["n"] > 0
+        if groups < MIN_GROUPS:
+            assert figure["ci95"] is None and figure["reason"] == "no interval: fewer than 10 prompt groups"
+        else:
+            assert len(figure["ci95"]) == 2 and "reason" not in figure

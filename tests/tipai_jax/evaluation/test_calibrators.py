@@ -6,6 +6,7 @@ from sklearn.isotonic import IsotonicRegression
 from sklearn.linear_model import LogisticRegression
 
 from tipai_jax.evaluation.calibrators import (
+    MIN_PER_CLASS,
     Beta,
     Isotonic,
     Platt,
@@ -94,5 +95,26 @@ def test_the_same_fit_twice_is_the_same():
 
 
 def test_one_class_or_too_few_is_left_alone():
-    assert choose_calibrator(np.arange(50.0), np.ones(50, np.int8), group=np.arange(50)).calibrator == Platt()
-    assert choose_calibrator(np.arange(5.0), np.array([0, 1, 0, 1, 1]), group=np.arange(5)).calibrator == Platt()
+    one_class = choose_calibrator(np.arange(50.0), np.ones(50, np.int8), group=np.arange(50))
+    few = choose_calibrator(np.arange(5.0), np.array([0, 1, 0, 1, 1]), group=np.arange(5))
+    assert one_class.calibrator == few.calibrator == Platt()
+    assert one_class.note == "not calibrated: examples of one class only"
+    assert few.note == "not calibrated: 5 examples, at least 20 are needed"
+    assert choose_calibrator(np.zeros(0), np.zeros(0, np.int8), group=np.zeros(0)).n == 0
+
+
+def test_few_of_a_class_get_platt_s_calibrator_and_a_note():
+    """The steps that isotonic regression would be chosen for are there in both cases."""
+    logit = np.tile(np.linspace(-3, 3, 200), 2)
+    label = (np.sin(3 * logit) > 0).astype(np.int8)
+    order = np.concatenate([np.flatnonzero(label == 0), np.flatnonzero(label == 1)])
+    for positives, kinds in ((MIN_PER_CLASS - 1, Platt), (MIN_PER_CLASS, Isotonic | Beta | Platt)):
+        rows = order[: int((label == 0).sum()) + positives]
+        chosen = choose_calibrator(logit[rows], label[rows], group=np.arange(len(rows)))
+        assert isinstance(chosen.calibrator, kinds) and bool(chosen.nll) == (positives == MIN_PER_CLASS)
+        assert chosen.note == (
+            ""
+            if chosen.nll
+            else "Platt's calibrator without a choice: 29 examples of the rarer class, at least 30 are needed"
+        )
+    assert chosen.calibrator != Platt()

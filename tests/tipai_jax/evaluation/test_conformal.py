@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tipai_jax.evaluation.conformal import ABSTAINS, BREAKS, KEEPS, Conformal, fit_conformal
+from tipai_jax.evaluation.conformal import ABSTAINS, BREAKS, KEEPS, Conformal, examples_needed, fit_conformal
 
 NINE = tuple(float(i) for i in range(1, 10))
 
@@ -49,3 +49,13 @@ def test_coverage_of_each_class_on_fresh_examples(level):
 def test_a_level_that_is_none():
     with pytest.raises(ValueError, match=r"level is 1.0; it must lie above 0 and below 1"):
         Conformal(keeps=NINE, breaks=NINE).thresholds(1.0)
+
+
+@pytest.mark.parametrize(("level", "needed"), [(0.5, 1), (0.8, 4), (0.9, 9), (0.95, 19), (0.99, 99)])
+def test_the_examples_that_a_level_needs_are_those_of_a_finite_threshold(level, needed):
+    assert examples_needed(level) == needed
+    of = lambda n: Conformal(keeps=tuple(map(float, range(n))), breaks=tuple(map(float, range(n))))
+    assert np.isfinite(of(needed).thresholds(level)).all() and of(needed).too_few(level) == ""
+    assert not np.isfinite(of(needed - 1).thresholds(level)).any()
+    assert f"fewer than {needed} validation images of each kind" in of(needed - 1).too_few(level)
+    assert Conformal(keeps=NINE, breaks=()).too_few(level)

@@ -245,3 +245,25 @@ def test_the_log_is_read_and_a_torn_last_line_left_out(tmp_path):
     (tmp_path / "log.jsonl").write_text("\n".join([lines[0], "nonsense", lines[1]]))
     with pytest.raises(UserError, match="line 2"):
         read_log(tmp_path)
+
+
+def test_a_target_is_not_held_against_a_figure_of_too_few_data():
+    """Two pairs that are right are no pair AUC of 1; and what has no interval is not missed for the lack of it."""
+    few = {"value": 1.0, "ci95": None, "n": 2, "reason": "no interval: fewer than 10 prompt groups"}
+    none = few | {"value": None}
+    chance = {"global_pair_auc": few, "global_pair_auc_difference": few}
+    small = record(
+        global_pair_auc=few,
+        conformal={"0.9": {"coverage_keeps": none, "coverage_breaks": none}},
+        baselines={"zero_shot_cosine": chance, "text_only": chance},
+    )
+    asked = TargetsConfig(beats_baselines=True, conformal=0.02)
+    found = verdicts(check(small, targets=asked, log=LOG))
+    unknown = [name for name, met in found.items() if met is None]
+    assert unknown == [
+        "global pair AUC",
+        "conformal coverage of either kind, furthest from its level",
+        "pair AUC above zero_shot_cosine, lower end of the difference",
+        f"text_only {AT_CHANCE}",
+    ]
+    assert not any(met is False for met in found.values())

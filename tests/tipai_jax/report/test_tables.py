@@ -52,7 +52,9 @@ def test_the_table_of_one_run():
         target("converged at epoch", 2.0, True, direction="<", threshold=21.0, format=".0f"),
         target("patch pair AUC", None, None),
     ]
-    text = show(record(targets=targets, not_measured=["baselines: some are gone"]))
+    few = {"value": 0.75, "ci95": None, "n": 2, "reason": "no interval: fewer than 10 prompt groups"}
+    missing = ["baselines: some are gone"]
+    text = show(record(targets=targets, not_measured=missing, ece=few, notes=["calibration, patch: Platt's"]))
     found = rows(text)
     assert found[0] == ["110 pairs of the test split, encoder tiny, small world only (drawn scenes)"]
     for row in (
@@ -67,7 +69,10 @@ def test_the_table_of_one_run():
         ["global pair AUC", "0.900", "0.700", "0.700"],
         ["heatmap, IoU", "0.900", "0.700"],
         ["category ROC-AUC, object", "0.900", "0.700"],
+        ["ECE", "0.750", "-", "2"],
         ["not measured: baselines: some are gone"],
+        ["not measured: no interval: fewer than 10 prompt groups"],
+        ["note: calibration, patch: Platt's"],
     ):
         assert row in found, row
     assert found[-1] == ["1 of 4 targets missed"]
