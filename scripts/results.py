@@ -95,9 +95,9 @@ removes this difference: the ECE after it was .019 with AMX and is {quickstart/e
   {quickstart/pair_auc_by_difficulty.hard:.3f} against
   {quickstart/baselines.zero_shot_cosine.pair_auc_by_difficulty.hard:.3f}. Beyond the ranking the heads give what a
   cosine does not: a calibrated score, reasons and a heatmap.
-- **The plan's own heads rank worse than the cosine**, by
-  {base/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}, although `base.py` meets what the plan asks of
-  it. They read prompt and image side by side and learn no product of the two.
+- **The plan's own heads rank worse than the cosine:** the difference is
+  {base/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}. They read prompt and image side by side and learn
+  no product of the two. What the plan asks of a run, `base.py` meets all the same.
 - **A heatmap can look good without reading the prompt.** Over rejected images alone, the image-only ablation has an
   IoU of {quickstart/baselines.image_only.heatmap.iou:.3f}, the ridge probe
   {quickstart/baselines.ridge_probe.heatmap.iou:.3f}, the plan's patch head {base/heatmap.iou:.3f} and the quickstart
@@ -209,13 +209,13 @@ def _at(record: Record, key: str) -> Any:
 def _made(name: str, record: Record) -> str:
     """What a run was made with, as an entry of a list."""
     versions = ", ".join(f"{library} {version}" for library, version in record["versions"].items())
-    encoder, targets = record["encoder"], record["targets"]
+    encoder, seeds, targets = record["encoder"], record["seeds"], record["targets"]
     met = sum(row["pass"] is True for row in targets)
     return (
-        f"- `runs/{name}`: {met} of {len(targets)} targets met; {versions}; encoder {encoder['name']}, {encoder['patches']}"
-        f" patches, digest `{encoder['digest'][:12]}`; store `{record['store_digest'][:12]}`; step"
-        f" {record['checkpoint']['step']}; seeds {record['seeds']['training']} (training) and"
-        f" {record['seeds']['bootstrap']} (bootstrap). Embedded by `{record['commands']['embed']}`."
+        f"- `runs/{name}`: {met} of {len(targets)} targets met. {versions}; encoder {encoder['name']},"
+        f" {encoder['patches']} patches, digest `{encoder['digest'][:12]}`; store `{record['store_digest'][:12]}`;"
+        f" {record['checkpoint']['step']} steps; seeds {seeds['training']} (training) and {seeds['bootstrap']}"
+        f" (bootstrap). Embedded by `{record['commands']['embed']}`."
     )
 
 
@@ -276,7 +276,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     for run in args.runs:
         name = run.absolute().name
         if name not in RUNS:
-            raise UserError(f"{run}: the page is about runs whose folders are called {names}; rename it, or leave it out")
+            raise UserError(
+                f"{run}: the page is about runs whose folders are called {names}; rename it, or leave it out"
+            )
         records[name] = small(read_record(run))
     if missing := [name for name in RUNS if name not in records]:
         command = shlex.join(["python", "scripts/results.py", *(f"runs/{name}" for name in RUNS)])

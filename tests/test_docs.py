@@ -1,5 +1,5 @@
-"""README and docs: links lead somewhere, files that are named exist, commands know the options that are shown, examples
-run, figures are those of docs/results.json.
+"""README, docs and CONTRIBUTING: links lead somewhere, files that are named exist, commands know the options that are
+shown, and the examples run.
 """
 
 import importlib
@@ -18,8 +18,9 @@ from tipai_jax.errors import Parser
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+TEXTS = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 CONSOLE = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+NAMES = [str(page.relative_to(ROOT)) for page in TEXTS]
 
 
 def blocks(page: Path, language: str) -> list[str]:
@@ -46,12 +47,12 @@ def test_the_readme_is_a_page():
     assert len(README.read_text().splitlines()) <= 130
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", TEXTS, ids=NAMES)
 def test_no_line_is_too_long(page):
     assert [line for line in page.read_text().splitlines() if len(line) > 120] == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", TEXTS, ids=NAMES)
 def test_every_link_leads_to_a_file_and_a_heading(page):
     wrong = []
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
@@ -66,7 +67,7 @@ def test_the_readme_leads_to_every_page():
     assert {page.name for page in PAGES[1:]} <= set(re.findall(r"\(docs/([\w-]+\.md)\)", README.read_text()))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.parametrize("page", TEXTS, ids=NAMES)
 def test_every_file_of_the_repository_that_is_named_exists(page):
     named = re.findall(r"`((?:tipai_jax|precompute|scripts|configs|tests)/[\w./-]*)`", prose(page))
     assert [name for name in named if not (ROOT / name).exists()] == []
@@ -130,7 +131,9 @@ def test_a_command_knows_its_options(words, monkeypatch):
     parse(words, monkeypatch)
 
 
-@pytest.mark.parametrize("line", ["precompute/embed.py --date x", "-m tipai_jax.train --optim.lr 1", "scripts/look.py 1"])
+@pytest.mark.parametrize(
+    "line", ["precompute/embed.py --date x", "-m tipai_jax.train --optim.lr 1", "scripts/look.py 1"]
+)
 def test_a_wrong_option_is_seen(line, monkeypatch):
     from tipai_jax.errors import UserError
 
@@ -159,7 +162,7 @@ def job(tmp_path_factory):
         assert train.main([*run, "--optim.warmup-steps", "1", "--data.batch-size", "16", "--model.hidden", "16"]) == 0
         assert evaluate.main(["--workdir", "runs/quickstart"]) in (0, 1)
     drawn = sorted((folder / "data" / "scenes" / "images").glob("*.png"))
-    for name, path in zip(("picture", "a", "b", "c"), drawn, strict=False):
+    for name, path in zip(("image", "a", "b", "c"), drawn, strict=False):
         shutil.copy(path, folder / f"{name}.png")
     return folder
 
@@ -172,7 +175,7 @@ def test_the_examples_run(page, job, monkeypatch, capsys):
     assert examples
     for number, example in enumerate(examples):
         exec(compile(example, f"{page.name}, example {number}", "exec"), names)
-    with Image.open("overlay.png") as overlay, Image.open("picture.png") as image:
+    with Image.open("overlay.png") as overlay, Image.open("image.png") as image:
         assert overlay.size == image.size
     assert {path.name for path in (job / "my-auditor").iterdir()} == {"README.md", "config.json", "model.safetensors"}
     assert "rompt" in capsys.readouterr().out, "the sentence of the verdict was printed"
