@@ -16,7 +16,18 @@ from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
 from tipai_jax.render.markup import Markup, element
 
-__all__ = ["about", "analysis", "candidates", "catalog_page", "comparison", "head", "message", "percent", "single"]
+__all__ = [
+    "about",
+    "analysis",
+    "candidates",
+    "catalog_page",
+    "comparison",
+    "head",
+    "message",
+    "percent",
+    "single",
+    "thumbnail",
+]
 
 PREDICTED = {KEEPS: "keeps the prompt", BREAKS: "breaks the prompt"}
 
@@ -142,6 +153,11 @@ def about(service: DemoService) -> Markup:
     entries = [element("div", element("dt", name), element("dd", value)) for name, value in rows]
     summary = element("summary", "Auditor and image generator")
     return element("details", summary, element("dl", *entries), class_="tp-about")
+
+
+def thumbnail(image: Image.Image) -> Markup:
+    """A small copy of an upload."""
+    return element("figure", _image(image, "the uploaded image"), class_="tp-thumbnail")
 
 
 def _small_world_only(service: DemoService) -> bool:

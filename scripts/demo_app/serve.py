@@ -84,7 +84,7 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
 
     Args:
         service: makes and scores images, loaded already; it warms up in the background.
-        examples: prompts to choose from.
+        examples: prompts to choose from; the first is the worked example.
         data: folder of the catalogue to browse.
         at: the reserved port.
 
@@ -99,7 +99,7 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
         errors: list[Exception] = []
         try:
             server = _server(_application(service, examples, data, folder))
-            warm_up = threading.Thread(target=_warm_up, args=(service, server, errors), daemon=True)
+            warm_up = threading.Thread(target=_warm_up, args=(service, examples[0].prompt, server, errors), daemon=True)
             warm_up.start()
             try:
                 asyncio.run(_run(server, at))
@@ -114,10 +114,10 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
     print("stopped")
 
 
-def _warm_up(service: "DemoService", server: Any, errors: list[Exception]) -> None:
+def _warm_up(service: "DemoService", example: str, server: Any, errors: list[Exception]) -> None:
     """Warm the service up; if that fails, keep the error and end the server."""
     try:
-        service.warm_up()
+        service.warm_up(example)
     except Exception as error:
         errors.append(error)
         server.should_exit = True

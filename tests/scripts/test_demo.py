@@ -93,12 +93,41 @@ def test_candidates_are_what_the_generator_makes_and_the_auditor_predicts(servic
 
 def test_four_others_have_the_next_seeds(service, found):
     steps = []
-    others = service.make_candidates(
-        f"  {PROMPT}\n", first=found.next_seed, progress=lambda share, step: steps.append((share, step))
-    )
+    others = service.make_others(found, f"  {PROMPT}\n", progress=lambda share, step: steps.append((share, step)))
     assert [each.seed for each in others.images] == [4, 5, 6, 7] and others.prompt == PROMPT
     assert [share for share, _ in steps] == sorted(share for share, _ in steps)
     assert steps[0][1] == "drawing image 1 of 4" and steps[-1][1] == "scoring"
+
+
+def test_the_worked_example_is_what_anybody_would_get(service, saved, found):
+    own = DemoService(Auditor.from_pretrained(saved, device="cpu"), service.generator)
+    own.warm_up(PROMPT)
+    example = own.worked_example()
+    assert example.prompt == PROMPT and [each.seed for each in example.images] == [0, 1, 2, 3]
+    scores, expected = ([each.verdict.score for each in candidates.images] for candidates in (example, found))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+class SlowGenerator(SceneGenerator):
+    """As slow as a diffusion model, which makes no example."""
+
+    drawn = False
+
+    def make(self, prompt, seed):
+        raise AssertionError("an image was made that nobody asked for")
+
+
+@pytest.mark.parametrize(("generator", "prompt"), [(SlowGenerator(), PROMPT), (SceneGenerator(), "a photo of Paris")])
+def test_there_is_no_worked_example_where_it_takes_long_or_cannot_be_drawn(saved, generator, prompt):
+    own = DemoService(Auditor.from_pretrained(saved, device="cpu"), generator)
+    own.warm_up(prompt)
+    assert own.worked_example() is None
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_four_others_of_another_prompt_start_with_the_first_seed(service, found, seen):
+    others = service.make_others(found if seen else None, "three red apples")
+    assert others.prompt == "three red apples" and [each.seed for each in others.images] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -311,11 +340,12 @@ def test_the_port_is_this_machines_and_nobody_elses():
 
 BROKEN = """
 import sys
+from precompute.prompt_file import Prompt
 from scripts.demo_app import serve as module
 from tipai_jax.errors import UserError, run_main
 
 class Service:
-    def warm_up(self):
+    def warm_up(self, example):
         raise {"user": UserError("encoder my_clip: no such folder"), "ours": RuntimeError("out of memory")}[sys.argv[1]]
 
 async def page(scope, receive, send):
@@ -327,7 +357,7 @@ async def page(scope, receive, send):
 
 module._application = lambda *_: page
 with module.reserve(0) as at:
-    sys.exit(run_main(lambda: module.serve(Service(), [], None, at=at)))
+    sys.exit(run_main(lambda: module.serve(Service(), [Prompt('e1', 'a red car')], None, at=at)))
 """
 
 

@@ -20,6 +20,7 @@ from demo_world import ROOT, Server
 from PIL import Image
 
 from scripts.demo_app.serve import SESSIONS
+from scripts.demo_app.service import CANDIDATES
 
 pytestmark = pytest.mark.slow
 
@@ -196,6 +197,12 @@ def test_what_the_page_does_not_ask_for_is_not_answered(client, method, route):
     assert client.request(method, route).status_code == 404
 
 
+def test_a_request_without_a_threshold_takes_the_fitted_one(client):
+    (path,) = client.post("/gradio_api/upload", files={"files": ("own.png", png(Image.new("RGB", (60, 60))))}).json()
+    _, text = ask(client, "no threshold", [as_file(path), PROMPT, None, 0.9], upload_tab(client))
+    assert "risk from 0.50 on" in text
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -241,7 +248,7 @@ def test_memory_holds_a_bounded_number_of_sessions(server, client):
     for number in range(SESSIONS + 8):
         scored(client, f"session {number}")
     counts = server.counts()
-    assert 0 < counts["SessionState"] <= SESSIONS and 0 < counts["ScoredImage"] <= SESSIONS, counts
+    assert 0 < counts["SessionState"] <= SESSIONS and 0 < counts["ScoredImage"] <= SESSIONS + CANDIDATES, counts
 
 
 def test_memory_holds_a_bounded_number_of_results_that_nobody_fetches(server, client):
@@ -256,12 +263,14 @@ UNGUARDED = """
 import sys
 from starlette.testclient import TestClient
 from precompute.generators.scenes import SceneGenerator
+from precompute.prompt_file import Prompt
 from scripts.demo_app.service import DemoService
 from scripts.demo_app.serve import _gradio_application
 from test_server import PROMPT, as_file, ask, upload_tab
 from tipai_jax import Auditor
 
-app = _gradio_application(DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator()), [], None)
+service = DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator())
+app = _gradio_application(service, [Prompt("e1", PROMPT)], None)
 with TestClient(app) as client:
     print(ask(client, "inside", [as_file(sys.argv[2]), PROMPT, 0.5, 0.9], upload_tab(client)))
 """
