@@ -5,12 +5,11 @@ The worker that finishes last writes them; any other would write the same bytes.
 
 from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation
-from precompute.labels import SPLITS
 from precompute.opened import open_image
 from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
 from precompute.readers.records import Source
 from precompute.shards import Work, committed_shard
-from tipai_jax.store import Manifest, Shard
+from tipai_jax.store import SPLITS, Manifest, Shard
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 

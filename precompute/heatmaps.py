@@ -171,7 +171,7 @@ def open_picture(data: Path, image: "CatalogImage") -> "Image":
     """
     from PIL import Image
 
-    from precompute.encoders.images import upright_rgb
+    from tipai_jax.render.images import upright_rgb
     from tipai_jax.store.catalog import read_image
 
     return upright_rgb(Image.open(io.BytesIO(read_image(data, image))))

@@ -17,7 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from precompute.labels import DIFFICULTIES
+if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
 from precompute.world.control import vary
 from precompute.world.draw import draw as draw_scene
 from precompute.world.pictograms import ATTRIBUTION
@@ -26,7 +28,7 @@ from precompute.world.square import CHOSEN_SCORE, DIFFICULTY_SHARES, Square, sam
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 from tipai_jax.files.atomic import write_file
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 VERSION = 2
 """Version of the world; raised whenever the same seed would draw other scenes."""

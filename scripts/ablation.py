@@ -2,11 +2,9 @@
 
     python scripts/ablation.py --store store/scenes --workdir runs/ablation --split validation
 
-Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every other
-run; rows that are there are not
-trained again. The table is Markdown, and `ablation.json` holds the same figures with their intervals, and those of the
-rows of earlier calls. It owns the list
-of changes and nothing else.
+Each row is a run of its own under `--workdir`, trained by the same loop and measured by the same figures as every
+other run; rows that are there are not trained again. The table is Markdown, and `ablation.json` holds the same
+figures with their intervals, and those of the rows of earlier calls.
 """
 
 import json

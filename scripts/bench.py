@@ -5,7 +5,7 @@ do.
 
 Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of
     them; what is claimed are ratios within
-this one call. A row that this machine cannot measure stays empty. It owns the list of measurements; how each is made
+this one call. A row that this machine cannot measure stays empty. How each is made
 stands in `scripts/benchmark`.
 """
 

@@ -1,9 +1,8 @@
 """The command that writes the pairs of a store as a TFDS data set: python scripts/export_tfds.py STORE [--out DIR]
 [--name NAME].
 
-Owns the features of that data set: what `pairs.jsonl` says of a pair, the bytes of both images, and on request the
-embeddings. The file format is array_record, so `tfds.data_source` reads it without TensorFlow and
-`precompute/embed.py --data tfds:NAME` takes it as input. Knows nothing of encoders.
+The file format is array_record, so `tfds.data_source` reads it without TensorFlow and `precompute/embed.py --data
+tfds:NAME` takes it as input.
 """
 
 import sys
@@ -21,7 +20,7 @@ from tipai_jax.errors import Parser, UserError, run_main
 if TYPE_CHECKING:
     from tipai_jax.store import Store
 
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")  # store.SPLITS, without importing numpy for --help
 
 
 def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) -> Path:

@@ -6,13 +6,14 @@ usage() {
   cat << 'END'
 usage: scripts/poc.sh [--no-demo] [--help]
 
-The proof of concept from end to end, with models that need no download: draws images for twenty prompts (data/poc), scores them,
-draws where they fail and compares the best with the worst. Steps that are done are not repeated, and an interrupted run goes on
-where it stopped. After the installation it takes a minute on two cores. For another generator run the same commands with --model
-and another folder.
+The proof of concept from end to end, with models that need no download: draws images for twenty
+prompts (data/poc), scores them, draws where they fail and compares the best with the worst. Steps
+that are done are not repeated, and an interrupted run goes on where it stopped. After the
+installation it takes a minute on two cores. For another generator run the same commands with
+--model and another folder.
 
-With a trained auditor (runs/quickstart, made by scripts/quickstart.sh; AUDITOR=FOLDER names another, relative to the repository)
-its scores are added, and the demo is served at the end.
+With a trained auditor (runs/quickstart, made by scripts/quickstart.sh; AUDITOR=FOLDER names
+another, relative to the repository) its scores are added, and the demo is served at the end.
 
   --no-demo   do not serve the demo
 END

@@ -6,8 +6,8 @@ usage() {
   cat << 'END'
 usage: scripts/test.sh [PYTEST ARGUMENTS] [--help]
 
-Runs the tests in the project's own environment, which is set up first if need be, with two processes that share out the files.
-All arguments go to pytest:
+Runs the tests in the project's own environment, which is set up first if need be, with two
+processes that share out the files. All arguments go to pytest:
 
   scripts/test.sh -m 'not slow' tests/tipai_jax/losses   only what takes less than ten seconds, only this folder
   scripts/test.sh -n 0                                   one process

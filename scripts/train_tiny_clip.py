@@ -2,12 +2,10 @@
 
     python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
-It owns the schedule, the checkpoint and the card. Scenes are freshly drawn, never read from disk, and leave out the
-combinations of object and colour
-that the test split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as
-well: up to three fifths of the lower number both are the same run.
-`--export-only` writes the folder from the last checkpoint. Several processes train together, each on its part of the
-squares, when `torchrun` starts them:
+Scenes are freshly drawn, never read from disk, and leave out the combinations of object and colour that the test
+split keeps for itself. The same command resumes from `workdir/last.pt`, with another number of steps as well: up to
+three fifths of the lower number both are the same run. `--export-only` writes the folder from the last checkpoint.
+Several processes train together, each on its part of the squares, when `torchrun` starts them:
 
     OMP_NUM_THREADS=1 torchrun --standalone --nproc-per-node 2 scripts/train_tiny_clip.py --squares 128 --steps 3725
     --out precompute/assets/tiny_clip

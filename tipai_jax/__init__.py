@@ -1,8 +1,7 @@
 """An auditor of text-to-image faithfulness: how well an image keeps its prompt, where it fails, and why.
 
-Importing this package costs nothing: `Auditor` is loaded when it is first asked for, and the rooms (`store`, `heads`,
-    `losses`, `metrics`, ...)
-are imported by name.
+Importing this package costs nothing: `Auditor` is loaded when it is first asked for, and the packages below it are
+imported by name.
 """
 
 from typing import TYPE_CHECKING, Any

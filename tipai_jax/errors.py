@@ -1,7 +1,6 @@
 """The one way in which a mistake of the user reaches the user: a line on stderr and exit code 2.
 
-Every room may import this file, so it imports nothing but the standard library. It owns the exception, the wrapper
-around a command's `main`, and the parser whose complaints are such a line; it knows nothing of what the commands do.
+Everything may import this file, so it imports nothing but the standard library.
 """
 
 import argparse

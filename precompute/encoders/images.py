@@ -10,24 +10,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["MAX_PIXELS", "MAX_RATIO", "MEAN", "STD", "BadImage", "Preparation", "Prepared", "upright_rgb"]
+__all__ = ["MAX_PIXELS", "MAX_RATIO", "MEAN", "STD", "BadImage", "Preparation", "Prepared"]
 
 MAX_PIXELS = 64_000_000
 MAX_RATIO = 20  # of the sides, where the shorter one is resized to `edge` and the longer one along with it
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 """Of the three channels, on 0..1, as CLIP was trained."""
 _FORMATS = ("JPEG", "PNG", "WEBP")
-_ORIENTATION = 0x0112  # the EXIF tag
-
-
-def upright_rgb(image: Any) -> Any:
-    """A PIL image as people and the encoder see it: turned as its EXIF data say, transparency over white, RGB."""
-    from PIL import ImageOps
-
-    from tipai_jax.render.images import to_rgb
-
-    turned = image.getexif().get(_ORIENTATION, 1) != 1
-    return to_rgb(ImageOps.exif_transpose(image) if turned else image)
 
 
 class BadImage(Exception):
@@ -119,6 +108,8 @@ class Preparation:
                 f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other"
             )
         image.load()  # only a full decode notices an incomplete file
+        from tipai_jax.render.images import upright_rgb
+
         rgb = upright_rgb(image)
         detail = self._view(rgb, self.crop_source) if self.crop_source else None
         return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made, Truth
-from precompute.labels import DIFFICULTIES
 from precompute.prompt_file import Prompt
 from precompute.world.breaking import break_claim, breakable
 from precompute.world.compose import Made as Composed
@@ -22,7 +21,7 @@ from precompute.world.pictograms import ATTRIBUTION
 from precompute.world.scene import SIZE, Claim
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 __all__ = ["DEFAULT_BROKEN", "SceneGenerator"]
 
@@ -75,8 +74,8 @@ class SceneGenerator:
         category = str(rng.choice(categories))
         breaks = bool(rng.random() < self._broken[category])
         for _ in range(_ATTEMPTS):
-            mould, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(DIFFICULTIES[:2])))
-            composed = compose(rng, mould, banned=held_out_combinations())
+            spec, kind = break_claim(rng, claim, category=category, difficulty=str(rng.choice(DIFFICULTIES[:2])))
+            composed = compose(rng, spec, banned=held_out_combinations())
             if composed is not None:
                 return breaks, category, kind, composed
         raise UserError(f'prompt {prompt.prompt_id}, "{prompt.prompt}": too much for one scene; ask for fewer things')

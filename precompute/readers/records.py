@@ -12,9 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from precompute.labels import DIFFICULTIES, SPLITS
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES, category_index
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, SPLITS, category_index
 
 __all__ = ["BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
 
@@ -23,7 +22,7 @@ MOST_SCORE = 1e30
 
 
 class PixelBox(NamedTuple):
-    """An unfaithful region in pixels of the rejected image; x2 and y2 exclusive, `category` an index of CATEGORIES."""
+    """A wrong region in pixels of the rejected image; x2 and y2 are exclusive, `category` is an index of CATEGORIES."""
 
     x1: float
     y1: float

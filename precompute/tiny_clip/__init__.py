@@ -1,6 +1,4 @@
-"""The default encoder in the making: the shape of a small CLIP, the batches it is trained on, its losses and its
-examination.
+"""Training of the default encoder: the architecture of a small CLIP, its batches, losses and evaluation.
 
-`scripts/train_tiny_clip.py` trains with it; the finished encoder in `precompute/assets/tiny_clip` is read like any
-other CLIP.
+`scripts/train_tiny_clip.py` uses it; the trained encoder in `precompute/assets/tiny_clip` is read like any other CLIP.
 """

@@ -1,7 +1,6 @@
 """Training batches of freshly drawn squares: images, captions, and which phrase names which patch and which crop.
 
-It owns what a batch holds; batch `i` of a process is a function of (seed, i, process) alone. It knows nothing of the
-model.
+Batch `i` of a process is a function of (seed, i, process) alone.
 """
 
 import functools
@@ -27,35 +26,35 @@ from tipai_jax.store import CATEGORIES
 
 CATEGORY_WEIGHTS = (0.13, 0.24, 0.27, 0.3, 0.06)
 MEDIUM = 0.7
-"""Share of medium squares among those with captions, the others are easy. Captions of hard scenes are not taught, only
-measured.
-"""
+"""Share of medium squares among those with captions; the others are easy. Hard captions are not trained on."""
 LOOSE = 0.2
-"""Share of the scenes without a caption, all hard: they teach what a small or half-hidden thing is called and in which
-half it is, no whole captions.
-"""
+"""Share of scenes without a caption, all hard: they teach the names of small or half-hidden things and their places."""
 PLACES = ("left of", "right of", "above", "below")
 NEGATIVES = 2
-"""Hard-negative captions an image, besides the caption of the other scene of its square."""
+"""Hard-negative captions per image, besides the caption of the other scene of its square."""
 PARTS = 2
-"""Most phrases on single kinds of things, right against wrong, taken from a scene."""
+"""Largest number of phrases on one kind of thing, each with a wrong one, per scene."""
 CROWDED_STEPS = 500
-"""The first steps learn only what things are called, from scenes full of them."""
+"""So many first steps train on names of things alone, with scenes full of them."""
 
 
 def phrase_of(item: Item) -> str:
-    """What the losses call a thing."""
+    """The phrase that names a thing in the losses."""
     return Phrase(item.name, 1, item.colour or None, item.word).text()
 
 
 @functools.cache
 def binding(name: str, what: str, value: str) -> np.ndarray:
-    """A fixed direction of the joint space for an object having a certain value of something, f32[JOINT] of length one.
+    """A fixed direction of the joint space for an object with a value of an attribute, f32[JOINT] of norm 1.
 
-    The elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations"): a red
-    cat shares nothing with a red
-    dog here, so the sum over the things of an image still tells which colour is whose, which a sum of a vector for
-    "red" and one for "cat" does not.
+    It is the elementwise product of two random vectors of signs (Plate, 1995, "Holographic reduced representations").
+    The directions of a red cat and of a red dog are unrelated, so the sum over the things of an image still determines
+    which colour belongs to which object; a sum of vectors for "red" and for "cat" would not.
+
+    Args:
+        name: of the object.
+        what: the attribute, colour or number.
+        value: of the attribute.
     """
     signs = lambda *of: np.random.default_rng([ord(x) for x in "|".join(of)]).choice((-1.0, 1.0), JOINT)
     return (signs(what, name) * signs(what, "of", value) / JOINT**0.5).astype(np.float32)
@@ -67,7 +66,7 @@ def code(phrase: Phrase) -> np.ndarray:
 
 
 def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
-    """The binding of a thing with its colour less that with another one, f32[JOINT]; zeros for a thing without."""
+    """The binding of a thing with its colour minus that with another colour, f32[JOINT]; zeros if it has none."""
     if not item.colour:
         return np.zeros(JOINT, np.float32)
     other = str(rng.choice([colour for colour in COLOURS if colour != item.colour]))
@@ -75,9 +74,7 @@ def colour_code(rng: np.random.Generator, item: Item) -> np.ndarray:
 
 
 def cells_of(scene: Scene) -> np.ndarray:
-    """For each of the 49 cells the index of the item that covers at least half of it, in front of the others; -1 for
-    none.
-    """
+    """For each of the 49 cells the index of the front item that covers at least half of it, i[49]; -1 for none."""
     cells = np.full((GRID, GRID), -1)
     edges = np.arange(GRID + 1) * (SIZE / GRID)
     for index, item in enumerate(scene.items):
@@ -118,9 +115,7 @@ class Stream(torch.utils.data.IterableDataset):
 
 
 def crowd(rng: np.random.Generator) -> Scene:
-    """An image full of things in no relation, for the first lesson: what things are called. Nearly every patch belongs
-    to one.
-    """
+    """A scene full of things in no relation, to train on their names; nearly every patch belongs to one."""
     boxes: list[Box] = []
     items: list[Item] = []
     for _ in range(12):
@@ -142,29 +137,28 @@ def crowd(rng: np.random.Generator) -> Scene:
 def make_batch(
     rng: np.random.Generator, tokenizer: PreTrainedTokenizerFast, *, number: int, crowded: bool
 ) -> dict[str, torch.Tensor]:
-    """Everything that one step learns from.
+    """The data of one training step.
 
     Args:
         rng: the only source of chance.
         tokenizer: of the encoder.
-        number: squares that the batch is worth; it has twice as many scenes, those with captions first, then the LOOSE
-            ones.
+        number: squares of the batch, of two scenes each; those with captions come first, then the LOOSE ones.
         crowded: scenes of things in no relation, without captions.
 
     Returns:
-        `pictures`: the scenes, then an eighth as many crops; `phrases`: "a COLOUR OBJECT" for everything shown, then
-            "an OBJECT" for each kind of it;
-        `targets` (a patch each) and `crop_targets` number the former, `kind_of` leads from these to the latter,
-        `phrase_codes` are the `colour_code`s of the
-        former. Unless `crowded` also `captions`: those of the first scenes, then NEGATIVES wrong ones for each of
-        these;
-        `directions`: a right and a wrong short claim by turns on the scenes `direction_of`; `sides`: half claims, with
-            `side_of` [m, 3] (scene, right one, wrong one), `side_patches` [p, 4] (scene, patch, right one, wrong one)
-            and
-        `side_places`, for each half claim the number of its place in PLACES; and `parts`: phrases, with `part_of` [m,
-        3] (scene, right one,
-        wrong one), `part_named` [m], whether the scene's caption names the right one, and `part_codes` for each of the
-        phrases (see `code`).
+        pictures: u8[scenes + crops, side, side, 3], the scenes, then an eighth as many crops.
+        phrases: tokens of "a COLOUR OBJECT" for every thing shown, then of "an OBJECT" for each kind of it.
+        targets: [scenes, 49], the phrase of each patch, -1 for none; crop_targets: that of each crop.
+        kind_of: for each "a COLOUR OBJECT" the number of its "an OBJECT".
+        phrase_codes: for each "a COLOUR OBJECT" its `colour_code`.
+        Unless `crowded` also
+        captions: of the first scenes, then NEGATIVES wrong ones for each of these.
+        directions: short claims, alternately right and wrong, on the scenes `direction_of`.
+        sides: half claims, with side_of [m, 3] (scene, right one, wrong one), side_patches [p, 4] (scene, patch, right
+            one, wrong one) and side_places, the index of each one's place in PLACES.
+        parts: phrases, with part_of [m, 3] (scene, right one, wrong one), part_named [m], whether the scene's caption
+            names the right one, and part_codes, the `code` of each phrase.
+        Texts NAME come with NAME_mask, their attention mask.
     """
     if crowded:
         scenes, captions, named_in, where = [crowd(rng) for _ in range(2 * number)], [], [], {}
@@ -190,12 +184,12 @@ def make_batch(
         batch["direction_of"] = torch.tensor(list(where))
     sides = _sides(rng, scenes, cells) if captions else {}
     bound = _parts(rng, scenes, named_in) if captions else {}
-    said = [claim.text() for claims in where.values() for claim in claims]
+    direction_texts = [claim.text() for claims in where.values() for claim in claims]
     batch |= {name: value for name, value in (sides | bound).items() if isinstance(value, torch.Tensor)}
     every = {
         "phrases": [*phrases, *kinds],
         "captions": captions,
-        "directions": said,
+        "directions": direction_texts,
         "sides": sides.get("sides"),
         "parts": bound.get("parts"),
     }
@@ -209,9 +203,7 @@ def make_batch(
 def _named(
     rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
 ) -> tuple[dict[str, int], dict[str, int], dict[str, torch.Tensor]]:
-    """The numbers of the phrases "a COLOUR OBJECT" and of the phrases "an OBJECT"; and `targets`, `kind_of` and
-    `phrase_codes`, see `make_batch`.
-    """
+    """Numbers of phrases "a COLOUR OBJECT" and "an OBJECT"; `targets`, `kind_of`, `phrase_codes` of `make_batch`."""
     phrases: dict[str, int] = {}
     kinds: dict[str, int] = {}
     kind_of: list[int] = []
@@ -236,8 +228,12 @@ def _named(
 def _sides(
     rng: np.random.Generator, scenes: list[Scene], cells: list[np.ndarray]
 ) -> dict[str, list[str] | torch.Tensor]:
-    """The half claims on the things that occur once in their scene, see `make_batch`; nothing if there are none.
-    `cells` as `cells_of` each scene.
+    """The half claims on things that occur once in their scene, see `make_batch`; nothing if there are none.
+
+    Args:
+        rng: the only source of chance.
+        scenes: of the batch.
+        cells: `cells_of` each scene.
     """
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
@@ -264,8 +260,12 @@ def _sides(
 def _parts(
     rng: np.random.Generator, scenes: list[Scene], named_in: list[set[tuple[str, str | None]]]
 ) -> dict[str, list[str] | torch.Tensor]:
-    """What the things of each scene are and are not, see `make_batch`. `named_in`: objects and colours that each
-    caption names.
+    """What the things of each scene are and are not, see `make_batch`.
+
+    Args:
+        rng: the only source of chance.
+        scenes: of the batch.
+        named_in: objects and colours that each caption names.
     """
     texts: dict[str, int] = {}
     rows: list[tuple[int, int, int]] = []
@@ -298,9 +298,7 @@ def _square(rng: np.random.Generator, difficulty: str) -> Square:
 def _captioned(
     rng: np.random.Generator, number: int
 ) -> tuple[list[Scene], list[str], list[set[tuple[str, str | None]]]]:
-    """The scenes of some squares, their captions followed by the wrong ones, and the objects and colours that each
-    scene's caption names.
-    """
+    """The scenes of some squares, their captions followed by wrong ones, and objects and colours that captions name."""
     squares = [_square(rng, "medium" if rng.random() < MEDIUM else "easy") for _ in range(number)]
     scenes = [scene for square in squares for scene in square.scenes]
     claims = [claim for square in squares for claim in square.claims]

@@ -1,8 +1,4 @@
-"""How well a CLIP of the small world tells a caption from the one that differs in one thing, per category and
-difficulty, on scenes it has not seen.
-
-It owns the trials and their score; it knows nothing of training.
-"""
+"""Evaluation of a small CLIP on unseen scenes: does it distinguish captions that differ in one thing?"""
 
 from dataclasses import dataclass
 
@@ -10,17 +6,16 @@ import numpy as np
 import torch
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.shape import embed_pictures, embed_text, shrink, to_pixels
 from precompute.world.draw import draw
 from precompute.world.square import Square, sample
 from precompute.world.vocabulary import held_out_combinations
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 @dataclass(frozen=True)
 class Trial:
-    """Squares of one category and difficulty, drawn from chance that training never uses."""
+    """Squares of one category and difficulty, from a seed that training never uses."""
 
     category: str
     difficulty: str
@@ -38,8 +33,11 @@ def trials(number: int) -> list[Trial]:
 def examine(
     model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]
 ) -> list[dict[str, float | str | int]]:
-    """Per trial: `caption_accuracy` (an image prefers its own caption to the hard negative) and `pair_auc` (a caption
-    prefers its own image).
+    """Evaluate a model.
+
+    Returns:
+        For each trial its category and difficulty, `n`, `caption_accuracy` (an image prefers its own caption to the
+        hard negative) and `pair_auc` (a caption prefers its own image).
     """
     device, rows = next(model.parameters()).device, []
     for trial in every:

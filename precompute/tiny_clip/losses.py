@@ -1,27 +1,23 @@
 """The eleven losses of the small CLIP, all on cosine similarities times the learned scale.
 
-contrastive  every image with a caption against every caption of the batch, right and wrong ones, and every right
-caption against every image (CLIP)
+contrastive  every image with a caption against all captions of the batch, right and wrong ones, and every right caption
+             against all images (CLIP)
 square       each of two scenes against its own caption and the other's, which differ in one thing: the hard negative,
-both ways
+             in both directions
 negative     each image's own caption against the hard-negative captions made from it
 direction    each image with a short claim on where one of its things is, seen from another, against the opposite claim
-part         each image, and its caption, with what it shows ("two red cats") against the same in the colour of
-something else there, in another
-             number, or another object
-code         images, captions and those phrases along fixed directions, one for each object in each colour and number:
-without it neither side finds
-             the other's, as with the anchors below
+part         each image, and its caption, with a phrase on what it shows ("two red cats") against the same with the
+             colour of something else there, with another number, or with another object
+code         images, captions and those phrases along fixed directions, one for each object in each colour and number;
+             without it neither images nor texts learn the binding first, as with the anchors below
 side         each patch of a thing that occurs once, and its image, against half claims ("a cat left of") on the half of
-the image that it is in
-anchor       those half claims and patches along two fixed directions of the joint space, left against right and above
-against below: without it neither
-             finds the other, for text learns to leave out a place that patches do not show, and patches one that text
-             does not say
-hue          each patch and crop of a coloured thing along the code of its colour, against another's
-phrase       each patch token that lies in a thing's box (after post_layernorm and projection), and the whole-image
-embedding of each crop around a thing,
-             against the phrases "a COLOUR OBJECT" of the batch
+             the image that it is in
+anchor       those half claims and patches along two fixed directions of the joint space, for left against right and for
+             above against below; without it texts learn to ignore places that patches do not show, and patches do not
+             learn to show them
+hue          each patch and crop of a coloured thing along the code of its colour, against that of another
+phrase       each patch token in a thing's box (after post_layernorm and projection), and the global embedding of each
+             crop around a thing, against the phrases "a COLOUR OBJECT" of the batch
 kind         the same against the phrases "an OBJECT"
 """
 
@@ -37,29 +33,28 @@ from precompute.tiny_clip.precision import products
 from precompute.tiny_clip.shape import CONTEXT, JOINT, embed_pictures, embed_text, to_pixels
 
 SQUARE_WEIGHT = 2.0
-"""The hard negative is what the encoder is examined in. This weight and those below are chosen by hand, not compared.
-"""
+"""The encoder is evaluated on the hard negative. This weight and those below were chosen by hand, not compared."""
 PART_WEIGHT = 2.0
 CODE_WEIGHT = 1.0
-"""Before part, code and hue, colours that change places were told apart in .76 of the easy pairs, with all three in
-.95; which of them does it was not tried.
-"""
+"""Swapped colours were distinguished in .76 of the easy pairs without part, code and hue, in .95 with all three."""
 DIRECTION_WEIGHT = 3.0
-"""Relations are what captions alone teach last."""
+"""Relations are what is learned last from captions alone."""
 TEXTS = ("phrases", "captions", "directions", "sides", "parts")
 LENGTHS = (0, 6, 10, 16, 22, CONTEXT)
 """Upper ends, in tokens, of the groups of texts that are embedded together."""
 CROP_WEIGHT = 30.0
-"""A crop counts as much as this many patches: there are about twenty patches of things in an image and a crop for every
-eight images.
-"""
+"""Weight of a crop in patches: an image has about twenty patches of things, and eight images have one crop."""
 
 
 def losses(
     model: CLIPModel, batch: dict[str, torch.Tensor], dtype: torch.dtype = torch.float32
 ) -> dict[str, torch.Tensor]:
-    """The losses of the file's docstring: the last three, and the others where the batch has captions. The layers
-    multiply in `dtype`, all else is float32.
+    """The losses described above by name; without captions only hue, phrase and kind.
+
+    Args:
+        model: the CLIP.
+        batch: as `make_batch` returns it.
+        dtype: of the layers' matrix products; all else is float32.
     """
     n = len(batch["targets"])
     with products(batch["pictures"].device, dtype):
@@ -87,9 +82,7 @@ def losses(
 
 
 def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The embeddings [m, d] of each of TEXTS that the batch has; texts of like length go together, for half of all
-    tokens would be padding.
-    """
+    """The embeddings [m, d] of each of TEXTS in the batch; texts of similar length go together, to save padding."""
     names = [name for name in TEXTS if name in batch]
     width = max(batch[name].shape[1] for name in names)
     ids, mask = (
@@ -128,8 +121,8 @@ def _part(
 
     def against(of: torch.Tensor) -> torch.Tensor:
         other = of[wrong] - of[right]
-        seen, said = (F.softplus((each[row] * other).sum(-1)) for each in (image, scale * text["captions"]))
-        return seen.mean() + (said * named).sum() / named.sum().clamp(min=1)
+        of_image, of_caption = (F.softplus((each[row] * other).sum(-1)) for each in (image, scale * text["captions"]))
+        return of_image.mean() + (of_caption * named).sum() / named.sum().clamp(min=1)
 
     codes = batch["part_codes"]
     phrase = F.softplus(scale * (text["parts"][right] * (codes[wrong] - codes[right])).sum(-1))

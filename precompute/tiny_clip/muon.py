@@ -1,8 +1,7 @@
-"""Muon, for the matrices inside the transformer layers, in a precision of one's choice.
+"""The optimizer Muon for the matrices inside the transformer layers, in a chosen precision.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bf16 kernels is hundreds of times slower than f32;
-this is the same rule
-without the cast. It owns the update rule; which parameters get it is decided by `optimizers`.
+`torch.optim.Muon` orthogonalises in bfloat16, which on a CPU without bfloat16 kernels is hundreds of times slower than
+float32; this is the same rule without the cast.
 """
 
 from collections.abc import Iterable
@@ -11,8 +10,9 @@ import torch
 from transformers import CLIPModel
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
-"""Of the quintic Newton-Schulz iteration (Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural
-networks").
+"""Of the quintic Newton-Schulz iteration.
+
+Jordan et al., 2024, "Muon: an optimizer for hidden layers in neural networks".
 """
 
 
@@ -29,8 +29,9 @@ def orthogonalise(matrices: torch.Tensor, *, steps: int = 5, dtype: torch.dtype 
 
 
 class Muon(torch.optim.Optimizer):
-    """Nesterov momentum, orthogonalised, of the update size of AdamW (0.2 * sqrt(longer side); Liu et al., 2025), with
-    decoupled weight decay.
+    """Orthogonalised Nesterov momentum with decoupled weight decay.
+
+    The update has the size of AdamW's, 0.2 * sqrt(longer side) (Liu et al., 2025).
     """
 
     def __init__(

@@ -1,9 +1,7 @@
-"""Hard-negative captions: claims that a scene breaks in exactly one way, made from what it keeps without drawing
-anything.
+"""Hard-negative captions: claims that a scene breaks in exactly one way, made from a claim that it keeps.
 
-It owns which one-word changes make a true claim false. Cheap teaching: a caption costs the encoder a fifth of an image.
-The combinations that the test
-split keeps for itself are not named here either: a phrase that only ever is wrong would be learnt as wrong.
+They are cheap, for a caption takes a fifth of the time of an image. Combinations held out for the test split are not
+named here either: a phrase that is always wrong would be learned as wrong.
 """
 
 from collections import Counter
@@ -29,7 +27,7 @@ MOST_COUNTED = 6
 
 
 def _held_out(name: str, colour: str | None) -> bool:
-    """Whether the test split keeps this object in this colour for itself."""
+    """Whether this object in this colour is held out for the test split."""
     return (name, colour) in held_out_combinations()
 
 
@@ -126,8 +124,13 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
 
 
 def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: int) -> list[Claim]:
-    """`number` claims that `scene`, which keeps `claim`, breaks in one way each; the ways differ as far as there are
-    enough.
+    """Claims that a scene breaks in one way each; the ways differ as far as there are enough.
+
+    Args:
+        rng: the only source of chance.
+        claim: one that the scene keeps.
+        scene: the scene.
+        number: how many claims.
     """
     ways = _ways(claim)
     weights = np.array([weight for _, weight in ways])
@@ -139,9 +142,8 @@ def negatives(rng: np.random.Generator, claim: Claim, scene: Scene, *, number: i
 def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]:
     """For each kind of coloured thing that a scene shows: what it is ("two red cats"), and what it is not.
 
-    What it is not has mostly the colour of something else there: a bag of words ("red, blue, cat, dog") knows no
-    better, which colour is whose has to
-    be taught apart. Else one more or fewer, or another object, one that looks alike if there is one.
+    The wrong phrase mostly has the colour of something else in the scene, which a bag of words ("red, blue, cat, dog")
+    does not distinguish. Otherwise the count is one more or fewer, or the object is another, if possible a look-alike.
     """
     shown = Counter((item.name, item.colour) for item in scene.items if item.colour)
     names = {item.name for item in scene.items}
@@ -162,11 +164,10 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
 
 
 def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
-    """Half a claim on where a thing is, such as "a cat left of", by the half of the image that it is in, and the
-    opposite one; None in the middle.
+    """Half a claim on a thing's place, such as "a cat left of", and the opposite one; None for a thing in the middle.
 
-    What a colour is to a thing, its place can be: bound to its name in the thing's own patches first. Whole relations
-    are then sums of halves.
+    The place is the half of the image that the thing is in. Like a colour it can be bound to the name in the thing's
+    own patches; a relation is then a sum of two halves.
     """
     across, down = (item.box.x1 + item.box.x2) / (2 * SIZE) - 0.5, (item.box.y1 + item.box.y2) / (2 * SIZE) - 0.5
     places = [
@@ -182,19 +183,16 @@ def side(rng: np.random.Generator, item: Item) -> tuple[str, str] | None:
 
 
 def _direction(a: Box, b: Box) -> str:
-    """Where `a` is, seen from `b`: of the four directions the one in which 8 px or more and the most of them lie
-    between the two; "" for none.
-    """
+    """Where `a` is, seen from `b`: the direction of the largest gap between them, of at least 8 px; "" for none."""
     gaps = {"left of": b.x1 - a.x2, "right of": a.x1 - b.x2, "above": b.y1 - a.y2, "below": a.y1 - b.y2}
     direction = max(gaps, key=lambda name: gaps[name])
     return direction if gaps[direction] >= 8 else ""
 
 
 def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | None:
-    """A claim of four or so words on where one thing of the scene is, seen from another, and the opposite claim; None
-    where no two things serve.
+    """A short claim on where one thing is, seen from another, and the opposite claim; None if no two things allow one.
 
-    It is made for every scene with a caption, whatever that says: relations are what captions alone teach last.
+    It is made for every scene with a caption, because relations are learned last from captions alone.
     """
     names = [item.name for item in scene.items]
     single = [item for item in scene.items if names.count(item.name) == 1 and not item.word]

@@ -1,7 +1,6 @@
-"""In which precision the matrix products of the training run.
+"""The precision of the matrix products in training.
 
-Attention stays in float32 either way, for its bfloat16 backward pass has no fast kernel on a CPU. It owns the context;
-it knows no losses.
+Attention is always in float32, because its bfloat16 backward pass has no fast kernel on a CPU.
 """
 
 from contextlib import AbstractContextManager

@@ -1,7 +1,4 @@
-"""What the small CLIP is: its tokenizer, its sizes, how images become pixels and pixels embeddings.
-
-It owns the architecture; it knows nothing of scenes, losses or training.
-"""
+"""The small CLIP: its tokenizer, its architecture, and how images become embeddings."""
 
 import numpy as np
 import torch
@@ -19,8 +16,9 @@ COORDINATE = 10.0
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a word of the world's grammar; any other word is spelled in letters. EOS has the highest id (see CLIP's
-    pooling).
+    """A tokenizer with one token per word of the world's grammar; other words are spelled in letters.
+
+    EOS has the highest id, as CLIP's pooling needs it.
     """
     words = {"a", "an", "and", "nothing", "else", "that", "says", ",", '"', *BOARDS, *COUNT_WORDS, *COLOURS, *WORDS}
     for text in (*RELATIONS, *BACKGROUNDS.values()):
@@ -90,15 +88,16 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
 
 @torch.no_grad()
 def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
-    """Start the patch embedding as the whitened principal components of the patches of some images, f32[n, 3, side,
-    side].
+    """Initialise the patch embedding with the whitened principal components of the patches of some images.
 
-    Flat images differ mostly in mean colour; a random projection drowns shape in it, and a pictogram's name is its
-    shape. Whitened, every component
-    starts at unit variance. Positions start small, less the projection of the mean patch, but for one direction each
-    along which column and row count
-    from -COORDINATE to COORDINATE: among patches of norm twenty and more a random code of norm six is not found in
-    thousands of steps.
+    Patches of drawn scenes differ mostly in mean colour, which would hide the shapes in a random projection; whitened,
+    every component has unit variance. Position embeddings start small, minus the projection of the mean patch, plus one
+    direction for the column and one for the row, from -COORDINATE to COORDINATE: patches have norms of twenty and more,
+    and random position embeddings of norm six were not learned in thousands of steps.
+
+    Args:
+        model: the CLIP, changed in place.
+        pixels: f32[n, 3, side, side], the images.
     """
     patches = F.unfold(pixels, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
     patches = patches[patches.std(1) > 1e-3]
@@ -113,8 +112,7 @@ def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
 
 
 def coordinates(size: float) -> torch.Tensor:
-    """Column and row of the patches, from -size to size along two orthonormal directions of the width,
-    f32[49, width]."""
+    """Column and row of the patches, from -size to size along two orthonormal directions, f32[49, width]."""
     across, down = torch.linalg.qr(torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(0)))[0].T
     row, column = torch.meshgrid(torch.linspace(-size, size, GRID), torch.linspace(-size, size, GRID), indexing="ij")
     return column.reshape(-1, 1) * across + row.reshape(-1, 1) * down

@@ -1,9 +1,7 @@
-"""Several processes that train one model, each on batches of its own, started by `torchrun`.
+"""Data-parallel training by several processes of `torchrun`, each with its own batches.
 
-It owns who takes part, that all begin alike, and how their gradients become one. Only gradients are shared: what a
-caption is contrasted with is what its own
-process has drawn. On two CPU cores two processes of one thread went through 115 scenes a second where one of two
-threads went through 75.
+Only gradients are shared: a caption is contrasted with the images of its own process. On two CPU cores two processes of
+one thread took 115 scenes per second, one process of two threads 75.
 """
 
 import os
@@ -28,12 +26,12 @@ def join() -> tuple[int, int]:
 
 
 def agree(value: T) -> T:
-    """What the first process says."""
+    """The first process's value, in every process."""
     if not dist.is_initialized():
         return value
-    said = [value]
-    dist.broadcast_object_list(said, src=0)
-    return said[0]
+    values = [value]
+    dist.broadcast_object_list(values, src=0)
+    return values[0]
 
 
 def begin_alike(model: nn.Module) -> None:
@@ -47,9 +45,7 @@ def begin_alike(model: nn.Module) -> None:
 
 
 def average_gradients(model: nn.Module) -> None:
-    """Give every process the mean of all processes' gradients; a parameter that has none in one process counts as zero
-    there.
-    """
+    """Give every process the mean of all processes' gradients; a parameter without a gradient counts as zero."""
     if not dist.is_initialized():
         return
     with torch.no_grad():

@@ -1,7 +1,4 @@
-"""The eight backgrounds, each in a dozen variants, drawn with Pillow and kept.
-
-It owns how a place looks; it knows nothing of what stands there. Flat shapes only: no noise, so that files stay small.
-"""
+"""The eight backgrounds, each in a dozen variants: flat shapes without noise, so that files stay small."""
 
 import functools
 
@@ -28,7 +25,7 @@ def _dots(
 
 @functools.cache
 def background(name: str, variant: int) -> np.ndarray:
-    """The image u8[224, 224, 3] of a place, without anything in it. Do not write into it."""
+    """The image of an empty place, u8[224, 224, 3]; cached, so do not write into it."""
     rng = np.random.default_rng([list(BACKGROUNDS).index(name), variant])
     horizon = int(rng.integers(95, 135))
     sky, ground = {

@@ -1,8 +1,6 @@
-"""From one claim to a mould of two: the claim itself, and one that breaks it in a category asked for.
+"""From one claim to a pair of claims: the given one, and one that contradicts it in a given category.
 
-It owns which mistakes a generator of this world makes. The other way round, drawing both claims at once, is `square`'s;
-what a caption's words are is
-`scene`'s.
+(`square` draws both claims of a pair at random.)
 """
 
 from collections.abc import Callable
@@ -10,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from precompute.world.compose import Mould
+from precompute.world.compose import PairSpec
 from precompute.world.scene import Claim, Phrase
 from precompute.world.vocabulary import BY_NAME, COLOURS, COUNT_WORDS, EXCLUDED_BY, THINGS, WORDS
 
@@ -19,12 +17,10 @@ __all__ = ["Broken", "break_claim", "breakable"]
 MISSING = 0.3
 """Share of the mistakes about objects in which one of several is missing; in the others one is replaced."""
 SWAPPED = 0.5
-"""Share of the mistakes about colours in which two named ones are swapped, where that can be."""
+"""Share of the mistakes about colours in which two named ones are swapped, where that is possible."""
 
 Broken = tuple[Claim, tuple[int, ...], str, bool]
-"""A claim that contradicts the first one, the phrases they differ in, the kind of mistake in words, and whether a thing
-is missing.
-"""
+"""A contradicting claim, the indices of the phrases they differ in, the kind of mistake, whether a thing is missing."""
 
 
 def breakable(claim: Claim) -> tuple[str, ...]:
@@ -32,18 +28,20 @@ def breakable(claim: Claim) -> tuple[str, ...]:
     return tuple(category for category, places in _PLACES.items() if places(claim))
 
 
-def break_claim(rng: np.random.Generator, claim: Claim, *, category: str, difficulty: str) -> tuple[Mould, str]:
-    """A mould whose first scene keeps the claim and whose second breaks it in one category and no other; and the kind
-    of mistake.
+def break_claim(rng: np.random.Generator, claim: Claim, *, category: str, difficulty: str) -> tuple[PairSpec, str]:
+    """Claims for two scenes, of which the first keeps the given claim and the second breaks it in one category only.
 
     Args:
         rng: the only source of chance.
         claim: what is to be kept and broken.
         category: one of `breakable(claim)`.
-        difficulty: of the scenes' sizes and company.
+        difficulty: of the scenes' sizes and distractors.
+
+    Returns:
+        What `compose` needs, and the kind of mistake in words.
     """
     other, concerns, kind, missing = _WAYS[category](rng, claim)
-    return Mould((claim, other), concerns, difficulty, missing), kind
+    return PairSpec((claim, other), concerns, difficulty, missing), kind
 
 
 def _things(claim: Claim) -> list[int]:
@@ -55,7 +53,7 @@ def _coloured(claim: Claim) -> list[int]:
 
 
 def _countable(claim: Claim) -> list[int]:
-    """Things outside a relation, which stands between single ones; those that are several first of all."""
+    """Things outside a relation, which stands between single ones; several of a kind come first."""
     free = [i for i in _things(claim) if not claim.relation or i > 1]
     return [i for i in free if claim.phrases[i].count > 1] or free
 

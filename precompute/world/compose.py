@@ -1,7 +1,4 @@
-"""From two claims to two scenes that differ in nothing but what the claims differ in.
-
-It owns sizes, unnamed company, occlusion and the marking of what is wrong. It knows no captions' words and no pixels.
-"""
+"""From two claims to two scenes that differ only in what the claims differ in, with boxes of what is wrong."""
 
 from dataclasses import dataclass, replace
 
@@ -16,16 +13,21 @@ from precompute.world.vocabulary import BACKGROUNDS, COLOURS, THINGS
 
 SIZES = {"easy": (60, 92), "medium": (46, 72), "hard": (24, 40)}
 BOARD_WIDTHS = {"easy": (96, 120), "medium": (84, 108), "hard": (56, 80)}
-COMPANY = {"easy": (0,), "medium": (0, 0, 0, 1), "hard": (1, 2, 3)}
-"""How many things that no caption names, each as likely."""
+DISTRACTORS = {"easy": (0,), "medium": (0, 0, 0, 1), "hard": (1, 2, 3)}
+"""Numbers of things that no caption names, equally likely."""
 OCCLUSION = 0.4
 """Share of the hard scenes in which an unnamed thing stands in front of a named one."""
 
 
 @dataclass(frozen=True)
-class Mould:
-    """What to compose: two claims, the indices (in the first) of the phrases they differ in, and whether the second
-    lacks that phrase.
+class PairSpec:
+    """What to compose.
+
+    Attributes:
+        claims: of the two scenes.
+        concerns: indices, in the first claim, of the phrases in which they differ.
+        difficulty: of the scenes.
+        missing: the second claim lacks that phrase.
     """
 
     claims: tuple[Claim, Claim]
@@ -95,29 +97,29 @@ def _lay(
     return boxes
 
 
-def compose(rng: np.random.Generator, mould: Mould, *, banned: frozenset[tuple[str, str]]) -> Made | None:
-    """Two scenes for a mould, or None when it cannot be laid out (the caller then draws another one)."""
-    low, high = SIZES[mould.difficulty]
-    crowd = max(sum(p.count for p in claim.phrases) for claim in mould.claims)
+def compose(rng: np.random.Generator, spec: PairSpec, *, banned: frozenset[tuple[str, str]]) -> Made | None:
+    """Two scenes, or None when their things cannot be placed (the caller then draws another pair of claims)."""
+    low, high = SIZES[spec.difficulty]
+    crowd = max(sum(p.count for p in claim.phrases) for claim in spec.claims)
     for attempt in range(12):
         shrink = min(1.0, (5.0 / max(crowd, 1)) ** 0.5) * 0.94**attempt
-        sizes = [4 * max(5, round(rng.uniform(low, high) * shrink / 4)) for _ in mould.claims[0].phrases]
-        for i, phrase in enumerate(mould.claims[0].phrases):
+        sizes = [4 * max(5, round(rng.uniform(low, high) * shrink / 4)) for _ in spec.claims[0].phrases]
+        for i, phrase in enumerate(spec.claims[0].phrases):
             if phrase.word:
-                sizes[i] = int(8 * round(rng.uniform(*BOARD_WIDTHS[mould.difficulty]) * max(0.85, shrink) / 8))
+                sizes[i] = int(8 * round(rng.uniform(*BOARD_WIDTHS[spec.difficulty]) * max(0.85, shrink) / 8))
         try:
-            return _try(rng, mould, sizes, banned=banned)
+            return _try(rng, spec, sizes, banned=banned)
         except Crowded:
             continue
     return None
 
 
-def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: frozenset[tuple[str, str]]) -> Made:
-    a, b = mould.claims
-    names = {p.name for claim in mould.claims for p in claim.phrases}
-    colours = [_free_colour(rng, mould, i, banned=banned) for i in range(len(a.phrases))]
+def _try(rng: np.random.Generator, spec: PairSpec, sizes: list[int], *, banned: frozenset[tuple[str, str]]) -> Made:
+    a, b = spec.claims
+    names = {p.name for claim in spec.claims for p in claim.phrases}
+    colours = [_free_colour(rng, spec, i, banned=banned) for i in range(len(a.phrases))]
     flips = [[bool(rng.random() < 0.5) for _ in range(6)] for _ in a.phrases]
-    second = list(a.phrases) if mould.missing else list(b.phrases)
+    second = list(a.phrases) if spec.missing else list(b.phrases)
     widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, second)))
     extents = [
         tuple(
@@ -127,14 +129,14 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
     ]
     places = [_lay(rng, widest, extents, related=None)]
     places.append(places[0])
-    if not mould.missing and a.relation != b.relation:
+    if not spec.missing and a.relation != b.relation:
         places[1] = _lay_again(rng, b, extents, places[0])
     keep = [rng.permutation(len(group)).tolist() for group in places[0]]
     grounds: list[list[Item]] = []
-    for claim, phrases, place_of in zip(mould.claims, (a.phrases, second), places):
+    for claim, phrases, place_of in zip(spec.claims, (a.phrases, second), places):
         items = []
         for i, phrase in enumerate(phrases):
-            if mould.missing and claim is b and i in mould.concerns:
+            if spec.missing and claim is b and i in spec.concerns:
                 continue
             boxes = [
                 _fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i))
@@ -142,28 +144,26 @@ def _try(rng: np.random.Generator, mould: Mould, sizes: list[int], *, banned: fr
             ]
             items += _items(phrase, i, boxes=boxes, colour=colours[i], flips=flips[i])
         grounds.append(items)
-    company = (
+    distractors = (
         []
         if a.only or b.only
-        else _company(rng, mould, names, [item.box for items in grounds for item in items], banned=banned)
+        else _distractors(rng, spec, names, [item.box for items in grounds for item in items], banned=banned)
     )
     scenery = (a.background or str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)))
-    scenes = tuple(Scene(*scenery, tuple(items + company)) for items in grounds)
-    return _mark(mould, (scenes[0], scenes[1]))
+    scenes = tuple(Scene(*scenery, tuple(items + distractors)) for items in grounds)
+    return _mark(spec, (scenes[0], scenes[1]))
 
 
-def _free_colour(rng: np.random.Generator, mould: Mould, index: int, *, banned: frozenset[tuple[str, str]]) -> str:
+def _free_colour(rng: np.random.Generator, spec: PairSpec, index: int, *, banned: frozenset[tuple[str, str]]) -> str:
     """A colour for a phrase that names none, allowed for the objects of both claims."""
-    names = {mould.claims[0].phrases[index].name}
-    if not mould.missing:
-        names.add(mould.claims[1].phrases[index].name)
+    names = {spec.claims[0].phrases[index].name}
+    if not spec.missing:
+        names.add(spec.claims[1].phrases[index].name)
     return pick_colour(rng, sorted(names)[0], banned=banned | {(sorted(names)[0], c) for n, c in banned if n in names})
 
 
 def _edge(relation: str, index: int) -> str:
-    """The edge of its box on which the thing of a phrase stands: what is on something touches it, what is next to
-    something shares its ground.
-    """
+    """The edge at which a thing touches its box: for "on" the two touch, for "next to" they share the ground."""
     if relation == "on" and index < 2:
         return ("bottom", "top")[index]
     return "bottom" if relation == "next to" and index < 2 else "centre"
@@ -186,29 +186,29 @@ def _lay_again(
     return [[first], [second], *before[2:]]
 
 
-def _company(
-    rng: np.random.Generator, mould: Mould, names: set[str], taken: list[Box], *, banned: frozenset[tuple[str, str]]
+def _distractors(
+    rng: np.random.Generator, spec: PairSpec, names: set[str], taken: list[Box], *, banned: frozenset[tuple[str, str]]
 ) -> list[Item]:
     """Things that no caption names, the same in both scenes."""
-    company: list[Item] = []
-    for index in range(int(rng.choice(COMPANY[mould.difficulty]))):
+    distractors: list[Item] = []
+    for index in range(int(rng.choice(DISTRACTORS[spec.difficulty]))):
         name = pick_thing(rng, without=names)
-        size = 4 * round(rng.uniform(*SIZES[mould.difficulty]) / 4)
-        if index == 0 and mould.difficulty == "hard" and rng.random() < OCCLUSION:
+        size = 4 * round(rng.uniform(*SIZES[spec.difficulty]) / 4)
+        if index == 0 and spec.difficulty == "hard" and rng.random() < OCCLUSION:
             box = occlude(rng, target=taken[int(rng.integers(len(taken)))], size=extent(name, size), taken=taken)
         else:
-            (box,) = place(rng, [extent(name, size)], taken=taken + [item.box for item in company])
-        company.append(Item(name, pick_colour(rng, name, banned=banned), box, -1, flip=bool(rng.random() < 0.5)))
-    return company
+            (box,) = place(rng, [extent(name, size)], taken=taken + [item.box for item in distractors])
+        distractors.append(Item(name, pick_colour(rng, name, banned=banned), box, -1, flip=bool(rng.random() < 0.5)))
+    return distractors
 
 
-def _mark(mould: Mould, scenes: tuple[Scene, Scene]) -> Made:
+def _mark(spec: PairSpec, scenes: tuple[Scene, Scene]) -> Made:
     """The boxes of what is wrong in either scene (rule: see `square`)."""
     wrong: list[tuple[Box, ...]] = []
     for scene in scenes:
-        marked = [item for item in scene.items if item.group in mould.concerns]
+        marked = [item for item in scene.items if item.group in spec.concerns]
         wrong.append(tuple(item.word_box or item.box for item in marked))
-    if mould.missing:
+    if spec.missing:
         wrong[1] = wrong[0]
     sides = [max(box.x2 - box.x1, box.y2 - box.y1) for box in wrong[0]]
-    return Made(scenes, (wrong[0], wrong[1]), (False, mould.missing), sum(sides) / len(sides))
+    return Made(scenes, (wrong[0], wrong[1]), (False, spec.missing), sum(sides) / len(sides))

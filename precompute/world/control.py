@@ -1,7 +1,7 @@
-"""A control: the same caption, kept by two scenes that differ only in what it does not name. An auditor must not alarm.
+"""Controls: two scenes that both keep a caption and differ only in what it does not name. An auditor must not alarm.
 
-It owns which unnamed things change: the place (its variant where the place is named), unnamed colours, unnamed company,
-    mirror images of the things.
+What changes: the place (its variant where the place is named), unnamed colours, colours of distractors, and which
+things are mirrored.
 """
 
 from dataclasses import replace

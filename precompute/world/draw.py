@@ -1,7 +1,4 @@
-"""A scene to pixels.
-
-It owns compositing and the boards with their words; where things stand was decided before.
-"""
+"""A scene to pixels."""
 
 import functools
 

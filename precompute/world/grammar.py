@@ -1,8 +1,4 @@
-"""From a caption back to the claim that it makes: the inverse of `Claim.text`.
-
-It owns the reading of captions, and the words in which the grammar is explained to whoever left it. It knows no chance,
-layout or pixels.
-"""
+"""From a caption to the claim that it makes: the inverse of `Claim.text`."""
 
 import re
 
@@ -25,7 +21,7 @@ _BOARD = re.compile(rf'^a ({"|".join(BOARDS)}) that says "([^"]*)"$')
 
 
 class OutsideGrammar(Exception):
-    """A caption that the small world does not speak; the message names the words it stumbled over."""
+    """A caption outside the small world's grammar; the message names the words."""
 
 
 def parse(caption: str) -> Claim:
@@ -53,7 +49,7 @@ def parse(caption: str) -> Claim:
     claim = Claim(tuple(_phrase(word) for word in words), relation=relation, background=background, only=only)
     _check(claim)
     if claim.text() != text:  # "a apple", "a dog and a cat and a cow"
-        raise OutsideGrammar(f'"{claim.text()}" is how it is said')
+        raise OutsideGrammar(f'"{claim.text()}" is the expected wording')
     return claim
 
 

@@ -1,6 +1,6 @@
-"""Where things stand: boxes without overlap, and pairs of boxes for which exactly one relation holds.
+"""The places of things: boxes without overlap, and pairs of boxes for which exactly one relation holds.
 
-It owns geometry and chance; it knows neither pictograms nor captions. All lengths are pixels of the scene.
+All lengths are pixels of the scene.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ MARGIN = 3
 
 
 class Crowded(Exception):
-    """There was no room; the caller draws smaller things or starts again."""
+    """There is no free place; the caller draws smaller things or starts again."""
 
 
 def _touches(box: Box, others: list[Box], gap: int) -> bool:
@@ -41,10 +41,10 @@ def relate(
 ) -> tuple[Box, Box]:
     """Boxes of the sizes `a` and `b` such that "A relation B" holds, clear of `taken`. Raises Crowded.
 
-    left of / right of: side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height; above /
-    below the same, turned;
-    on: A's foot on B's head, horizontal centres within a quarter of the smaller width; next to: 2 to 8 px apart on one
-        ground, either side.
+    left of, right of   side by side, 14 to 70 px apart, vertical centres within 0.3 of the smaller height
+    above, below        likewise, one above the other
+    on                  A's lower edge on B's upper one, horizontal centres within a quarter of the smaller width
+    next to             2 to 8 px apart on the same ground, on either side
     """
     (aw, ah), (bw, bh) = a, b
     for _ in range(60):

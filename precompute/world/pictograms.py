@@ -1,7 +1,6 @@
-"""OpenMoji pictograms as small images: drawn once per size, recoloured through a table.
+"""OpenMoji pictograms as small images: drawn once per size, recoloured by a table.
 
-OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change. This file owns shape, size and colour of one
-pictogram; it knows nothing of scenes.
+OpenMoji (openmoji.org) is CC BY-SA 4.0; recolouring is our change.
 """
 
 import functools
@@ -54,8 +53,9 @@ def shape(name: str, size: int, flip: bool) -> tuple[np.ndarray, np.ndarray]:
 
 @functools.cache
 def palette(name: str, colour: str) -> np.ndarray:
-    """The table u8[256, 3] that turns the greys of a pictogram into shades of a colour: ink stays black, the plain grey
-    becomes the colour, highlights pale.
+    """The table u8[256, 3] from the greys of a pictogram to shades of a colour.
+
+    Ink stays black, the plain grey becomes the colour, highlights become pale.
     """
     _, plain = _master(name)
     target = np.array(COLOURS[colour], np.float32)

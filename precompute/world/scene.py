@@ -1,7 +1,4 @@
-"""A scene (what stands where) and a claim (what a caption says of it), with the caption's grammar.
-
-It owns the two data types and their words; it knows nothing of chance, layout or pixels.
-"""
+"""A scene (which things are where) and a claim (what a caption states about it), with the caption's grammar."""
 
 from dataclasses import dataclass
 
@@ -27,8 +24,9 @@ class Box:
 
 @dataclass(frozen=True)
 class Item:
-    """One thing in a scene: a pictogram (`word` empty) or a board with a word. `group` is the noun phrase that names
-    it, -1 for none.
+    """One thing in a scene: a pictogram (`word` empty) or a board with a word.
+
+    `group` is the index of the noun phrase that names it, -1 for none.
     """
 
     name: str
@@ -55,7 +53,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase: `count` things of a `colour` (None: not said), or a board that says `word`."""
+    """A noun phrase: `count` things of a `colour` (None: not named), or a board with a `word`."""
 
     name: str
     count: int = 1
@@ -75,8 +73,13 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Claim:
-    """What a caption says. `relation` holds between the first and the second phrase; `only` says that there is nothing
-    else.
+    """What a caption states.
+
+    Attributes:
+        phrases: of the things named.
+        relation: between the first and the second of them; "" for none.
+        background: the place; "" where it is not named.
+        only: there is nothing else.
     """
 
     phrases: tuple[Phrase, ...]

@@ -1,37 +1,38 @@
 """Squares: two scenes and two captions, each scene keeping its own caption and breaking the other in exactly one way.
 
-Both captions of a square make a pair, so every scene is chosen once and rejected once: nothing can be won from the
-image alone, nor
-from the caption alone. The rules of the small world stand here and nowhere else.
+Each caption of a square makes a pair, so every scene is chosen once and rejected once: neither the image alone nor the
+caption alone tells which of the two is chosen. These are the rules of the small world.
 
-What is marked in the rejected scene (`wrong`):
-    replaced object, other colour, extra object: its own boxes (every instance); colours swapped, wrong relation: both
-    objects;
-    wrong count: every instance; wrong word: the word; missing object: the place where the other scene has it, `absent`:
-        no pixel is to blame.
+Boxes of the rejected scene (`wrong`):
+    replaced object, other colour, extra object    all instances of the thing
+    swapped colours, wrong relation                both objects
+    wrong count                                    all instances
+    wrong word                                     the word
+    missing object                                 its place in the other scene, `absent`: no pixel is wrong there
 
-Distance of a mistake, 0 to 1: object: look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8; colour: near
-    0.2, other 0.8, swapped 0.6,
-near ones swapped 0.2; count n for m: |n - m| / max(n, m); word: differing letters / longer length; relation: opposite
-0.9, on/next to 0.5, others 0.7.
-Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), size in pixels of the things concerned: a gross
-failure of something large counts more.
+Distance of a mistake, 0 to 1:
+    object     look-alike 0.2, same family 0.5, other 0.9, missing or extra 0.8
+    colour     near 0.2, other 0.8, swapped 0.6, near ones swapped 0.2
+    count      |n - m| / max(n, m) for n instead of m
+    word       differing letters / longer length
+    relation   opposite 0.9, on and next to 0.5, others 0.7
+Margin = 0.05 + 0.8 * distance * (0.6 + 0.4 * min(1, size / 72)), with the size in pixels of the things concerned: a
+large mistake of something large counts more.
 
-Difficulty decides sizes, company and distance:
-    easy    one or two noun phrases, 60-92 px, distance >= 0.5
-    medium  one or two noun phrases, 46-72 px, in one square of four a thing that no caption names, no near colours or
-    look-alikes, seldom a letter changed
-    hard    two or three noun phrases (one or two where it counts), 24-40 px, one to three unnamed things, one of them
-    often in front of a named one, subtle
-            distances mostly
-A sign or a screen may join up to two phrases as one more; "and nothing else" keeps unnamed things out.
+Difficulty decides sizes, distractors (things that no caption names) and distance:
+    easy    one or two noun phrases, 60-92 px, distance at least 0.5
+    medium  one or two noun phrases, 46-72 px, a distractor in one square of four, no near colours or look-alikes,
+            seldom a changed letter
+    hard    two or three noun phrases (one or two for counts), 24-40 px, one to three distractors, often one of them in
+            front of a named thing, mostly small distances
+A sign or a screen may be one more phrase beside up to two others; "and nothing else" excludes distractors.
 """
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from precompute.world.compose import Mould, compose, pick_colour, pick_thing
+from precompute.world.compose import PairSpec, compose, pick_colour, pick_thing
 from precompute.world.scene import Box, Claim, Phrase, Scene
 from precompute.world.vocabulary import (
     BACKGROUNDS,
@@ -55,8 +56,9 @@ CHOSEN_SCORE = 0.95
 
 @dataclass(frozen=True)
 class Square:
-    """Two scenes, their captions and the truth. `wrong[i]` are the boxes in scene i of what breaks the caption of the
-    other scene.
+    """Two scenes, their captions and the truth.
+
+    `wrong[i]` are the boxes, in scene i, of what breaks the caption of the other scene.
     """
 
     scenes: tuple[Scene, Scene]
@@ -271,8 +273,8 @@ def sample(
         draft = _finish(rng, _DRAFTS[category](rng, difficulty, banned), difficulty)
         if wanted and not all(any((p.name, p.colour) in wanted for p in claim.phrases) for claim in draft.claims):
             continue
-        mould = Mould(draft.claims, draft.concerns, difficulty, draft.missing)
-        made = compose(rng, mould, banned=banned)
+        spec = PairSpec(draft.claims, draft.concerns, difficulty, draft.missing)
+        made = compose(rng, spec, banned=banned)
         if made is not None:
             break
     margin = 0.05 + 0.8 * draft.distance * (0.6 + 0.4 * min(1.0, made.size / 72))

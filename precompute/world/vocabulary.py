@@ -1,8 +1,4 @@
-"""What exists in the small world: objects, colours, backgrounds, words, relations, and which of them are easily
-confused.
-
-It owns names and their neighbours only; it knows nothing of pixels or captions.
-"""
+"""The small world: its objects, colours, backgrounds, words and relations, and which of them are easily confused."""
 
 import functools
 import hashlib
@@ -11,8 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Thing:
-    """An object of the world. `code` is the OpenMoji code point, `kind` the family within which a mistake is of medium
-    size.
+    """An object of the world.
+
+    `code` is its OpenMoji code point, `kind` the family of objects for which it is mistaken at a medium distance.
     """
 
     name: str
@@ -200,8 +197,9 @@ def letters_apart(a: str, b: str) -> int:
 
 @functools.cache
 def held_out_combinations() -> frozenset[tuple[str, str]]:
-    """Object-colour combinations that no training or validation scene shows, nor the training of the default encoder:
-    one in twelve, fixed for all seeds.
+    """Combinations of object and colour for the test split alone: one in twelve, the same for all seeds.
+
+    Neither training and validation scenes show them nor the scenes that the default encoder was trained on.
     """
     names = [(thing.name, colour) for thing in THINGS for colour in COLOURS]
     return frozenset(pair for pair in names if hashlib.sha256("/".join(pair).encode()).digest()[0] % 12 == 0)

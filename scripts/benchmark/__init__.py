@@ -1,3 +1,3 @@
-"""The benchmark's parts: what is measured, what it is measured against, and how it is told. `scripts/bench.py` puts
+"""The benchmark's parts: what is measured, what it is measured against, and how it is reported. `scripts/bench.py` puts
 them together.
 """

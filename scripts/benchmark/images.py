@@ -1,8 +1,6 @@
 """Precompute: images a second of each patch recipe, against a loop that takes one image after the other.
 
-Owns the drawn pictures, the per-image loop with the Hugging Face processor and model, and how long the encoder waits
-for its input. What it runs of ours is
-`precompute.pipeline.image_batches`, the code path of `embed.py`.
+What it runs of ours is `precompute.pipeline.image_batches`, the code path of `embed.py`.
 """
 
 import io
@@ -16,14 +14,13 @@ import torch
 
 from precompute.encoders.clip import ClipEncoder, load_clip
 from precompute.encoders.folder import GRID, EncoderFolder
-from precompute.labels import DIFFICULTIES
 from precompute.pipeline import image_batches
 from precompute.readers.records import ImageFile, Source
 from precompute.shards import Work
 from precompute.world.draw import draw
 from precompute.world.square import sample
 from scripts.benchmark.rounds import Candidate
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 __all__ = ["Embedded", "Pictures", "draw_pictures", "embedded", "one_by_one"]
 

@@ -1,8 +1,7 @@
 """What this machine can do: the rate of matrix products of the step's shapes, and of the memory, in the program that
 trains.
 
-Owns the measurement of the limit. A rate is the best of several rounds: the limit is what the machine can do, not what
-it does while busy.
+A rate is the best of several rounds: the limit is what the machine can do, not what it does while busy.
 """
 
 import time

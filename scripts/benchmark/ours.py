@@ -1,7 +1,6 @@
 """Our side of the comparison: the same `Setup` and the same loop that a run uses, cut into the parts that are timed.
 
-Owns how a benchmark's config looks and which part is which. Everything that is timed is the project's own code path;
-nothing is rewritten here.
+Everything that is timed is the project's own code path; nothing is rewritten here.
 """
 
 import dataclasses

@@ -1,7 +1,6 @@
 """Measuring in alternation: a machine that is busy for a while then hits every candidate alike.
 
-Owns the rounds and what is made of them. A candidate is a function that does its work once and says what a step of it
-took, as often as it looked at the clock.
+A candidate is a function that does its work once and says what a step of it took, as often as it looked at the clock.
 """
 
 import statistics

@@ -1,7 +1,6 @@
 """The rows of the benchmark: what each measures, what is asked of it, and whether it holds.
 
-Owns the list of claims and their thresholds. A row that cannot be measured on this machine is left empty, never
-estimated.
+A row that cannot be measured on this machine is left empty, never estimated.
 """
 
 from dataclasses import asdict, dataclass, field

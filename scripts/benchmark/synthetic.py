@@ -1,6 +1,6 @@
 """A store of random embeddings of any size, written to disk as a real one is: what the benchmark trains from.
 
-Owns the random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its
+The random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its
     own. Rows are cut from one random block at
 another place each, which is as good as new numbers for a clock and a hundred times faster than drawing them.
 """

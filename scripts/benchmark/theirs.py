@@ -1,6 +1,6 @@
 """The reference's side: its loop as a function of a number of steps, eager or through `torch.compile`.
 
-Owns the conversion of a store into the reference's arrays. The loop itself is `reference.py`'s.
+The loop itself is `reference.py`'s.
 """
 
 import itertools

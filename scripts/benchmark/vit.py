@@ -1,8 +1,7 @@
-"""The vision tower of a large CLIP with random weights of the true shape: images a second, and the share of the chip's
-peak that this is.
+"""The vision tower of a large CLIP with random weights of the true shape: images a second, and the share of the
+chip's peak that this is.
 
-Owns the count of its FLOPs and the published peaks. Weights are random because the time does not depend on them;
-nothing is downloaded.
+Weights are random because the time does not depend on them; nothing is downloaded.
 """
 
 import time

@@ -1,9 +1,6 @@
 """A whole run in a process of its own: how long `fit` takes, and the most memory that the process held.
 
-    python -m scripts.benchmark.whole STORE WORKDIR --placement streaming --epochs 3
-
-Owns what is asked of such a process and what it answers; what it runs is `tipai_jax.training.loop.fit` with the plan's
-config, as a user runs it.
+python -m scripts.benchmark.whole STORE WORKDIR --placement streaming --epochs 3
 """
 
 import argparse

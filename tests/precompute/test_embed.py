@@ -45,32 +45,18 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
     assert "nothing to do" in embed(pairs, tmp_path / "s")
 
 
+def array_task(task: str, first: str, count: str) -> dict[str, str]:
+    """Variables of a task of a SLURM array."""
+    return {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": first, "SLURM_ARRAY_TASK_COUNT": count}
+
+
 @pytest.mark.parametrize(
     ("environment", "part"),
     [
         ({}, (1, 1)),
         ({"RANK": "3", "WORLD_SIZE": "4"}, (4, 4)),
-        (
-            {
-                "WORLD_SIZE": "1",
-                "RANK": "0",
-                "SLURM_ARRAY_TASK_ID": "7",
-                "SLURM_ARRAY_TASK_MIN": "3",
-                "SLURM_ARRAY_TASK_COUNT": "4",
-                "SLURM_ARRAY_TASK_STEP": "2",
-            },
-            (3, 4),
-        ),
-        (
-            {
-                "RANK": "1",
-                "WORLD_SIZE": "2",
-                "SLURM_ARRAY_TASK_ID": "1",
-                "SLURM_ARRAY_TASK_MIN": "0",
-                "SLURM_ARRAY_TASK_COUNT": "3",
-            },
-            (4, 6),
-        ),
+        ({"WORLD_SIZE": "1", "RANK": "0", **array_task("7", "3", "4"), "SLURM_ARRAY_TASK_STEP": "2"}, (3, 4)),
+        ({"RANK": "1", "WORLD_SIZE": "2", **array_task("1", "0", "3")}, (4, 6)),
     ],
 )
 def test_a_launcher_says_which_part(environment, part):
@@ -92,9 +78,7 @@ def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
 
 
 def test_kill_in_the_middle_and_run_again(clip, tmp_path, capsys):
-    """kill -9 while shards are being written; the same command goes on and ends in the digest of a run that was left
-    alone.
-    """
+    """kill -9 while shards are being written; the same command then ends in the digest of an undisturbed run."""
     data = write_pairs(tmp_path / "d", pairs=160)
     options = [
         "--data",
@@ -239,9 +223,7 @@ def test_a_store_of_an_earlier_version_goes_on_as_it_was(embed, pairs, tmp_path,
 
 
 def test_little_data_are_embedded_in_small_batches_and_a_store_keeps_its_own(clip, pairs, tmp_path, capsys):
-    """Twelve images would fill a batch of 64 by a fifth and keep one thread busy; whatever a store was begun with is
-    its plan.
-    """
+    """Twelve images fill a fifth of a batch of 64 and occupy one thread; a store that was begun keeps its plan."""
     command = ["--data", str(pairs), "--encoder", str(clip), "--device", "cpu", "--threads", "2"]
     assert main([*command, "--out", str(tmp_path / "new")]) == 0
     assert "--batch-size 1 is used instead of 64: there are only 12 rows" in capsys.readouterr().out
@@ -295,9 +277,7 @@ def test_an_image_changed_since_is_refused(embed, tmp_path):
 
 
 def spoiled(folder: Path) -> Path:
-    """200 pairs of which rows 1..6 are unusable, each in another way; only two of the ways show without opening an
-    image.
-    """
+    """200 pairs of which some rows are unusable, each in another way."""
     rows = [
         {"rejected_image": "images/none.png"},
         {"chosen_score": float("nan")},

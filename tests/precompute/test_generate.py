@@ -1,6 +1,4 @@
-"""Making images: every file says what it is, an interrupted run is finished by the same command, and nothing foreign is
-mixed in.
-"""
+"""Generating images: metadata of the files, resuming an interrupted run, and refusal of foreign folders."""
 
 import json
 import os

@@ -117,8 +117,8 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
     )
     assert f"worst {accuracy.worst_mixed[0]} of {accuracy.worst_mixed[1]}" in printed
     assert (
-        f"an image that keeps its prompt scores above one that breaks it: {accuracy.order[0] / accuracy.order[1]:.3f}"
-        f" of {accuracy.order[1]} combinations" in printed
+        f"an image that keeps its prompt scores above one that breaks it: {accuracy.order[0] / accuracy.order[1]:.3f} "
+        f"of {accuracy.order[1]} combinations" in printed
     )
     with Image.open(catalog_copy / "pairs/c1_comparison.png") as sheet:
         assert (
@@ -180,10 +180,8 @@ def test_the_file_is_really_embedded(catalog_copy, tmp_path, capsys):
 def test_refusals_are_one_line(catalog_copy, tmp_path):
     with pytest.raises(
         UserError,
-        match=(
-            r"--jsonl .*elsewhere\.jsonl: paths of images start from the folder of this file; write it to"
-            r" .*poc/elsewhere\.jsonl"
-        ),
+        match=r"--jsonl .*elsewhere\.jsonl: paths of images start from the folder of this file; write it to "
+        r".*poc/elsewhere\.jsonl",
     ):
         main(["--data", str(catalog_copy), "--jsonl", str(tmp_path / "elsewhere.jsonl")])
     with open_catalog(catalog_copy) as catalog:

@@ -1,6 +1,4 @@
-"""The drawn folder: the same bytes for the same seed, splits that share no prompt, every scene chosen once and rejected
-once, clear refusals.
-"""
+"""The drawn folder: the same bytes for the same seed, splits that share no prompt, clear refusals."""
 
 import collections
 import hashlib

@@ -1,6 +1,4 @@
-"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, and never of an image that
-changed.
-"""
+"""Zero-shot scores: the stated rule, in the order of the cosines, kept batch by batch, never of a changed image."""
 
 import dataclasses
 

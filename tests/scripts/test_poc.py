@@ -77,7 +77,5 @@ def test_an_auditor_that_is_not_there_is_refused(tmp_path):
 
 def test_an_unknown_word_is_refused():
     done = subprocess.run(["bash", ROOT / "scripts/poc.sh", "--fast"], capture_output=True, text=True, check=False)
-    assert (
-        done.returncode == 2
-        and done.stderr == "error: --fast: expected nothing or --no-demo (see scripts/poc.sh --help)\n"
-    )
+    expected = "error: --fast: expected nothing or --no-demo (see scripts/poc.sh --help)\n"
+    assert done.returncode == 2 and done.stderr == expected

@@ -1,5 +1,6 @@
-"""The shell scripts explain themselves and refuse what they do not know, before they set up or start anything; what
-commands write is not offered to git.
+"""The shell scripts answer --help and refuse unknown arguments before they set up or start anything.
+
+What commands write by default is ignored by git.
 """
 
 import shutil

@@ -21,7 +21,7 @@ from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.files.lock import alone_in
-from tipai_jax.store import Rows, Store, open_store
+from tipai_jax.store import ShardedArray, Store, open_store
 from tipai_jax.tasks import auditor
 from tipai_jax.training import checkpoint, loop
 from tipai_jax.training.checkpoint import Checkpoints
@@ -208,7 +208,7 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
         (step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4
     )
 
-    class Poisoned(Rows):
+    class Poisoned(ShardedArray):
         def __init__(self, rows, picture):
             super().__init__(rows._parts)
             self.picture = picture
@@ -264,22 +264,16 @@ def test_predictions_of_the_best_run(whole):
 
 def trained_on(run, **encoder):
     """The run as if its store had been embedded by an encoder with these fields instead."""
-    recorded = {
-        name: value for name, value in run.store["encoder"].items() if name != "files_digest"
-    }  # a run of before it was recorded
+    # files_digest is missing in runs trained before it was recorded
+    recorded = {name: value for name, value in run.store["encoder"].items() if name != "files_digest"}
     return dataclasses.replace(run, store={**run.store, "encoder": {**recorded, **encoder}})
 
 
 def test_a_store_of_another_encoder_is_refused_with_what_differs_and_the_command_that_fits(whole, tmp_path):
     run, store = load_run(whole[0].workdir), small_store()
     run.check_encoder(store)
-    with pytest.raises(
-        UserError,
-        match=(
-            r"\(equal name, patches, dtype and sizes, but other weights, .*; digests eeeeeeeeeeee and ffffffffffff\);"
-            r" train on this store, or "
-        ),
-    ):
+    digests = r"digests eeeeeeeeeeee and ffffffffffff\); train on this store, or "
+    with pytest.raises(UserError, match=rf"\(equal name, patches, dtype and sizes, but other weights, .*; {digests}"):
         trained_on(run, digest="f" * 64).check_encoder(store)
     known = {"digest": "f" * 64, "files_digest": "a" * 64}
     with pytest.raises(UserError, match=r"\(patches raw, the run's tiles; digests"):
@@ -287,17 +281,11 @@ def test_a_store_of_another_encoder_is_refused_with_what_differs_and_the_command
     other = trained_on(run, **known, name="tiny", patches="tiles", dtype="bfloat16")
     with pytest.raises(UserError) as refused:
         other.check_encoder(store)
-    assert (
-        "(name random, the run's tiny; patches raw, the run's tiles; dtype float32, the run's bfloat16; digests"
-        in str(refused.value)
-    )
-    command = (
-        "python precompute/embed.py --data FOLDER --encoder tiny --patches tiles --dtype bfloat16 --out"
-        f" {store.path}-tiny-tiles-bfloat16"
-    )
-    assert str(refused.value).endswith(f"embed the data as the run needs it: {command}") and "\n" not in str(
-        refused.value
-    )
+    message = str(refused.value)
+    assert "(name random, the run's tiny; patches raw, the run's tiles; dtype float32, the run's bfloat16;" in message
+    options = f"--encoder tiny --patches tiles --dtype bfloat16 --device cpu --out {store.path}-tiny-tiles-bfloat16"
+    assert message.endswith(f"embed the data as the run needs it: python precompute/embed.py --data FOLDER {options}")
+    assert "\n" not in message
 
 
 def test_the_command_names_the_data_where_they_are_known(whole, tmp_path, monkeypatch):
@@ -306,10 +294,10 @@ def test_the_command_names_the_data_where_they_are_known(whole, tmp_path, monkey
     (tmp_path / "store/source.json").write_text('{"data": "../my pairs"}')
     monkeypatch.chdir(tmp_path)
     run = trained_on(load_run(whole[0].workdir), digest="f" * 64, dtype="float16")
-    with pytest.raises(
-        UserError,
-        match=r"--data 'my pairs' --encoder FOLDER/random --patches raw --dtype float16 --out \S+/store-float16$",
-    ):
+    options = (
+        r"--data 'my pairs' --encoder FOLDER/random --patches raw --dtype float16 --device cpu --out \S+/store-float16$"
+    )
+    with pytest.raises(UserError, match=options):
         run.check_encoder(store)
 
 
@@ -323,11 +311,9 @@ def test_another_number_format_of_the_same_weights_is_noted_and_let_pass(whole, 
     store = Store(small_store().path, dataclasses.replace(manifest, encoder=same))
     capsys.readouterr()
     trained_on(run, digest="f" * 64, dtype="bfloat16", files_digest="a" * 64).check_encoder(store)
-    assert (
-        "was embedded in float32" in (line := capsys.readouterr().err)
-        and "trained on bfloat16 by the same encoder" in line
-        and line.count("\n") == 1
-    )
+    line = capsys.readouterr().err
+    assert "was embedded in float32" in line and "trained on bfloat16 by the same encoder" in line
+    assert line.count("\n") == 1
     with pytest.raises(UserError, match=r"bfloat16; other weights, configuration, tokenizer or preprocessing; digests"):
         trained_on(run, digest="f" * 64, dtype="bfloat16", files_digest="b" * 64).check_encoder(store)
     with pytest.raises(UserError, match=r"image_size 224, the run's 112"):

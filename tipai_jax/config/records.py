@@ -63,7 +63,9 @@ def _build(kind: type, record: Any, prefix: str) -> Any:
         what = "an unknown field" if name in record else "a field that is missing"
         raise UserError(f"config: {prefix}{name} is {what}; this version knows {', '.join(sorted(hints))}")
     values = {
-        name: _build(hint, record[name], f"{prefix}{name}.") if dataclasses.is_dataclass(hint) else record[name]
+        name: _build(hint, record[name], f"{prefix}{name}.")
+        if isinstance(hint, type) and dataclasses.is_dataclass(hint)
+        else record[name]
         for name, hint in hints.items()
     }
     return kind(**values)

@@ -6,17 +6,21 @@ A task declares its columns; nothing here knows what they mean.
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Int
 
-from tipai_jax.store import Rows
+from tipai_jax.store import ShardedArray
 
 __all__ = ["AnyArray", "Columns", "gather"]
 
-AnyArray = Array | np.ndarray
+if TYPE_CHECKING:
+    AnyArray = Any  # a type checker cannot follow which of the two it is
+else:
+    AnyArray = Array | np.ndarray
+"""An array of a batch: jax's on the device, numpy's on the host."""
 
 
 @partial(
@@ -31,7 +35,7 @@ class Columns:
 
     Attributes:
         batch: the class of a batch; it is called with every field, and with `valid` bool[b] and `row` i32[b].
-        tables: embeddings; on the host the store's `Rows` over the memory map, on the device arrays.
+        tables: embeddings; on the host the store's `ShardedArray` over the memory map, on the device arrays.
         table_of: (field, table) for each field that is read from a table.
         index: field -> rows of its table, i32[n, ...]; a field [n, ...] of embeddings is `table[index]`.
         values: field -> array [n, ...], handed on as it is.
@@ -77,7 +81,7 @@ class Columns:
         )
 
 
-def _row_bytes(rows: Rows) -> int:
+def _row_bytes(rows: ShardedArray) -> int:
     return int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize
 
 

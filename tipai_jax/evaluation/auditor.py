@@ -177,7 +177,7 @@ class AuditorEvaluator:
                 if asked.ablations_at_chance:
                     rows.append(at_chance(name, baseline.get("global_pair_auc")))
             elif asked.beats_baselines:
-                gap = baseline.get("global_pair_auc_difference") or {"n": 0}
+                gap: Mapping[str, Any] = baseline.get("global_pair_auc_difference") or {"n": 0}
                 low = gap["ci95"][0] if gap.get("ci95") else None
                 title = f"pair AUC above {name}, lower end of the difference"
                 rows.append(target(title, low, ">", 0.0, measured=enough(gap), ci95=gap.get("ci95")))

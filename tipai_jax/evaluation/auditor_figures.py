@@ -19,13 +19,12 @@ from tipai_jax.evaluation.calibration import Calibration, reason_examples, score
 from tipai_jax.evaluation.calibrators import sigmoid
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
-from tipai_jax.metrics.ece_bootstrap import binned_ece, ece_by_group
-from tipai_jax.store import CATEGORIES, PairTable
+from tipai_jax.metrics.ece_bootstrap import ece_by_group
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
 __all__ = ["ECE_BINS", "MIN_GROUPS", "Figure", "difference", "figures", "reliability", "wins"]
 
 ECE_BINS = 15
-DIFFICULTIES = ("easy", "medium", "hard")
 MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
@@ -109,6 +108,7 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
     bins = [counted & (index == i) for i in np.unique(index[counted])]
     ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
+    names: list[str] = []
     for digits in range(2, 10):  # nine tell any two float32 apart
         names = [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}" for low, high in ends]
         if len({f"{end:.{digits}g}" for each in ends for end in each}) == len({end for each in ends for end in each}):
@@ -120,10 +120,10 @@ def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dic
     """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
     if predictions.patch_logit is None:
         return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
-    group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
+    logit, group = predictions.patch_logit, np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
 
     def over(known: Bool[np.ndarray, "b 2 k"]) -> Figure:
-        return _auc(predictions.patch_logit[known], pairs.patch_label[known] == 1, group[known], seed)
+        return _auc(logit[known], pairs.patch_label[known] == 1, group[known], seed)
 
     known = pairs.patch_label >= 0
     rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
@@ -158,7 +158,7 @@ def _ece(
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label), group)
     interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(binned_ece(probability, label, bins=ECE_BINS, kind=kind), interval, len(label), group)
+    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label), group)
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:

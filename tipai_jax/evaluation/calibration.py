@@ -1,4 +1,4 @@
-"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run, measured on another."""
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -24,7 +24,7 @@ from tipai_jax.training.setup import sha256_of_leaves
 from tipai_jax.training.state import join, part
 from tipai_jax.training.step import split_heads
 
-__all__ = ["Run", "load_run", "predict"]
+__all__ = ["Run", "embed_command", "load_run", "predict"]
 
 
 @dataclass(frozen=True)
@@ -51,25 +51,22 @@ class Run:
     workdir: Path
 
     def check_encoder(self, store: Store) -> None:
-        """Refuse a store whose embeddings these heads have never seen; the same weights in another number format are
-        only noted, on stderr.
+        """Refuse a store that was not embedded as the run's was; the same weights in another dtype are noted on stderr.
 
         Raises:
-            UserError: another encoder, or the same one used otherwise: which parts differ, and the command that embeds
-                as this run needs it.
+            UserError: another encoder, or other settings of it; what differs, and the embed command that fits.
         """
         ours, theirs = Fingerprint.from_json(self.store["encoder"]), store.manifest.encoder
         if ours.digest == theirs.digest:
             return
         differing = theirs.differences(ours)
-        shown = "; ".join(
-            f"{name} {there}, the run's {here}" for name, (there, here) in differing.items() if name != "files_digest"
-        )
+        named = {name: values for name, values in differing.items() if name != "files_digest"}
+        shown = "; ".join(f"{name} {there}, the run's {here}" for name, (there, here) in named.items())
         same_files = bool(ours.files_digest) and ours.files_digest == theirs.files_digest
         if same_files and differing.keys() <= {"name", "dtype"}:
             print(
-                f"note: {store.path} was embedded in {theirs.dtype}, {self.workdir} trained on {ours.dtype} by the same"
-                " encoder; figures may differ slightly",
+                f"note: {store.path} was embedded in {theirs.dtype}, {self.workdir} trained on {ours.dtype} "
+                "by the same encoder; figures may differ slightly",
                 file=sys.stderr,
             )
             return
@@ -80,41 +77,39 @@ class Run:
         elif not differing:
             shown = "equal name, patches, dtype and sizes, but other weights, configuration, tokenizer or preprocessing"
         raise UserError(
-            f"{store.path}: embedded otherwise than what {self.workdir} was trained on ({shown}; digests"
-            f" {theirs.digest[:12]} and {ours.digest[:12]}); train on this store, or embed the data as the run needs"
-            f" it: {_embed_command(store, ours)}"
+            f"{store.path}: embedded otherwise than what {self.workdir} was trained on ({shown}; "
+            f"digests {theirs.digest[:12]} and {ours.digest[:12]}); "
+            f"train on this store, or embed the data as the run needs it: {embed_command(store, ours)}"
         )
 
 
-def _embed_command(store: Store, encoder: Fingerprint) -> str:
-    """The command that embeds the data of a store by an encoder, beside the store; a capital word stands for what is
-    not recorded.
+def embed_command(store: Store, encoder: Fingerprint | None = None) -> str:
+    """The command that embeds a store's data: as it was, or with another encoder into a folder beside it.
+
+    FOLDER or tfds:NAME stands where it is not known below this folder where the data lie, FOLDER/NAME for an encoder
+    of which only the name of the folder is known.
     """
-    data, theirs = store.manifest.data, store.manifest.encoder
-    folder = store.data_folder
-    if folder is not None and folder.is_relative_to(Path.cwd()):
-        folder = folder.relative_to(Path.cwd())
-    local = encoder.name != "tiny" and "/" not in encoder.name
-    named = [
-        value.rsplit("/", 1)[-1]
-        for value in (encoder.name, encoder.patches, encoder.dtype)
-        if value not in (theirs.name, theirs.patches, theirs.dtype)
-    ]
+    manifest, folder, unknown = store.manifest, store.data_folder, "FOLDER"
+    if manifest.data["kind"] == "tfds":
+        unknown = "tfds:NAME"
+    near = folder is not None and folder.is_relative_to(Path.cwd())
+    wanted, out = encoder or manifest.encoder, [str(store.path)]
+    if encoder is not None:
+        theirs = manifest.encoder
+        parts = ((wanted.name, theirs.name), (wanted.patches, theirs.patches), (wanted.dtype, theirs.dtype))
+        out += [ours.rsplit("/", 1)[-1] for ours, other in parts if ours != other] or [wanted.digest[:8]]
+    local = wanted.name != "tiny" and "/" not in wanted.name
     options = {
-        "data": folder or ("tfds:NAME" if data.get("kind") == "tfds" else "FOLDER"),
-        "encoder": f"FOLDER/{encoder.name}" if local else encoder.name,
-        "patches": encoder.patches,
-        "dtype": encoder.dtype,
-        "limit": data.get("limit"),
-        "out": "-".join([str(store.path), *(named or [encoder.digest[:8]])]),
+        "data": folder.relative_to(Path.cwd()) if folder is not None and near else unknown,
+        "encoder": f"FOLDER/{wanted.name}" if local else wanted.name,
+        "patches": wanted.patches,
+        "dtype": wanted.dtype,
+        "device": manifest.device,
+        "limit": manifest.data.get("limit"),
+        "out": "-".join(out),
     }
-    return shlex.join(
-        [
-            "python",
-            "precompute/embed.py",
-            *(part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))),
-        ]
-    )
+    given = [part for name, value in options.items() if value is not None for part in (f"--{name}", str(value))]
+    return shlex.join(["python", "precompute/embed.py", *given])
 
 
 def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Run:

@@ -16,7 +16,7 @@ from tipai_jax import __version__
 from tipai_jax.config.records import to_json
 from tipai_jax.config.schema import FREE_FIELDS, RunConfig
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.inference import Run
+from tipai_jax.evaluation.inference import Run, embed_command
 from tipai_jax.files.atomic import write_file
 from tipai_jax.files.nested import flatten
 from tipai_jax.store import Store
@@ -66,9 +66,9 @@ def made_by(run: Run, home: Store | None, store: Store) -> dict[str, Any]:
     Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what
     they are.
     """
-    commands = {"embed": _embed_command(store), "train": train_command(run.config)}
+    commands = {"embed": embed_command(store), "train": train_command(run.config)}
     if home is not None and home.manifest.digest != store.manifest.digest:
-        commands["embed, to train on"] = _embed_command(home)
+        commands["embed, to train on"] = embed_command(home)
     libraries = {name: version(name) for name in ("jax", "flax", "numpy")}
     return {
         "commands": commands,
@@ -83,26 +83,6 @@ def train_command(config: RunConfig) -> str:
     options = [f"--{name.replace('_', '-')}={value}" for name, value in changed.items()]
     command = ["python", "-m", "tipai_jax.train", "--config", config.file, "--store", config.store]
     return shlex.join([*command, "--workdir", config.workdir, *options])
-
-
-def _embed_command(store: Store) -> str:
-    """A command line that embeds what is in a store; FOLDER or tfds:NAME where it is not known any more where the data
-    lie.
-    """
-    manifest, folder = store.manifest, store.data_folder
-    unknown = "tfds:NAME" if manifest.data["kind"] == "tfds" else "FOLDER"
-    near = folder is not None and folder.is_relative_to(Path.cwd())
-    asked = {
-        "data": folder.relative_to(Path.cwd()) if folder is not None and near else unknown,
-        "encoder": manifest.encoder.name,
-        "patches": manifest.encoder.patches,
-        "dtype": manifest.encoder.dtype,
-        "device": manifest.device,
-        "limit": manifest.data.get("limit"),
-        "out": store.path,
-    }
-    options = [part for name, value in asked.items() if value is not None for part in (f"--{name}", str(value))]
-    return shlex.join(["python", "precompute/embed.py", *options])
 
 
 def known_record(path: Path, made_with: dict[str, Any]) -> dict[str, Any] | None:

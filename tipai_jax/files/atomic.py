@@ -1,7 +1,4 @@
-"""Files that are either whole or not there: write aside, fsync, rename, fsync the folder; and their hashes.
-
-Owns how bytes reach the disk. Knows nothing of what they mean.
-"""
+"""Files that are either whole or not there: write aside, fsync, rename, fsync the folder; and their hashes."""
 
 import hashlib
 import json

@@ -1,7 +1,5 @@
 """A model's folder from a hub id: what is on this machine is found without the network, and without a network the
 answer comes within seconds.
-
-Owns how the hub is asked and what is said when it cannot be reached. Knows nothing of what the files are.
 """
 
 from collections.abc import Callable

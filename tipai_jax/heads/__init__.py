@@ -1,2 +1,1 @@
-"""Small trainable heads on frozen embeddings: plain arrays in, logits out. They know no config,
-no store and no loss."""
+"""Small trainable heads on frozen embeddings: plain arrays in, logits out. They know no config and no store."""

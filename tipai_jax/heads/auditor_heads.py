@@ -1,7 +1,4 @@
-"""All heads of the auditor in one module, sharing the evidence trunk.
-
-Owns the composition and its output. Takes plain values, knows no config, no loss and no optimiser.
-"""
+"""All heads of the auditor in one module, sharing the evidence trunk."""
 
 from dataclasses import dataclass
 from functools import partial

@@ -2,7 +2,7 @@
 
 A patch cannot know by itself that the dog should be left of the boat. Here every patch becomes a token that holds the
 prompt, attends to the other patches, and is handed to the patch head (which reads each token) and to the global and
-the reason head (which pool them by `EvidencePool`). This file owns the trunk and the pooling; it knows no output.
+the reason head (which pool them by `EvidencePool`).
 """
 
 import math

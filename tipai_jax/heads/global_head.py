@@ -1,7 +1,4 @@
-"""The global head: how well a whole image keeps the prompt.
-
-Owns the score S(p, I) as a logit; the sigmoid is applied by losses and outputs. Knows nothing of pairs.
-"""
+"""The global head: how well a whole image keeps the prompt."""
 
 from flax import nnx
 from jaxtyping import Array, Float

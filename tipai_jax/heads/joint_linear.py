@@ -1,7 +1,5 @@
-"""`Linear(concat(inputs))` that never concatenates: W[t; v] = W_t t + W_v v, each part computed as seldom as it can be.
-
-This file owns the factorised first layer of every head and its initialisation, which is that of the one big Linear.
-It knows nothing of losses, labels or outputs.
+"""`Linear(concat(inputs))` that never concatenates: W[t; v] = W_t t + W_v v, each part computed as seldom as it can
+be.
 """
 
 import math

@@ -1,7 +1,4 @@
-"""The patch head: how well each region of an image keeps the prompt.
-
-Owns the patch scores S_R(p, I_R) as logits, row-major from the top left. Knows nothing of labels or heatmaps.
-"""
+"""The patch head: how well each region of an image keeps the prompt."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,6 @@
 """The body shared by the global and the reason head: one hidden layer on text and image, and on pooled evidence.
 
-This file owns that body. It does not know what its outputs mean: `global_head.py` and `reason_head.py` do.
+It does not know what its outputs mean: `global_head.py` and `reason_head.py` do.
 """
 
 from typing import ClassVar

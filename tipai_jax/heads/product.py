@@ -1,6 +1,6 @@
 """The product of embeddings with a kernel, in the number format that the embeddings come in.
 
-Owns the one rule of mixed precision: operands in bfloat16 or float32, sums, results and gradients in float32; and the
+The rule of mixed precision: operands in bfloat16 or float32, sums, results and gradients in float32; and the
     gradient written so that
 XLA's CPU backend computes it fast. Processors with matrix units and GPUs multiply bfloat16 several times as fast as
 float32; weights, losses and

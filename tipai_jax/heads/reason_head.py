@@ -1,7 +1,6 @@
 """The reason head: why an image fails its prompt, as five independent yes/no questions.
 
-Owns the five logits, in the order object, attribute, counting, spatial, text. Several may be true at once, so each
-has its own sigmoid, applied by losses and outputs.
+Several may be true at once, so each has its own sigmoid, applied by losses and outputs.
 """
 
 from flax import nnx

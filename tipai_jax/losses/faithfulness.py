@@ -1,7 +1,4 @@
-"""L_faithfulness: is this patch (or image) faithful to the prompt, yes or no. Binary cross-entropy from logits.
-
-Owns the rule that an unknown label counts nowhere, which `reason.py` shares.
-"""
+"""L_faithfulness: is this patch (or image) faithful to the prompt, yes or no. Binary cross-entropy from logits."""
 
 import jax
 import jax.numpy as jnp

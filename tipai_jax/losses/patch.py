@@ -1,7 +1,7 @@
 """L_patch: good patches should score higher than bad patches.
 
-The plan's form, which pairs position k of the chosen image with position k of the rejected one. Owns also the choice of
-positions. Scores are sigmoids or logits, as the caller chose.
+The plan's form, which pairs position k of the chosen image with position k of the rejected one. Scores are sigmoids
+or logits, as the caller chose.
 """
 
 from typing import Literal

@@ -1,7 +1,4 @@
-"""The one reducer: every loss in this room is unreduced, and this turns values and weights into `Sums`.
-
-Knows nothing of what the values are.
-"""
+"""The one reducer: every loss of this package is unreduced, and this turns values and weights into `Sums`."""
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Shaped

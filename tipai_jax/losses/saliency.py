@@ -1,7 +1,7 @@
 """L_sal = 1 - Dice of the risk heatmap and the true mask, at full resolution, computed on the patch grid.
 
-A heatmap enlarged by a matrix U (rows) and V (columns) is linear in its grid r, so sum over HxW of heatmap * m is
-<r, U^T m V>: one product on 49 numbers with a small mask made once. Owns this identity and the plain form it equals.
+A heatmap enlarged by a matrix U (rows) and V (columns) is linear in its grid r, so sum over HxW of heatmap * m is <r,
+U^T m V>: one product on 49 numbers with a small mask made once.
 """
 
 import jax.numpy as jnp

@@ -1,7 +1,6 @@
 """Confidence intervals by resampling whole groups (prompts) with replacement.
 
-Rows of one prompt are not independent, so the prompt is the unit. Owns the percentile bootstrap of means (from the
-sums of each group) and of ROC-AUC (from histograms of each group). Every draw is a pure function of the seed and the
+Rows of one prompt are not independent, so the prompt is the unit. Every draw is a pure function of the seed and the
 groups, so two statistics over the same groups and seed see the same resamples.
 """
 

@@ -1,15 +1,15 @@
 """Calibration metrics: does a probability of 0.8 come true eight times in ten.
 
-Owns ECE with its bins and negative log-likelihood. Fits nothing: that is `calibrate.py`.
+Fits nothing: that is `evaluation/calibrators.py`.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 
-__all__ = ["Reliability", "ece", "nll"]
+__all__ = ["Reliability", "bin_of", "ece", "nll"]
 
 
 @dataclass(frozen=True)
@@ -18,17 +18,34 @@ class Reliability:
 
     Attributes:
         ece: sum over bins of count/n * |confidence - frequency|.
-        edges: bin edges, ascending, one more than bins.
         confidence: mean probability in each bin.
         frequency: share of positives in each bin.
         count: examples in each bin.
     """
 
     ece: float
-    edges: Float[np.ndarray, " edges"]
     confidence: Float[np.ndarray, " bins"]
     frequency: Float[np.ndarray, " bins"]
     count: Shaped[np.ndarray, " bins"]
+
+
+def bin_of(
+    probability: Float[np.ndarray, " n"], *, bins: int = 15, kind: Literal["width", "mass"] = "width"
+) -> Int[np.ndarray, " n"]:
+    """The bin of each probability.
+
+    Args:
+        probability: in 0..1.
+        bins: how many.
+        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal
+            counts as can be with equal probabilities in one bin. (Ranks would part them by the order of the rows, and
+            rows that stand in the order of their labels would look miscalibrated.)
+    """
+    if kind == "width":
+        return np.clip(np.searchsorted(np.linspace(0.0, 1.0, bins + 1), probability, side="left") - 1, 0, bins - 1)
+    _, value, count = np.unique(probability, return_inverse=True, return_counts=True)
+    middle = np.cumsum(count) - (count + 1) // 2
+    return (middle * bins // max(probability.size, 1))[value]
 
 
 def ece(
@@ -38,37 +55,25 @@ def ece(
     bins: int = 15,
     kind: Literal["width", "mass"] = "width",
 ) -> Reliability:
-    """Expected calibration error of a binary probability (Naeini et al. 2015, here of P(positive), not of the top
-    class).
+    """Expected calibration error of a binary probability (Naeini et al. 2015; of P(positive), not of the top class).
 
     Args:
         probability: predicted chance of label 1, in 0..1.
         label: 1 or 0.
-        bins: number of bins.
-        kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal counts as can be, by
-            rank
-            (equal probabilities may then fall into two bins).
+        bins, kind: as `bin_of`.
+
+    Raises:
+        ValueError: no examples.
     """
     if probability.size == 0:
         raise ValueError("ece of no examples")
-    n = probability.size
-    order = np.argsort(probability, kind="stable")
-    if kind == "width":
-        edges = np.linspace(0.0, 1.0, bins + 1)
-        index = np.clip(np.searchsorted(edges, probability, side="left") - 1, 0, bins - 1)
-    else:
-        index = np.empty(n, np.int64)
-        index[order] = np.arange(n) * bins // n
-        ranked = probability[order].astype(np.float64)
-        starts = (np.arange(1, bins) * n + bins - 1) // bins
-        cuts = [(ranked[s - 1] + ranked[s]) / 2 if 0 < s < n else ranked[-1] for s in starts]
-        edges = np.array([ranked[0], *cuts, ranked[-1]])
+    index, positive = bin_of(probability, bins=bins, kind=kind), label.astype(np.float64)
+    gaps = np.bincount(index, weights=positive - probability, minlength=bins)
     count = np.bincount(index, minlength=bins)
     weight = np.where(count > 0, count, np.nan)
     confidence = np.bincount(index, weights=probability, minlength=bins) / weight
-    frequency = np.bincount(index, weights=label.astype(np.float64), minlength=bins) / weight
-    error = float(np.nansum(count * np.abs(confidence - frequency)) / n)
-    return Reliability(error, edges, confidence, frequency, count)
+    frequency = np.bincount(index, weights=positive, minlength=bins) / weight
+    return Reliability(float(np.abs(gaps).sum() / probability.size), confidence, frequency, count)
 
 
 def nll(probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"]) -> float:

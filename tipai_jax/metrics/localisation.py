@@ -1,7 +1,7 @@
 """Localisation metrics: how well a heatmap of risk matches the true mask of what is wrong.
 
 One image at a time is meant (leading axes are batches and stay). Images without a single mask pixel have no answer:
-they give NaN. Numpy only; knows nothing of boxes, grids or stores.
+they give NaN. Numpy only.
 """
 
 import numpy as np

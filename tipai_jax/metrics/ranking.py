@@ -1,7 +1,4 @@
-"""Ranking metrics: how often the right one of two scores higher.
-
-Owns pair AUC and ROC-AUC, ties counted half everywhere. Knows nothing of pairs tables, splits or targets.
-"""
+"""Ranking metrics: how often the right one of two scores higher."""
 
 import numpy as np
 from jaxtyping import Array, Float, Shaped

@@ -83,7 +83,7 @@ class Placement:
             )
 
 
-def make_placement(devices: Sequence[jax.Device] | None = None) -> Placement:
+def make_placement(devices: Sequence[Any] | None = None) -> Placement:
     """The placement over the given devices, by default every one of every process."""
     chosen = np.asarray(jax.devices() if devices is None else devices)
     mesh = Mesh(chosen, ("data",), axis_types=(AxisType.Auto,))

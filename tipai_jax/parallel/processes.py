@@ -1,8 +1,7 @@
 """Many processes as one run: found by SLURM or by plain environment variables, and agreeing on what they do.
 
-Owns the start of `jax.distributed` and the few words that processes exchange outside the compiled steps. A process
-alone costs nothing.
-All processes see the same workdir and store; the first one writes, Orbax saves from all.
+A process alone costs nothing. All processes see the same workdir and store; the first one writes, Orbax saves from
+all.
 
     JAX_COORDINATOR_ADDRESS=host:port JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m tipai_jax.train ...
     srun --ntasks=2 python -m tipai_jax.train ...
@@ -28,7 +27,8 @@ def start(environment: Mapping[str, str]) -> None:
     said = {name: environment[name] for name in PLAIN if environment.get(name)}
     if not said:
         if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1:  # of this srun, not of the allocation that it runs in
-            _initialize()
+            _use_gloo()
+            jax.distributed.initialize()
         return
     try:
         count, number = int(said["JAX_NUM_PROCESSES"]), int(said["JAX_PROCESS_ID"])
@@ -39,12 +39,13 @@ def start(environment: Mapping[str, str]) -> None:
             f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0"
         ) from None
     if count > 1:
-        _initialize(coordinator_address=said["JAX_COORDINATOR_ADDRESS"], num_processes=count, process_id=number)
+        _use_gloo()
+        address = said["JAX_COORDINATOR_ADDRESS"]
+        jax.distributed.initialize(coordinator_address=address, num_processes=count, process_id=number)
 
 
-def _initialize(**where: str | int) -> None:
+def _use_gloo() -> None:
     jax.config.update("jax_cpu_collectives_implementation", "gloo")
-    jax.distributed.initialize(**where)
 
 
 def first() -> bool:

@@ -1,8 +1,4 @@
-"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only.
-
-This room owns how a risk grid becomes something to look at. It knows no prompt tables, no heads and no jax: whoever
-calls it hands over arrays, pictures and words.
-"""
+"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only."""
 
 from tipai_jax.render.boxes import Mark, Region, draw_marks, find_regions, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk

@@ -1,7 +1,6 @@
 """Boxes: drawn where the truth is, and found where a heatmap is hot.
 
-It owns the look of a frame and the rule that turns a map into boxes. Places are fractions of the picture (0 to 1, x to
-the right, y downwards), so a frame fits a picture of any size.
+Places are fractions of the picture (0 to 1, x to the right, y downwards), so a frame fits a picture of any size.
 """
 
 from collections.abc import Sequence
@@ -94,7 +93,7 @@ def _tab(
 ) -> None:
     """The word of a frame on a tab above it, or under its top edge where there is no room; left out where one lies."""
     letters = font(max(11, round(max(size) / 30)))
-    x1, y1, x2, y2 = letters.getbbox(mark.label)
+    x1, y1, x2, y2 = map(round, letters.getbbox(mark.label))
     wide, high = x2 - x1 + 6, y2 - y1 + 6
     left = min(max(corners[0] - 1, 0), max(size[0] - wide, 0))
     for top in (corners[1] - high, corners[3] + 1, corners[1] + 1):
@@ -138,7 +137,8 @@ def find_regions(
     from scipy import ndimage  # late: who only draws frames does not wait for it
 
     height, width = risk.shape
-    labels, _ = ndimage.label(risk >= threshold)
+    labels = np.empty(risk.shape, np.int32)
+    ndimage.label(risk >= threshold, output=labels)
     pixels = np.bincount(labels.reshape(-1))
     mass = np.bincount(labels.reshape(-1), weights=risk.reshape(-1).astype(np.float64))
     total, found = float(mass[1:].sum()), []

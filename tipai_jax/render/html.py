@@ -1,8 +1,8 @@
 """A page that needs nothing but itself: its style, tables in boxes of their own, figures, pictures inside the file.
 
-It owns the look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is
+The look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is
     told to load
-nothing from anywhere and to run nothing. It knows nothing of what the page says.
+nothing from anywhere and to run nothing.
 """
 
 import base64

@@ -10,8 +10,9 @@ from PIL import Image, ImageOps
 
 from tipai_jax.errors import UserError
 
-__all__ = ["Picture", "is_one", "open_picture", "read_picture", "to_rgb"]
+__all__ = ["Picture", "is_one", "open_picture", "read_picture", "to_rgb", "upright_rgb"]
 
+_ORIENTATION = 0x0112  # the EXIF tag
 Picture = Image.Image | np.ndarray | str | os.PathLike[str]
 
 
@@ -60,9 +61,7 @@ def open_picture(image: Picture) -> Image.Image:
     """
     found, name = read_picture(image)
     try:
-        return to_rgb(
-            ImageOps.exif_transpose(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found)))
-        )
+        return upright_rgb(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found)))
     except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
         raise UserError(f"{name}: not a picture that can be drawn on ({error})") from None
 
@@ -73,3 +72,8 @@ def to_rgb(image: Image.Image) -> Image.Image:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, (255, 255, 255, 255)), image).convert("RGB")
     return image.convert("RGB")
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """An image as its encoder and people see it: turned as its EXIF data say, anything transparent over white, RGB."""
+    return to_rgb(ImageOps.exif_transpose(image) if image.getexif().get(_ORIENTATION, 1) != 1 else image)

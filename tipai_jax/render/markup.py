@@ -1,8 +1,6 @@
 """Markup as text: elements whose words are escaped unless they are markup already.
 
-It owns the difference between words and markup, so that nothing a user wrote is ever taken for a tag. It serves HTML
-and SVG
-alike, and knows of neither more than which elements have no end.
+It serves HTML and SVG alike, and knows of neither more than which elements have no end.
 """
 
 from collections.abc import Iterable

@@ -1,7 +1,4 @@
-"""Sheets: a title band, panels in a row with a line of words under each, the colour scale; and many sheets on one.
-
-It owns where things stand on a sheet. It knows nothing of what is in a panel or why.
-"""
+"""Sheets: a title band, panels in a row with a line of words under each, the colour scale; and many sheets on one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

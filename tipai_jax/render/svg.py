@@ -1,9 +1,7 @@
 """Plots as SVG: curves over time, a reliability diagram, intervals in rows.
 
-It owns their look and the choice of ticks. Every plot is 360 units wide, so that its letters are as large on a
-telephone as in a
-column of a page, and says in words what it shows; series differ in form and not in colour alone. It knows nothing of
-what is plotted.
+Every plot is 360 units wide, so that its letters are as large on a telephone as in a column of a page, and says in
+words what it shows; series differ in form and not in colour alone.
 """
 
 import math
@@ -12,7 +10,7 @@ from dataclasses import dataclass
 
 from tipai_jax.render.markup import Markup, element, join
 
-__all__ = ["STYLE", "Curve", "Interval", "curves", "intervals", "reliability", "ticks"]
+__all__ = ["STYLE", "Curve", "IntervalMark", "curves", "intervals", "reliability", "ticks"]
 
 WIDTH = 360.0
 # : What the page that holds the plots has to say of their looks; `--ink`, `--faint`, `--line` and `--accent` are the
@@ -42,7 +40,7 @@ class Curve:
 
 
 @dataclass(frozen=True)
-class Interval:
+class IntervalMark:
     """A row: a value with its two ends, and another value to compare with; what is None is not drawn."""
 
     name: str
@@ -234,7 +232,7 @@ def reliability(
 
 def intervals(
     description: str,
-    rows: Sequence[Interval],
+    rows: Sequence[IntervalMark],
     *,
     span: tuple[float, float],
     x_label: str,

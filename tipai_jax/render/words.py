@@ -1,7 +1,4 @@
-"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off.
-
-It owns measuring and breaking text. It knows nothing of what the text says.
-"""
+"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -11,14 +8,16 @@ from PIL import ImageDraw, ImageFont
 
 __all__ = ["draw_lines", "font", "line_height", "wrap"]
 
-#: What the built-in letters lack, and what is written in its place.
 _PLAIN = str.maketrans({"—": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\t": " "})
+"""What the built-in letters lack, and what is written in its place."""
 
 
 @cache
 def font(size: int) -> ImageFont.FreeTypeFont:
     """Pillow's built-in letters at a size in pixels."""
-    return ImageFont.load_default(size=size)
+    letters = ImageFont.load_default(size=size)
+    assert isinstance(letters, ImageFont.FreeTypeFont), "Pillow gives scalable letters where a size is asked for"
+    return letters
 
 
 def line_height(size: int) -> int:

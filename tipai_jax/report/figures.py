@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ["beside_baselines", "figure_text", "headline_figures", "interval_text", "shown", "value_text"]
+__all__ = ["beside_baselines", "figure_text", "headline_figures", "interval_text", "shown", "value_of", "value_text"]
 
 Record = Mapping[str, Any]
 Spec = Mapping[str, Any]
@@ -58,6 +58,11 @@ def beside_baselines(record: Record, spec: Spec) -> list[tuple[str, Record | Non
     ]
 
 
+def value_of(figure: Record | None) -> float | None:
+    """The value of a figure, None where there is none."""
+    return None if figure is None else figure["value"]
+
+
 def value_text(value: float | None, form: str) -> str:
     """A value in its format; a dash where nothing was measured."""
     return "-" if value is None else format(value, form)
@@ -79,4 +84,4 @@ def figure_text(figure: Record | None, form: str = ".3f") -> str:
 def headline_figures(record: Record) -> dict[str, float | None]:
     """The values of the figures that stand in summaries, by their labels."""
     specs = [spec for spec in record["layout"]["figures"] if spec["headline"]]
-    return {label: figure and figure["value"] for spec in specs for label, figure in shown(record, spec)}
+    return {label: value_of(figure) for spec in specs for label, figure in shown(record, spec)}

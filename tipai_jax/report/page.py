@@ -6,9 +6,9 @@ from typing import Any
 
 from tipai_jax.render.html import code, figure, note, notes, page, picture, section, table, verdict
 from tipai_jax.render.markup import Markup, element
-from tipai_jax.render.svg import Interval, intervals, reliability
+from tipai_jax.render.svg import IntervalMark, intervals, reliability
 from tipai_jax.report.curves import training
-from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_text
+from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_of, value_text
 from tipai_jax.report.gaps import gaps
 
 __all__ = ["render"]
@@ -125,7 +125,7 @@ def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Mar
 
 
 def _row(spec: Record, label: str, ours: Record | None, theirs: Sequence[Record | None]) -> tuple[str, ...]:
-    values = [figure and figure["value"] for figure in (ours, *theirs)]
+    values = [value_of(figure) for figure in (ours, *theirs)]
     known = [value for value in values if value is not None]
     best = None
     if len(known) > 1 and spec["better"] != "neither":
@@ -150,7 +150,7 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
     said = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
     both = [each for _, *pair in rows for each in pair if each]
     span = _span([value for each in both for value in (each["value"], *(each["ci95"] or ())) if value is not None])
-    drawn = [Interval(name, ours["value"], ours["ci95"], other and other["value"]) for name, ours, other in rows]
+    drawn = [IntervalMark(name, ours["value"], ours["ci95"], value_of(other)) for name, ours, other in rows]
     compared = record["layout"]["baselines"][reference] if any(other for *_, other in rows) else None
     axis = spec["label"].split("{")[0].split(",")[0].strip() or spec["plot"]
     axis += f" (hollow: {compared})" if compared else ""
@@ -178,8 +178,15 @@ def _reliability(found: Record) -> list[Markup]:
         words = (
             f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {said}."
         )
-        labels = {"x_label": "score, mean of the bin", "y_label": "share that keeps the prompt"}
-        plots.append(figure(title, reliability(words, **bins, **labels)))
+        drawn = reliability(
+            words,
+            confidence=bins["confidence"],
+            frequency=bins["frequency"],
+            count=bins["count"],
+            x_label="score, mean of the bin",
+            y_label="share that keeps the prompt",
+        )
+        plots.append(figure(title, drawn))
     return plots
 
 

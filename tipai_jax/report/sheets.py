@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from tipai_jax.errors import UserError
 from tipai_jax.grids import grid_side
@@ -20,9 +20,9 @@ from tipai_jax.render import (
     panel_sheet,
     regions_of_grid,
     shown_risk,
-    to_rgb,
 )
-from tipai_jax.store import CATEGORIES, PairTable, Store
+from tipai_jax.render.images import upright_rgb
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable, Store
 
 __all__ = ["PairPrediction", "draw_pair", "draw_sheets", "pick_pairs", "read_images"]
 
@@ -60,7 +60,7 @@ def pick_pairs(pairs: PairTable, count: int) -> list[int]:
         Row numbers, the same for the same table; within a kind the pairs of the smallest hash of their name come first,
         so that the order of the file has no say.
     """
-    levels = {"easy": 0, "medium": 1, "hard": 2}
+    levels = {name: place for place, name in enumerate(DIFFICULTIES)}
     kinds: dict[tuple[int, int], list[int]] = {}
     for row in range(len(pairs.pair_id)):
         broken = np.flatnonzero(pairs.category[row] == 1)
@@ -96,8 +96,9 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
     """What the encoder saw of an image: turned as its file says, cut to the encoder's view."""
     path = data / str(store.images.path[row])
     try:
+        left, top, right, bottom = (round(edge) for edge in store.view_box(row))
         with Image.open(path) as picture:
-            return to_rgb(ImageOps.exif_transpose(picture)).crop(tuple(round(edge) for edge in store.view_box(row)))
+            return upright_rgb(picture).crop((left, top, right, bottom))
     except FileNotFoundError:
         raise UserError(
             f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none"

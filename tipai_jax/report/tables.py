@@ -17,6 +17,7 @@ from tipai_jax.report.figures import (
     headline_figures,
     interval_text,
     shown,
+    value_of,
     value_text,
 )
 
@@ -85,7 +86,7 @@ def show(record: Record) -> str:
 
 
 def _cell(figure: Record | None, spec: Record) -> str:
-    return value_text(figure and figure["value"], spec["format"])
+    return value_text(value_of(figure), spec["format"])
 
 
 def _columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -1,20 +1,22 @@
 """The contract on disk between the frozen encoder and everything that learns from it.
 
-A store holds every unique prompt and image once, as L2-normalised f16 rows, and the pairs as row numbers. This room is
+A store holds every unique prompt and image once, as L2-normalised f16 rows, and the pairs as row numbers. It needs
 numpy, pyarrow and safetensors only: neither jax nor torch.
 """
 
-from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
+from tipai_jax.store.categories import ALIASES, CATEGORIES, DIFFICULTIES, SPLITS, category_index
 from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
-from tipai_jax.store.rows import Rows
+from tipai_jax.store.sharded_array import ShardedArray
 
 __all__ = [
     "ALIASES",
     "CATEGORIES",
+    "DIFFICULTIES",
+    "SPLITS",
     "Box",
     "Boxes",
     "Fingerprint",
@@ -24,8 +26,8 @@ __all__ = [
     "Plan",
     "PromptTable",
     "RejectTable",
-    "Rows",
     "Shard",
+    "ShardedArray",
     "Store",
     "box_mask",
     "category_index",

@@ -1,8 +1,4 @@
-"""Arrays in a safetensors file whose bytes repeat, mapped back without a copy.
-
-Owns the header: one metadata key with canonical JSON (two keys come out in a varying order elsewhere), padded so that
-the data begin at a multiple of 64 bytes (a device can then take the memory map as it is). Knows nothing of the store.
-"""
+"""Arrays in a safetensors file whose bytes repeat, mapped back without a copy."""
 
 import json
 from pathlib import Path

@@ -1,10 +1,8 @@
 """The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and
 worst.
 
-Owns `catalog.db`: its tables, what may stand in them, and its version. A score belongs to the bytes of a picture (their
-sha256), a prompt and a scorer (a name and the digest of the weights behind it), so the scores of several scorers lie
-side by side and a picture that is made anew loses the old ones. Knows nothing of how pictures are made or judged;
-standard library only.
+A score belongs to the bytes of a picture (their sha256), a prompt and a scorer (a name and the digest of the weights
+behind it), so the scores of several scorers lie side by side and a picture that is made anew loses the old ones.
 """
 
 import json
@@ -195,12 +193,12 @@ def read_image(folder: Path, image: CatalogImage) -> bytes:
         UserError: the file is gone, cannot be read or has changed.
     """
     path = folder / image.path
+    data, problem = b"", "has changed since it was made"
     try:
         data = path.read_bytes()
-        problem = "" if sha256_bytes(data) == image.sha256 else "has changed since it was made"
     except OSError as error:
         problem = error.strerror or str(error)
-    if problem:
+    if sha256_bytes(data) != image.sha256:
         raise UserError(
             f"{path}: {problem}; run the same generate.py command again, it makes anew what is missing or changed"
         )

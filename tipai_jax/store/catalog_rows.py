@@ -1,6 +1,6 @@
 """The rows of a catalogue: a picture, who judged, a score, a pair.
 
-Owns what a row holds; the tables and what may stand in them are `catalog.py`'s. Standard library only.
+Standard library only.
 """
 
 from dataclasses import dataclass

@@ -1,11 +1,12 @@
-"""The five ways in which an image can break its prompt, in the one order that every array uses.
+"""The names that data may use: how an image can break its prompt, how hard that is to see, which split a pair is in."""
 
-Owns the tuple, the accepted aliases and the lookup. Knows nothing of boxes, files or models.
-"""
-
-__all__ = ["ALIASES", "CATEGORIES", "category_index"]
+__all__ = ["ALIASES", "CATEGORIES", "DIFFICULTIES", "SPLITS", "category_index"]
 
 CATEGORIES: tuple[str, ...] = ("object", "attribute", "counting", "spatial", "text")
+"""In the one order that every array uses."""
+
+DIFFICULTIES: tuple[str, ...] = ("easy", "medium", "hard")
+SPLITS: tuple[str, ...] = ("train", "validation", "test")
 
 ALIASES: dict[str, str] = {
     "wrong_attribute": "attribute",

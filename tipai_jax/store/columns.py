@@ -1,7 +1,4 @@
-"""Parquet tables with page checksums on both sides, so that a flipped bit is an error and never a number.
-
-Owns the options of pyarrow. Knows nothing of which columns there are.
-"""
+"""Parquet tables with page checksums on both sides, so that a flipped bit is an error and never a number."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

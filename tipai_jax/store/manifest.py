@@ -1,7 +1,6 @@
 """What a store says of itself: the encoder's fingerprint, the plan it is written under, and the manifest.
 
-Owns these records, their JSON and the digest. Nothing in them depends on a clock, a machine's paths or the number of
-workers, so equal input gives an equal digest. Knows nothing of how shards are written or read.
+Nothing in them depends on a clock, a machine's paths or the number of workers, so equal input gives an equal digest.
 """
 
 import dataclasses
@@ -50,9 +49,8 @@ class Fingerprint:
         processor: backend of the image preparation, `pil`.
         view: `centre` (a centred square is seen) or `whole` (the image squeezed into a square).
         view_share: side of the centred square as a share of the shorter side.
-        files_digest: sha256 over weights, configuration, tokenizer and preprocessing alone, that is without patch mode
-            and dtype;
-            "" where it is not known, as in stores embedded before it was recorded.
+        files_digest: sha256 over weights, configuration, tokenizer and preprocessing, without patch mode and dtype; ""
+            where it is not known, as in stores embedded before it was recorded.
     """
 
     name: str
@@ -201,9 +199,7 @@ class Manifest:
 
 
 def _to_json(record: Plan | Manifest) -> dict[str, Any]:
-    """The fields as a JSON value. An unknown `files_digest` is left out, so that a record made without it keeps its
-    digest.
-    """
+    """The fields as JSON, without an unknown `files_digest`, so that records made without it keep their digest."""
     value = json.loads(canonical_json(dataclasses.asdict(record)))
     if not value["encoder"]["files_digest"]:
         del value["encoder"]["files_digest"]

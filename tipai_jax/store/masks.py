@@ -1,9 +1,7 @@
 """Truth masks in the small space: what Dice at full size needs of an HxW mask, in 49 numbers.
 
 A risk map of 7x7 cells is enlarged bilinearly, R = U r U^T with U = `bilinear_matrix`, and compared with a mask m of
-size x size pixels. Every sum Dice needs is linear in r: sum(R * m) = <r, U^T m U>. This file owns U, the rule by which
-boxes become pixels, and U^T m U. It knows nothing of risk, of losses or of files; boxes are any objects with
-`x1, y1, x2, y2` (fractions of the picture) and `absent`.
+size x size pixels. Every sum Dice needs is linear in r: sum(R * m) = <r, U^T m U>.
 """
 
 from collections.abc import Sequence
@@ -55,7 +53,7 @@ def _union(
     xs, ys = np.unique(np.concatenate(x)), np.unique(np.concatenate(y))
     inside_x = (x[0][:, None] <= xs[:-1]) & (xs[:-1] < x[1][:, None])
     inside_y = (y[0][:, None] <= ys[:-1]) & (ys[:-1] < y[1][:, None])
-    inside = (inside_y[:, :, None] & inside_x[:, None, :]).any(axis=0)
+    inside = np.asarray((inside_y[:, :, None] & inside_x[:, None, :]).any(axis=0))
     return xs, ys, inside.astype(np.float64)
 
 

@@ -1,8 +1,4 @@
-"""The table of pairs as numpy columns, and its form on disk.
-
-Owns the columns, the boxes (flat arrays with offsets; a `Box` is made only when one is looked at) and both directions
-between them and an Arrow table. Knows nothing of embeddings or of how labels come about.
-"""
+"""The table of pairs as numpy columns, and its form on disk."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
@@ -67,11 +63,9 @@ class Boxes(Sequence[tuple[Box, ...]]):
             raise IndexError(f"pair {i} of {len(self)}")
         i %= len(self)
         where = slice(self.offsets[i], self.offsets[i + 1])
+        columns = self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist()
         return tuple(
-            Box(*xyxy, category, absent)
-            for xyxy, category, absent in zip(
-                self.xyxy[where].tolist(), self.category[where].tolist(), self.absent[where].tolist()
-            )
+            Box(x1, y1, x2, y2, category, absent) for (x1, y1, x2, y2), category, absent in zip(*columns, strict=True)
         )
 
     def __iter__(self) -> Iterator[tuple[Box, ...]]:

@@ -2,8 +2,7 @@
 
 A cell of the grid is unfaithful (0) when the union of the boxes covers at least a quarter of it, or when it holds at
 least half of one box (so that a small box is not lost between large cells); faithful (1) when no box touches it, the
-boxes of what is absent included; otherwise unknown (-1). Owns the rule and the geometry of the encoder's view; knows
-nothing of files, of categories or of models.
+boxes of what is absent included; otherwise unknown (-1).
 """
 
 import numpy as np

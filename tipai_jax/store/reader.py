@@ -1,7 +1,6 @@
 """Opening a finished store: arrays as memory maps, tables as numpy columns.
 
-Owns what a reader may rely on: the manifest's digest holds and every file it lists has the size it says. (Hashes are
-the business of `verify`, which reads everything.) Knows nothing of jax, of torch or of encoders.
+(Hashes are the business of `verify`, which reads everything.)
 """
 
 import json
@@ -18,7 +17,7 @@ from tipai_jax.store.columns import read_table
 from tipai_jax.store.manifest import Manifest, load_manifest
 from tipai_jax.store.pairs import PairTable, from_arrow
 from tipai_jax.store.patches import view_box
-from tipai_jax.store.rows import Rows
+from tipai_jax.store.sharded_array import ShardedArray
 from tipai_jax.store.writer import SOURCE
 
 if TYPE_CHECKING:
@@ -108,17 +107,17 @@ class Store:
         self.manifest = manifest
 
     @cached_property
-    def text(self) -> Rows:
+    def text(self) -> ShardedArray:
         """f16[prompts, d], L2 norm 1."""
         return self._rows("prompts", "text", (self.manifest.encoder.d,))
 
     @cached_property
-    def image(self) -> Rows:
+    def image(self) -> ShardedArray:
         """f16[images, d], L2 norm 1."""
         return self._rows("images", "image", (self.manifest.encoder.d,))
 
     @cached_property
-    def patches(self) -> Rows:
+    def patches(self) -> ShardedArray:
         """f16[images, k, d], L2 norm 1, row-major from the top left."""
         return self._rows("images", "patches", (self.manifest.encoder.k, self.manifest.encoder.d))
 
@@ -186,15 +185,14 @@ class Store:
         import pyarrow as pa
 
         read = read_prompts if table == "prompts" else read_table
-        return pa.concat_tables(
-            [read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in self.manifest.of_table(table)]
-        )
+        shards = self.manifest.of_table(table)
+        return pa.concat_tables([read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in shards])
 
     def _columns(self, table: str) -> dict[str, np.ndarray]:
         read = self._table(table)
         return {name: read.column(name).to_numpy() for name in read.column_names}
 
-    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> Rows:
+    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> ShardedArray:
         parts = []
         for shard in self.manifest.of_table(table):
             path = self.path / f"{table}/{shard.index:05d}.safetensors"
@@ -205,12 +203,11 @@ class Store:
                     f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again"
                 )
             parts.append(part)
-        return Rows(parts)
+        return ShardedArray(parts)
 
 
 def read_prompts(path: Path) -> "pyarrow.Table":
-    """The columns of a shard of prompts, by the names of `PromptTable`; stores of earlier versions call `chunked`
-    `truncated`.
+    """The columns of a shard of prompts as `PromptTable` names them; earlier stores call `chunked` `truncated`.
 
     Raises:
         UserError: the file is missing or damaged.

@@ -1,8 +1,6 @@
 """Re-hashing a whole store, because neither memory maps nor checkpoints notice a flipped bit.
 
-    python -m tipai_jax.store.verify STORE
-
-Owns the comparison with the manifest. Knows nothing of what the files mean.
+python -m tipai_jax.store.verify STORE
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,6 @@
 """Writing a store shard by shard, so that a kill at any moment costs one shard and never a wrong number.
 
-Owns the layout and the order of commits: the files of a shard first, then its sidecar in `commit/`, and when all
-shards are there the manifest. A file without a sidecar does not exist. Workers share nothing but the folder. Knows
-nothing of encoders; what a shard holds is given to it.
+A file without a sidecar does not exist. Workers share nothing but the folder.
 """
 
 import json

@@ -197,7 +197,7 @@ class AuditorTask:
 
     def validation(self, output: AuditorOutput, batch: PairBatch) -> dict[str, Sums]:
         """Global pair AUC: how often the chosen image scores higher, ties half, controls left out."""
-        wins = pair_wins(output.global_logit[:, 0], output.global_logit[:, 1])
+        wins = jnp.asarray(pair_wins(output.global_logit[:, 0], output.global_logit[:, 1]))
         return {"global_pair_auc": reduce(wins, batch.valid & ~batch.control)}
 
     def select(self, figures: Mapping[str, float]) -> float:

@@ -6,7 +6,7 @@
 
 A step without a seal does not exist, so neither a half-written checkpoint nor a stray folder can become the latest
 one; Orbax does not notice a flipped bit, so every file is hashed before it is read. Saving is synchronous: a state is
-a few MB and takes a fifth of a second. Knows nothing of what the parameters mean.
+a few MB and takes a fifth of a second.
 """
 
 import hashlib
@@ -110,7 +110,7 @@ class Checkpoints:
     def _write(self, target: Path, state: TrainState) -> None:
         items = {"params": state.params, "opt_state": state.opt_state, "step": {"step": state.step}}
         items |= {"frozen": state.frozen} if state.frozen else {}
-        ocp.save_checkpointables(target.absolute(), items)
+        ocp.save_checkpointables(str(target.absolute()), items)
 
     def restore(self, seal: Seal, like: TrainState) -> TrainState:
         """The state of a checkpoint, with the shapes, types and shardings of `like`.
@@ -122,7 +122,7 @@ class Checkpoints:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), like)
         items = {"params": shapes.params, "opt_state": shapes.opt_state, "step": {"step": shapes.step}}
         items |= {"frozen": shapes.frozen} if shapes.frozen else {}
-        loaded = ocp.load_checkpointables(target, items)
+        loaded = ocp.load_checkpointables(str(target), items)
         frozen = loaded["frozen"] if shapes.frozen else {}
         return TrainState(loaded["step"]["step"], loaded["params"], frozen, loaded["opt_state"])
 
@@ -132,7 +132,7 @@ class Checkpoints:
         shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), like)
         trained, frozen = shapes
         items = {"params": trained, **({"frozen": frozen} if frozen else {})}
-        loaded = ocp.load_checkpointables(target, items)
+        loaded = ocp.load_checkpointables(str(target), items)
         return loaded["params"], loaded["frozen"] if frozen else {}
 
     def _verified(self, seal: Seal) -> Path:

@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM as a flag that the loop looks at where it can stop well.
 
-Owns the handlers while a run lasts. The second signal is no longer caught, for those who cannot wait.
+The second signal is no longer caught, for those who cannot wait.
 """
 
 import signal

@@ -14,7 +14,6 @@ from tipai_jax.errors import UserError
 __all__ = ["decay_mask", "make_optimizer", "make_schedule"]
 
 AnyArray = Array | np.ndarray
-Number = AnyArray | float
 
 
 def decay_mask(params: Any) -> Any:
@@ -52,9 +51,7 @@ def make_schedule(config: OptimConfig, *, total_steps: int) -> optax.Schedule:
     return optax.join_schedules([lambda step: config.peak_lr * (step + 1) / warmup, after], [warmup])
 
 
-def make_optimizer(
-    *, lr: Float[AnyArray, " steps"], weight_decay: Number, clip_norm: Number | None
-) -> optax.GradientTransformation:
+def make_optimizer(*, lr: Float[AnyArray, " steps"], weight_decay: Any, clip_norm: Any) -> optax.GradientTransformation:
     """AdamW (beta 0.9 and 0.999, epsilon 1e-8) with decoupled decay on kernels only, after clipping if asked for.
 
     Args:

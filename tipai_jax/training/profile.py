@@ -1,8 +1,7 @@
 """A profile of some steps on demand (`--profile 10:20`): a trace that TensorBoard and Perfetto open.
 
-Owns when the profiler of jax runs. A dispatch holds many steps, so the window is widened to whole dispatches; it ends
-when the
-device is done with the last of them. Knows nothing of what is traced.
+A dispatch holds many steps, so the window is widened to whole dispatches; it ends when the device is done with the
+last of them.
 """
 
 from pathlib import Path

@@ -173,7 +173,7 @@ class RunDir:
         Raises:
             UserError: there is one, and this run is alone.
         """
-        finite = np.stack([np.isfinite(values) for values in record.values()]).all(axis=0)
+        finite = np.asarray(np.stack([np.isfinite(values) for values in record.values()]).all(axis=0))
         if finite.all():
             return len(finite)
         at = int(np.argmin(finite))

@@ -17,7 +17,16 @@ from jaxtyping import Float
 from tipai_jax.config.records import to_json
 from tipai_jax.config.schema import RunConfig
 from tipai_jax.data.batches import Columns
-from tipai_jax.data.pipeline import Chunk, Order, Source, chunk_length, chunk_of_steps, chunks_in_order, make_source
+from tipai_jax.data.pipeline import (
+    Chunk,
+    Order,
+    Resident,
+    Source,
+    chunk_length,
+    chunk_of_steps,
+    chunks_in_order,
+    make_source,
+)
 from tipai_jax.metrics.sums import Collected
 from tipai_jax.parallel.mesh import make_placement
 from tipai_jax.parallel.processes import agreed
@@ -83,7 +92,7 @@ class Setup:
     """
 
     def __init__(
-        self, configs: RunConfig | Sequence[RunConfig], store: Store, *, devices: Sequence[jax.Device] | None = None
+        self, configs: RunConfig | Sequence[RunConfig], store: Store, *, devices: Sequence[Any] | None = None
     ) -> None:
         configs = [configs] if isinstance(configs, RunConfig) else list(configs)
         self.config = config = configs[0]
@@ -121,7 +130,9 @@ class Setup:
         self.hyper = self.placement.replicate(hypers[0] if len(hypers) == 1 else stack(hypers))
 
         self.source: Source = make_source(columns, self.placement, kind=config.data.placement)
-        self.validation: Source = make_source(held_out, self.placement, kind=self.source.name)
+        self.validation: Source = make_source(
+            held_out, self.placement, kind="resident" if isinstance(self.source, Resident) else "streaming"
+        )
         size, most = config.data.batch_size, config.data.steps_per_dispatch
         self.length = chunk_length(self.source, columns, batch_size=size * len(self.orders), steps_per_dispatch=most)
         self.validation_chunks = chunks_in_order(held_out.n, batch_size=size, length=self.length)

@@ -107,8 +107,9 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
 @pytest.mark.parametrize("plain", ["dense", "raw"])
 @torch.inference_mode()
 def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plain, clip, tmp_path):
-    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size; 7x7
-    tokens of it make 4x4 cells.
+    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size.
+
+    7x7 tokens of a tile make 4x4 cells.
 
     They are those of the changed last block, for a small-world encoder those of the plain one.
     """

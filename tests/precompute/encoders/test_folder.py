@@ -86,9 +86,7 @@ def test_views(copy):
 
 @pytest.fixture
 def processed(clip, tmp_path):
-    """The same encoder as transformers 5 saves it: model and processor, the image processor's settings in
-    `processor_config.json`.
-    """
+    """The same encoder as transformers 5 saves it, with the image processor's settings in `processor_config.json`."""
     from transformers import AutoTokenizer, CLIPProcessor
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
@@ -137,10 +135,8 @@ def test_a_model_saved_without_its_processor_is_refused(copy, lost):
         (copy / name).unlink()
     with pytest.raises(
         UserError,
-        match=(
-            r"copy: (neither preprocessor_config|no"
-            rf" tokenizer).*CLIPProcessor\.from_pretrained\(MODEL\)\.save_pretrained\('{copy}'\)"
-        ),
+        match=r"copy: (neither preprocessor_config|no "
+        rf"tokenizer).*CLIPProcessor\.from_pretrained\(MODEL\)\.save_pretrained\('{copy}'\)",
     ):
         find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32")
     (copy / "processor_config.json").write_text('{"processor_class": "CLIPProcessor"}')
@@ -178,10 +174,8 @@ def test_an_encoder_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(
         UserError,
-        match=(
-            r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is"
-            r" unreachable\)"
-        ),
+        match=r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is "
+        r"unreachable\)",
     ):
         find_encoder(module.PHOTO_ENCODER)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

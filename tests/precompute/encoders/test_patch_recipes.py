@@ -30,7 +30,7 @@ def test_reduction_of_a_grid_is_the_area_mean():
     half[:, :8] = 1
     reduced = reduce_grid(half.reshape(1, 256, 1), 7).reshape(7, 7)
     torch.testing.assert_close(reduced[:, 0], torch.tensor([1, 1, 1, 0.5, 0, 0, 0]))
-    with pytest.raises(ValueError, match="no square grid"):
+    with pytest.raises(UserError, match="a square grid of patches is needed"):
         reduce_grid(torch.zeros(1, 50, 3), 7)
 
 
@@ -67,8 +67,7 @@ def test_tiles_lie_in_the_four_corners():
 
 
 def test_merged_tiles_are_back_in_their_places():
-    """What is told apart by its place alone comes back unchanged:
-    every tile agrees with the others where they overlap."""
+    """A grid that encodes its places alone comes back unchanged: tiles agree where they overlap."""
     grid = torch.arange(49.0).reshape(1, 7, 7, 1)
     parts = [grid[:, y : y + 5, x : x + 5].reshape(1, 25, 1) for y in (0, 2) for x in (0, 2)]
     torch.testing.assert_close(merge_tiles(torch.cat(parts), cells=7, span=5), grid.reshape(1, 49, 1))

@@ -1,6 +1,4 @@
-"""A pipeline of diffusers with random weights, saved to disk and loaded by the real way: seeds, number formats,
-refusals.
-"""
+"""A diffusers pipeline with random weights, saved to disk and loaded from there: seeds, number formats, refusals."""
 
 import json
 import shutil
@@ -149,10 +147,8 @@ def test_a_model_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     with pytest.raises(
         UserError,
-        match=(
-            r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model"
-            r" FOLDER"
-        ),
+        match=r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model "
+        r"FOLDER",
     ):
         DiffusionGenerator("some/model", device="cpu")
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

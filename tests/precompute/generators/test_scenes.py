@@ -1,6 +1,4 @@
-"""Drawn images: a function of prompt and seed, broken as often as was asked for, in the prompt's category, and true
-about it.
-"""
+"""Drawn images: a function of prompt and seed, broken as often as asked for and in the prompt's category."""
 
 import importlib.util
 from pathlib import Path

@@ -1,6 +1,4 @@
-"""The committed encoder is what its card says, and its card says enough: the figures in it hold the thresholds that the
-project set itself.
-"""
+"""The committed encoder is what its card states, and the figures in the card meet the project's thresholds."""
 
 import hashlib
 import json
@@ -44,9 +42,7 @@ def test_the_folder_is_small_half_precision_and_stamped():
 
 
 def test_the_weights_do_what_the_figures_say():
-    """The first unseen squares of each cell once more: within three standard deviations of what was written down, or of
-    one wrong in forty.
-    """
+    """The first unseen squares of each cell: within three standard deviations of the card, or of one wrong in 40."""
     rows = examine(CLIPModel.from_pretrained(FOLDER).float().eval(), AutoTokenizer.from_pretrained(FOLDER), trials(20))
     assert len(rows) == 15
     for row in rows:

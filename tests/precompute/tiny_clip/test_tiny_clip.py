@@ -1,6 +1,4 @@
-"""The pieces the default encoder is trained with: tokenizer, pixels, the phrase of every patch, and the losses'
-meaning.
-"""
+"""The parts of the default encoder's training: tokenizer, pixels, the phrase of every patch, and the losses."""
 
 from itertools import pairwise
 
@@ -9,7 +7,6 @@ import pytest
 import torch
 from PIL import Image
 
-from precompute.labels import DIFFICULTIES
 from precompute.tiny_clip.batches import NEGATIVES, binding, cells_of, code, colour_code, make_batch, phrase_of
 from precompute.tiny_clip.exam import examine, trials
 from precompute.tiny_clip.losses import SQUARE_WEIGHT, embed_texts, losses
@@ -19,7 +16,7 @@ from precompute.tiny_clip.shape import build_model, build_tokenizer, coordinates
 from precompute.world.scene import Box, Item, Phrase, Scene
 from precompute.world.square import sample
 from precompute.world.vocabulary import THINGS
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 @pytest.fixture(scope="module")
@@ -112,9 +109,7 @@ def test_hard_scenes_come_without_captions_and_their_things_are_named_all_the_sa
 
 
 def test_bfloat16_is_the_same_lesson_less_exactly(tokenizer):
-    """Losses and gradients of a batch agree with those in float32 as far as eight bits go, with the model's attention
-    in float32.
-    """
+    """Losses and gradients of a batch agree with those in float32 up to eight bits, with attention in float32."""
     batch = make_batch(np.random.default_rng(0), tokenizer, number=2, crowded=False)
     found = {}
     for dtype in (torch.float32, torch.bfloat16):

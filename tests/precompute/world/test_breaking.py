@@ -1,6 +1,4 @@
-"""A prompt that is given is kept by the first scene of its mould and broken by the second in the category asked for, by
-the judge of the squares.
-"""
+"""A given prompt is kept by the first scene of its pair and broken by the second in the category asked for."""
 
 import importlib.util
 from pathlib import Path
@@ -40,8 +38,8 @@ def test_the_first_scene_keeps_it_and_the_second_breaks_it_in_one_way(prompt, di
         rng = np.random.default_rng(5)
         kinds = set()
         for _ in range(25):
-            mould, kind = break_claim(rng, claim, category=category, difficulty=difficulty)
-            made = compose(rng, mould, banned=frozenset())
+            spec, kind = break_claim(rng, claim, category=category, difficulty=difficulty)
+            made = compose(rng, spec, banned=frozenset())
             if made is None:
                 continue
             kinds.add(kind)

@@ -1,15 +1,12 @@
-"""Reading captions: what the small world writes is read back exactly, and what it does not write is refused with the
-words that are to blame.
-"""
+"""Captions of the small world are read back exactly; others are refused with the words that are not understood."""
 
 import numpy as np
 import pytest
 
-from precompute.labels import DIFFICULTIES
 from precompute.world.grammar import OutsideGrammar, parse
 from precompute.world.scene import Claim, Phrase
 from precompute.world.square import sample
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 def test_every_caption_that_is_drawn_is_read_back():
@@ -60,7 +57,7 @@ def test_capitals_spaces_and_a_full_stop_do_not_matter():
             "a chef cooking in a modern kitchen",
             '"chef cooking in a modern kitchen" is not one of its 69 things in one of its 10 colours',
         ),
-        ("a apple", '"an apple" is how it is said'),
+        ("a apple", '"an apple" is the expected wording'),
         ("one dog", '"one dog" does not begin with a, an or a number from two to six'),
         ("seven dogs", '"seven dogs" does not begin with'),
         ("two dog", '"dog" is not several of'),

@@ -1,15 +1,15 @@
-"""Each scene of a square keeps its own caption and breaks the other in exactly one way, told by a judge that is written
-here, apart from the sampler.
+"""Each scene of a square keeps its own caption and breaks the other in exactly one way.
+
+That is decided by a checker written here, apart from the sampler.
 """
 
 import numpy as np
 import pytest
 
-from precompute.labels import DIFFICULTIES
 from precompute.world.scene import SIZE, Box, Claim, Phrase, Scene
 from precompute.world.square import Square, sample
 from precompute.world.vocabulary import BACKGROUNDS, COLOURS, RELATIONS, THINGS, WORDS, held_out_combinations
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 
 def holds(relation: str, a: Box, b: Box) -> bool:

@@ -11,9 +11,8 @@ from eval_world import write_store
 from tipai_jax.config.command_line import load_config, parse_config
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation import record
-from tipai_jax.evaluation.inference import Run
+from tipai_jax.evaluation.inference import Run, embed_command
 from tipai_jax.evaluation.record import (
-    _embed_command,
     config_digest,
     known_record,
     made_by,
@@ -49,12 +48,12 @@ def test_the_train_command_gives_the_config_back():
 
 def test_the_embed_command_names_the_encoder_and_never_a_folder_elsewhere(tmp_path, monkeypatch):
     store = write_store(tmp_path / "store", splits={"test": 4}, pictures=tmp_path / "data")
-    wanted = "--encoder planted --patches dense --dtype float32 --device cpu"
-    elsewhere = _embed_command(store)
+    wanted = "--encoder FOLDER/planted --patches dense --dtype float32 --device cpu"
+    elsewhere = embed_command(store)
     assert f"--data FOLDER {wanted}" in elsewhere, "the images lie outside the folder that the command is run in"
     assert str(tmp_path / "data") not in elsewhere
     monkeypatch.chdir(tmp_path)
-    assert f"--data data {wanted}" in _embed_command(store)
+    assert f"--data data {wanted}" in embed_command(store)
 
 
 def run_of(config, store, **changes):

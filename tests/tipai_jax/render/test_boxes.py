@@ -96,10 +96,12 @@ def test_a_pixel_at_the_threshold_belongs_to_a_region_and_one_below_does_not():
 
 def test_regions_that_meet_late_are_one():
     heat = np.zeros((6, 7), np.float32)
-    heat[:, 0] = heat[:, 6] = heat[5] = heat[:3, 3] = 1.0  # a U with a separate bar in it
-    around, bar = sorted(find_regions(heat, 0.5), key=box)
+    heat[:, 0] = heat[:, 6] = heat[5] = 0.5  # a U
+    heat[:3, 3] = 1.0  # with a separate bar in it
+    bar, around = find_regions(heat, 0.5)
     assert box(around) == (0.0, 0.0, 1.0, 1.0) and box(bar) == (3 / 7, 0.0, 4 / 7, 0.5)
-    assert around.share == pytest.approx(17 / 20) and bar.share == pytest.approx(3 / 20)
+    assert bar.peak == 1.0 and around.peak == 0.5, "the peak is that of the region and not of its box"
+    assert bar.share == pytest.approx(3 / 11.5) and around.share == pytest.approx(8.5 / 11.5)
 
 
 def test_corners_do_not_connect():

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tipai_jax.render.svg import Curve, Interval, curves, intervals, reliability, ticks
+from tipai_jax.render.svg import Curve, IntervalMark, curves, intervals, reliability, ticks
 
 NAN = float("nan")
 
@@ -91,7 +91,11 @@ def test_reliability_by_hand():
 
 def test_intervals_by_hand():
     """The axis of 0.5 to 1 is 184 wide from 120; a row is 30 high. What is missing has a dash and no dot."""
-    rows = [Interval("first", 0.75, [0.6, 0.9], 0.5), Interval("second", None), Interval("third", 0.2, [0.1, 0.3])]
+    rows = [
+        IntervalMark("first", 0.75, [0.6, 0.9], 0.5),
+        IntervalMark("second", None),
+        IntervalMark("third", 0.2, [0.1, 0.3]),
+    ]
     tree = read(intervals("d", rows, span=(0.5, 1.0), x_label="AUC", reference=0.5))
     assert places(tree) == [(120 + 92, 23), (120, 83)], "what lies outside is drawn at the end"
     assert {"first", "second", "third", "0.750", "0.200", "-", "AUC"} <= set(words(tree))
@@ -102,5 +106,5 @@ def test_intervals_by_hand():
 
 
 def test_words_of_others_are_escaped():
-    tree = read(intervals("<script>", [Interval("<script>alert(1)</script>", 0.5)], span=(0.0, 1.0), x_label="&"))
+    tree = read(intervals("<script>", [IntervalMark("<script>alert(1)</script>", 0.5)], span=(0.0, 1.0), x_label="&"))
     assert "<script>alert(1)</script>" in words(tree) and tree.get("aria-label") == "<script>"

@@ -116,6 +116,9 @@ def test_an_entry_holds_its_pair_in_figures_and_in_words(world, tmp_path):
             f"Broken: {broken}; the auditor's first reason: attribute ({chance:.2f}). "
             f"Pair {first['pair_id']}, {pairs.difficulty[row]}."
         )
+    rows = [pairs.pair_id.tolist().index(each["pair_id"]) for each in found["worst"]]
+    scores = [each["score"][0] for each in found["worst"]]
+    assert rows == sorted(set(rows)) and scores == pytest.approx([1 / (1 + np.exp(-row)) for row in rows], abs=1e-6)
     assert found["best"][0]["score"][0] == pytest.approx(1.0) and found["worst"][0]["score"][0] == pytest.approx(0.5)
 
 

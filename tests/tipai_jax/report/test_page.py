@@ -218,6 +218,9 @@ def test_a_baseline_without_a_figure_that_ours_has_is_named():
     gaps = document(record(baselines={"zero_shot_cosine": theirs})).of("gaps")
     assert "zero-shot cosine, patch pair AUC, heatmap, IoU, heatmap, Dice" in gaps
     assert "category" not in gaps, "this baseline is asked for no reasons"
+    neither = document(record(patch_pair_auc=None, baselines={"zero_shot_cosine": theirs})).of("gaps")
+    assert "the heads do not predict it: patch pair AUC" in neither
+    assert "zero-shot cosine, heatmap, IoU" in neither, "what ours lacks as well is not named twice"
     assert "this baseline" not in document(record(baselines={"zero_shot_cosine": baseline()})).of("gaps")
 
 

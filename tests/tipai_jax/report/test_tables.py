@@ -76,6 +76,8 @@ def test_the_table_of_one_run():
     ):
         assert row in found, row
     assert found[-1] == ["1 of 4 targets missed"]
+    names = [row[0] for row in found if row]
+    assert names.count("ECE before calibration") == 1 and names.count("ECE") == 1 + 1 + 1, "no baseline has the former"
     (heatmap,) = [line for line in text.splitlines() if line.startswith("heatmap, IoU") and "to" not in line]
     (reason,) = [line for line in text.splitlines() if line.startswith("category ROC-AUC, object") and "to" not in line]
     assert heatmap.rstrip().endswith("0.700") and len(heatmap) < len(reason), "a figure stands under its own baseline"

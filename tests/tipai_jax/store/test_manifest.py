@@ -85,10 +85,8 @@ def test_a_record_made_before_the_files_digest_keeps_its_digest(tmp_path):
 def test_fingerprints_name_what_differs():
     changed = lambda **fields: dataclasses.replace(FINGERPRINT, **fields)
     assert FINGERPRINT.differences(changed()) == FINGERPRINT.differences(changed(digest="other")) == {}
-    assert FINGERPRINT.differences(changed(digest="x", dtype="float16", patches="dense")) == {
-        "dtype": ("float32", "float16"),
-        "patches": ("raw", "dense"),
-    }
+    found = FINGERPRINT.differences(changed(digest="x", dtype="float16", patches="dense"))
+    assert found == {"dtype": ("float32", "float16"), "patches": ("raw", "dense")}
     assert FINGERPRINT.differences(changed(files_digest="cd")) == {}  # one does not know
     assert changed(files_digest="ab").differences(changed(files_digest="cd")) == {"files_digest": ("ab", "cd")}
     assert Fingerprint.from_json(json.loads(json.dumps(dataclasses.asdict(FINGERPRINT)))) == FINGERPRINT

@@ -69,15 +69,8 @@ def image_columns(n: int) -> pa.Table:
 
 def prompt_columns(n: int) -> pa.Table:
     numbers = pa.array([5] * n, pa.int32())
-    return pa.table(
-        {
-            "prompt_id": ["x"] * n,
-            "prompt": ["a red cat"] * n,
-            "n_tokens": numbers,
-            "chunked": [False] * n,
-            "unknown_words": numbers,
-        }
-    )
+    words = {"prompt_id": ["x"] * n, "prompt": ["a red cat"] * n}
+    return pa.table({**words, "n_tokens": numbers, "chunked": [False] * n, "unknown_words": numbers})
 
 
 def write(path, plan, pairs, order=(0, 1)):
@@ -115,10 +108,9 @@ def test_the_old_name_of_a_column_is_read_beside_the_new_one(tmp_path, plan, pai
     write(tmp_path / "s", plan, pairs)
     writer, new = StoreWriter(tmp_path / "s", plan), prompt_columns(4)
     old = new.set_column(3, "truncated", pa.array([False, True, False, False]))
-    shards = [
-        writer.commit("prompts", i, content="p", columns=columns, arrays={"text": images(4)["image"]})
-        for i, columns in enumerate((old, new))
-    ]
+    arrays = {"text": images(4)["image"]}
+    commit = lambda i, columns: writer.commit("prompts", i, content="p", columns=columns, arrays=arrays)
+    shards = [commit(0, old), commit(1, new)]
     (tmp_path / "s" / MANIFEST).unlink()
     writer.finish(shards, splits={}, counts={}, reject_reasons={})
     assert open_store(tmp_path / "s").prompts.chunked.tolist() == [False, True, *[False] * 6]

@@ -1,7 +1,6 @@
 """The ridge probe: the best linear reading of `[t, v, t * v]`, in closed form.
 
-It owns the normal equations and the choice of the penalty on validation. It is what a user would try in an afternoon
-instead of training heads, on the very same embeddings.
+It is what a user would try in an afternoon instead of training heads, on the very same embeddings.
 """
 
 from collections.abc import Callable

@@ -1,6 +1,6 @@
 """The zero-shot baseline: the frozen encoder's own cosine, with nothing trained.
 
-It owns the two dot products. What is stored is L2-normalised, so a dot product is a cosine.
+What is stored is L2-normalised, so a dot product is a cosine.
 """
 
 import numpy as np

@@ -1,14 +1,11 @@
-"""Rows of one array that lies in many shards, read from memory maps.
-
-Owns the arithmetic from a row number to a shard and back. Knows nothing of files or of what a row means.
-"""
+"""One array that lies in many shards, read from memory maps."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-__all__ = ["Rows", "empty_aligned"]
+__all__ = ["ShardedArray", "empty_aligned"]
 
 ALIGNMENT = 64
 """Bytes. On a CPU, XLA takes a host array over as it lies if it starts at such an address, and otherwise copies it, at
@@ -24,7 +21,7 @@ def empty_aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return raw[first : first + size].view(dtype).reshape(shape)
 
 
-class Rows:
+class ShardedArray:
     """The rows of all shards of one array, in order, as if it were one array.
 
     Attributes:
@@ -97,4 +94,4 @@ class Rows:
         return out
 
     def __repr__(self) -> str:
-        return f"Rows(shape={self.shape}, dtype={self.dtype}, shards={len(self._parts)})"
+        return f"ShardedArray(shape={self.shape}, dtype={self.dtype}, shards={len(self._parts)})"
