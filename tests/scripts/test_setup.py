@@ -36,7 +36,13 @@ def set_up(folder: Path, *arguments: str, answer: str | None = None, code: int =
     [
         (None, 0, "no NVIDIA card found", "demo,docs,test", False),
         ("No devices were found", 6, "no NVIDIA card found", "demo,docs,test", False),
-        ("NVIDIA-SMI has failed: no communication with the driver.", 9, "no NVIDIA card found", "demo,docs,test", False),
+        (
+            "NVIDIA-SMI has failed: no communication with the driver.",
+            9,
+            "no NVIDIA card found",
+            "demo,docs,test",
+            False,
+        ),
         ("470.256.02", 0, "older than 525", "demo,docs,test", False),
         ("570.86.10", 0, "jax for CUDA 12; torch needs driver 580", "demo,docs,test,cuda12", False),
         ("580.95.05\n580.95.05", 0, "jax and torch for CUDA 13", "demo,docs,test,cuda13", True),
