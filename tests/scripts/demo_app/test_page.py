@@ -62,9 +62,9 @@ def browser():
 
 
 @contextmanager
-def watched(browser, server, *, width: int = 1280):
+def watched(browser, server, *, width: int = 1280, scheme: str = "light"):
     """The page with what it asked for elsewhere and what it complained of, both of which should stay empty."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.set_default_timeout(WAIT)
     outside, complaints = [], []
     page.on(
@@ -260,6 +260,43 @@ def test_nothing_sticks_out(browser, server, width):
         page.locator("#catalogue img").first.wait_for()
         assert page.evaluate(sideways) == 0
         assert outside == [] and complaints == []
+
+
+def test_results_come_before_a_list_of_examples_fills_a_telephone(browser, server):
+    with watched(browser, server, width=390) as (page, _, _):
+        assert page.locator("#images img").first.bounding_box()["y"] < 900, "the first image begins on the first screen"
+        page.locator("#examples button").last.click()  # the last example can be reached
+        expect(page.locator("#images h2")).to_contain_text("a red bus", timeout=WAIT)
+
+
+CONTRAST = """element => {
+    const channels = text => text.match(/[\\d.]+/g).map(Number)
+    const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255)
+    const background = each => channels(getComputedStyle(each).backgroundColor)
+    let behind = element
+    while (behind.parentElement && background(behind)[3] === 0) behind = behind.parentElement
+    const text = light(channels(getComputedStyle(element).color)), below = light(background(behind))
+    return (Math.max(text, below) + 0.05) / (Math.min(text, below) + 0.05)
+}"""
+"""The contrast of an element's text by WCAG 2."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_light_and_dark_mode(browser, server, scheme):
+    with watched(browser, server, scheme=scheme) as (page, _, _):
+        for selector in (
+            "[role=tab]",
+            ".tp-head p",
+            "#images .tp-quiet",
+            "#images .tp-truth",
+            "#examples button",
+            "#images .tp-badge",
+        ):
+            texts = page.locator(selector)
+            assert texts.count() > 0
+            for n in range(texts.count()):
+                assert texts.nth(n).evaluate(CONTRAST) >= 4.5, (selector, n)
 
 
 def test_the_browser_itself_refuses_what_lies_elsewhere(browser, server):
