@@ -21,7 +21,7 @@ from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from scripts.demo_app.service import DemoService
+    from tipai_jax.demo.service import DemoService
 
 __all__ = ["HOST", "MAX_UPLOAD", "SESSIONS", "private_folder", "reserve", "serve"]
 
@@ -129,7 +129,7 @@ def _application(service: "DemoService", examples: Sequence[Prompt], data: Path,
     """The page as an ASGI application that answers its own requests only, and those to a name of this machine only."""
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from scripts.demo_app.guard import Guard
+    from tipai_jax.demo.guard import Guard
 
     guarded = Guard(_gradio_application(service, examples, data), uploads)
     return _with_headers(TrustedHostMiddleware(guarded, allowed_hosts=[HOST, "localhost"]))
@@ -146,7 +146,7 @@ def _gradio_application(service: "DemoService", examples: Sequence[Prompt], data
     import gradio as gr
     from gradio.utils import LRUCache
 
-    from scripts.demo_app.page import build_page
+    from tipai_jax.demo.page import build_page
 
     page = build_page(service, examples, data)
     page.has_launched = True

@@ -19,8 +19,8 @@ from auditor_world import make_bundle, picture, tiny_fingerprint
 from demo_world import ROOT, Server
 from PIL import Image
 
-from scripts.demo_app.serve import SESSIONS
-from scripts.demo_app.service import CANDIDATES
+from tipai_jax.demo.serve import SESSIONS
+from tipai_jax.demo.service import CANDIDATES
 
 pytestmark = pytest.mark.slow
 
@@ -264,8 +264,8 @@ import sys
 from starlette.testclient import TestClient
 from precompute.generators.scenes import SceneGenerator
 from precompute.prompt_file import Prompt
-from scripts.demo_app.service import DemoService
-from scripts.demo_app.serve import _gradio_application
+from tipai_jax.demo.service import DemoService
+from tipai_jax.demo.serve import _gradio_application
 from test_server import PROMPT, as_file, ask, upload_tab
 from tipai_jax import Auditor
 

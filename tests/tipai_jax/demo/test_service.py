@@ -18,17 +18,17 @@ from precompute.generate import generate
 from precompute.generators.scenes import SceneGenerator
 from precompute.pairs import choose_pairs
 from precompute.prompt_file import Prompt, read_prompts
-from scripts import demo
-from scripts.demo_app import cards
-from scripts.demo_app.catalog_view import read_catalog
-from scripts.demo_app.serve import HOST, private_folder, reserve
-from scripts.demo_app.service import LEVELS, DemoService, at_threshold
 from tipai_jax import Auditor
+from tipai_jax.demo import __main__ as demo
+from tipai_jax.demo import cards
+from tipai_jax.demo.catalog_view import read_catalog
+from tipai_jax.demo.serve import HOST, private_folder, reserve
+from tipai_jax.demo.service import LEVELS, DemoService, at_threshold
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.render import risk_colours
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a red car on the beach"
 HOSTILE = 'a <img src=x onerror="x()"> car'
 
@@ -322,7 +322,7 @@ def test_a_missing_encoder_is_one_line_before_any_address_and_can_be_named(tmp_p
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == 1 and "my_clip" in err and "--encoder" in err and "http" not in out
     served = []
-    monkeypatch.setattr("scripts.demo_app.serve.serve", lambda service, *_, at: served.append(service))
+    monkeypatch.setattr("tipai_jax.demo.serve.serve", lambda service, *_, at: served.append(service))
     assert demo.main([*arguments, "--encoder", "tiny"]) == 0
     assert "encoder" in vars(served[0].auditor), "it is loaded before the page is served"
 
@@ -341,7 +341,7 @@ def test_the_port_is_this_machines_and_nobody_elses():
 BROKEN = """
 import sys
 from precompute.prompt_file import Prompt
-from scripts.demo_app import serve as module
+from tipai_jax.demo import serve as module
 from tipai_jax.errors import UserError, run_main
 
 class Service:

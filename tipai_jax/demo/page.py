@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from precompute.prompt_file import Prompt
-from scripts.demo_app import cards
-from scripts.demo_app.catalog_view import read_catalog
-from scripts.demo_app.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
+from tipai_jax.demo import cards
+from tipai_jax.demo.catalog_view import read_catalog
+from tipai_jax.demo.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
 from tipai_jax.errors import UserError
 
 __all__ = ["build_page"]

@@ -8,9 +8,9 @@ import io
 
 from PIL import Image
 
-from scripts.demo_app.catalog_view import CatalogEntry, CatalogView
-from scripts.demo_app.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.auditor.verdict import Verdict
+from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
+from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
