@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -38,11 +39,11 @@ def auditor(tmp_path_factory):
 
 
 @contextmanager
-def running(auditor, folder: Path):
+def running(auditor, folder: Path, *, end: signal.Signals = signal.SIGINT):
     server = Server(folder, "--auditor", auditor, "--data", str(folder / "none"))
     try:
         yield server
-        assert server.stop() == 0, server.output
+        assert server.stop(end) == 0, server.output
     finally:
         server.process.kill()
     assert server.output.rstrip().endswith("stopped"), server.output
@@ -163,8 +164,9 @@ def test_no_file_that_was_not_uploaded_is_read(client, server, outside, kind):
     scored(client, f"after {kind}")
 
 
-def test_what_was_refused_leaves_a_server_that_answers_and_ends(auditor, outside, tmp_path):
-    with running(auditor, tmp_path) as own, connected(own) as client:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_refused_leaves_a_server_that_answers_and_ends(auditor, outside, tmp_path, end):
+    with running(auditor, tmp_path, end=end) as own, connected(own) as client:
         function = upload_tab(client)
         for kind in KINDS:
             assert ask(client, kind, [as_file(outside[kind]), PROMPT, 0.5, 0.9], function)[0] == 403
