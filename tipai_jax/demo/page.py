@@ -256,5 +256,6 @@ def _threshold(service: DemoService, elem_id: str) -> gr.Slider:
         """While a number is typed, the field may be empty or out of range; Gradio would refuse both with an error."""
         return fitted if number is None else min(max(number, LOWEST), HIGHEST)
 
-    slider.preprocess = allowed  # not a class of its own: Gradio writes a stub file beside every module that has one
+    # Not a class of its own: Gradio writes a stub file beside every module that has one.
+    slider.preprocess = allowed  # pyright: ignore[reportAttributeAccessIssue]
     return slider

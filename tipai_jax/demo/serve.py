@@ -174,15 +174,12 @@ def _gradio_application(service: "DemoService", examples: Sequence[Prompt], data
 
 def _theme() -> Any:
     """Fonts of the machine, and colours with enough contrast."""
-    import gradio as gr
+    from gradio.themes import Base, Font
 
     sans = ("Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif")
     mono = ("Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
-    fonts = {
-        "font": [gr.themes.Font(name) for name in sans],
-        "font_mono": [gr.themes.Font(name) for name in mono],
-    }
-    return gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(
+    font, font_mono = ([Font(name) for name in names] for names in (sans, mono))
+    return Base(primary_hue="blue", neutral_hue="slate", font=font, font_mono=font_mono).set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",

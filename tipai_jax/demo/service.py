@@ -182,8 +182,8 @@ class DemoService:
         Raises:
             UserError: as `make_candidates` does.
         """
-        same = before is not None and before.prompt == _checked(prompt)
-        return self.make_candidates(prompt, first=before.next_seed if same else 0, progress=progress)
+        first = before.next_seed if before is not None and before.prompt == _checked(prompt) else 0
+        return self.make_candidates(prompt, first=first, progress=progress)
 
     def score(self, data: bytes | None, prompt: str) -> ScoredImage:
         """Score an image of the user's own.
@@ -230,7 +230,9 @@ class DemoService:
 
     def at_level(self, scored: ScoredImage, level: float) -> ScoredImage:
         """The same verdict with its prediction at another level; nothing is scored again."""
-        prediction = self.auditor.bundle.calibration.conformal.predict(np.asarray(scored.verdict.logit), level)
+        conformal = self.auditor.bundle.calibration.conformal
+        assert conformal is not None, "an auditor without one is refused when it is made"
+        prediction = conformal.predict(np.asarray(scored.verdict.logit), level)
         return replace(scored, verdict=replace(scored.verdict, level=level, prediction=str(prediction)))
 
 
