@@ -7,7 +7,8 @@ usage() {
   cat << 'END'
 usage: scripts/docs.sh [--execute | --help]
 
-Builds the documentation site into build/site; open build/site/index.html, no server and no network needed.
+Builds the documentation site into build/site. Open build/site/index.html: no network is needed, and a server only for
+the search (python -m http.server --directory build/site).
 
   --execute    run the notebook docs/tour.ipynb first (two to four minutes) and keep its new outputs
 END
