@@ -112,6 +112,9 @@ def test_few_of_a_class_get_platt_s_calibrator_and_a_note():
         rows = order[: int((label == 0).sum()) + positives]
         chosen = choose_calibrator(logit[rows], label[rows], group=np.arange(len(rows)))
         assert isinstance(chosen.calibrator, kinds) and bool(chosen.nll) == (positives == MIN_PER_CLASS)
-        assert chosen.note == ("" if chosen.nll else "Platt's calibrator without a choice: 29 examples of the rarer"
-                               " class, at least 30 are needed")
+        assert chosen.note == (
+            ""
+            if chosen.nll
+            else "Platt's calibrator without a choice: 29 examples of the rarer class, at least 30 are needed"
+        )
     assert chosen.calibrator != Platt()
