@@ -42,15 +42,15 @@ def finish(
         UserError: too many rejects; what was embedded is kept.
     """
     open_works = [work for work in works if writer.committed(work.table, work.index, work.content) is None]
-    shards = [
+    found = [
         made.get((work.table, work.index)) or committed_shard(writer, work, source, rehash=True)
         for work in works
         if work not in open_works
     ]
-    if open_works or None in shards:
-        there = len(works) - len(open_works) - shards.count(None)
+    shards = [shard for shard in found if shard is not None]
+    if len(shards) < len(works):
         print(
-            f"{writer.path}: {there} of {len(works)} shards are there; the last worker to finish "
+            f"{writer.path}: {len(shards)} of {len(works)} shards are there; the last worker to finish "
             "(or the same command again) writes the manifest"
         )
         return None

@@ -12,7 +12,7 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -30,6 +30,16 @@ __all__ = ["FOLDER", "PER_PROMPT", "find_generator", "generate", "image_id"]
 FOLDER = Path("data/poc")
 PER_PROMPT = 4
 DIFFUSION_OPTIONS = ("steps", "guidance", "size", "device", "dtype")
+
+
+class DiffusionOptions(TypedDict, total=False):
+    """The options of `DiffusionGenerator`, by the names in `DIFFUSION_OPTIONS`; None stands for the default."""
+
+    steps: int | None
+    guidance: float | None
+    size: int | None
+    device: str | None
+    dtype: str | None
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -95,13 +105,15 @@ def default_prompts(model: str) -> Path:
     return SCENE_PROMPTS if model == SCENES else PROMPTS
 
 
-def find_generator(model: str, *, broken: dict[str, float] | None = None, **diffusion: object) -> "Generator":
+def find_generator(
+    model: str, *, broken: dict[str, float] | None = None, **diffusion: Unpack[DiffusionOptions]
+) -> "Generator":
     """The generator of a name.
 
     Args:
         model: `scenes`, a hub id or a folder.
         broken: for scenes, the probability by category that an image breaks its prompt.
-        diffusion: for a diffusers model, by the names in `DIFFUSION_OPTIONS`; None stands for the default.
+        diffusion: for a diffusers model, see `DiffusionOptions`.
 
     Raises:
         UserError: it is not available, or an option belongs to the other kind of generator.

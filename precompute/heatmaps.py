@@ -91,7 +91,8 @@ def scale_of(scorer: "Scorer", scores: "Mapping[str, CatalogScore]") -> Scale:
     if scorer.stops is not None:
         return Scale(*scorer.stops, ranks=False)
     every = np.concatenate([score.patch_scores for score in scores.values()])
-    return Scale(**{name: float(np.quantile(every, rank)) for name, rank in RANKS.items()})
+    stops = {name: float(np.quantile(every, rank)) for name, rank in RANKS.items()}
+    return Scale(red=stops["red"], yellow=stops["yellow"], green=stops["green"])
 
 
 def add_catalog_options(parser: argparse.ArgumentParser) -> None:

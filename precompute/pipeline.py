@@ -6,10 +6,11 @@ core waits for another, and the bits do not depend on the number of cores. On a 
 ahead of the main thread, which runs the encoder.
 """
 
+import functools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -50,7 +51,9 @@ class Batch:
     encoded: float
 
 
-def image_batches(works: list[Work], source: Source, encoder: ClipEncoder, *, threads: int) -> Iterator[Batch]:
+def image_batches(
+    works: list[Work], source: Source, encoder: ClipEncoder, *, threads: int
+) -> Generator[Batch, None, None]:
     """The micro-batches of all shards in order; threads work ahead of the caller."""
     encodes = encoder.device.type == "cpu"
     filler = blank(encoder.preparation)
@@ -83,7 +86,7 @@ def embed_images(
     writer: StoreWriter,
     *,
     threads: int,
-    done: Callable[[int], None],
+    done: Callable[[int], object],
     report: Callable[[str], None],
 ) -> list[Shard]:
     """Embed and commit the image shards.
@@ -138,7 +141,7 @@ def embed_prompts(
     writer: StoreWriter,
     *,
     threads: int,
-    done: Callable[[int], None],
+    done: Callable[[int], object],
     report: Callable[[str], None],
 ) -> list[Shard]:
     """Embed and commit the prompt shards, each in a thread; arguments as in `embed_images`."""
@@ -194,8 +197,8 @@ def load_encoder(folder: EncoderFolder, plan: Plan) -> ClipEncoder:
 
 def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
     """A pool of threads; where they encode, torch uses one core in each."""
-    one_core = (torch.set_num_threads, (1,)) if encodes else (None, ())
-    return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core[0], initargs=one_core[1])
+    one_core = functools.partial(torch.set_num_threads, 1) if encodes else None
+    return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core)
 
 
 def _prompt_columns(work: Work, rows: TextRows, plan: Plan) -> pa.Table:

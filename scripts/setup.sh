@@ -25,7 +25,7 @@ esac
 # The driver decides: CUDA 13 needs 580 or later, CUDA 12 needs 525; torch of constraints.txt is built for CUDA 13.
 driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1 || true)
 major=${driver%%.*}
-extras=demo,test
+extras=demo,docs,test
 torch="torch>=2.10,<3"
 if [[ ! $major =~ ^[0-9]+$ ]]; then
   builds="no NVIDIA card found: jax and torch for the CPU"

@@ -68,9 +68,9 @@ class Server:
         line = self._wait_for(r"^COUNT (.+)\n", more_than=before)[-1]
         return {name: int(number) for name, number in (pair.split("=") for pair in line.split())}
 
-    def stop(self) -> int:
+    def stop(self, how: signal.Signals = signal.SIGINT) -> int:
         """Interrupt it, as Ctrl-C does; returns its exit status. One that does not end is killed and fails the test."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(how)
         try:
             return self.process.wait(60)
         finally:

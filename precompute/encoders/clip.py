@@ -6,7 +6,7 @@ the batch that it was computed in. Passes may run in several threads at once.
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import torch
@@ -118,7 +118,7 @@ class ClipEncoder:
         for start in range(0, len(prepared), size):
             part = prepared[start : start + size]
             filled = part + [part[0]] * (size - len(part))
-            detail = None if self.fingerprint.patches not in FINER else np.stack([item.detail for item in filled])
+            detail = None if self.fingerprint.patches not in FINER else np.stack([_detail(item) for item in filled])
             rows = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
             images.append(rows.image[: len(part)])
             patches.append(rows.patches[: len(part)])
@@ -191,6 +191,12 @@ def _channels_first(pixels: np.ndarray, device: torch.device) -> Tensor:
     )
 
 
+def _detail(prepared: Prepared) -> np.ndarray:
+    if prepared.detail is None:
+        raise ValueError("the patch modes crops and tiles need the finer view")
+    return prepared.detail
+
+
 def _unit(x: Tensor) -> Tensor:
     return x / x.norm(dim=-1, keepdim=True).clamp(min=1e-12)
 
@@ -205,6 +211,12 @@ def _crop_source(patches: str, image_size: int) -> int:
     For crops about twice the encoder's input; for tiles such that a tile has the size of the encoder's input.
     """
     return {"crops": GRID * math.ceil(2 * image_size / GRID), "tiles": GRID * image_size // TILE_SPAN}.get(patches, 0)
+
+
+class _LoadingReport(TypedDict):
+    """What is used of the dictionary that `from_pretrained` returns with `output_loading_info`."""
+
+    missing_keys: set[str]
 
 
 def load_clip(
@@ -240,9 +252,12 @@ def load_clip(
     before = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        model, report = CLIPModel.from_pretrained(
+        loaded = CLIPModel.from_pretrained(
             folder.path, local_files_only=True, use_safetensors=True, dtype=DTYPES[dtype], output_loading_info=True
         )
+        # The library's annotations are wrong twice: with output_loading_info a tuple is returned, and
+        # PreTrainedModel.to takes the arguments of Module.to.
+        model, report = cast("tuple[torch.nn.Module, _LoadingReport]", loaded)
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise UserError(f"{folder.path}: the encoder cannot be loaded ({str(error).splitlines()[0][:200]})") from None

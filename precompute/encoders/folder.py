@@ -172,7 +172,7 @@ class EncoderFolder:
         square = crop.get("height") == crop.get("width") == image_size
         if edge is not None and square and edge >= image_size and self.processor.get("do_resize", True):
             return "centre", image_size / edge
-        if edge is None and square and size.get("height") == size.get("width") == image_size:
+        if edge is None and square and isinstance(size, dict) and size.get("height") == size.get("width") == image_size:
             return "whole", 1.0
         raise UserError(
             f"{self.processor_file}: size {size!r} and crop_size {crop!r} do not lead to {image_size} x {image_size} "

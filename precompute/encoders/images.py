@@ -58,8 +58,8 @@ class Preparation:
     image_size: int
     edge: int | None
     resample: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
     rescale: float
     crop_source: int = 0
 

@@ -9,11 +9,17 @@ tiles   tokens of four overlapping tiles, one in each corner, enlarged 1.75 time
 Any token grid is reduced to 7x7 by area. The functions here do not normalise.
 """
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from tipai_jax.grids import grid_side
+
+if TYPE_CHECKING:
+    from transformers import CLIPModel
+    from transformers.models.clip.modeling_clip import CLIPEncoderLayer
 
 __all__ = [
     "area_matrix",
@@ -53,7 +59,7 @@ def reduce_grid(tokens: Tensor, target: int) -> Tensor:
     return torch.einsum("iy,jx,byxd->bijd", weight, weight, grid).reshape(batch, target * target, width)
 
 
-def project_tokens(model: torch.nn.Module, tokens: Tensor, target: int) -> Tensor:
+def project_tokens(model: "CLIPModel", tokens: Tensor, target: int) -> Tensor:
     """Patch tokens of the last block in the joint space: `post_layernorm`, `visual_projection`, then `reduce_grid`."""
     return reduce_grid(model.visual_projection(model.vision_model.post_layernorm(tokens)), target)
 
@@ -63,7 +69,7 @@ def raw_tokens(last_hidden: Tensor) -> Tensor:
     return last_hidden[:, 1:]
 
 
-def dense_tokens(block: torch.nn.Module, block_input: Tensor) -> Tensor:
+def dense_tokens(block: "CLIPEncoderLayer", block_input: Tensor) -> Tensor:
     """The changed last block: attention of q with q over the input of the block, no residual, no MLP.
 
     Args:

@@ -67,6 +67,8 @@ class Generator(Protocol):
 
     def load(self) -> str:
         """Load what is needed; returns a line that describes it."""
+        ...
 
     def make(self, prompt: Prompt, seed: int) -> Made:
         """The image of a prompt and a seed."""
+        ...

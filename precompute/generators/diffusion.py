@@ -5,7 +5,7 @@ Images are generated one at a time, each from its own seed on the CPU, so an ima
 
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,7 @@ class DiffusionGenerator:
         self._call = {name: value for name, value in self._call.items() if value is not None}
         self._pipeline: Any = None
         self.label = model if is_hub_id(model) and not Path(model).is_dir() else self._folder.resolve().name
-        self.settings = {
+        self.settings: Mapping[str, Any] = {
             "weights": _digest(self._folder),
             "dtype": self._dtype,
             "steps": steps,
@@ -74,7 +74,7 @@ class DiffusionGenerator:
         import torch
 
         _silence()
-        from diffusers import AutoPipelineForText2Image
+        from diffusers.pipelines.auto_pipeline import AutoPipelineForText2Image
 
         try:
             pipeline = AutoPipelineForText2Image.from_pretrained(
@@ -131,7 +131,7 @@ def _find(model: str, *, half: bool) -> Path:
     from huggingface_hub import snapshot_download
 
     def download() -> Path:
-        from diffusers import DiffusionPipeline
+        from diffusers.pipelines.pipeline_utils import DiffusionPipeline
         from huggingface_hub import HfApi
 
         offered = [entry.rfilename for entry in HfApi().model_info(model).siblings or []]

@@ -6,6 +6,7 @@ are those of `precompute.world`.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -45,7 +46,7 @@ class SceneGenerator:
 
     def __init__(self, broken: Mapping[str, float] | None = None) -> None:
         self._broken = {category: DEFAULT_BROKEN for category in CATEGORIES} | dict(broken or {})
-        self.settings = {"world": VERSION, "broken": self._broken}
+        self.settings: Mapping[str, Any] = {"world": VERSION, "broken": self._broken}
 
     def check(self, prompts: Sequence[Prompt]) -> None:
         for prompt in prompts:

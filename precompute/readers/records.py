@@ -301,12 +301,11 @@ def _boxes(value: Any, named: tuple[int, ...] | None) -> tuple[PixelBox, ...] | 
 
 def _box(entry: Any, named: tuple[int, ...] | None) -> PixelBox:
     corners = entry.get("bbox") if isinstance(entry, dict) else None
-    numbers = (
-        isinstance(corners, list)
-        and len(corners) == 4
-        and all(isinstance(c, int | float) and not isinstance(c, bool) and abs(c) <= 1e9 for c in corners)
-    )
-    if not numbers:
+    if (
+        not isinstance(corners, list)
+        or len(corners) != 4
+        or not all(isinstance(c, int | float) and not isinstance(c, bool) and abs(c) <= 1e9 for c in corners)
+    ):
         raise BadRow("bad_box", f"bbox is {corners!r}, expected [x1, y1, x2, y2] in pixels")
     x1, y1, x2, y2 = (float(c) for c in corners)
     if x1 >= x2 or y1 >= y2:
@@ -325,10 +324,11 @@ def _hashes(value: Any) -> tuple[str, str] | None:
     if value is None:
         return None
     pair = [value.get("chosen"), value.get("rejected")] if isinstance(value, dict) else value
-    if (
-        not isinstance(pair, list)
-        or len(pair) != 2
-        or not all(isinstance(text, str) and len(text) == 64 and set(text) <= set(string.hexdigits) for text in pair)
-    ):
-        raise BadRow("bad_field", 'sha256 is not understood, expected {"chosen": hex, "rejected": hex}')
-    return pair[0].lower(), pair[1].lower()
+    match pair:
+        case [str(chosen), str(rejected)] if _is_sha256(chosen) and _is_sha256(rejected):
+            return chosen.lower(), rejected.lower()
+    raise BadRow("bad_field", 'sha256 is not understood, expected {"chosen": hex, "rejected": hex}')
+
+
+def _is_sha256(text: str) -> bool:
+    return len(text) == 64 and set(text) <= set(string.hexdigits)

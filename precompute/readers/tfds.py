@@ -126,7 +126,9 @@ def _builder(name: str, data_dir: str | None) -> Any:
         raise UserError(
             f"tfds:{name}: not found ({reason}); name the folder that holds it with --data-dir, or give tfds:FOLDER"
         ) from None
-    if missing := [feature for feature in FEATURES if feature not in builder.info.features]:
+    features = builder.info.features
+    known = set(features) if isinstance(features, tfds.features.FeaturesDict) else set()
+    if missing := [feature for feature in FEATURES if feature not in known]:
         raise UserError(
             f"tfds:{name}: features {', '.join(missing)} are missing; expected a data set of pairs as "
             "scripts/export_tfds.py writes it"

@@ -275,7 +275,8 @@ def _parts(
         made = parts(rng, scenes[row])
         for right, wrong in [made[i] for i in rng.permutation(len(made))[:PARTS]]:
             codes += [code(phrase) for phrase in (right, wrong) if phrase.text() not in texts]
-            rows.append((row, *(texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))))
+            true, false = (texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))
+            rows.append((row, true, false))
             named.append((right.name, right.colour) in named_there)
     return (
         {

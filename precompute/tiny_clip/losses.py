@@ -70,9 +70,11 @@ def losses(
     wrong = every[:, captioned:].reshape(captioned, captioned, NEGATIVES).diagonal(dim1=0, dim2=1).T
     own = torch.arange(captioned, device=every.device)
     aa, ab, ba, bb = (right[i::2, j::2].diagonal() for i in (0, 1) for j in (0, 1))
+    gaps = (aa - ab, bb - ba, aa - ba, bb - ab)
+    square = sum((F.softplus(-gap).mean() for gap in gaps), start=every.new_zeros(()))
     return {
         "contrastive": (F.cross_entropy(every, own) + F.cross_entropy(right.T, own)) / 2,
-        "square": SQUARE_WEIGHT * sum(F.softplus(-gap).mean() for gap in (aa - ab, bb - ba, aa - ba, bb - ab)) / 2,
+        "square": SQUARE_WEIGHT * square / 2,
         "negative": 2 * F.softplus(wrong - right.diagonal()[:, None]).mean(),
         **_direction(batch, scale * image, text),
         **_part(batch, scale * image, scale, text),

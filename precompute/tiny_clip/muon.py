@@ -4,7 +4,8 @@
 float32; this is the same rule without the cast.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import overload
 
 import torch
 from transformers import CLIPModel
@@ -46,22 +47,42 @@ class Muon(torch.optim.Optimizer):
         self.dtype = dtype
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
 
+    @overload
+    def step(self, closure: None = None) -> None: ...
+
+    @overload
+    def step(self, closure: Callable[[], float]) -> float: ...
+
     @torch.no_grad()
-    def step(self) -> None:
-        """One update of every matrix that has a gradient."""
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:
+        """One update of every matrix that has a gradient.
+
+        Args:
+            closure: as in every optimizer of torch, computes the loss and its gradients anew before the update.
+
+        Returns:
+            The loss of the closure, None without one.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
         for group in self.param_groups:
-            alike: dict[torch.Size, list[torch.Tensor]] = {}
+            alike: dict[torch.Size, list[tuple[torch.Tensor, torch.Tensor]]] = {}
             for p in group["params"]:
                 if p.grad is not None:
-                    alike.setdefault(p.shape, []).append(p)
-            for shape, params in alike.items():
-                buffers = [self.state[p].setdefault("momentum", torch.zeros_like(p)) for p in params]
-                for p, buffer in zip(params, buffers, strict=True):
-                    buffer.mul_(group["momentum"]).add_(p.grad)
-                ahead = [p.grad.add(buffer, alpha=group["momentum"]) for p, buffer in zip(params, buffers, strict=True)]
-                for p, update in zip(params, orthogonalise(torch.stack(ahead), dtype=self.dtype), strict=True):
+                    alike.setdefault(p.shape, []).append((p, p.grad))
+            for shape, matrices in alike.items():
+                ahead = []
+                for p, gradient in matrices:
+                    buffer = self.state[p].setdefault("momentum", torch.zeros_like(p))
+                    buffer.mul_(group["momentum"]).add_(gradient)
+                    ahead.append(gradient.add(buffer, alpha=group["momentum"]))
+                updates = orthogonalise(torch.stack(ahead), dtype=self.dtype)
+                for (p, _), update in zip(matrices, updates, strict=True):
                     p.mul_(1 - group["lr"] * group["weight_decay"])
                     p.add_(update, alpha=-group["lr"] * 0.2 * max(shape) ** 0.5)
+        return loss
 
 
 MUON_RATE = 4.0

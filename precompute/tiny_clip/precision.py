@@ -4,6 +4,7 @@ Attention is always in float32, because its bfloat16 backward pass has no fast k
 """
 
 from contextlib import AbstractContextManager
+from typing import Any
 
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface, CLIPModel
@@ -26,7 +27,7 @@ def _attention_in_f32(
     key: torch.Tensor,
     value: torch.Tensor,
     mask: torch.Tensor | None,
-    **how: object,
+    **how: Any,
 ) -> tuple[torch.Tensor, None]:
     with torch.autocast(query.device.type, enabled=False):
         return sdpa_attention_forward(module, query.float(), key.float(), value.float(), mask, **how)

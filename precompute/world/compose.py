@@ -65,6 +65,11 @@ def _extent(name: str, size: int, *, board: bool) -> tuple[int, int]:
     return (size, round(size * 0.72)) if board else extent(name, size)
 
 
+def _larger(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the smallest box that holds either extent."""
+    return max(a[0], b[0]), max(a[1], b[1])
+
+
 def _items(phrase: Phrase, group: int, *, boxes: list[Box], colour: str, flips: list[bool]) -> list[Item]:
     if phrase.word:
         return [
@@ -122,9 +127,7 @@ def _try(rng: np.random.Generator, spec: PairSpec, sizes: list[int], *, banned: 
     second = list(a.phrases) if spec.missing else list(b.phrases)
     widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, second)))
     extents = [
-        tuple(
-            max(sides) for sides in zip(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word)))
-        )
+        _larger(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word)))
         for p, q, s in zip(a.phrases, second, sizes)
     ]
     places = [_lay(rng, widest, extents, related=None)]

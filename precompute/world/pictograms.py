@@ -29,7 +29,8 @@ def _master(name: str) -> tuple[Image.Image, float]:
     picture = Image.open(
         io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True)))
     )
-    picture = picture.convert("RGBA").crop(picture.getchannel("A").point(lambda a: 255 * (a > 40)).getbbox())
+    inked = [255 * (alpha > 40) for alpha in range(256)]
+    picture = picture.convert("RGBA").crop(picture.getchannel("A").point(inked).getbbox())
     rgba = np.asarray(picture, np.float32)
     grey = rgba[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
     ink = grey[(rgba[..., 3] > 200) & (grey > 60)]

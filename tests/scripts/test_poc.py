@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def tree(folder: Path) -> Path:
     """The repository as links, with an environment that is there already."""
     (folder / "scripts").mkdir(parents=True)
-    for name in ("precompute", "tipai_jax", "scripts/demo.py", "scripts/demo_app", "scripts/poc.sh"):
+    for name in ("precompute", "tipai_jax", "scripts/demo.py", "scripts/poc.sh"):
         (folder / name).symlink_to(ROOT / name)
     (folder / "scripts/setup.sh").write_text("exit 0\n")
     python = folder / ".venv/bin/python"

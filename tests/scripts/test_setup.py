@@ -34,12 +34,18 @@ def set_up(folder: Path, *arguments: str, answer: str | None = None, code: int =
 @pytest.mark.parametrize(
     ("answer", "code", "builds", "extras", "exact"),
     [
-        (None, 0, "no NVIDIA card found", "demo,test", False),
-        ("No devices were found", 6, "no NVIDIA card found", "demo,test", False),
-        ("NVIDIA-SMI has failed: no communication with the driver.", 9, "no NVIDIA card found", "demo,test", False),
-        ("470.256.02", 0, "older than 525", "demo,test", False),
-        ("570.86.10", 0, "jax for CUDA 12; torch needs driver 580", "demo,test,cuda12", False),
-        ("580.95.05\n580.95.05", 0, "jax and torch for CUDA 13", "demo,test,cuda13", True),
+        (None, 0, "no NVIDIA card found", "demo,docs,test", False),
+        ("No devices were found", 6, "no NVIDIA card found", "demo,docs,test", False),
+        (
+            "NVIDIA-SMI has failed: no communication with the driver.",
+            9,
+            "no NVIDIA card found",
+            "demo,docs,test",
+            False,
+        ),
+        ("470.256.02", 0, "older than 525", "demo,docs,test", False),
+        ("570.86.10", 0, "jax for CUDA 12; torch needs driver 580", "demo,docs,test,cuda12", False),
+        ("580.95.05\n580.95.05", 0, "jax and torch for CUDA 13", "demo,docs,test,cuda13", True),
     ],
 )
 def test_the_driver_decides_which_builds_are_installed(tmp_path, answer, code, builds, extras, exact):

@@ -1,4 +1,4 @@
-"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json` in the run."""
+"""Calibration of a scorer: fitted on the validation split, kept as `calibration.json`, measured on another split."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from precompute.encoders.patch_recipes import area_matrix, cut_crops, cut_tiles, merge_tiles, reduce_grid
+from tipai_jax.errors import UserError
 
 
 def test_sixteen_cells_to_seven_by_hand():

@@ -6,6 +6,7 @@ An image that is shown is a copy that fits a screen, with the verdict at that si
 import io
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.render import to_rgb
 
 if TYPE_CHECKING:
+    from precompute.encoders.images import Prepared
     from precompute.generators import Generator
     from tipai_jax.auditor.api import Auditor
 
@@ -33,6 +35,8 @@ LEVELS = (0.8, 0.9, 0.95)
 """Levels of the conformal prediction that can be chosen."""
 SIDE = 480
 """Pixels of the longer side of an image as it is shown."""
+THUMBNAIL = 160
+"""Pixels of the longer side of the thumbnail of an upload, at most."""
 Progress = Callable[[float, str], object]
 """Called with the share of the work that is done, 0 to 1, and with what is done next."""
 
@@ -97,6 +101,8 @@ class DemoService:
     def __init__(self, auditor: "Auditor", generator: "Generator") -> None:
         self.auditor, self.generator = auditor, generator
         self._lock = threading.Lock()
+        self._example: CandidateSet | None = None
+        self._warm = threading.Event()
 
     @property
     def fitted_threshold(self) -> float:
@@ -113,12 +119,30 @@ class DemoService:
             _ = self.auditor.encoder  # a cached property
             return self.generator.load()
 
-    def warm_up(self) -> None:
-        """Compile the heads for one image and for a set of candidates."""
-        plain = Image.new("RGB", (224, 224), (200, 200, 200))
+    def warm_up(self, example: str) -> None:
+        """Compile the heads for one image and for a set of candidates: those of an example, where that is fast.
+
+        Args:
+            example: prompt of the worked example. A generator that does not draw takes too long to make one.
+        """
+        try:
+            self._score_plain(1)
+            if self.generator.drawn:
+                with suppress(UserError):  # a prompt that cannot be drawn
+                    self._example = self.make_candidates(example)
+            if self._example is None:
+                self._score_plain(CANDIDATES)
+        finally:
+            self._warm.set()
+
+    def worked_example(self) -> CandidateSet | None:
+        """The candidates of the example, or None if there are none; waits until the service has warmed up."""
+        self._warm.wait()
+        return self._example
+
+    def _score_plain(self, n: int) -> None:
         with self._lock:
-            for n in (1, CANDIDATES):
-                self.auditor.score([plain] * n, "a red car")
+            self.auditor.score([Image.new("RGB", (224, 224), (200, 200, 200))] * n, "a red car")
 
     def make_candidates(
         self, prompt: str, *, first: int = 0, progress: Progress = lambda share, step: None
@@ -150,6 +174,17 @@ class DemoService:
         )
         return CandidateSet(wanted.prompt, images, ranking.order, self.generator.label)
 
+    def make_others(
+        self, before: CandidateSet | None, prompt: str, *, progress: Progress = lambda share, step: None
+    ) -> CandidateSet:
+        """Make images with the seeds that follow those of `before`, or with the first seeds if its prompt is another.
+
+        Raises:
+            UserError: as `make_candidates` does.
+        """
+        first = before.next_seed if before is not None and before.prompt == _checked(prompt) else 0
+        return self.make_candidates(prompt, first=first, progress=progress)
+
     def score(self, data: bytes | None, prompt: str) -> ScoredImage:
         """Score an image of the user's own.
 
@@ -160,23 +195,44 @@ class DemoService:
         Raises:
             UserError: no image, one that cannot be read, or no prompt.
         """
+        prepared, image = self._read(data)
+        with self._lock:
+            verdict = self.auditor.score(self.auditor.embed_prepared([prepared]), _checked(prompt))[0]
+        return _scored(image, verdict)
+
+    def thumbnail(self, data: bytes | None) -> Image.Image:
+        """A small copy of an image of the user's own.
+
+        Raises:
+            UserError: no image, or one that cannot be read.
+        """
+        image = self._read(data)[1]
+        image.thumbnail((THUMBNAIL, THUMBNAIL))
+        return image
+
+    def _read(self, data: bytes | None) -> tuple["Prepared", Image.Image]:
+        """An image as the encoder takes it, and as it is shown, no smaller than that.
+
+        Raises:
+            UserError: no image, or one that cannot be read.
+        """
         if not data:
             raise UserError("no image yet: choose a JPEG, PNG or WEBP file")
-        with self._lock:
+        with self._lock:  # one large image in memory at a time
             try:
                 prepared = self.auditor.encoder.preparation.prepare(data)
             except BadImage as error:
-                raise UserError(
-                    f"this file cannot be scored: {error}; choose a whole JPEG, PNG or WEBP image"
-                ) from None
-            verdict = self.auditor.score(self.auditor.embed_prepared([prepared]), _checked(prompt))[0]
-        with Image.open(io.BytesIO(data)) as opened:
-            opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
-            return _scored(to_rgb(ImageOps.exif_transpose(opened)), verdict)
+                advice = "choose a whole JPEG, PNG or WEBP image"
+                raise UserError(f"this file cannot be scored: {error}; {advice}") from None
+            with Image.open(io.BytesIO(data)) as opened:
+                opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
+                return prepared, to_rgb(ImageOps.exif_transpose(opened))
 
     def at_level(self, scored: ScoredImage, level: float) -> ScoredImage:
         """The same verdict with its prediction at another level; nothing is scored again."""
-        prediction = self.auditor.bundle.calibration.conformal.predict(np.asarray(scored.verdict.logit), level)
+        conformal = self.auditor.bundle.calibration.conformal
+        assert conformal is not None, "an auditor without one is refused when it is made"
+        prediction = conformal.predict(np.asarray(scored.verdict.logit), level)
         return replace(scored, verdict=replace(scored.verdict, level=level, prediction=str(prediction)))
 
 

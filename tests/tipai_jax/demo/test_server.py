@@ -8,6 +8,7 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -19,7 +20,8 @@ from auditor_world import make_bundle, picture, tiny_fingerprint
 from demo_world import ROOT, Server
 from PIL import Image
 
-from scripts.demo_app.serve import SESSIONS
+from tipai_jax.demo.serve import SESSIONS
+from tipai_jax.demo.service import CANDIDATES
 
 pytestmark = pytest.mark.slow
 
@@ -37,11 +39,11 @@ def auditor(tmp_path_factory):
 
 
 @contextmanager
-def running(auditor, folder: Path):
+def running(auditor, folder: Path, *, end: signal.Signals = signal.SIGINT):
     server = Server(folder, "--auditor", auditor, "--data", str(folder / "none"))
     try:
         yield server
-        assert server.stop() == 0, server.output
+        assert server.stop(end) == 0, server.output
     finally:
         server.process.kill()
     assert server.output.rstrip().endswith("stopped"), server.output
@@ -162,8 +164,9 @@ def test_no_file_that_was_not_uploaded_is_read(client, server, outside, kind):
     scored(client, f"after {kind}")
 
 
-def test_what_was_refused_leaves_a_server_that_answers_and_ends(auditor, outside, tmp_path):
-    with running(auditor, tmp_path) as own, connected(own) as client:
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_refused_leaves_a_server_that_answers_and_ends(auditor, outside, tmp_path, end):
+    with running(auditor, tmp_path, end=end) as own, connected(own) as client:
         function = upload_tab(client)
         for kind in KINDS:
             assert ask(client, kind, [as_file(outside[kind]), PROMPT, 0.5, 0.9], function)[0] == 403
@@ -194,6 +197,12 @@ def test_an_upload_is_served_back_and_nothing_beside_it(client, server):
 )
 def test_what_the_page_does_not_ask_for_is_not_answered(client, method, route):
     assert client.request(method, route).status_code == 404
+
+
+def test_a_request_without_a_threshold_takes_the_fitted_one(client):
+    (path,) = client.post("/gradio_api/upload", files={"files": ("own.png", png(Image.new("RGB", (60, 60))))}).json()
+    _, text = ask(client, "no threshold", [as_file(path), PROMPT, None, 0.9], upload_tab(client))
+    assert "risk from 0.50 on" in text
 
 
 @pytest.mark.parametrize(
@@ -241,7 +250,7 @@ def test_memory_holds_a_bounded_number_of_sessions(server, client):
     for number in range(SESSIONS + 8):
         scored(client, f"session {number}")
     counts = server.counts()
-    assert 0 < counts["SessionState"] <= SESSIONS and 0 < counts["ScoredImage"] <= SESSIONS, counts
+    assert 0 < counts["SessionState"] <= SESSIONS and 0 < counts["ScoredImage"] <= SESSIONS + CANDIDATES, counts
 
 
 def test_memory_holds_a_bounded_number_of_results_that_nobody_fetches(server, client):
@@ -256,12 +265,14 @@ UNGUARDED = """
 import sys
 from starlette.testclient import TestClient
 from precompute.generators.scenes import SceneGenerator
-from scripts.demo_app.service import DemoService
-from scripts.demo_app.serve import _gradio_application
+from precompute.prompt_file import Prompt
+from tipai_jax.demo.service import DemoService
+from tipai_jax.demo.serve import _gradio_application
 from test_server import PROMPT, as_file, ask, upload_tab
 from tipai_jax import Auditor
 
-app = _gradio_application(DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator()), [], None)
+service = DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator())
+app = _gradio_application(service, [Prompt("e1", PROMPT)], None)
 with TestClient(app) as client:
     print(ask(client, "inside", [as_file(sys.argv[2]), PROMPT, 0.5, 0.9], upload_tab(client)))
 """

@@ -21,7 +21,7 @@ from precompute.generators.scenes import SceneGenerator
 from precompute.prompt_file import read_prompts
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PROMPT = "a red car on the beach"
+FIRST_EXAMPLE, PROMPT = "a red car on the beach", "a yellow car on the beach"
 HOSTILE = 'a photo of <img src=x onerror="window.broken=1"> ${window.broken=1} {{1+1}}'
 WAIT = 60_000
 """Milliseconds that anything may take on a busy machine; nothing here measures time."""
@@ -62,9 +62,9 @@ def browser():
 
 
 @contextmanager
-def watched(browser, server, *, width: int = 1280):
+def watched(browser, server, *, width: int = 1280, scheme: str = "light"):
     """The page with what it asked for elsewhere and what it complained of, both of which should stay empty."""
-    page = browser.new_page(viewport={"width": width, "height": 900})
+    page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
     page.set_default_timeout(WAIT)
     outside, complaints = [], []
     page.on(
@@ -79,7 +79,7 @@ def watched(browser, server, *, width: int = 1280):
     page.on("pageerror", lambda error: complaints.append(str(error)))
     try:
         page.goto(server.url)
-        page.locator("#generate").wait_for()
+        page.locator("#images img").first.wait_for()  # of the worked example
         yield page, outside, complaints
     finally:
         page.close()
@@ -108,8 +108,19 @@ def png_image(*, seed: int = 1) -> bytes:
 def generated(page) -> None:
     page.locator("#prompt textarea, #prompt input").fill(PROMPT)
     page.locator("#generate").click()
-    expect(page.locator("#images li img")).to_have_count(4, timeout=WAIT)
+    expect(page.locator("#images h2")).to_have_text(f"Four images for “{PROMPT}”", timeout=WAIT)
     page.locator("#details .tp-patches").wait_for()
+
+
+def test_a_worked_example_is_there_without_a_click(page):
+    expect(page.locator("#images h2")).to_contain_text(FIRST_EXAMPLE, timeout=WAIT)
+    assert page.locator("#prompt textarea, #prompt input").input_value() == FIRST_EXAMPLE
+    assert page.locator("#images li img").count() == 4 and page.locator("#details .tp-patches td").count() == 49
+    expect(page.locator("#trouble .tp-message")).to_have_count(0)
+    page.locator("#threshold input[type=range]").press("Home")
+    expect(page.locator("#details .tp-analysis figcaption").first).to_contain_text("risk from 0.01 on", timeout=WAIT)
+    page.locator("#others").click()
+    expect(page.locator("#images .tp-quiet").first).to_contain_text("seeds 4 to 7", timeout=WAIT)
 
 
 def test_type_a_prompt_and_see_four_images_and_where_the_worst_fails(page):
@@ -144,12 +155,41 @@ def test_the_slider_moves_overlay_and_boxes(page):
     assert page.locator("#images strong").all_inner_texts() == title, "nothing is scored again"
 
 
+def test_an_emptied_threshold_is_the_fitted_one_and_a_wrong_one_the_nearest(page):
+    generated(page)
+    number, caption = page.locator("#threshold input[type=number]"), page.locator("#details .tp-analysis figcaption")
+    for text, risk in (("0.3", "0.30"), ("", "0.50"), ("5", "0.99"), ("0", "0.01")):
+        number.fill(text)
+        expect(caption.first).to_contain_text(f"risk from {risk} on", timeout=WAIT)
+    assert page.get_by_text("Error", exact=True).count() == 0
+
+
+def test_four_others_are_made_for_the_prompt_as_it_is_now(page):
+    generated(page)
+    page.locator("#prompt textarea, #prompt input").fill("three red apples")
+    page.locator("#others").click()
+    expect(page.locator("#images h2")).to_contain_text("three red apples", timeout=WAIT)
+    expect(page.locator("#images .tp-quiet").first).to_contain_text("seeds 0 to 3", timeout=WAIT)
+
+
+def test_an_error_takes_the_results_before_it_away(page):
+    generated(page)
+    page.locator("#prompt textarea, #prompt input").fill("a photo of Paris")
+    page.locator("#generate").click()
+    expect(page.locator("#trouble [role=alert]")).to_contain_text("the small world cannot draw it", timeout=WAIT)
+    for place in ("#images img", "#details img"):
+        expect(page.locator(place)).to_have_count(0, timeout=WAIT)
+    for place in ("#threshold", "#others"):
+        expect(page.locator(place)).to_be_hidden(timeout=WAIT)
+
+
 def test_an_example_is_one_click(page):
     page.locator("#examples button", has_text="three red apples").click()
     expect(page.locator("#images h2")).to_contain_text("three red apples", timeout=WAIT)
 
 
 def test_a_prompt_that_cannot_be_drawn_gets_a_line_and_is_never_markup(page):
+    page.locator("#prompt textarea, #prompt input").fill("")
     page.locator("#generate").click()
     trouble = page.locator("#trouble [role=alert]")
     expect(trouble).to_contain_text("no prompt yet", timeout=WAIT)
@@ -167,6 +207,8 @@ def test_upload_an_image(page):
     prompt, details = page.locator("#own-prompt textarea, #own-prompt input"), page.locator("#own-details")
     page.locator("#file input[type=file]").set_input_files(as_file("<b>own</b>.png", png_image()))
     expect(page.locator("#own-trouble")).to_contain_text("Now type the prompt that the image should keep", timeout=WAIT)
+    thumbnail = page.locator("#own-thumbnail img")
+    assert thumbnail.evaluate("img => [img.naturalWidth, img.naturalHeight]") == [160, 107] and thumbnail.is_visible()
     prompt.fill(HOSTILE)
     page.locator("#score").click()
     expect(details).to_contain_text("(at level 90 %)", timeout=WAIT)
@@ -193,7 +235,9 @@ def test_a_bad_file_gets_a_line_and_a_good_one_mends_it(page):
         "this file cannot be scored: neither JPEG, PNG nor WEBP; choose a whole", timeout=WAIT
     )
     page.locator("#file").get_by_role("button", name=re.compile("clear|remove", re.I)).first.click()
+    expect(page.locator("#own-thumbnail img")).to_have_count(0, timeout=WAIT)
     page.locator("#file input[type=file]").set_input_files(as_file("good.png", png_image()))
+    expect(page.locator("#own-thumbnail img")).to_have_count(1, timeout=WAIT)
     expect(page.locator("#own-details img")).to_have_count(2, timeout=WAIT)
     expect(trouble).to_have_count(0, timeout=WAIT)
 
@@ -216,6 +260,43 @@ def test_nothing_sticks_out(browser, server, width):
         page.locator("#catalogue img").first.wait_for()
         assert page.evaluate(sideways) == 0
         assert outside == [] and complaints == []
+
+
+def test_results_come_before_a_list_of_examples_fills_a_telephone(browser, server):
+    with watched(browser, server, width=390) as (page, _, _):
+        assert page.locator("#images img").first.bounding_box()["y"] < 900, "the first image begins on the first screen"
+        page.locator("#examples button").last.click()  # the last example can be reached
+        expect(page.locator("#images h2")).to_contain_text("a red bus", timeout=WAIT)
+
+
+CONTRAST = """element => {
+    const channels = text => text.match(/[\\d.]+/g).map(Number)
+    const linear = c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4
+    const light = ([r, g, b]) => 0.2126 * linear(r / 255) + 0.7152 * linear(g / 255) + 0.0722 * linear(b / 255)
+    const background = each => channels(getComputedStyle(each).backgroundColor)
+    let behind = element
+    while (behind.parentElement && background(behind)[3] === 0) behind = behind.parentElement
+    const text = light(channels(getComputedStyle(element).color)), below = light(background(behind))
+    return (Math.max(text, below) + 0.05) / (Math.min(text, below) + 0.05)
+}"""
+"""The contrast of an element's text by WCAG 2."""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_can_be_read_in_light_and_dark_mode(browser, server, scheme):
+    with watched(browser, server, scheme=scheme) as (page, _, _):
+        for selector in (
+            "[role=tab]",
+            ".tp-head p",
+            "#images .tp-quiet",
+            "#images .tp-truth",
+            "#examples button",
+            "#images .tp-badge",
+        ):
+            texts = page.locator(selector)
+            assert texts.count() > 0
+            for n in range(texts.count()):
+                assert texts.nth(n).evaluate(CONTRAST) >= 4.5, (selector, n)
 
 
 def test_the_browser_itself_refuses_what_lies_elsewhere(browser, server):

@@ -21,7 +21,7 @@ from precompute.prompt_file import Prompt
 from tipai_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from scripts.demo_app.service import DemoService
+    from tipai_jax.demo.service import DemoService
 
 __all__ = ["HOST", "MAX_UPLOAD", "SESSIONS", "private_folder", "reserve", "serve"]
 
@@ -84,7 +84,7 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
 
     Args:
         service: makes and scores images, loaded already; it warms up in the background.
-        examples: prompts to choose from.
+        examples: prompts to choose from; the first is the worked example.
         data: folder of the catalogue to browse.
         at: the reserved port.
 
@@ -99,7 +99,7 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
         errors: list[Exception] = []
         try:
             server = _server(_application(service, examples, data, folder))
-            warm_up = threading.Thread(target=_warm_up, args=(service, server, errors), daemon=True)
+            warm_up = threading.Thread(target=_warm_up, args=(service, examples[0].prompt, server, errors), daemon=True)
             warm_up.start()
             try:
                 asyncio.run(_run(server, at))
@@ -114,10 +114,10 @@ def serve(service: "DemoService", examples: Sequence[Prompt], data: Path, *, at:
     print("stopped")
 
 
-def _warm_up(service: "DemoService", server: Any, errors: list[Exception]) -> None:
+def _warm_up(service: "DemoService", example: str, server: Any, errors: list[Exception]) -> None:
     """Warm the service up; if that fails, keep the error and end the server."""
     try:
-        service.warm_up()
+        service.warm_up(example)
     except Exception as error:
         errors.append(error)
         server.should_exit = True
@@ -129,7 +129,7 @@ def _application(service: "DemoService", examples: Sequence[Prompt], data: Path,
     """The page as an ASGI application that answers its own requests only, and those to a name of this machine only."""
     from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-    from scripts.demo_app.guard import Guard
+    from tipai_jax.demo.guard import Guard
 
     guarded = Guard(_gradio_application(service, examples, data), uploads)
     return _with_headers(TrustedHostMiddleware(guarded, allowed_hosts=[HOST, "localhost"]))
@@ -146,7 +146,7 @@ def _gradio_application(service: "DemoService", examples: Sequence[Prompt], data
     import gradio as gr
     from gradio.utils import LRUCache
 
-    from scripts.demo_app.page import build_page
+    from tipai_jax.demo.page import build_page
 
     page = build_page(service, examples, data)
     page.has_launched = True
@@ -174,19 +174,18 @@ def _gradio_application(service: "DemoService", examples: Sequence[Prompt], data
 
 def _theme() -> Any:
     """Fonts of the machine, and colours with enough contrast."""
-    import gradio as gr
+    from gradio.themes import Base, Font
 
     sans = ("Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif")
     mono = ("Cascadia Mono", "Menlo", "Consolas", "Liberation Mono", "monospace")
-    fonts = {
-        "font": [gr.themes.Font(name) for name in sans],
-        "font_mono": [gr.themes.Font(name) for name in mono],
-    }
-    return gr.themes.Base(primary_hue="blue", neutral_hue="slate", **fonts).set(
+    font, font_mono = ([Font(name) for name in names] for names in (sans, mono))
+    return Base(primary_hue="blue", neutral_hue="slate", font=font, font_mono=font_mono).set(
         body_text_color_subdued="*neutral_600",
         body_text_color_subdued_dark="*neutral_300",
         block_info_text_color="*neutral_600",
         block_info_text_color_dark="*neutral_300",
+        input_placeholder_color="*neutral_500",
+        input_placeholder_color_dark="*neutral_300",
         button_primary_background_fill="*primary_600",
         button_primary_background_fill_hover="*primary_700",
         color_accent="*primary_600",

@@ -18,17 +18,17 @@ from precompute.generate import generate
 from precompute.generators.scenes import SceneGenerator
 from precompute.pairs import choose_pairs
 from precompute.prompt_file import Prompt, read_prompts
-from scripts import demo
-from scripts.demo_app import cards
-from scripts.demo_app.catalog_view import read_catalog
-from scripts.demo_app.serve import HOST, private_folder, reserve
-from scripts.demo_app.service import LEVELS, DemoService, at_threshold
 from tipai_jax import Auditor
+from tipai_jax.demo import __main__ as demo
+from tipai_jax.demo import cards
+from tipai_jax.demo.catalog_view import read_catalog
+from tipai_jax.demo.serve import HOST, private_folder, reserve
+from tipai_jax.demo.service import LEVELS, DemoService, at_threshold
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.render import risk_colours
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PROMPT = "a red car on the beach"
 HOSTILE = 'a <img src=x onerror="x()"> car'
 
@@ -93,12 +93,41 @@ def test_candidates_are_what_the_generator_makes_and_the_auditor_predicts(servic
 
 def test_four_others_have_the_next_seeds(service, found):
     steps = []
-    others = service.make_candidates(
-        f"  {PROMPT}\n", first=found.next_seed, progress=lambda share, step: steps.append((share, step))
-    )
+    others = service.make_others(found, f"  {PROMPT}\n", progress=lambda share, step: steps.append((share, step)))
     assert [each.seed for each in others.images] == [4, 5, 6, 7] and others.prompt == PROMPT
     assert [share for share, _ in steps] == sorted(share for share, _ in steps)
     assert steps[0][1] == "drawing image 1 of 4" and steps[-1][1] == "scoring"
+
+
+def test_the_worked_example_is_what_anybody_would_get(service, saved, found):
+    own = DemoService(Auditor.from_pretrained(saved, device="cpu"), service.generator)
+    own.warm_up(PROMPT)
+    example = own.worked_example()
+    assert example.prompt == PROMPT and [each.seed for each in example.images] == [0, 1, 2, 3]
+    scores, expected = ([each.verdict.score for each in candidates.images] for candidates in (example, found))
+    np.testing.assert_allclose(scores, expected, atol=1e-5)
+
+
+class SlowGenerator(SceneGenerator):
+    """As slow as a diffusion model, which makes no example."""
+
+    drawn = False
+
+    def make(self, prompt, seed):
+        raise AssertionError("an image was made that nobody asked for")
+
+
+@pytest.mark.parametrize(("generator", "prompt"), [(SlowGenerator(), PROMPT), (SceneGenerator(), "a photo of Paris")])
+def test_there_is_no_worked_example_where_it_takes_long_or_cannot_be_drawn(saved, generator, prompt):
+    own = DemoService(Auditor.from_pretrained(saved, device="cpu"), generator)
+    own.warm_up(prompt)
+    assert own.worked_example() is None
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_four_others_of_another_prompt_start_with_the_first_seed(service, found, seen):
+    others = service.make_others(found if seen else None, "three red apples")
+    assert others.prompt == "three red apples" and [each.seed for each in others.images] == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -293,7 +322,7 @@ def test_a_missing_encoder_is_one_line_before_any_address_and_can_be_named(tmp_p
     out, err = capsys.readouterr()
     assert len(err.splitlines()) == 1 and "my_clip" in err and "--encoder" in err and "http" not in out
     served = []
-    monkeypatch.setattr("scripts.demo_app.serve.serve", lambda service, *_, at: served.append(service))
+    monkeypatch.setattr("tipai_jax.demo.serve.serve", lambda service, *_, at: served.append(service))
     assert demo.main([*arguments, "--encoder", "tiny"]) == 0
     assert "encoder" in vars(served[0].auditor), "it is loaded before the page is served"
 
@@ -311,11 +340,12 @@ def test_the_port_is_this_machines_and_nobody_elses():
 
 BROKEN = """
 import sys
-from scripts.demo_app import serve as module
+from precompute.prompt_file import Prompt
+from tipai_jax.demo import serve as module
 from tipai_jax.errors import UserError, run_main
 
 class Service:
-    def warm_up(self):
+    def warm_up(self, example):
         raise {"user": UserError("encoder my_clip: no such folder"), "ours": RuntimeError("out of memory")}[sys.argv[1]]
 
 async def page(scope, receive, send):
@@ -327,7 +357,7 @@ async def page(scope, receive, send):
 
 module._application = lambda *_: page
 with module.reserve(0) as at:
-    sys.exit(run_main(lambda: module.serve(Service(), [], None, at=at)))
+    sys.exit(run_main(lambda: module.serve(Service(), [Prompt('e1', 'a red car')], None, at=at)))
 """
 
 

@@ -8,15 +8,26 @@ import io
 
 from PIL import Image
 
-from scripts.demo_app.catalog_view import CatalogEntry, CatalogView
-from scripts.demo_app.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.auditor.verdict import Verdict
+from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
+from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
 from tipai_jax.render.colours import STOPS
 from tipai_jax.render.markup import Markup, element
 
-__all__ = ["about", "analysis", "candidates", "catalog_page", "comparison", "head", "message", "percent", "single"]
+__all__ = [
+    "about",
+    "analysis",
+    "candidates",
+    "catalog_page",
+    "comparison",
+    "head",
+    "message",
+    "percent",
+    "single",
+    "thumbnail",
+]
 
 PREDICTED = {KEEPS: "keeps the prompt", BREAKS: "breaks the prompt"}
 
@@ -142,6 +153,11 @@ def about(service: DemoService) -> Markup:
     entries = [element("div", element("dt", name), element("dd", value)) for name, value in rows]
     summary = element("summary", "Auditor and image generator")
     return element("details", summary, element("dl", *entries), class_="tp-about")
+
+
+def thumbnail(image: Image.Image) -> Markup:
+    """A small copy of an upload."""
+    return element("figure", _image(image, "the uploaded image"), class_="tp-thumbnail")
 
 
 def _small_world_only(service: DemoService) -> bool:

@@ -11,9 +11,9 @@ from typing import Any
 import gradio as gr
 
 from precompute.prompt_file import Prompt
-from scripts.demo_app import cards
-from scripts.demo_app.catalog_view import read_catalog
-from scripts.demo_app.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
+from tipai_jax.demo import cards
+from tipai_jax.demo.catalog_view import read_catalog
+from tipai_jax.demo.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
 from tipai_jax.errors import UserError
 
 __all__ = ["build_page"]
@@ -25,6 +25,9 @@ LIVE: dict[str, Any] = {**PRIVATE, "trigger_mode": "always_last", "show_progress
 """For what follows a slider."""
 ONE_BY_ONE: dict[str, Any] = {**PRIVATE, "concurrency_id": "service"}
 """For what uses the auditor or the generator."""
+LOWEST, HIGHEST = 0.01, 0.99
+"""Thresholds that can be chosen."""
+DROPPED = "These results are not kept any longer, because many other pages were opened since; ask for them again."
 
 
 def build_page(service: DemoService, examples: Sequence[Prompt], data: Path) -> gr.Blocks:
@@ -32,14 +35,14 @@ def build_page(service: DemoService, examples: Sequence[Prompt], data: Path) -> 
 
     Args:
         service: makes and scores images.
-        examples: prompts to choose from.
+        examples: prompts to choose from; the first is the worked example.
         data: folder of the catalogue to browse; it need not exist.
     """
     title = "TiPAI: does the image keep its prompt?"
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, KEPT)) as page:
         _markup(cards.head(service))
         with gr.Tab("Generate"):
-            _generate_tab(service, examples)
+            _generate_tab(service, examples, page)
         with gr.Tab("Upload"):
             _upload_tab(service)
         with gr.Tab("Catalogue") as tab:
@@ -48,10 +51,10 @@ def build_page(service: DemoService, examples: Sequence[Prompt], data: Path) -> 
     return page
 
 
-def _generate_tab(service: DemoService, examples: Sequence[Prompt]) -> None:
+def _generate_tab(service: DemoService, examples: Sequence[Prompt], page: gr.Blocks) -> None:
     found = gr.State(time_to_live=KEPT)
     with gr.Row(elem_classes="tp-form"):
-        prompt = _prompt("Prompt", "prompt")
+        prompt = _prompt("Prompt", "prompt", value=examples[0].prompt)
         generate = gr.Button("Generate", variant="primary", scale=1, min_width=130, elem_id="generate")
         more = gr.Button("Four others", scale=1, min_width=130, elem_id="others", visible=False)
     chosen = gr.Dataset(
@@ -62,17 +65,15 @@ def _generate_tab(service: DemoService, examples: Sequence[Prompt]) -> None:
         type="index",
         elem_id="examples",
     )
-    trouble = _markup(elem_id="trouble")
+    trouble = _markup(cards.message("One moment, an example is being made ...", kind="hint"), elem_id="trouble")
     images = _markup(elem_id="images")
     with gr.Column(visible=False) as results:
         threshold = _threshold(service, "threshold")
         details = _markup(elem_id="details")
 
-    def answer(make: Callable[[], CandidateSet], share: float) -> dict[Any, Any]:
-        try:
-            made = make()
-        except UserError as error:
-            return {trouble: cards.message(str(error))}
+    outputs = [found, trouble, images, details, results, more]
+
+    def show(made: CandidateSet, share: float) -> dict[Any, Any]:
         return {
             found: made,
             trouble: "",
@@ -81,6 +82,26 @@ def _generate_tab(service: DemoService, examples: Sequence[Prompt]) -> None:
             results: gr.update(visible=True),
             more: gr.update(visible=True),
         }
+
+    def answer(make: Callable[[], CandidateSet], share: float) -> dict[Any, Any]:
+        try:
+            return show(make(), share)
+        except UserError as error:
+            hidden = gr.update(visible=False)
+            return {
+                found: None,
+                trouble: cards.message(str(error)),
+                images: "",
+                details: "",
+                results: hidden,
+                more: hidden,
+            }
+
+    def landing(share: float) -> dict[Any, Any]:
+        example = service.worked_example()
+        if example is None:
+            return {trouble: cards.message("Type a prompt, or choose one of the examples.", kind="hint")}
+        return show(example, share)
 
     def first_four(words: str, share: float, progress: gr.Progress = gr.Progress()) -> dict[Any, Any]:  # noqa: B008
         return answer(lambda: service.make_candidates(words, progress=progress), share)
@@ -91,16 +112,18 @@ def _generate_tab(service: DemoService, examples: Sequence[Prompt]) -> None:
         share: float,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> dict[Any, Any]:
-        first = before.next_seed if before else 0
-        prompt = before.prompt if before else words
-        return answer(lambda: service.make_candidates(prompt, first=first, progress=progress), share)
+        return answer(lambda: service.make_others(before, words, progress=progress), share)
 
-    wiring = {**ONE_BY_ONE, "outputs": [found, trouble, images, details, results, more], "show_progress_on": [trouble]}
+    def update(made: CandidateSet | None, share: float) -> str:
+        return _details(made, share) if made else cards.message(DROPPED, kind="hint")
+
+    wiring = {**ONE_BY_ONE, "outputs": outputs, "show_progress_on": [trouble]}
+    page.load(landing, threshold, outputs, show_progress="hidden", **ONE_BY_ONE)
     gr.on([generate.click, prompt.submit], first_four, [prompt, threshold], **wiring)
     more.click(four_others, [found, prompt, threshold], **wiring)
     fill = chosen.click(lambda index: examples[index].prompt, chosen, prompt, show_progress="hidden", **PRIVATE)
     fill.then(first_four, [prompt, threshold], **wiring)
-    threshold.change(lambda made, share: _details(made, share) if made else "", [found, threshold], details, **LIVE)
+    threshold.change(update, [found, threshold], details, **LIVE)
 
 
 def _details(made: CandidateSet, share: float) -> str:
@@ -113,6 +136,7 @@ def _upload_tab(service: DemoService) -> None:
     with gr.Row(elem_classes="tp-upload"):
         with gr.Column(scale=2, min_width=260):
             file = gr.File(label="Image (JPEG, PNG or WEBP)", type="binary", height=150, elem_id="file")
+            thumbnail = _markup(elem_id="own-thumbnail")
         with gr.Column(scale=3, min_width=260):
             prompt = _prompt("Prompt that the image should keep", "own-prompt")
             button = gr.Button("Score", variant="primary", elem_id="score")
@@ -131,30 +155,39 @@ def _upload_tab(service: DemoService) -> None:
             )
         details = _markup(elem_id="own-details")
 
+    def without_results(message: str) -> dict[Any, Any]:
+        return {trouble: message, results: gr.update(visible=False), shown: None}
+
     def score(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
         try:
             scored = service.at_level(service.score(data, words), wanted)
         except UserError as error:
-            return {trouble: cards.message(str(error)), results: gr.update(visible=False), shown: None}
+            return without_results(cards.message(str(error)))
         return {shown: scored, trouble: "", details: cards.single(scored, share), results: gr.update(visible=True)}
 
     def uploaded(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
+        try:
+            small = cards.thumbnail(service.thumbnail(data))
+        except UserError as error:
+            return {thumbnail: "", **without_results(cards.message(str(error)))}
         if not words.strip():
             hint = cards.message("Now type the prompt that the image should keep, then press Score.", kind="hint")
-            return {trouble: hint, results: gr.update(visible=False), shown: None}
-        return score(data, words, share, wanted)
+            return {thumbnail: small, **without_results(hint)}
+        return {thumbnail: small, **score(data, words, share, wanted)}
 
     def update(scored: ScoredImage | None, share: float, wanted: float) -> str:
-        return cards.single(service.at_level(scored, wanted), share) if scored else ""
+        if not scored:
+            return cards.message(DROPPED, kind="hint")
+        return cards.single(service.at_level(scored, wanted), share)
 
     def cleared() -> dict[Any, Any]:
-        return {shown: None, trouble: "", results: gr.update(visible=False)}
+        return {thumbnail: "", **without_results("")}
 
     inputs = [file, prompt, threshold, level]
     wiring = {**ONE_BY_ONE, "outputs": [shown, trouble, details, results], "show_progress_on": [trouble]}
     gr.on([button.click, prompt.submit], score, inputs, **wiring)
-    file.upload(uploaded, inputs, **wiring)
-    file.clear(cleared, None, [shown, trouble, results], **PRIVATE)
+    file.upload(uploaded, inputs, **{**wiring, "outputs": [thumbnail, *wiring["outputs"]]})
+    file.clear(cleared, None, [thumbnail, shown, trouble, results], **PRIVATE)
     gr.on([threshold.change, level.change], update, [shown, threshold, level], details, **LIVE)
 
 
@@ -190,8 +223,9 @@ def _markup(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
     return gr.HTML(value, elem_id=elem_id, apply_default_css=False, padding=False)
 
 
-def _prompt(label: str, elem_id: str) -> gr.Textbox:
+def _prompt(label: str, elem_id: str, *, value: str = "") -> gr.Textbox:
     return gr.Textbox(
+        value,
         label=label,
         placeholder="a red car on the beach",
         lines=1,
@@ -206,9 +240,9 @@ def _prompt(label: str, elem_id: str) -> gr.Textbox:
 def _threshold(service: DemoService, elem_id: str) -> gr.Slider:
     fitted = service.fitted_threshold
     info = f"Risk from which a region counts; {fitted:.2f} was fitted on the validation split. Lower shows more."
-    return gr.Slider(
-        0.01,
-        0.99,
+    slider = gr.Slider(
+        LOWEST,
+        HIGHEST,
         value=round(fitted, 2),
         step=0.01,
         label="Threshold",
@@ -217,3 +251,11 @@ def _threshold(service: DemoService, elem_id: str) -> gr.Slider:
         scale=3,
         min_width=280,
     )
+
+    def allowed(number: float | None) -> float:
+        """While a number is typed, the field may be empty or out of range; Gradio would refuse both with an error."""
+        return fitted if number is None else min(max(number, LOWEST), HIGHEST)
+
+    # Not a class of its own: Gradio writes a stub file beside every module that has one.
+    slider.preprocess = allowed  # pyright: ignore[reportAttributeAccessIssue]
+    return slider

@@ -1,0 +1,293 @@
+"""Write docs/results.json and docs/results.md, the figures of the documentation.
+
+    python scripts/results.py runs/base runs/quickstart     # after tipai_jax.evaluate has measured both
+    python scripts/results.py                               # write results.md again, from results.json
+
+The page and the table of the README are made of `results.json` alone, so a test can compare them.
+"""
+
+import json
+import re
+import shlex
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+if __package__ in (None, ""):  # run as a file: modules are found in the repository, not in this folder
+    sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from tipai_jax.errors import Parser, UserError, run_main
+from tipai_jax.report.figures import figure_text, value_text
+from tipai_jax.report.tables import compare, read_record
+
+__all__ = ["RUNS", "main", "page", "portable", "small", "summary"]
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+RUNS = ("base", "quickstart")
+"""The runs that the documentation is about, by the names of their folders."""
+LEFT_OUT = ("extremes", "reliability")
+WIDTH = 120
+Record = Mapping[str, Any]
+
+SUMMARY = (
+    ("pair AUC", "global_pair_auc"),
+    ("pair AUC on hard pairs", "pair_auc_by_difficulty.hard"),
+    ("ECE of the calibrated score (lower is better)", "ece"),
+    ("reasons: ROC-AUC within pairs, the worst category", "category_roc_auc_within_pairs.*"),
+    ("patches: pair AUC", "patch_pair_auc"),
+    ("faithful images in which the heatmap marks a region (lower is better)", "heatmap.box_found_in_chosen"),
+)
+"""The rows of the README's table: label, and key in a record; a star takes the lowest of the values there."""
+
+TEXT = """\
+# Results
+
+<!-- Written by scripts/results.py; change that file, not this one. -->
+
+The figures of the two configs that the project ships, on the test split of the small world
+([small-world.md](small-world.md)). [metrics.md](metrics.md) defines every figure. Brackets hold 95 % intervals from
+a bootstrap by prompt group. The same figures, as they stand in each run's `eval.json`, are in
+[results.json](results.json).
+
+## In short
+
+{summary}
+
+The cosine is that of the frozen encoder, with nothing trained; the ridge probe is a linear regression on the same
+embeddings. Both are measured as the heads are.
+
+## How to make them again
+
+```bash
+python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0
+python precompute/embed.py --data data/scenes --encoder tiny --dtype auto --out store/scenes
+python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/base
+python -m tipai_jax.evaluate --workdir runs/base
+python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
+python -m tipai_jax.evaluate --workdir runs/quickstart --heatmaps 12
+python scripts/results.py runs/base runs/quickstart
+```
+
+The quickstart's commands are those of `scripts/quickstart.sh`. There are 28,000 pairs to train on (the plan speaks of
+20,000), 4,000 for validation and 8,000 for the test; the figures of heatmaps are over 2,000 images. `base.py` took 3
+to 5 minutes to train on two cores, the quickstart two minutes.
+
+{made}
+
+**Another processor gives other figures in the second digit.** The same machine and the same versions repeat a record
+to the last byte. Between machines the order of sums differs, and so does the number format of the encoder, which
+`--dtype auto` chooses. The figure that moves most is the quickstart's ECE before calibration: .407 was measured on
+a processor with AMX, .353 on one without, and {quickstart/ece_before:.3f} on the processor of this page, which has no
+AMX either. Calibration removes this difference: the ECE after it was .019 with AMX and is {quickstart/ece:.3f} here.
+
+## What the figures say
+
+- **As a ranking, the heads add little to the frozen cosine.** Over all pairs the quickstart is above it by
+  {quickstart/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}, and above the ridge probe by
+  {quickstart/baselines.ridge_probe.global_pair_auc_difference:+.4f}. The encoder was trained on easy and medium pairs
+  of this kind by the hundred thousand, and there the heads add nothing: on easy pairs the quickstart reaches
+  {quickstart/pair_auc_by_difficulty.easy:.3f} and the cosine
+  {quickstart/baselines.zero_shot_cosine.pair_auc_by_difficulty.easy:.3f}, on medium pairs
+  {quickstart/pair_auc_by_difficulty.medium:.3f} and
+  {quickstart/baselines.zero_shot_cosine.pair_auc_by_difficulty.medium:.3f}. What is gained is gained on hard pairs:
+  {quickstart/pair_auc_by_difficulty.hard:.3f} against
+  {quickstart/baselines.zero_shot_cosine.pair_auc_by_difficulty.hard:.3f}. Beyond the ranking the heads give what a
+  cosine does not: a calibrated score, reasons and a heatmap.
+- **The plan's own heads rank worse than the cosine:** the difference is
+  {base/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}. They read prompt and image side by side and learn
+  no product of the two. What the plan asks of a run, `base.py` meets all the same.
+- **A heatmap can look good without reading the prompt.** Over rejected images alone, the image-only ablation has an
+  IoU of {quickstart/baselines.image_only.heatmap.iou:.3f}, the ridge probe
+  {quickstart/baselines.ridge_probe.heatmap.iou:.3f}, the plan's patch head {base/heatmap.iou:.3f} and the quickstart
+  {quickstart/heatmap.iou:.3f}. The first three reach it by marking something in nearly every image: in
+  {quickstart/baselines.image_only.heatmap.box_found_in_chosen:.3f},
+  {quickstart/baselines.ridge_probe.heatmap.box_found_in_chosen:.3f} and {base/heatmap.box_found_in_chosen:.3f} of the
+  chosen images, in which nothing is wrong. The quickstart marks something in
+  {quickstart/heatmap.box_found_in_chosen:.3f} of those and in {quickstart/heatmap.box_found_in_rejected:.3f} of the
+  rejected ones.
+- **Within an image the quickstart points better.** The pixel of the highest risk lies in what is wrong in
+  {quickstart/heatmap.pointing_game:.3f} of the rejected images; the image-only ablation reaches
+  {quickstart/baselines.image_only.heatmap.pointing_game:.3f}, the ridge probe
+  {quickstart/baselines.ridge_probe.heatmap.pointing_game:.3f}, `base.py` {base/heatmap.pointing_game:.3f}.
+- **An overlapping box says little.** The quickstart's box of the highest risk overlaps what is wrong in
+  {quickstart/heatmap.box_overlap:.3f} of the rejected images, the image-only ablation's in
+  {quickstart/baselines.image_only.heatmap.box_overlap:.3f}, and a map that is red everywhere always overlaps, as the
+  cosine's does ({quickstart/baselines.zero_shot_cosine.heatmap.box_overlap:.3f}).
+- **The prompt gives the category away.** A head that reads only the prompt reaches a category ROC-AUC of
+  {quickstart/baselines.text_only.category_roc_auc.object:.3f} (object) to
+  {quickstart/baselines.text_only.category_roc_auc.spatial:.3f} (spatial), for the words of a caption say which mistake
+  it invites. Within pairs, where such a guess earns nothing, the quickstart reaches
+  {quickstart/category_roc_auc_within_pairs.object:.3f} and
+  {quickstart/category_roc_auc_within_pairs.spatial:.3f} for the same two.
+- **The score alarms on images that are fine.** It is below 0.5 for {quickstart/control.alarm_rate_faithful:.3f} of the
+  chosen images and for {quickstart/control.alarm_rate:.3f} of the controls, against
+  {quickstart/control.alarm_rate_broken:.3f} of the rejected images.
+- **The difficulty of a pair** is that of its scenes; easy, medium and hard are defined in
+  [small-world.md](small-world.md). Nothing here says anything about photographs.
+
+## Targets
+
+What each config asks of its run. A target whose figure has no value is "not measured".
+
+{targets}
+
+## All figures
+
+{figures}
+"""
+
+
+def small(record: Record) -> dict[str, Any]:
+    """A record without the best and worst pairs, the bins of the reliability diagram and the notes of its layout, and
+    without paths of the machine that it was made on.
+    """
+    kept = {name: value for name, value in record.items() if name not in LEFT_OUT}
+    kept["layout"] = {name: value for name, value in record["layout"].items() if name not in ("sections", "extremes")}
+    return portable(kept)
+
+
+def portable(value: Any) -> Any:
+    """A JSON value whose texts name absolute paths by their last two parts, such as `store/scenes`."""
+    if isinstance(value, str):
+        return re.sub(r"(^|[\s='\"])/(?:[^\s/'\"]+/)*([^\s/'\"]+/[^\s/'\"]+)", r"\1\2", value)
+    if isinstance(value, dict):
+        return {name: portable(each) for name, each in value.items()}
+    return [portable(each) for each in value] if isinstance(value, list) else value
+
+
+def summary(records: Mapping[str, Record]) -> str:
+    """The table of the README: a row for each of `SUMMARY`; both runs, then the baselines of the quickstart."""
+    baselines = records["quickstart"]["baselines"]
+    scorers = {
+        "`base.py`": records["base"],
+        "quickstart": records["quickstart"],
+        "cosine": baselines["zero_shot_cosine"],
+        "ridge probe": baselines["ridge_probe"],
+    }
+    rows = [(label, *(_lowest(scorer, key) for scorer in scorers.values())) for label, key in SUMMARY]
+    return _table(("test split", *scorers), rows)
+
+
+def _lowest(record: Record, key: str) -> str:
+    """The value of a figure, or the lowest of those that a star stands for."""
+    if not key.endswith(".*"):
+        return value_text(_at(record, key)["value"], ".3f")
+    values = [figure["value"] for figure in _at(record, key.removesuffix(".*")).values()]
+    return value_text(None if None in values else min(values), ".3f")
+
+
+def page(records: Mapping[str, Record]) -> str:
+    """`results.md`: what `TEXT` says, with the tables and the figures of the records."""
+    filled = {
+        "summary": summary(records),
+        "made": "\n".join(_made(name, records[name]) for name in RUNS),
+        "targets": _targets({name: records[name] for name in RUNS}),
+        "figures": compare({f"`runs/{name}`": records[name] for name in RUNS}),
+    }
+
+    def fill(field: re.Match[str]) -> str:
+        name, _, form = field[1].partition(":")
+        if name in filled:
+            return filled[name]
+        run, _, key = name.partition("/")
+        figure = _at(records[run], key)
+        return figure_text(figure, form) if form.startswith("+") else value_text(figure["value"], form)
+
+    return _wrapped(re.sub(r"\{([^{}]+)\}", fill, TEXT).rstrip()) + "\n"
+
+
+def _at(record: Record, key: str) -> Any:
+    """The entry of a record at names joined by dots, of which some (levels such as 0.9) hold a dot themselves."""
+    found: Any = record
+    for name in re.split(r"\.(?!\d)", key):
+        found = found[name]
+    return found
+
+
+def _made(name: str, record: Record) -> str:
+    """What a run was made with, as an entry of a list."""
+    versions = ", ".join(f"{library} {version}" for library, version in record["versions"].items())
+    encoder, seeds, targets = record["encoder"], record["seeds"], record["targets"]
+    met = sum(row["pass"] is True for row in targets)
+    return (
+        f"- `runs/{name}`: {met} of {len(targets)} targets met. {versions}; encoder {encoder['name']},"
+        f" {encoder['patches']} patches, digest `{encoder['digest'][:12]}`; store `{record['store_digest'][:12]}`;"
+        f" {record['checkpoint']['step']} steps; seeds {seeds['training']} (training) and {seeds['bootstrap']}"
+        f" (bootstrap). Embedded by `{record['commands']['embed']}`."
+    )
+
+
+def _targets(records: Mapping[str, Record]) -> str:
+    """A row a target, what each run asks and what was measured."""
+    names = dict.fromkeys(row["name"] for record in records.values() for row in record["targets"])
+    found = {run: {row["name"]: row for row in record["targets"]} for run, record in records.items()}
+    rows = [(name, *(_target(found[run].get(name)) for run in records)) for name in names]
+    return _table(("target", *(f"`runs/{run}`" for run in records)), rows)
+
+
+def _target(row: Record | None) -> str:
+    if row is None:
+        return "not asked"
+    verdict = {True: "met", False: "missed", None: "not measured"}[row["pass"]]
+    return f"{value_text(row['value'], row['format'])}, asked {row['direction']} {row['threshold']:.4g}: {verdict}"
+
+
+def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    head = list(head)
+    lines = [f"| {' | '.join(cells)} |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "|---|" + "---|" * (len(head) - 1), *lines[1:]])
+
+
+def _wrapped(text: str) -> str:
+    """Paragraphs and entries of lists in lines of at most `WIDTH`; tables, headings, comments and code as they are."""
+    return "\n\n".join(block if block[0] in "|#<`" else _filled(block) for block in text.split("\n\n"))
+
+
+def _filled(block: str) -> str:
+    items = (" ".join(item.split()) for item in re.split(r"\n(?=- )", block))
+    options = {"width": WIDTH, "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(
+        textwrap.fill(item, subsequent_indent="  " if item.startswith("- ") else "", **options) for item in items
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write both files; returns 0."""
+    parser = Parser(
+        prog="scripts/results.py",
+        description="Write docs/results.json and docs/results.md from the records of evaluated runs.",
+    )
+    names = " and ".join(RUNS)
+    parser.add_argument(
+        "runs",
+        type=Path,
+        nargs="*",
+        metavar="RUN",
+        help=f"folders of evaluated runs, named {names}; those that are not given stay as they are in results.json",
+    )
+    parser.add_argument("--out", type=Path, default=DOCS, metavar="FOLDER", help="where both files are (default: docs)")
+    args = parser.parse_args(sys.argv[1:] if argv is None else list(argv))
+    from tipai_jax.files.atomic import write_file
+
+    known = args.out / "results.json"
+    records = json.loads(known.read_text(encoding="utf-8")) if known.exists() else {}
+    for run in args.runs:
+        name = run.absolute().name
+        if name not in RUNS:
+            raise UserError(
+                f"{run}: the page is about runs whose folders are called {names}; rename it, or leave it out"
+            )
+        records[name] = small(read_record(run))
+    if missing := [name for name in RUNS if name not in records]:
+        command = shlex.join(["python", "scripts/results.py", *(f"runs/{name}" for name in RUNS)])
+        raise UserError(f"{known}: holds no run {missing[0]!r}; evaluate it, then give both: {command}")
+    write_file(known, (json.dumps({name: records[name] for name in RUNS}, indent=1) + "\n").encode())
+    write_file(args.out / "results.md", page(records).encode())
+    print(f"written: {known} and {args.out / 'results.md'}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_main(main))

@@ -1,0 +1,172 @@
+"""The figures of the documentation: the page is what the command makes of its record, and README and configs agree."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+from report_world import EVIL, baseline, fig, record
+
+from scripts.results import RUNS, main, page, portable, small, summary
+from tipai_jax.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDS = json.loads((ROOT / "docs" / "results.json").read_text())
+QUICKSTART = RECORDS["quickstart"]
+COLUMNS = {
+    "`base.py`": RECORDS["base"],
+    "quickstart": QUICKSTART,
+    "cosine": QUICKSTART["baselines"]["zero_shot_cosine"],
+    "ridge probe": QUICKSTART["baselines"]["ridge_probe"],
+}
+WITHIN = "category_roc_auc_within_pairs"
+ROWS = {
+    "pair AUC": lambda scorer: scorer["global_pair_auc"]["value"],
+    "pair AUC on hard pairs": lambda scorer: scorer["pair_auc_by_difficulty"]["hard"]["value"],
+    "ECE of the calibrated score (lower is better)": lambda scorer: scorer["ece"]["value"],
+    "reasons: ROC-AUC within pairs, the worst category": lambda scorer: min(
+        scorer[WITHIN][name]["value"] for name in ("object", "attribute", "counting", "spatial", "text")
+    ),
+    "patches: pair AUC": lambda scorer: scorer["patch_pair_auc"]["value"],
+    "faithful images in which the heatmap marks a region (lower is better)": lambda scorer: scorer["heatmap"][
+        "box_found_in_chosen"
+    ]["value"],
+}
+
+
+def cells(line: str) -> list[str]:
+    """The cells of a row of a Markdown table."""
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_the_page_is_what_the_command_makes_of_the_record():
+    assert (ROOT / "docs" / "results.md").read_text() == page(RECORDS)
+
+
+@pytest.mark.parametrize("file", ["README.md", "docs/results.md"])
+def test_each_figure_of_the_summary_is_that_of_the_record(file):
+    lines = (ROOT / file).read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("| test split | `base.py`"))
+    assert cells(lines[start])[1:] == list(COLUMNS)
+    shown = {cells(line)[0]: cells(line)[1:] for line in lines[start + 2 : start + 2 + len(ROWS)]}
+    assert shown == {label: [f"{read(scorer):.3f}" for scorer in COLUMNS.values()] for label, read in ROWS.items()}
+
+
+def test_every_figure_with_an_interval_is_on_the_results_page():
+    """In README and docs alike; of figures that come from elsewhere no intervals are given."""
+    number = r"[+-]?\d\.\d+"
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    known = " ".join((ROOT / "docs" / "results.md").read_text().split())
+    found = [
+        figure
+        for path in pages
+        for figure in re.findall(rf"{number} \({number} to {number}\)", " ".join(path.read_text().split()))
+    ]
+    assert len(found) > 100 and not [figure for figure in found if figure not in known]
+    assert re.search(rf"{number} \({number} to {number}\)", " ".join((ROOT / "README.md").read_text().split()))
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_the_config_names_the_figures_of_its_run(name):
+    docstring = (ROOT / "configs" / {"base": "base.py", "quickstart": "scenes.py"}[name]).read_text()
+    shown = dict(re.findall(r"(pair AUC|patch AUC|AUC-Judd|ECE) (\.\d{3})", docstring))
+    figures = {
+        "pair AUC": RECORDS[name]["global_pair_auc"],
+        "patch AUC": RECORDS[name]["patch_pair_auc"],
+        "AUC-Judd": RECORDS[name]["heatmap"]["auc_judd"],
+        "ECE": RECORDS[name]["ece"],
+    }
+    assert shown == {label: f"{figure['value']:.3f}".removeprefix("0") for label, figure in figures.items()}
+
+
+def test_no_path_of_a_machine_is_in_the_record():
+    assert re.findall(r"(?:^|[\s='\"])/[\w.]+/[\w./-]*", json.dumps(RECORDS)) == []
+
+
+def made_up(**changes):
+    """A record in which every figure that is shown was measured."""
+    scorers = {
+        "zero_shot_cosine": baseline(0.7),
+        "ridge_probe": baseline(0.6),
+        "text_only": baseline(0.5),
+        "image_only": baseline(0.5),
+    }
+    return record(**{"baselines": scorers, **changes})
+
+
+def test_the_summary_takes_each_figure_from_its_place():
+    reasons = {"object": fig(0.81), "attribute": fig(0.42), "counting": fig(0.83)}
+    ours = made_up(
+        global_pair_auc=fig(0.11),
+        pair_auc_by_difficulty={"hard": fig(0.22)},
+        ece=fig(0.33),
+        category_roc_auc_within_pairs=reasons,
+        patch_pair_auc=fig(0.55),
+        heatmap={"box_found_in_chosen": fig(0.66)},
+    )
+    lines = summary({"base": ours, "quickstart": made_up()}).splitlines()
+    assert [cells(line)[1] for line in lines[2:]] == ["0.110", "0.220", "0.330", "0.420", "0.550", "0.660"]
+    assert cells(lines[2])[1:] == ["0.110", "0.900", "0.700", "0.600"]
+    with_nothing = made_up(category_roc_auc_within_pairs={"object": fig(None, 0), "text": fig(0.9)})
+    assert cells(summary({"base": with_nothing, "quickstart": ours}).splitlines()[5])[1:3] == ["-", "0.420"]
+
+
+def test_paths_keep_their_last_two_parts():
+    command = "python x.py --store /a/b/store/scenes --workdir=/tmp/runs/base 'a b' --data '/c/data/d'"
+    shorter = "python x.py --store store/scenes --workdir=runs/base 'a b' --data 'data/d'"
+    assert portable({"a": [command, 1, None], "b": "/x/y/z"}) == {"a": [shorter, 1, None], "b": "y/z"}
+    for same in ("runs/base", "80/10/10", "or 1/4", "a / b", "https://a.b/c"):
+        assert portable(same) == same
+
+
+def test_a_record_is_made_small():
+    kept = small(record())
+    assert "extremes" not in kept and "reliability" not in kept and "sections" not in kept["layout"]
+    assert kept["global_pair_auc"] == fig() and kept["layout"]["figures"] == record()["layout"]["figures"]
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Two folders of evaluated runs."""
+    for name, value in zip(RUNS, (0.61, 0.72), strict=True):
+        made = made_up(global_pair_auc=fig(value), command=f"python -m tipai_jax.evaluate --workdir {tmp_path}/{name}")
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "eval.json").write_text(json.dumps(made))
+    return tmp_path
+
+
+def test_the_command_writes_both_files(runs, capsys):
+    out = ["--out", str(runs / "docs")]
+    (runs / "docs").mkdir()
+    assert main([str(runs / "base"), str(runs / "quickstart"), *out]) == 0
+    records, text = json.loads((runs / "docs/results.json").read_text()), (runs / "docs/results.md").read_text()
+    assert list(records) == list(RUNS) and str(runs) not in json.dumps(records)
+    assert records["base"]["command"] == f"python -m tipai_jax.evaluate --workdir {runs.name}/base"
+    assert "| pair AUC | 0.610 | 0.720 | 0.700 | 0.600 |" in text.splitlines()
+    assert "| global pair AUC | 0.610 (0.560 to 0.660) | 0.720 (0.670 to 0.770) |" in text.splitlines()
+    assert "`runs/base`: 1 of 3 targets met" in text and "{" not in text.replace(EVIL, "")
+
+    changed = made_up(global_pair_auc=fig(0.99))
+    (runs / "base" / "eval.json").write_text(json.dumps(changed))
+    assert main(out) == 0 and (runs / "docs/results.md").read_text() == text  # of results.json alone
+    assert main([str(runs / "base"), *out]) == 0
+    assert "| pair AUC | 0.990 | 0.720 | 0.700 | 0.600 |" in (runs / "docs/results.md").read_text().splitlines()
+    assert "written: " in capsys.readouterr().out
+
+
+def test_the_text_is_wrapped_and_tables_are_not(runs):
+    long = made_up(targets=[{**made_up()["targets"][0], "name": "a very long name of a target " * 5}])
+    lines = page({"base": small(long), "quickstart": small(copy.deepcopy(long))}).splitlines()
+    assert [line for line in lines if len(line) > 120] == [line for line in lines if line.startswith("| a very long")]
+    assert any(line.startswith("  ") for line in lines), "a further line of an entry is indented"
+
+
+def test_a_run_of_another_name_or_a_missing_one_is_refused(runs):
+    with pytest.raises(UserError, match="called base and quickstart"):
+        main([str(runs), "--out", str(runs / "docs")])
+    with pytest.raises(UserError, match="no run 'quickstart'; evaluate it"):
+        main([str(runs / "base"), "--out", str(runs / "docs")])
+    with pytest.raises(UserError, match="evaluate first"):
+        main([str(runs / "x" / "base"), "--out", str(runs / "docs")])
+    assert not (runs / "docs").exists()
