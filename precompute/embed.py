@@ -170,7 +170,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         check_plan_device(plan)
     writer = StoreWriter(args.out, plan)
-    _note_source(writer, source)
+    _note_source(writer, source, folder)
     made = _embed(args, source, folder, writer, works)
     from precompute.finish import finish
 
@@ -336,9 +336,11 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
     print(f"digest    {manifest.digest}")
 
 
-def _note_source(writer: "StoreWriter", source: "Source") -> None:
-    folder = None if source.folder is None else os.path.relpath(Path(source.folder).resolve(), writer.path.resolve())
-    writer.note_source({"data": folder})
+def _note_source(writer: "StoreWriter", source: "Source", encoder: "EncoderFolder") -> None:
+    relative = lambda path: os.path.relpath(Path(path).resolve(), writer.path.resolve())
+    local = encoder.name == encoder.path.resolve().name  # a hub id and `tiny` are found by their names
+    data = None if source.folder is None else relative(source.folder)
+    writer.note_source({"data": data, "encoder": relative(encoder.path) if local else None})
 
 
 def _name_of(data: str) -> str:

@@ -3,13 +3,14 @@
 import csv
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from auditor_world import make_bundle, tiny_fingerprint, write_picture
+from auditor_world import make_bundle, picture, tiny_fingerprint, write_picture
 from PIL import Image
 
 from precompute import heatmaps
@@ -36,7 +37,8 @@ def test_a_few_pictures_in_words(saved, tmp_path, capsys):
     paths = [write_picture(tmp_path, 1, size=(200, 120)), write_picture(tmp_path / "other", 1)]
     assert run(*map(str, paths), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "out")) == 0
     out, err = capsys.readouterr()
-    assert out.count("for 'a red cat'") == 2 and "strongest reason" in out and "at level 0.9:" in out
+    assert out.count("  prompt: a red cat\n") == 2 and "strongest reason" in out
+    assert out.count("  prediction at level 90 %: ") == 2
     assert "drawn scenes only" in err
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["1_2_audit.png", "1_audit.png"]
     with Image.open(tmp_path / "out" / "1_audit.png") as overlay:
@@ -77,7 +79,7 @@ def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys)
     for i in range(7):
         write_picture(folder, i)
     assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 0
-    assert "7 pictures judged" in capsys.readouterr().out
+    assert "a.parquet: 7 rows, 7 of them judged now\n" in capsys.readouterr().out
     with (tmp_path / "t.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("image", "prompt"), *((f"pictures/{i}.png", "a red cat") for i in range(7))])
     (tmp_path / "t.jsonl").write_text(
@@ -101,12 +103,13 @@ def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys)
         row["image"] == "0.png"
         and len(row["patch_score"]) == 49
         and row["error"] is None
-        and len(row["heads_digest"]) == 64
+        and len(row["heads_digest"]) == len(row["input_digest"]) == 64
+        and (row["small_world_only"], row["unknown_tokens"]) == (True, 0)
     )
 
 
 def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
-    """The parts that are there are not judged again; a finished file is left alone; other pictures in its place are
+    """The parts that are there are not judged again; a finished file is left alone; another prompt in its place is
     refused.
     """
     monkeypatch.setattr(audit_table, "PART", 2)
@@ -127,7 +130,7 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
     assert run(*command) == 130 and not out.exists()
     assert "run the same command again" in capsys.readouterr().err
     assert run(str(folder), "--prompt", "a blue dog", "--auditor", saved, "--out", str(out)) == 2
-    assert "parts of other pictures, prompts or another auditor" in capsys.readouterr().err
+    assert "rows of an interrupted command with another input, auditor or level" in capsys.readouterr().err
     assert run(*command) == 0
     assert calls == [["0.png", "1.png"], ["2.png", "3.png"], ["2.png", "3.png"], ["4.png"]]
     assert pq.read_table(out).column("image").to_pylist() == [f"{i}.png" for i in range(5)]
@@ -176,9 +179,13 @@ def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tm
     assert run(str(tmp_path / "one"), *command) == 0
     before = out.read_bytes()
     assert run(str(tmp_path / "two"), *command) == 2 and out.read_bytes() == before
-    assert "is there and holds something else" in capsys.readouterr().err
-    write_picture(tmp_path, 3).replace(tmp_path / "one" / "a.png")  # made anew in its place
-    assert run(str(tmp_path / "one"), *command) == 2
+    assert "holds 1 rows of another input that would be lost; name another --out" in capsys.readouterr().err
+    assert not out.with_name("audit.parquet.parts").exists(), "what is refused leaves nothing behind"
+    make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
+    assert run(str(tmp_path / "one"), *command[:3], str(tmp_path / "second"), "--out", str(out)) == 2
+    assert "was judged with another auditor" in capsys.readouterr().err
+    assert run(str(tmp_path / "one"), *command, "--level", "0.8") == 2
+    assert "was judged with another --level" in capsys.readouterr().err
     assert run(str(out), "--auditor", saved, "--out", str(out)) == 2 and out.read_bytes() == before
 
 
@@ -191,9 +198,159 @@ def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
     capsys.readouterr()
     (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\nbad.png,a cat\ngone.png,a cat\n")
     assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
-    assert "1 pictures judged, 2 could not be: see the column error" in capsys.readouterr().out
+    found = "3 rows, 3 of them judged now; 2 rows have no verdict: see the column error"
+    assert found in capsys.readouterr().out
     errors = pq.read_table(tmp_path / "a.parquet").column("error").to_pylist()
     assert errors[0] is None and "neither JPEG, PNG nor WEBP" in errors[1] and "No such file" in errors[2]
+
+
+@pytest.fixture
+def judged_rows(monkeypatch):
+    """The images that are judged, call by call."""
+    judged, calls = audit_table._judged, []
+
+    def counting(auditor, rows):
+        calls.append([row.image for row in rows])
+        return judged(auditor, rows)
+
+    monkeypatch.setattr(audit_table, "_judged", counting)
+    return calls
+
+
+def write_table(path, rows):
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("image", "prompt"), *rows])
+
+
+def test_only_what_is_new_or_changed_is_judged(saved, tmp_path, judged_rows, capsys):
+    for i in range(4):
+        write_picture(tmp_path, i)
+    table, out = tmp_path / "t.csv", tmp_path / "a.parquet"
+    command = (str(table), "--auditor", saved, "--out", str(out))
+    write_table(table, [(f"{i}.png", "a red cat") for i in range(3)])
+    assert run(*command) == 0
+    before = pq.read_table(out).to_pylist()
+    # an image added in front, one made anew, a prompt changed, a row left as it was
+    write_picture(tmp_path, 9).replace(tmp_path / "1.png")
+    write_table(table, [("3.png", "a red cat"), ("0.png", "a red cat"), ("1.png", "a red cat"), ("2.png", "a dog")])
+    assert run(*command, "--json") == 0
+    counts = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert counts == {"out": str(out), "rows": 4, "judged": 3, "failed": 0}
+    assert judged_rows == [["0.png", "1.png", "2.png"], ["3.png", "1.png", "2.png"]]
+    after = pq.read_table(out).to_pylist()
+    assert [(row["image"], row["prompt"]) for row in after] == [
+        ("3.png", "a red cat"),
+        ("0.png", "a red cat"),
+        ("1.png", "a red cat"),
+        ("2.png", "a dog"),
+    ]
+    assert after[1] == before[0] and after[2]["logit"] != before[1]["logit"]
+    anew = tmp_path / "anew.parquet"
+    assert run(str(table), "--auditor", saved, "--out", str(anew)) == 0
+    for here, there in zip(after, pq.read_table(anew).to_pylist(), strict=True):
+        assert (
+            here["logit"] == pytest.approx(there["logit"], abs=5e-3) and here["input_digest"] == there["input_digest"]
+        )
+    write_table(table, [("2.png", "a dog"), ("2.png", "a dog"), ("0.png", "a red cat")])  # fewer, another order, twice
+    assert run(*command) == 0 and len(judged_rows) == 3
+    assert pq.read_table(out).column("image").to_pylist() == ["2.png", "2.png", "0.png"]
+    other = tmp_path / "other.csv"
+    write_table(other, [("0.png", "a red cat"), ("2.png", "a dog"), ("3.png", "a dog")])  # has all rows of the file
+    assert run(str(other), "--auditor", saved, "--out", str(out)) == 0 and judged_rows[3:] == [["3.png"]]
+
+
+def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp_path, monkeypatch, judged_rows):
+    monkeypatch.setattr(audit_table, "PART", 2)
+    folder, out = tmp_path / "images", tmp_path / "a.parquet"
+    folder.mkdir()
+    for i in range(1, 5):
+        write_picture(folder, i)
+    counting = audit_table._judged
+
+    def stopping(auditor, rows):
+        if judged_rows:
+            raise KeyboardInterrupt
+        return counting(auditor, rows)
+
+    command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_table, "_judged", stopping)
+        assert run(*command) == 130
+    write_picture(folder, 0)
+    assert run(*command) == 0
+    assert judged_rows == [["1.png", "2.png"], ["0.png", "3.png"], ["4.png"]]
+    assert pq.read_table(out).column("image").to_pylist() == [f"{i}.png" for i in range(5)]
+
+
+def test_errors_are_judged_again_where_the_image_has_changed_or_when_asked_for(
+    saved, tmp_path, monkeypatch, judged_rows
+):
+    """An empty prompt and an image that cannot be read are rows with an error, and stop nothing."""
+    write_picture(tmp_path, 0)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    table, out = tmp_path / "t.csv", tmp_path / "a.parquet"
+    rows = [("0.png", "a cat"), ("0.png", ""), ("bad.png", "a cat"), ("", "a cat"), ("0.png", "  ")]
+    write_table(table, rows)
+    command = (str(table), "--auditor", saved, "--out", str(out))
+    assert run(*command) == 1
+    errors = pq.read_table(out).column("error").to_pylist()
+    assert errors[0] is None and "neither JPEG" in errors[2]
+    assert errors[1] == "the prompt is ''; expected words" and errors[4] == "the prompt is '  '; expected words"
+    assert errors[3] == "no image; expected the path of a JPEG, PNG or WEBP file"
+    assert run(*command) == 1 and len(judged_rows) == 1, "nothing has changed"
+    assert run(*command, "--retry-errors") == 1
+    assert judged_rows[1:] == [["0.png", "bad.png", "", "0.png"]], "the row that has a verdict is not judged again"
+    write_picture(tmp_path, 1).replace(tmp_path / "bad.png")
+    write_table(table, [rows[0], ("0.png", "a dog"), *rows[2:3]])
+    assert run(*command) == 0
+    assert judged_rows[2:] == [["0.png", "bad.png"]]
+    assert pq.read_table(out).column("error").to_pylist() == [None, None, None]
+    with monkeypatch.context() as patched:  # what fails without a change of the file, such as a right to read it
+        patched.setattr(Auditor, "prepare", refusing)
+        (tmp_path / "u.csv").write_text("image,prompt\n0.png,a cat\n")
+        other = (str(tmp_path / "u.csv"), "--auditor", saved, "--out", str(tmp_path / "u.parquet"))
+        assert run(*other) == 1
+    assert run(*other) == 1 and run(*other, "--retry-errors") == 0
+    assert pq.read_table(tmp_path / "u.parquet").column("error").to_pylist() == [None]
+
+
+def refusing(self, image, place=0):
+    raise UserError("not now")
+
+
+def test_an_encoder_that_cannot_be_loaded_is_no_fault_of_the_images(saved, tmp_path, capsys):
+    write_picture(tmp_path, 0)
+    out = tmp_path / "a.parquet"
+    command = (str(tmp_path), "--prompt", "a cat", "--auditor", saved, "--out", str(out), "--encoder", "nowhere")
+    assert run(*command) == 2 and not out.exists()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: encoder nowhere: ") and "--encoder" in line
+
+
+def test_a_device_that_is_not_there_is_one_line(saved, tmp_path, monkeypatch, capsys):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    image = write_picture(tmp_path, 0)
+    for inputs in ((str(image),), (str(tmp_path), "--out", str(tmp_path / "a.parquet"))):
+        assert run(*inputs, "--prompt", "a cat", "--auditor", saved, "--device", "cuda") == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert line.startswith("error: --device cuda: torch finds no CUDA device on this machine; take --device cpu")
+    assert not (tmp_path / "a.parquet").exists()
+
+
+def test_a_prompt_with_quotes_stays_readable_and_numbers_have_one_scale(saved):
+    verdict = replace(
+        Auditor.from_pretrained(saved).explain(picture(0), "a cat"),
+        prompt='a sign that says "open"\nby a shop\'s door',
+        risk=np.pad(np.full((2, 2), 0.78, np.float32), (1, 4)),
+        risk_threshold=0.5,
+        level=0.95,
+    )
+    text = audit.describe(verdict, "a.png", None)
+    assert '\n  prompt: a sign that says "open" by a shop\'s door\n' in text
+    assert "its share of all risk above the threshold: 100 %, highest risk 0.78" in text
+    assert "prediction at level 95 %: " in text and "at most" not in text
 
 
 def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
@@ -201,7 +358,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     data = tmp_path / "poc"
     generate(data, count=3)
     command = (str(data / "catalog.db"), "--auditor", saved)
-    assert run(*command) == 0 and "6 pictures judged now" in capsys.readouterr().out
+    assert run(*command) == 0 and "6 images judged now" in capsys.readouterr().out
     with open_catalog(data) as catalog:
         (scorer,) = catalog.scorers()
         scores = catalog.scores(scorer)
@@ -223,7 +380,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
         assert (
             np.abs(np.asarray(drawn.convert("RGB"), np.int16) - expected).max() <= 4
         )  # both are drawn by the auditor's own threshold
-    assert run(*command) == 0 and "0 pictures judged now" in capsys.readouterr().out
+    assert run(*command) == 0 and "0 images judged now" in capsys.readouterr().out
     other = data / "images" / f"{name}.png"
     other.write_bytes(other.read_bytes() + b"x")
     make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
@@ -246,15 +403,19 @@ def generate(data, *, count):
     [
         (
             ["nowhere.png", "--prompt", "a cat"],
-            r"nowhere.png: no such file; expected a JPEG, PNG or WEBP picture, a folder, or a table",
+            r"nowhere.png: no such file; expected a JPEG, PNG or WEBP image, a folder, or a table",
         ),
-        (["a.png"], r"--prompt is missing: what were the pictures to show\?"),
+        (["a.png"], r"--prompt is missing: what should the images show\?"),
         (["a.png", "--prompt", "a cat", "--level", "90"], r"--level 90: expected a share above 0 and below 1"),
-        (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each picture"),
+        (["t.csv", "--prompt", "a cat"], r"--prompt: t.csv names a prompt for each image"),
         (["t.csv", "b.csv"], r"t.csv: a folder, a table or a catalogue is judged alone"),
         (
             [__file__, "--prompt", "a cat", "--out", __file__],
-            r"--out .*test_audit.py: is a file; the overlays of pictures go to a folder",
+            r"--out .*test_audit.py: is a file; the overlays of images go to a folder",
+        ),
+        (
+            ["a.png", "--prompt", "a cat", "--retry-errors"],
+            r"--retry-errors: only the parquet file of a folder or table",
         ),
         (["t.csv", "--out", "x.csv"], r"--out x.csv: a folder or a table goes to a parquet file"),
     ],
@@ -268,9 +429,14 @@ def test_tables_that_do_not_fit(saved, tmp_path):
     (tmp_path / "a.csv").write_text("picture,prompt\n0.png,a cat\n")
     with pytest.raises(UserError, match=r"a.csv: no column 'image', only picture, prompt; expected image and prompt"):
         audit_table.table_rows(tmp_path / "a.csv")
-    (tmp_path / "b.csv").write_text("image,prompt\n0.png,a cat\n1.png,\n")
-    with pytest.raises(UserError, match=r"b.csv: row 2 has image '1.png' and prompt ''"):
-        audit_table.table_rows(tmp_path / "b.csv")
+    (tmp_path / "b.jsonl").write_text('{"image": "0.png", "prompt": 7}\n')
+    with pytest.raises(UserError, match=r"b.jsonl: column 'prompt' holds 7; expected text"):
+        audit_table.table_rows(tmp_path / "b.jsonl")
+    (tmp_path / "h.jsonl").write_text('{"image": "0.png", "prompt": null}\n{"image": null, "prompt": "a cat"}\n')
+    assert [(row.image, row.prompt) for row in audit_table.table_rows(tmp_path / "h.jsonl")] == [
+        ("0.png", ""),
+        ("", "a cat"),
+    ]
     for name, line in (
         ("e.csv", b"image,prompt,caf\xe9\n0.png,a cat,x\n"),
         ("f.csv", b"image,prompt\n0.png,a caf\xe9\n"),
@@ -285,6 +451,6 @@ def test_tables_that_do_not_fit(saved, tmp_path):
     (tmp_path / "c.jsonl").write_text("{not json")
     with pytest.raises(UserError, match=r"c.jsonl: not a JSONL file that can be read"):
         audit_table.table_rows(tmp_path / "c.jsonl")
-    with pytest.raises(UserError, match=r"no picture in it"):
+    with pytest.raises(UserError, match=r"no image in it"):
         (tmp_path / "empty").mkdir()
         audit_table.folder_rows(tmp_path / "empty", "a cat")

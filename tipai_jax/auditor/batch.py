@@ -1,19 +1,19 @@
-"""Thousands of pictures to one parquet file: read in parts, each part written when it is done, resumed where it
-stopped.
+"""Many images into one parquet file, which the same command brings up to date.
 
-    OUT.parts/plan.json       what is being judged by whom; another plan in the same place is refused
-    OUT.parts/00000.parquet   the verdicts of the first PART rows, whole or not there at all
-    OUT                       all of them in order, written last; then the parts go
+    OUT                       a row for each image and prompt in the order of the input, written last and whole
+    OUT.parts/plan.json       which auditor is writing OUT from which input; another one is refused
+    OUT.parts/00000.parquet   rows judged since, PART at a time, whole or not there at all
 
-Owns these files and what a row of the result holds. A picture that cannot be judged gets its reason into the column
-`error`, and stops nothing.
+A row is known by its `input_digest`: image, path, size and time of change of the file, and prompt. Rows that OUT or its
+parts hold already are taken over, so an interrupted command continues where it stopped, and an added or changed image
+or prompt is the only thing that is judged. A row that cannot be judged has the reason in the column `error`.
 """
 
 import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from tipai_jax.auditor.api import Auditor
     from tipai_jax.auditor.verdict import Verdict
 
-__all__ = ["PART", "Row", "audit_rows", "folder_rows", "table_rows"]
+__all__ = ["PART", "Outcome", "Row", "audit_rows", "folder_rows", "table_rows"]
 
 PART = 256
-PICTURES = (".png", ".jpg", ".jpeg", ".webp")
+IMAGES = (".png", ".jpg", ".jpeg", ".webp")
 BOX = pa.struct(
     [
         ("x1", pa.int32()),
@@ -57,39 +57,76 @@ SCHEMA = pa.schema(
         ("consistent", pa.bool_()),
         ("boxes", pa.list_(BOX)),
         ("patch_score", pa.list_(pa.float32())),
+        ("unknown_tokens", pa.int32()),
+        ("small_world_only", pa.bool_()),
         ("encoder_digest", pa.string()),
         ("heads_digest", pa.string()),
+        ("input_digest", pa.string()),
         ("error", pa.string()),
     ]
 )
+PLAN = "tipai_jax.plan"
+VERSION = 2
+"""Of the files; raised whenever rows of an earlier version cannot be taken over."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A picture and its prompt; `image` is what the input called it, `path` where it lies."""
+    """An image and its prompt.
+
+    Attributes:
+        image: as the input names it.
+        path: the file; the folder of the table where the input names none.
+        prompt: "" where the input has none.
+    """
 
     image: str
     path: Path
     prompt: str
 
+    def digest(self) -> str:
+        """What tells this row from one that was judged before: another file, other content or another prompt."""
+        try:
+            found = self.path.stat()
+            stamp = [str(self.path.resolve()), found.st_size, found.st_mtime_ns] if self.image else []
+        except (OSError, ValueError):  # ValueError: a null byte in the name
+            stamp = [str(self.path.absolute()), None, None]
+        return sha256_bytes(canonical_json([self.image, *stamp, self.prompt]))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What `audit_rows` did.
+
+    Attributes:
+        rows: rows of the file.
+        judged: rows judged by this call, those that failed included; equal rows count once.
+        failed: rows of the file whose `error` is set.
+    """
+
+    rows: int
+    judged: int
+    failed: int
+
 
 def folder_rows(folder: Path, prompt: str) -> list[Row]:
-    """Every picture below a folder, in the order of their names.
+    """Every image below a folder, in the order of their names.
 
     Raises:
         UserError: there is none.
     """
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in PICTURES and path.is_file())
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in IMAGES and path.is_file())
     if not found:
-        raise UserError(f"{folder}: no picture in it; expected files that end in {', '.join(PICTURES)}")
+        raise UserError(f"{folder}: no image in it; expected files that end in {', '.join(IMAGES)}")
     return [Row(str(path.relative_to(folder)), path, prompt) for path in found]
 
 
 def table_rows(table: Path) -> list[Row]:
-    """The rows of a CSV, JSONL or parquet file with the columns image (a path, from the table's folder on) and prompt.
+    """The rows of a CSV, JSONL or parquet file with the columns image (a path, relative to the table's folder) and
+    prompt; an empty one is a row that `audit_rows` gives an error.
 
     Raises:
-        UserError: the file or a column is missing, or a row has no words.
+        UserError: the file or a column is missing or cannot be read.
     """
     from pyarrow import csv
     from pyarrow import json as jsonl
@@ -104,160 +141,164 @@ def table_rows(table: Path) -> list[Row]:
     try:
         read = readers[table.suffix.lower()]()
         found = {
-            name: [column.to_pylist() for each, column in zip(read.column_names, read.columns) if each == name]
+            name: [column for each, column in zip(read.column_names, read.columns) if each == name]
             for name in ("image", "prompt")
         }
+        if twice := [name for name, columns in found.items() if len(columns) > 1]:
+            raise UserError(f"{table}: two columns {twice[0]!r}; expected one image and one prompt")
+        if missing := [name for name, columns in found.items() if not columns]:
+            raise UserError(
+                f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt"
+            )
+        images, prompts = (columns[0].to_pylist() for columns in found.values())
     except OSError as error:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:  # the latter: not UTF-8
         raise UserError(
             f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})"
         ) from None
-    if twice := [name for name, columns in found.items() if len(columns) > 1]:
-        raise UserError(f"{table}: two columns {twice[0]!r}; expected one image and one prompt")
-    if missing := [name for name, columns in found.items() if not columns]:
-        raise UserError(
-            f"{table}: no column {missing[0]!r}, only {', '.join(read.column_names)}; expected image and prompt"
-        )
-    rows = list(zip(*(columns[0] for columns in found.values())))
-    for number, (image, prompt) in enumerate(rows, start=1):
-        if not isinstance(image, str) or not image or not isinstance(prompt, str) or not prompt.strip():
-            raise UserError(
-                f"{table}: row {number} has image {image!r} and prompt {prompt!r}; expected a path and words"
-            )
-    return [Row(image, table.parent / image, prompt) for image, prompt in rows]
+    for name, values in (("image", images), ("prompt", prompts)):
+        if wrong := [value for value in values if not isinstance(value, str | None)]:
+            raise UserError(f"{table}: column {name!r} holds {wrong[0]!r}; expected text")
+    return [Row(image or "", table.parent / (image or ""), prompt or "") for image, prompt in zip(images, prompts)]
 
 
-def audit_rows(auditor: "Auditor", rows: Sequence[Row], *, out: Path) -> int:
-    """Judge all rows into one parquet file; the same call goes on where an earlier one stopped.
+def audit_rows(
+    auditor: "Auditor", rows: Sequence[Row], *, source: str, out: Path, retry_errors: bool = False
+) -> Outcome:
+    """Bring a parquet file up to date with the rows of an input.
 
     Args:
-        auditor: who judges.
-        rows: what is judged.
+        auditor: judges the rows that neither the file nor its parts hold.
+        rows: of the input.
+        source: names the input. An existing file of another input is replaced only if this one has all its rows.
         out: the parquet file.
-
-    Returns:
-        How many rows could not be judged.
+        retry_errors: judge also the rows whose `error` is set; by default these are judged again only when the image
+            or the prompt has changed.
 
     Raises:
-        UserError: the parts of another call lie there, another process is writing them, or the file cannot be written.
+        UserError: the file is none of this auditor and level, or holds rows of another input; or another process is
+            writing it, or it cannot be written.
     """
     parts = out.with_name(out.name + ".parts")
-    said = [[_text(row.image), row.prompt, *_stamp(row.path)] for row in rows]
     plan = {
-        "rows": len(rows),
-        "inputs": sha256_bytes(canonical_json(said)),
+        "version": VERSION,
         "heads": auditor.digests.heads,
         "level": auditor.level,
-        "part": PART,
+        "source": sha256_bytes(source.encode()),
     }
-    if _is_done(out, plan):
-        print(f"{out}: judged already, nothing to do", file=sys.stderr)
-        return _failed([out])
+    digests = [row.digest() for row in rows]
+    _rows_before(out, plan, digests)  # what is refused leaves no folder behind
     with alone_in(parts, what="the folder of the parts", doing="judging", option="--out"):
         try:
-            if not _is_done(out, plan):  # another process may have come to its end meanwhile
-                _judge_into(out, parts, plan, auditor, rows)
+            before = _rows_before(out, plan, digests)
+            known = _places([*before, *_rows_of_parts(parts, plan)], retry_errors=retry_errors)
+            todo = {digest: row for digest, row in zip(digests, rows) if digest not in known}
+            if todo:
+                _judge(auditor, todo, parts, plan)
+            if todo or not before or before[0].column("input_digest").to_pylist() != digests:
+                _write_out(out, plan, [*before, *_rows_of_parts(parts, plan)], digests)
+            else:
+                print(f"{out}: judged already, nothing to do", file=sys.stderr)
         except OSError as error:
             raise UserError(
                 f"{error.filename or out}: {error.strerror or error}; what is judged is kept: run the same command"
                 " again, or name another --out"
             ) from None
         shutil.rmtree(parts, ignore_errors=True)
-    return _failed([out])
+    return Outcome(len(rows), len(todo), _failed(out))
 
 
-def _is_done(out: Path, plan: dict[str, Any]) -> bool:
-    """Whether the file is there and holds just this.
+def _rows_before(out: Path, plan: Mapping[str, Any], digests: Iterable[str]) -> list[pa.Table]:
+    """The file as it is, or nothing where there is none.
 
     Raises:
-        UserError: it holds something else.
+        UserError: it was made by another auditor or at another level, or it is of another input and has rows that this
+            one has not.
     """
-    if out.exists() and _plan_of(out) != plan:
+    if not out.exists():
+        return []
+    theirs = _plan_of(out)
+    if theirs is None or theirs.get("version") != plan["version"]:
+        raise UserError(f"{out}: exists and is no result of this version of the command; name another --out")
+    for name, what in (("heads", "another auditor"), ("level", "another --level")):
+        if theirs[name] != plan[name]:
+            raise UserError(f"{out}: exists and was judged with {what}; name another --out, or remove it")
+    table = pq.read_table(out)
+    if theirs["source"] != plan["source"] and (
+        lost := set(table.column("input_digest").to_pylist()).difference(digests)
+    ):
         raise UserError(
-            f"{out}: is there and holds something else (other pictures, prompts or another auditor); name another"
-            " --out, or remove it"
+            f"{out}: exists and holds {len(lost)} rows of another input that would be lost; name another --out, or"
+            " remove it"
         )
-    return out.exists()
+    return [table]
 
 
-def _judge_into(out: Path, parts: Path, plan: dict[str, Any], auditor: "Auditor", rows: Sequence[Row]) -> None:
-    """Write the parts that are missing, then the file."""
+def _rows_of_parts(parts: Path, plan: Mapping[str, Any]) -> list[pa.Table]:
+    """The rows judged by an interrupted command, oldest first.
+
+    Raises:
+        UserError: they belong to another command.
+    """
+    if not (parts / "plan.json").exists():
+        return []
+    if json.loads((parts / "plan.json").read_text()) != plan:
+        raise UserError(
+            f"{parts}: rows of an interrupted command with another input, auditor or level; name another --out, or"
+            " remove that folder to begin anew"
+        )
+    return [pq.read_table(file) for file in sorted(parts.glob("[0-9]*.parquet"))]
+
+
+def _places(tables: Sequence[pa.Table], *, retry_errors: bool) -> dict[str, int]:
+    """Where the row of each digest is in the tables joined, the last one of several."""
+    found, start = {}, 0
+    for table in tables:
+        digests, errors = table.column("input_digest").to_pylist(), table.column("error").to_pylist()
+        for i, (digest, error) in enumerate(zip(digests, errors)):
+            if error is None or not retry_errors:
+                found[digest] = start + i
+        start += len(table)
+    return found
+
+
+def _judge(auditor: "Auditor", todo: Mapping[str, Row], parts: Path, plan: Mapping[str, Any]) -> None:
+    """Judge rows, given by their digests, into new parts."""
     from tqdm import tqdm
 
-    if (parts / "plan.json").exists() and json.loads((parts / "plan.json").read_text()) != plan:
-        raise UserError(
-            f"{parts}: parts of other pictures, prompts or another auditor; name another --out, or remove that folder"
-            " to begin anew"
-        )
+    _ = auditor.encoder  # an encoder that cannot be loaded is no fault of an image
     write_file(parts / "plan.json", (json.dumps(plan, indent=1) + "\n").encode())
-    files = []
-    with tqdm(total=len(rows), unit="picture", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
-        for start in range(0, len(rows), PART):
-            files.append(parts / f"{start // PART:05d}.parquet")
+    digests, rows, first = list(todo), list(todo.values()), len(list(parts.glob("[0-9]*.parquet")))
+    with tqdm(total=len(rows), unit="image", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
+        for number, start in enumerate(range(0, len(rows), PART)):
             some = rows[start : start + PART]
-            if not files[-1].exists():
-                _write(files[-1], pa.Table.from_pylist(_judged(auditor, some), schema=SCHEMA))
-                if bar.disable:
-                    print(f"{min(start + PART, len(rows))} of {len(rows)} pictures", file=sys.stderr, flush=True)
+            named = zip(_judged(auditor, some), digests[start : start + PART], strict=True)
+            judged = [{**each, "input_digest": digest} for each, digest in named]
+            _write(parts / f"{first + number:05d}.parquet", pa.Table.from_pylist(judged, schema=SCHEMA))
+            if bar.disable:
+                print(f"{start + len(some)} of {len(rows)} images", file=sys.stderr, flush=True)
             bar.update(len(some))
-    with pq.ParquetWriter(
-        aside := out.with_name(f".{out.name}.part"), SCHEMA.with_metadata({"tipai_jax.plan": json.dumps(plan)})
-    ) as writer:
-        for file in files:
-            writer.write_table(pq.read_table(file))
-    os.replace(aside, out)
-
-
-def _stamp(path: Path) -> list[Any]:
-    """What tells a picture from another one of the same name: where it lies, its size and when it was written."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):  # ValueError: a null byte in the name
-        return [str(path.absolute()), None, None]
-    return [str(path.resolve()), found.st_size, found.st_mtime_ns]
-
-
-def _plan_of(file: Path) -> dict[str, Any] | None:
-    try:
-        return json.loads((pq.read_schema(file).metadata or {}).get(b"tipai_jax.plan", b"null"))
-    except (OSError, pa.ArrowInvalid, ValueError):
-        return None
-
-
-def _failed(files: Sequence[Path]) -> int:
-    return sum(
-        len(column) - column.null_count for file in files for column in pq.read_table(file, columns=["error"]).columns
-    )
-
-
-def _write(file: Path, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_file(file, sink.getvalue().to_pybytes())
 
 
 def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """The verdicts of some rows; those whose picture cannot be read hold the reason instead."""
+    """The verdicts on some rows; those that cannot be judged hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
-    fine, pictures = [], []
+    fine, images = [], []
     for i, row in enumerate(rows):
         try:
-            pictures.append(auditor.prepare(row.path))
+            if not row.image:
+                raise UserError("no image; expected the path of a JPEG, PNG or WEBP file")
+            if not row.prompt.strip():
+                raise UserError(f"the prompt is {row.prompt!r}; expected words")
+            images.append(auditor.prepare(row.path))
             fine.append(i)
         except UserError as error:
             made[i]["error"] = _text(str(error))
-    if fine:
-        for i, verdict in zip(
-            fine, auditor.score(auditor.embed_prepared(pictures), [rows[i].prompt for i in fine]), strict=True
-        ):
-            made[i] |= _columns(verdict)
+    verdicts = auditor.score(auditor.embed_prepared(images), [rows[i].prompt for i in fine])
+    for i, verdict in zip(fine, verdicts, strict=True):
+        made[i] |= _columns(verdict)
     return made
-
-
-def _text(words: str) -> str:
-    """The name of a file as text; bytes of it that are no UTF-8 are spelt out."""
-    return words.encode(errors="backslashreplace").decode()
 
 
 def _columns(verdict: "Verdict") -> dict[str, Any]:
@@ -271,6 +312,41 @@ def _columns(verdict: "Verdict") -> dict[str, Any]:
         "consistent": verdict.consistent,
         "boxes": [vars(box) for box in verdict.boxes],
         "patch_score": verdict.patch_score.reshape(-1).tolist(),
+        "unknown_tokens": verdict.unknown_tokens,
+        "small_world_only": verdict.small_world_only,
         "encoder_digest": verdict.digests.encoder,
         "heads_digest": verdict.digests.heads,
     }
+
+
+def _write_out(out: Path, plan: Mapping[str, Any], tables: Sequence[pa.Table], digests: Sequence[str]) -> None:
+    """Write the rows of the digests, in their order, out of the tables that hold them."""
+    place_of = _places(tables, retry_errors=False)
+    joined = pa.concat_tables([SCHEMA.empty_table(), *tables]).combine_chunks()
+    ordered = joined.take(pa.array([place_of[digest] for digest in digests], pa.int64()))
+    aside = out.with_name(f".{out.name}.part")
+    pq.write_table(ordered.replace_schema_metadata({PLAN: json.dumps(plan)}), aside)
+    os.replace(aside, out)
+
+
+def _write(file: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_file(file, sink.getvalue().to_pybytes())
+
+
+def _plan_of(file: Path) -> dict[str, Any] | None:
+    try:
+        return json.loads((pq.read_schema(file).metadata or {}).get(PLAN.encode(), b"null"))
+    except (OSError, pa.ArrowInvalid, ValueError):
+        return None
+
+
+def _failed(file: Path) -> int:
+    column = pq.read_table(file, columns=["error"]).column("error")
+    return len(column) - column.null_count
+
+
+def _text(words: str) -> str:
+    """The name of a file as text; bytes of it that are no UTF-8 are spelt out."""
+    return words.encode(errors="backslashreplace").decode()

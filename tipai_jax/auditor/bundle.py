@@ -1,9 +1,6 @@
-"""A trained auditor as a folder of two files: `config.json` and `model.safetensors`, and the card that tells of it. No
-pickle.
+"""A trained auditor as a folder of two files, `config.json` and `model.safetensors`, and a model card. No pickle.
 
-Owns the form of these files and the digest of the heads. The weights can be read without jax: names are those of the
-module, joined by dots,
-values f32. Knows nothing of images or of how anything is scored.
+The weights can be read without jax: names are those of the module, joined by dots, values f32.
 """
 
 import dataclasses
@@ -24,7 +21,7 @@ from tipai_jax.evaluation.calibration import Calibration, calibration_from_json,
 from tipai_jax.files.atomic import canonical_json, write_file
 from tipai_jax.files.hub import hub_folder, is_hub_id, no_such_folder
 from tipai_jax.files.nested import flatten
-from tipai_jax.store import Fingerprint
+from tipai_jax.store import Fingerprint, noted_folder
 
 if TYPE_CHECKING:
     from tipai_jax.evaluation.inference import Run
@@ -41,12 +38,14 @@ class Bundle:
     """Everything that a score depends on, and where it came from.
 
     Attributes:
-        model: what the heads are made like.
+        model: the configuration of the heads.
         weights: the heads' parameters by dotted name, f32.
         calibration: fitted on the validation split.
-        encoder: whose embeddings the heads read.
+        encoder: fingerprint of the encoder whose embeddings the heads read.
         trained: "store_digest", "step", "validation_pair_auc", "small_world_only".
         evaluation: `eval.json`, or None if there was none.
+        encoder_folder: where the encoder of a run lies, as its store has noted it; None where that is not known or no
+            longer true. It is not saved: no path of a machine is part of an auditor.
     """
 
     model: ModelConfig
@@ -55,13 +54,19 @@ class Bundle:
     encoder: Fingerprint
     trained: dict[str, Any]
     evaluation: dict[str, Any] | None
+    encoder_folder: Path | None = None
+
+    @property
+    def small_world_only(self) -> bool:
+        """The encoder or the training pairs know drawn scenes only and nothing of photographs."""
+        return self.encoder.small_world_only or bool(self.trained["small_world_only"])
 
     def digest(self) -> str:
-        """sha256 over everything that moves a score: the heads, their calibration and the encoder's digest."""
+        """sha256 over everything that a score depends on: the heads, their calibration and the encoder's digest."""
         calibration = calibration_to_json(self.calibration)
         del calibration["record"]
-        said = {"model": dataclasses.asdict(self.model), "calibration": calibration, "encoder": self.encoder.digest}
-        hashed = hashlib.sha256(canonical_json(said))
+        parts = {"model": dataclasses.asdict(self.model), "calibration": calibration, "encoder": self.encoder.digest}
+        hashed = hashlib.sha256(canonical_json(parts))
         for name in sorted(self.weights):
             value = np.ascontiguousarray(self.weights[name], np.float32)
             hashed.update(f"\n{name} {value.shape}\n".encode())
@@ -194,6 +199,7 @@ def _bundle_of_run(workdir: Path) -> Bundle:
             "small_world_only": bool(run.store["small_world_only"]),
         },
         evaluation=_evaluation(workdir, run),
+        encoder_folder=noted_folder(Path(run.store["path"]), "encoder"),
     )
 
 

@@ -24,7 +24,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         "# An auditor of text-to-image faithfulness",
         "",
         (
-            "Given a prompt and a picture: how well the picture keeps the prompt, where it fails, and why (object,"
+            "Given a prompt and an image: how well the image keeps the prompt, where it fails, and why (object,"
             " attribute, counting, spatial, text)."
         ),
         "",
@@ -32,7 +32,7 @@ def model_card(record: Mapping[str, Any]) -> str:
         "from tipai_jax import Auditor",
         "",
         'auditor = Auditor.from_pretrained("THIS_FOLDER")',
-        'print(auditor.explain("picture.png", "a red car on the beach").sentence)',
+        'print(auditor.explain("image.png", "a red car on the beach").sentence)',
         "```",
         "",
         "## What it is made of",

@@ -17,7 +17,7 @@ from PIL import Image
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
-from tipai_jax.render.images import Picture, open_picture
+from tipai_jax.render.images import ImageLike, open_image
 
 __all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts", "percent"]
 
@@ -209,7 +209,7 @@ class Verdict:
         left, top, right, bottom = self.view
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
-    def overlay(self, image: Picture, *, boxes: bool = True) -> Image.Image:
+    def overlay(self, image: ImageLike, *, boxes: bool = True) -> Image.Image:
         """The image under its heatmap: unchanged where the risk is low, yellow at the threshold, red at twice that; the
         boxes in violet, each labelled with its share of the risk.
 
@@ -223,7 +223,7 @@ class Verdict:
         Raises:
             UserError: it cannot be read, or is of another size than the one that was judged.
         """
-        plain = open_picture(image)
+        plain = open_image(image)
         if plain.size != self.size:
             raise UserError(
                 f"overlay: the image is {plain.width} x {plain.height} pixels, the one that was judged {self.size[0]}"
@@ -235,15 +235,9 @@ class Verdict:
             return drawn
         width, height = self.size
         marks = [
-            Mark(
-                b.x1 / width,
-                b.y1 / height,
-                b.x2 / width,
-                b.y2 / height,
-                label=f"{b.importance:.0%}".replace("%", " %"),
-                colour=FOUND,
-            )
-            for b in self.boxes
+            Mark(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label=share, colour=FOUND)
+            for box in self.boxes
+            for share in [percent(round(box.importance, 2))]
         ]
         return draw_marks(drawn, marks)
 

@@ -1,11 +1,11 @@
 """The definitions of every figure of the auditor's `eval.json`.
 
-Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th percentile of a bootstrap that draws
-prompt groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share prompts and images.
-`n` counts what the name of the figure counts. A figure that nothing could be measured for has value None and n 0; one
-that came out as NaN has value None and n above 0, and misses its target. What is not given because there are too few
-data is None, and the figure has a "reason": an interval needs `MIN_GROUPS` prompt groups, a figure of the conformal
-prediction at a level as many validation images as that level needs (`conformal.examples_needed`).
+Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th percentile of a bootstrap that draws prompt
+groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share prompts and images. `n` counts
+what the name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
+out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is
+None, and the figure has a "reason": an interval needs `MIN_GROUPS` prompt groups, a figure of the conformal prediction
+at a level as many validation images as that level needs (`conformal.examples_needed`).
 """
 
 import math
@@ -236,7 +236,7 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     )
     kept = {
         name: np.isfinite(values) for name, values in measured.items()
-    }  # a box that fills the picture has no AUC-Judd
+    }  # a box that fills the image has no AUC-Judd
     return {
         "heatmap": {
             name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()

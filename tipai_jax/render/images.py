@@ -1,7 +1,8 @@
-"""Images as people hand them over: PIL images, arrays, or paths. Nothing is cropped or resized here."""
+"""Images as users hand them over: PIL images, arrays, paths or bytes. Nothing is cropped or resized here."""
 
 import io
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -10,40 +11,58 @@ from PIL import Image, ImageOps
 
 from tipai_jax.errors import UserError
 
-__all__ = ["Picture", "is_one", "open_picture", "read_picture", "to_rgb", "upright_rgb"]
+__all__ = ["ImageLike", "image_list", "is_one", "open_image", "read_image", "to_rgb", "type_name", "upright_rgb"]
 
 _ORIENTATION = 0x0112  # the EXIF tag
-Picture = Image.Image | np.ndarray | str | os.PathLike[str]
+ImageLike = Image.Image | np.ndarray | str | os.PathLike[str] | bytes
+ACCEPTED = "a PIL image, an array u8[height, width] or u8[height, width, 3 or 4], or the path or the bytes of a file"
 
 
-def is_one(images: Any) -> bool:
-    """Whether this is a single picture and not a sequence of them."""
-    return isinstance(images, str | os.PathLike | Image.Image) or (isinstance(images, np.ndarray) and images.ndim <= 3)
+def is_one(images: object) -> bool:
+    """Whether this is a single image and not a sequence of them."""
+    single = isinstance(images, str | bytes | os.PathLike | Image.Image)
+    return single or (isinstance(images, np.ndarray) and images.ndim <= 3)
 
 
-def read_picture(image: Picture, place: int = 0) -> tuple[bytes | Image.Image, str]:
-    """The bytes of a file, or the picture itself; and what to call it.
+def image_list(images: object) -> list[Any]:
+    """One or several images as a list; what each is, `read_image` checks.
+
+    Raises:
+        UserError: neither an image nor a sequence.
+    """
+    if is_one(images):
+        return [images]
+    if not isinstance(images, Iterable):
+        raise UserError(f"images is of type {type_name(images)}; expected {ACCEPTED}, or a sequence of these")
+    return list(images)
+
+
+def type_name(value: object) -> str:
+    """The type of a value as a message names it, such as "int" or "torch.Tensor"."""
+    module, name = type(value).__module__, type(value).__qualname__
+    return name if module == "builtins" else f"{module}.{name}"
+
+
+def read_image(image: object, place: int = 0) -> tuple[bytes | Image.Image, str]:
+    """The bytes of a file, or the image itself; and what a message calls it.
 
     Args:
-        image: a PIL picture, an array u8[h, w] or u8[h, w, 3 or 4], or the path of a file.
+        image: a PIL image, an array u8[h, w] or u8[h, w, 3 or 4], the path of a JPEG, PNG or WEBP file, or its bytes.
         place: its number among those handed over.
 
     Raises:
-        UserError: the file cannot be read, or the array is none of a picture.
+        UserError: it is something else, an array of another shape or type, or a file that cannot be read.
     """
-    if isinstance(image, Image.Image):
-        return image, f"picture {place}"
+    name = f"image {place}"
+    if isinstance(image, Image.Image | bytes):
+        return image, name
     if isinstance(image, np.ndarray):
-        if (
-            image.dtype != np.uint8
-            or not (image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4)))
-            or not image.size
-        ):
-            raise UserError(
-                f"picture {place}: an array {image.dtype}{list(image.shape)}; expected u8[height, width] or u8[height,"
-                " width, 3 or 4]"
-            )
-        return Image.fromarray(image), f"picture {place}"
+        fits = image.ndim == 2 or (image.ndim == 3 and image.shape[2] in (3, 4))
+        if image.dtype != np.uint8 or not fits or not image.size:
+            raise UserError(f"{name} is an array {image.dtype}{list(image.shape)}; expected {ACCEPTED}")
+        return Image.fromarray(image), name
+    if not isinstance(image, str | os.PathLike):
+        raise UserError(f"{name} is of type {type_name(image)}; expected {ACCEPTED}")
     try:
         return Path(image).read_bytes(), str(image)
     except (OSError, ValueError) as error:  # ValueError: a null byte in the name
@@ -53,17 +72,17 @@ def read_picture(image: Picture, place: int = 0) -> tuple[bytes | Image.Image, s
         ) from None
 
 
-def open_picture(image: Picture) -> Image.Image:
-    """A picture to draw on, as its encoder sees it: turned as its file says, anything transparent over white, RGB.
+def open_image(image: object) -> Image.Image:
+    """An image to draw on, as its encoder sees it: turned as its file says, anything transparent over white, RGB.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: it cannot be read, see `read_image`.
     """
-    found, name = read_picture(image)
+    found, name = read_image(image)
     try:
         return upright_rgb(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found)))
     except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
-        raise UserError(f"{name}: not a picture that can be drawn on ({error})") from None
+        raise UserError(f"{name}: not an image that can be drawn on ({error})") from None
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

@@ -9,7 +9,7 @@ from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
-from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, open_store
+from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, noted_folder, open_store
 from tipai_jax.store.sharded_array import ShardedArray
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "box_mask",
     "category_index",
     "label_cells",
+    "noted_folder",
     "open_store",
     "small_mask",
     "small_masks",

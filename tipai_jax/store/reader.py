@@ -23,7 +23,7 @@ from tipai_jax.store.writer import SOURCE
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "open_store", "read_prompts"]
+__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "noted_folder", "open_store", "read_prompts"]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -149,12 +149,7 @@ class Store:
     @cached_property
     def data_folder(self) -> Path | None:
         """Where the images lay when they were embedded, if it is still there; None otherwise."""
-        try:
-            noted = json.loads((self.path / SOURCE).read_bytes())["data"]
-        except (OSError, ValueError, KeyError):
-            return None
-        folder = (self.path / noted).resolve() if noted else None
-        return folder if folder is not None and folder.is_dir() else None
+        return noted_folder(self.path, "data")
 
     def image_path(self, row: int) -> Path:
         """The file of an image.
@@ -214,6 +209,24 @@ def read_prompts(path: Path) -> "pyarrow.Table":
     """
     table = read_table(path)
     return table.rename_columns(["chunked" if name == "truncated" else name for name in table.column_names])
+
+
+def noted_folder(store: Path, name: str) -> Path | None:
+    """A folder that a store was embedded from, as noted relative to it when it was.
+
+    Args:
+        store: the folder of the store.
+        name: "data" for that of the images, "encoder" for that of an encoder in a local folder.
+
+    Returns:
+        The folder; None if it was not noted or is not there any more.
+    """
+    try:
+        noted = json.loads((store / SOURCE).read_bytes()).get(name)
+    except (OSError, ValueError, AttributeError):
+        return None
+    folder = (store / noted).resolve() if isinstance(noted, str) and noted else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def open_store(path: str | Path) -> Store:

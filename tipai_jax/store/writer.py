@@ -22,7 +22,7 @@ __all__ = ["SOURCE", "TIMINGS", "StoreWriter"]
 
 TIMINGS = "timings.jsonl"  # seconds a shard; outside the digest
 REJECTS = "rejects"  # may be there before the store: a run that stopped at too many rejects leaves the list
-SOURCE = "source.json"  # where the images lay when they were embedded; outside the digest
+SOURCE = "source.json"  # where images and encoder lay when they were embedded; outside the digest
 
 
 class StoreWriter:
@@ -103,7 +103,7 @@ class StoreWriter:
             file.write(json.dumps(entry, sort_keys=True) + "\n")
 
     def note_source(self, entry: dict[str, Any]) -> None:
-        """Remember where the images lie, relative to the store; no part of the digest."""
+        """Remember where images and encoder lie, relative to the store; no part of the digest."""
         write_file(self.path / SOURCE, json.dumps(entry, sort_keys=True).encode())
 
     def finish(

@@ -2,6 +2,7 @@
 refused.
 """
 
+import json
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,7 +61,7 @@ def test_paired_pairwise_and_called(auditor, pictures):
 
 def test_a_picture_is_what_it_is_however_it_comes(auditor, tmp_path, pictures):
     path = write_picture(tmp_path, 3)
-    ways = [path, str(path), Image.open(path), pictures[3]]
+    ways = [path, str(path), path.read_bytes(), Image.open(path), pictures[3]]
     logits = [auditor.score(way, PROMPTS[0]).logit[0] for way in ways]
     np.testing.assert_allclose(logits, logits[0], atol=1e-6)
     embedded = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
@@ -96,11 +97,11 @@ def test_embedding_in_threads_leaves_the_callers_torch_alone(auditor, pictures):
 def test_few_programs_are_compiled(auditor, pictures):
     images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
     auditor.score(images, prompts, pairwise=True)
-    before = auditor._judge._cache_size()
+    before = auditor._heads.forward._cache_size()
     for n in (9, 12, 15, 16):
         rows = EmbeddedImages(np.repeat(images.image[:1], n, 0), np.repeat(images.patches[:1], n, 0), images.encoder)
         auditor.score(rows, PROMPTS[0])
-    assert auditor._judge._cache_size() == before
+    assert auditor._heads.forward._cache_size() == before
 
 
 def test_rank_is_by_logit(auditor, pictures):
@@ -129,10 +130,10 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     nnx.update(heads, nest(bundle.weights))
     heads.eval()
     task = AuditorTask(AuditorConfig(model=bundle.model))
-    said = Predictions.from_heads(predict(task, heads, pair_columns(store, pairs)))
+    predicted = Predictions.from_heads(predict(task, heads, pair_columns(store, pairs)))
     assert (
         0.2 < np.mean(first) < 0.8
-        and np.mean(first) == figures(said, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
+        and np.mean(first) == figures(predicted, pairs, calibration=CALIBRATION, seed=0)["global_pair_auc"]["value"]
     )
 
 
@@ -264,10 +265,10 @@ def test_two_threads_do_not_disturb_each_other(auditor, pictures):
         (
             [np.zeros((4, 4, 2), np.uint8)],
             "a cat",
-            r"picture 0: an array uint8\[4, 4, 2\]; expected u8\[height, width\]",
+            r"image 0 is an array uint8\[4, 4, 2\]; expected a PIL image, an array u8\[height, width\]",
         ),
         ([picture(0)], "  ", r"prompt 0 is '  '; expected words"),
-        ([picture(0)] * 3, ["a cat", "a dog"], r"3 pictures and 2 prompts; expected as many of both"),
+        ([picture(0)] * 3, ["a cat", "a dog"], r"3 images and 2 prompts; expected as many of both"),
         (
             EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest),
             "a cat",
@@ -276,7 +277,7 @@ def test_two_threads_do_not_disturb_each_other(auditor, pictures):
         (
             EmbeddedImages(np.zeros((1, 160)), np.zeros((1, 49, 160)), tiny_fingerprint().digest, ((8, 8), (8, 8))),
             "a cat",
-            r"1 pictures \(patches of 1, sizes of 2\)",
+            r"1 images \(patches of 1, sizes of 2\)",
         ),
         (
             [picture(0)],
@@ -298,13 +299,109 @@ def test_what_cannot_be_judged_gets_one_line(auditor, images, prompts, message):
 def test_a_damaged_file_is_named(auditor, tmp_path):
     path = write_picture(tmp_path, 0)
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(UserError, match=r"0.png: .*; expected a whole JPEG, PNG or WEBP picture"):
+    with pytest.raises(UserError, match=r"0.png: .*; expected a whole JPEG, PNG or WEBP image"):
         auditor.explain(path, "a cat")
 
 
-def test_nothing_is_said_of_nothing(auditor):
-    none = auditor.score([], "a cat")
-    assert len(none) == 0 and none.score.shape == (0,)
+def test_of_no_images_there_are_no_verdicts():
+    """Nothing is loaded for it either: this encoder does not exist."""
+    auditor = Auditor(make_bundle(tiny_fingerprint()), encoder="nowhere")
+    for none in (
+        auditor.score([], []),
+        auditor.score([], EmbeddedPrompts(np.zeros((0, 160)), (), auditor.digests.encoder)),
+    ):
+        assert len(none) == 0 and none.score.shape == none.logit.shape == (0,)
+    assert auditor.score([], [], pairwise=True).score.shape == auditor([], []).shape == (0, 0)
+    assert auditor.embed_images([]).patches.shape == (0, 49, 160) and auditor.embed_prompts([]).text.shape == (0, 160)
+
+
+def test_of_no_images_but_a_prompt_there_are_none(auditor):
+    assert auditor.score([], "a cat").score.shape == (0,)
+    assert auditor.score([], PROMPTS, pairwise=True).score.shape == (0, 3)
+    assert auditor.rank("a cat", []).order == ()
+    with pytest.raises(UserError, match="1 images and 0 prompts"):
+        auditor.score([picture(0)], [])
+
+
+def test_reprs_of_embeddings_are_one_short_line(auditor, pictures):
+    assert repr(auditor.embed_images(pictures[:2])) == (
+        f"EmbeddedImages(2 images, patches (49, 160), encoder {auditor.digests.encoder[:12]})"
+    )
+    assert repr(auditor.embed_prompts(PROMPTS)) == (
+        f"EmbeddedPrompts(3 prompts, width 160, encoder {auditor.digests.encoder[:12]})"
+    )
+
+
+OTHER_TYPES = """
+import json, sys
+sys.path.append("tests")
+import torch
+from auditor_world import make_bundle, picture, tiny_fingerprint
+from tipai_jax.auditor.api import Auditor
+from tipai_jax.errors import UserError
+
+auditor = Auditor(make_bundle(tiny_fingerprint()))
+calls = {
+    "tensor": lambda: auditor.score(torch.zeros(3, 8, 8), "a cat"),
+    "tensors": lambda: auditor.score([torch.zeros(3, 8, 8)], "a cat"),
+    "number": lambda: auditor.score(7, "a cat"),
+    "none": lambda: auditor.explain(None, "a cat"),
+    "list": lambda: auditor.explain([picture(0)], "a cat"),
+    "bytes of no image": lambda: auditor.explain(b"no image", "a cat"),
+    "prompt none": lambda: auditor.score(picture(0), None),
+    "prompt bytes": lambda: auditor.score(picture(0), b"a cat"),
+    "prompts none": lambda: auditor.score(picture(0), [None]),
+}
+found = {}
+for name, call in calls.items():
+    try:
+        call()
+    except UserError as error:
+        found[name] = str(error)
+print(json.dumps(found))
+"""
+
+
+def test_what_is_no_image_or_prompt_gets_one_line_that_names_what_is():
+    """In a process of its own: here the annotations are checked before our own messages are reached."""
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_TYPES], capture_output=True, text=True, cwd=Path(__file__).parents[3], check=False
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    accepted = "expected a PIL image, an array u8[height, width] or u8[height, width, 3 or 4], or the path or the bytes"
+    for name, words in {
+        "tensor": "image 0 is of type torch.Tensor; ",
+        "tensors": "image 0 is of type torch.Tensor; ",
+        "number": "images is of type int; ",
+        "none": "image 0 is of type NoneType; ",
+        "list": "image 0 is of type list; ",
+    }.items():
+        assert found[name].startswith(words + accepted), found[name]
+    assert found["bytes of no image"] == (
+        "image 0: neither JPEG, PNG nor WEBP; expected a whole JPEG, PNG or WEBP image"
+    )
+    assert found["prompt none"] == "prompts is of type NoneType; expected a string or a sequence of strings"
+    assert found["prompt bytes"] == "prompts is of type bytes; expected a string or a sequence of strings"
+    assert found["prompts none"] == "prompt 0 is None; expected words"
+
+
+def test_a_device_that_is_not_there(monkeypatch):
+    import torch
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match=r"--device cuda: torch finds no CUDA device .* --device cpu .*device=\"cpu\""):
+        Auditor(make_bundle(tiny_fingerprint()), device="cuda").explain(picture(0), "a red cat")
+    with pytest.raises(UserError, match=r"device is 'gpu'; expected 'cpu', 'cuda' or None"):
+        Auditor(make_bundle(tiny_fingerprint()), device="gpu")
+
+
+def test_what_limits_an_auditor_is_noted():
+    bundle = make_bundle(tiny_fingerprint())  # of 40 examples of either kind
+    drawn = "this auditor knows drawn scenes only; its scores of photographs mean nothing"
+    assert Auditor(bundle).notes == [drawn]
+    short = "calibration, conformal: fewer than 99 validation images of each kind: too few for a prediction at 99 %"
+    assert Auditor(bundle, level=0.99).notes == [drawn, short]
 
 
 def test_exported_heads_answer_the_same(auditor, pictures):

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tipai_jax.auditor.verdict import Digests, Verdict, Verdicts
+from tipai_jax.auditor.verdict import Digests, Ranking, Verdict, Verdicts, percent
 from tipai_jax.errors import UserError
 
 MINE = Digests(encoder="e" * 64, heads="h" * 64)
 
 WRONG_COLOUR = (
-    "Breaks the prompt; strongest reason: attribute (0.70), a thing has the wrong colour or another wrong property."
+    "Breaks the prompt; strongest reason: attribute (0.70), an object has the wrong colour or another wrong property."
 )
 
 
@@ -43,7 +43,7 @@ def spot(*places: tuple[int, int, float]) -> np.ndarray:
     return risk
 
 
-def test_the_heatmap_has_the_size_of_the_picture_and_is_blind_outside_the_view():
+def test_the_heatmap_has_the_size_of_the_image_and_no_value_outside_the_view():
     found = verdict(spot((0, 6, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).heatmap
     assert found.shape == (100, 200)
     assert np.isnan(found[:, :50]).all() and np.isnan(found[:, 150:]).all() and np.isfinite(found[:, 50:150]).all()
@@ -74,6 +74,27 @@ def test_boxes_are_in_pixels_and_their_importance_adds_up():
     )
     large = verdict(spot((1, 1, 0.9)), size=(1400, 1400), view=(0.0, 0.0, 1400.0, 1400.0)).boxes[0]
     assert large.x1 == pytest.approx(10 * first.x1, abs=10) and large.y2 == pytest.approx(10 * first.y2, abs=10)
+
+
+WIDE_AND_SHARP = spot(*((row, column, 0.7) for row in range(4, 7) for column in range(3)), (1, 5, 0.95))
+"""At the lower left a wide region of risk 0.7, at the upper right a single patch of risk 0.95."""
+
+
+def test_the_sentence_the_list_and_the_overlay_begin_with_the_largest_share_of_the_risk():
+    found = verdict(WIDE_AND_SHARP)
+    wide, sharp = found.boxes
+    assert wide.risk < sharp.risk and wide.importance > sharp.importance
+    assert found.place(wide) == "at the lower left" and found.sentence.endswith("Look at the lower left.")
+    assert [box["importance"] for box in found.as_json()["boxes"]] == [wide.importance, sharp.importance]
+
+
+def test_of_many_regions_those_of_the_largest_shares_are_kept():
+    """Nine regions, of which the largest has the lowest peak: cut by the peak it would be lost."""
+    patches = [(row, column, 0.9) for row in (0, 2, 4) for column in (2, 4, 6)][:8]
+    risk = spot(*patches, (6, 0, 0.8), (6, 1, 0.8), (6, 2, 0.8), (6, 3, 0.8), (6, 4, 0.8))
+    boxes = verdict(risk, risk_threshold=0.6).boxes
+    assert len(boxes) == 8 and boxes[0].risk == pytest.approx(0.8, abs=0.01) and boxes[0].y1 > 110
+    assert [box.importance for box in boxes] == sorted((box.importance for box in boxes), reverse=True)
 
 
 def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
@@ -118,7 +139,7 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
             "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). "
             "No region stands out. "
-            "Score and patches disagree: have a look yourself.",
+            "The score and the worst patch disagree: check the image yourself.",
         ),
     ],
 )
@@ -126,43 +147,44 @@ def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
 
 
-def test_the_overlay_reddens_what_is_wrong_and_leaves_what_was_not_seen():
-    picture = Image.new("RGB", (200, 100), (120, 120, 120))
-    drawn = np.asarray(
-        verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture, boxes=False)
-    ).astype(int)
-    assert (drawn[:, :50] == 120).all() and (drawn[:, 150:] == 120).all()
-    red, green = drawn[50, 100], drawn[5, 60]
-    assert red[0] > red[1] + 60 and green[1] > green[0] + 30
-    framed = np.asarray(
-        verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)).overlay(picture)
-    ).astype(int)
+def test_the_overlay_reddens_what_is_wrong_and_pales_what_was_not_seen():
+    image, found = (
+        Image.new("RGB", (200, 100), (40, 90, 200)),
+        verdict(spot((3, 3, 1.0)), size=(200, 100), view=(50.0, 0.0, 150.0, 100.0)),
+    )
+    drawn = np.asarray(found.overlay(image, boxes=False)).astype(int)
+    for unseen in (drawn[:, :50], drawn[:, 150:]):
+        assert (unseen == unseen[0, 0]).all() and np.ptp(unseen[0, 0]) == 0 and unseen[0, 0, 0] > 150
+    red, faithful = drawn[50, 100], drawn[5, 60]
+    assert red[0] > red[1] + 60 and faithful.tolist() == [40, 90, 200]
+    framed = np.asarray(found.overlay(image)).astype(int)
     assert (framed != drawn).any()
-    with pytest.raises(UserError, match="the picture is 200 x 100 pixels, the one that was judged 140 x 140"):
-        verdict().overlay(picture)
+    with pytest.raises(UserError, match="the image is 200 x 100 pixels, the one that was judged 140 x 140"):
+        verdict().overlay(image)
 
 
 def test_the_overlay_takes_whatever_was_judged(tmp_path):
-    """An array, a path, a file that is to be turned; and what is transparent is shown over white, as the encoder saw
-    it.
+    """An array, a path, bytes, a file that is to be turned; and what is transparent is shown over white, as the encoder
+    saw it.
     """
-    said = verdict(spot((3, 3, 1.0)), size=(40, 20), view=(0.0, 0.0, 40.0, 20.0))
+    found = verdict(spot((3, 3, 1.0)), size=(40, 20), view=(0.0, 0.0, 40.0, 20.0))
     upright = Image.fromarray(np.random.default_rng(0).integers(0, 255, (20, 40, 3), np.uint8))
-    expected = np.asarray(said.overlay(upright))
+    expected = np.asarray(found.overlay(upright))
     upright.save(tmp_path / "plain.png")
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by a quarter, clockwise
     upright.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "turned.png", exif=exif)
     with Image.open(tmp_path / "turned.png") as turned:
-        for each in (np.asarray(upright), tmp_path / "plain.png", str(tmp_path / "turned.png"), turned):
-            np.testing.assert_array_equal(np.asarray(said.overlay(each)), expected)
+        data = (tmp_path / "plain.png").read_bytes()
+        for each in (np.asarray(upright), tmp_path / "plain.png", str(tmp_path / "turned.png"), turned, data):
+            np.testing.assert_array_equal(np.asarray(found.overlay(each)), expected)
     (tmp_path / "half.png").write_bytes((tmp_path / "plain.png").read_bytes()[:-400])
     with Image.open(tmp_path / "half.png") as half:
         for each in (tmp_path / "half.png", half):
-            with pytest.raises(UserError, match="not a picture that can be drawn on"):
-                said.overlay(each)
+            with pytest.raises(UserError, match="not an image that can be drawn on"):
+                found.overlay(each)
     clear, white = Image.new("RGBA", (40, 20), (0, 90, 0, 0)), Image.new("RGB", (40, 20), (255, 255, 255))
-    np.testing.assert_array_equal(np.asarray(said.overlay(clear)), np.asarray(said.overlay(white)))
+    np.testing.assert_array_equal(np.asarray(found.overlay(clear)), np.asarray(found.overlay(white)))
 
 
 def test_json_holds_what_can_be_said_without_pixels():
@@ -185,3 +207,25 @@ def test_a_matrix_of_verdicts():
         and list(table[1:3]) == list(each[1:3])
     )
     assert table.logit.tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_reprs_are_one_short_line():
+    long = verdict(prompt="a red cat\n" * 40)
+    assert repr(verdict()) == "Verdict('a red cat', score=0.300, prediction='breaks')"
+    table = Verdicts(tuple(verdict(score=i / 10) for i in range(6)), (2, 3))
+    assert repr(table) == "Verdicts(shape=(2, 3), scores 0.000 to 0.500)"
+    assert repr(Verdicts(())) == "Verdicts(shape=(0,))"
+    assert repr(Ranking((2, 0, 1), Verdicts(table[:3]))) == "Ranking(3 images, best 2 with score 0.200)"
+    assert repr(Ranking((), Verdicts(()))) == "Ranking(0 images)"
+    for each in (long, Verdicts((long,)), Ranking((0,), Verdicts((long,)))):
+        assert len(repr(each)) < 120 and "\n" not in repr(each)
+
+
+def test_there_is_no_best_of_none():
+    with pytest.raises(UserError, match="rank at least one image"):
+        Ranking((), Verdicts(())).best  # noqa: B018
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.9, "90 %"), (0.57, "57 %"), (0.995, "99.5 %"), (1.0, "100 %")])
+def test_percent(share, words):
+    assert percent(share) == words

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tipai_jax.render.colours import STOPS, risk_colours, shown_risk
+from tipai_jax.render.colours import STOPS, legend_colours, risk_colours, risk_opacity, shown_risk
 
 
 def test_the_ends_and_the_middle():
@@ -30,3 +30,15 @@ def test_shown_risk_by_hand():
     risk = np.array([0.0, 0.1, 0.2, 0.3, 0.4, 0.9])
     np.testing.assert_allclose(shown_risk(risk, 0.2), [0.0, 0.25, 0.5, 0.75, 1.0, 1.0])
     np.testing.assert_allclose(shown_risk(np.array([0.4, 0.8, 1.0]), 0.8), [0.25, 0.5, 1.0])
+
+
+def test_opacity_by_hand():
+    opacity = risk_opacity(np.array([-1.0, 0.0, 0.15, 0.375, 0.6, 1.0, np.nan]))
+    np.testing.assert_allclose(opacity, [0.0, 0.0, 0.0, 0.5, 1.0, 1.0, 1.0])
+    assert (np.diff(risk_opacity(np.linspace(0, 1, 50))) >= 0).all()
+
+
+def test_the_legend_begins_without_a_colour_and_ends_red():
+    none, yellow, red = legend_colours(np.array([0.0, 0.5, 1.0])).astype(int)
+    assert none.tolist() == [255, 255, 255] and red.tolist() == list(STOPS[-1][1])
+    assert min(yellow[0], yellow[1]) > 200 and yellow[2] < 140
