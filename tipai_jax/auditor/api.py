@@ -315,6 +315,8 @@ class Auditor:
 
         Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d]; it returns logits and risks before
         calibration: global_logit f32[b], patch_logit f32[b, k], risk f32[b, k], reason_logit f32[b, 5].
+
+        What it writes expires: jax promises to read it for six months. `save_pretrained` is the durable form.
         """
         if form != "stablehlo":
             raise UserError(f"export: {form!r} is not known; expected 'stablehlo'")
