@@ -41,5 +41,5 @@ def roc_auc(score: Float[np.ndarray, "*shape"], label: Shaped[np.ndarray, "*shap
     n_positive, n_negative = int(positive.sum()), int((~positive).sum())
     if not n_positive or not n_negative:
         return float("nan")
-    ranks = rankdata(score)
+    ranks = rankdata(score.astype(np.float64))
     return float((ranks[positive].sum() - n_positive * (n_positive + 1) / 2) / (n_positive * n_negative))
