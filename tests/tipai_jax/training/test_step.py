@@ -23,7 +23,7 @@ GOLDEN_SCENES = {
     "update_norm": [0.0230142, 0.0489123],
     "param_norm": [16.135721, 16.133796],
 }
-"""Of configs/scenes.py with narrow heads: attention, place, the whole image and products as inputs, logits as scores."""
+"""Of configs/scenes.py with narrow heads: attention, place, the whole image and products as inputs, logits as score."""
 LEGITIMATE = (
     "the golden step moved. New numbers are legitimate only if this change means to alter the heads' initial values or"
     " inputs, a loss, the order of the pairs, the optimiser, the synthetic store or (of the scenes) configs/scenes.py:"
