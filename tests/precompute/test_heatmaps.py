@@ -96,8 +96,11 @@ def test_every_picture_is_drawn_under_its_scores_and_none_twice(catalog_copy, ca
                 and "drawn, not generated" in picture.info["generator"]
                 and picture.info["scorer"].startswith("zero_shot@")
             )
-            red, green, _ = picture.getpixel((32 * (k % 7) + 16, 32 * (k // 7) + 16))
-        assert (red > green + 30) == reddish and (green > red + 30) != reddish
+            place = (32 * (k % 7) + 16, 32 * (k // 7) + 16)
+            red, green, _ = drawn = picture.getpixel(place)
+        with Image.open(catalog_copy / f"images/{name}.png") as plain:
+            unchanged = drawn == plain.convert("RGB").getpixel(place)
+        assert (red > green + 30, unchanged) == (reddish, not reddish)
     (catalog_copy / "heatmaps/c1_0_heatmap.png").unlink()
     half = catalog_copy / "heatmaps/c1_1_heatmap.png"
     half.write_bytes(half.read_bytes()[:-900])

@@ -6,6 +6,7 @@ Images are part of the markup as data, so no file is written and none is asked f
 import base64
 import io
 
+import numpy as np
 from PIL import Image
 
 from tipai_jax.auditor.verdict import Verdict
@@ -13,7 +14,7 @@ from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
 from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import risk_colours
-from tipai_jax.render.colours import STOPS
+from tipai_jax.render.colours import risk_opacity
 from tipai_jax.render.markup import Markup, element
 
 __all__ = [
@@ -177,7 +178,7 @@ def _parts(scored: ScoredImage) -> tuple[Markup, Markup, Markup]:
     alt = "the image under its heatmap, with the regions that stand out"
     rule = f"risk from {verdict.risk_threshold:.2f} on makes a region (violet, with its share of the risk)"
     heatmap = _figure(_image(verdict.overlay(scored.image), alt, heat=True), f"heatmap; {rule}")
-    meaning = "probability of each patch to be faithful, in hundredths; the grid covers what the encoder sees"
+    meaning = "probability of each patch to be faithful; the grid covers what the encoder sees"
     grid = _figure(_patches(verdict), meaning)
     why, where = element("h3", "Why: it breaks the prompt in"), element("h3", "Where: regions that stand out")
     return heatmap, grid, element("div", why, _reasons(verdict), where, _boxes(verdict))
@@ -250,7 +251,7 @@ def _patches(verdict: Verdict) -> Markup:
         cells = []
         for score, (red, green, blue) in zip(scores, row_colours):
             style = f"background:rgb({red},{green},{blue});color:{_ink(red, green, blue)}"
-            cells.append(element("td", f"{100 * score:.0f}", style=style))
+            cells.append(element("td", f"{score:.2f}", style=style))
         rows.append(element("tr", *cells))
     return element("table", element("tbody", *rows), class_="tp-patches", aria_label="patch scores")
 
@@ -287,8 +288,10 @@ def _boxes(verdict: Verdict) -> Markup:
 
 
 def _scale() -> Markup:
-    """The colours of a heatmap and what they mean."""
-    stops = ", ".join(f"rgb({r},{g},{b}) {100 * place:.0f}%" for place, (r, g, b) in STOPS)
+    """The colours of a heatmap, as faint as they lie over an image where the risk is low, and what they mean."""
+    places = np.linspace(0.0, 1.0, 21)
+    shown = zip(places, risk_colours(places).tolist(), risk_opacity(places).tolist(), strict=True)
+    stops = ", ".join(f"rgba({r},{g},{b},{opacity:.2f}) {100 * place:.0f}%" for place, (r, g, b), opacity in shown)
     strip = element("div", style=f"background:linear-gradient(to right, {stops})", aria_hidden="true")
-    ends = [element("span", "no risk"), element("span", "at the threshold"), element("span", "twice that")]
+    ends = [element("span", "no risk: no colour"), element("span", "at the threshold"), element("span", "twice that")]
     return element("div", strip, element("div", *ends, class_="tp-ends"), class_="tp-scale")

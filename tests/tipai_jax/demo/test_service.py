@@ -377,3 +377,14 @@ def test_uploads_lie_in_a_private_folder_that_goes():
         (folder / "upload").write_bytes(b"x")
         assert os.stat(folder).st_mode & 0o777 == 0o700
     assert not folder.exists()
+
+
+def test_the_scale_is_as_faint_as_the_heatmap_where_the_risk_is_low(found):
+    text = cards.comparison(found, 0.5)
+    assert "rgba(0,140,72,0.00) 0%" in text and "rgba(255,233,92,0.87) 50%" in text
+    assert "rgba(208,18,28,1.00) 100%" in text and "no risk: no colour" in text
+
+
+def test_patch_scores_and_risks_are_shown_on_one_scale(found):
+    text, verdict = cards.analysis(found.worst, 0.3, title="Title"), found.worst.verdict
+    assert all(f">{score:.2f}</td>" in text for score in verdict.patch_score.reshape(-1))
