@@ -260,7 +260,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     args = parser.parse_args(arguments)
     listed = draw(args.out, pairs=args.pairs, seed=args.seed, processes=args.processes)
-    print(f"{listed}: {sum(1 for _ in listed.open())} pairs")
+    print(f"{listed}: {len(listed.read_text(encoding='utf-8').splitlines())} pairs")
     return 0
 
 

@@ -53,7 +53,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
         prompt = str(store.prompts.prompt[table.prompt[row]])
         paths = [folder / str(store.images.path[image]) for image in (table.chosen[row], table.rejected[row])]
         truth = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent) for box in table.boxes[row]]
-        panels, said = [], []
+        panels, lines = [], []
         for name, path, marks, verdict in zip(
             ("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True
         ):
@@ -63,12 +63,12 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
                 Panel(draw_marks(picture, marks), name, ""),
                 Panel(small.overlay(picture), f"{name}, heatmap", ""),
             ]
-            said.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
+            lines.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
         broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[row]) if state == 1)
         facts = f"pair {table.pair_id[row]}, {table.difficulty[row]}; broken: {broken} ({table.kind[row]})"
         sheets.append(workdir / "look" / f"seed-{seed}-{number:02d}.png")
         sheets[-1].parent.mkdir(parents=True, exist_ok=True)
-        panel_sheet(f"{number}. {prompt}", [facts, *said], panels, side=SIDE, ends=("no risk", "at risk")).save(
+        panel_sheet(f"{number}. {prompt}", [facts, *lines], panels, side=SIDE, ends=("no risk", "at risk")).save(
             sheets[-1]
         )
         print(sheets[-1], flush=True)

@@ -53,7 +53,7 @@ def make_bundle(
     )
 
 
-def picture(seed: int, *, size: tuple[int, int] = (160, 160)) -> np.ndarray:
+def draw_image(seed: int, *, size: tuple[int, int] = (160, 160)) -> np.ndarray:
     """u8[height, width, 3]: coloured rectangles."""
     rng = np.random.default_rng(seed)
     made = np.full((size[1], size[0], 3), 230, np.uint8)
@@ -63,9 +63,9 @@ def picture(seed: int, *, size: tuple[int, int] = (160, 160)) -> np.ndarray:
     return made
 
 
-def write_picture(folder: Path, seed: int, **how) -> Path:
+def write_image(folder: Path, seed: int, **how) -> Path:
     from PIL import Image
 
     path = folder / f"{seed}.png"
-    Image.fromarray(picture(seed, **how)).save(path)
+    Image.fromarray(draw_image(seed, **how)).save(path)
     return path

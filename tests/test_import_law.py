@@ -200,6 +200,8 @@ COMMANDS = {
     "tipai_jax/demo/__main__.py": (),
     "scripts/look.py": (),
     "scripts/export_tfds.py": ("numpy",),
+    "scripts/results.py": (),
+    "scripts/bench.py": (),
 }
 """Every command, and what it may import beyond our own light modules before it answers `--help`: half a second is
 asked.

@@ -158,7 +158,7 @@ def describe(verdict: "Verdict", name: str, overlay: Path | None) -> str:
             f" highest risk {box.risk:.2f}"
         )
     if verdict.unknown_tokens:
-        lines.append(f"  {verdict.unknown_tokens} pieces of the prompt are not in the encoder's vocabulary")
+        lines.append(f"  tokens of the prompt that are not in the encoder's vocabulary: {verdict.unknown_tokens}")
     if overlay is not None:
         lines.append(f"  overlay: {overlay}")
     return "\n".join(lines)

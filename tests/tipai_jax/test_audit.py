@@ -1,4 +1,4 @@
-"""The command: a few pictures in words and overlays, many into a parquet file, resumed, and what is refused."""
+"""The command: images in words and overlays, a folder or a table into a parquet file, resumed, and what is refused."""
 
 import csv
 import json
@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from auditor_world import make_bundle, picture, tiny_fingerprint, write_picture
+from auditor_world import draw_image, make_bundle, tiny_fingerprint, write_image
 from PIL import Image
 
 from precompute import heatmaps
@@ -32,9 +32,9 @@ def run(*argv: str) -> int:
     return run_main(lambda: audit.main(argv))
 
 
-def test_a_few_pictures_in_words(saved, tmp_path, capsys):
+def test_images_in_words(saved, tmp_path, capsys):
     (tmp_path / "other").mkdir()
-    paths = [write_picture(tmp_path, 1, size=(200, 120)), write_picture(tmp_path / "other", 1)]
+    paths = [write_image(tmp_path, 1, size=(200, 120)), write_image(tmp_path / "other", 1)]
     assert run(*map(str, paths), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "out")) == 0
     out, err = capsys.readouterr()
     assert out.count("  prompt: a red cat\n") == 2 and "strongest reason" in out
@@ -46,7 +46,7 @@ def test_a_few_pictures_in_words(saved, tmp_path, capsys):
 
 
 def test_json(saved, tmp_path, capsys):
-    path = write_picture(tmp_path, 1)
+    path = write_image(tmp_path, 1)
     assert (
         run(
             str(path),
@@ -72,21 +72,21 @@ def test_json(saved, tmp_path, capsys):
     )
 
 
-def test_a_folder_and_a_table_say_the_same(saved, tmp_path, monkeypatch, capsys):
+def test_a_folder_and_a_table_give_the_same(saved, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(audit_table, "PART", 3)
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
     for i in range(7):
-        write_picture(folder, i)
+        write_image(folder, i)
     assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 0
     assert "a.parquet: 7 rows, 7 of them judged now\n" in capsys.readouterr().out
     with (tmp_path / "t.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([("image", "prompt"), *((f"pictures/{i}.png", "a red cat") for i in range(7))])
+        csv.writer(file).writerows([("image", "prompt"), *((f"images/{i}.png", "a red cat") for i in range(7))])
     (tmp_path / "t.jsonl").write_text(
-        "".join(json.dumps({"image": f"pictures/{i}.png", "prompt": "a red cat"}) + "\n" for i in range(7))
+        "".join(json.dumps({"image": f"images/{i}.png", "prompt": "a red cat"}) + "\n" for i in range(7))
     )
     pq.write_table(
-        pa.table({"image": [f"pictures/{i}.png" for i in range(7)], "prompt": ["a red cat"] * 7}),
+        pa.table({"image": [f"images/{i}.png" for i in range(7)], "prompt": ["a red cat"] * 7}),
         tmp_path / "t.parquet",
     )
     scores = [pq.read_table(tmp_path / "a.parquet").column("score").to_pylist()]
@@ -113,10 +113,10 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
     refused.
     """
     monkeypatch.setattr(audit_table, "PART", 2)
-    folder, out = tmp_path / "pictures", tmp_path / "a.parquet"
+    folder, out = tmp_path / "images", tmp_path / "a.parquet"
     folder.mkdir()
     for i in range(5):
-        write_picture(folder, i)
+        write_image(folder, i)
     judged, calls = audit_table._judged, []
 
     def stopping(auditor, rows):
@@ -139,7 +139,7 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
 
 
 def test_two_processes_cannot_write_one_file(saved, tmp_path, capsys):
-    write_picture(tmp_path, 0)
+    write_image(tmp_path, 0)
     out = tmp_path / "a.parquet"
     command = (str(tmp_path), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
     with alone_in(tmp_path / "a.parquet.parts", what="", doing="", option=""):
@@ -150,10 +150,10 @@ def test_two_processes_cannot_write_one_file(saved, tmp_path, capsys):
 
 
 def test_a_file_whose_name_is_no_text_is_judged_and_spelt_out(saved, tmp_path):
-    folder = tmp_path / "pictures"
+    folder = tmp_path / "images"
     folder.mkdir()
-    write_picture(tmp_path, 0).rename(folder / os.fsdecode(b"caf\xe9.png"))
-    (folder / os.fsdecode(b"t\xe9.png")).write_bytes(b"no picture")
+    write_image(tmp_path, 0).rename(folder / os.fsdecode(b"caf\xe9.png"))
+    (folder / os.fsdecode(b"t\xe9.png")).write_bytes(b"no image")
     assert run(str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
     rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
     assert (
@@ -164,7 +164,7 @@ def test_a_file_whose_name_is_no_text_is_judged_and_spelt_out(saved, tmp_path):
 
 
 def test_a_place_where_nothing_can_be_written(saved, tmp_path, capsys):
-    image = write_picture(tmp_path, 0)
+    image = write_image(tmp_path, 0)
     (tmp_path / "t.csv").write_text("image,prompt\n0.png,a cat\n")
     assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(image / "x.parquet")) == 2
     assert "cannot be used as the folder of the parts" in capsys.readouterr().err
@@ -174,7 +174,7 @@ def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tm
     out = tmp_path / "audit.parquet"
     for name, seed in (("one", 1), ("two", 2)):
         (tmp_path / name).mkdir()
-        write_picture(tmp_path, seed).rename(tmp_path / name / "a.png")
+        write_image(tmp_path, seed).rename(tmp_path / name / "a.png")
     command = ("--prompt", "a red cat", "--auditor", saved, "--out", str(out))
     assert run(str(tmp_path / "one"), *command) == 0
     before = out.read_bytes()
@@ -190,8 +190,8 @@ def test_another_folder_with_the_same_names_is_not_taken_for_the_first(saved, tm
 
 
 def test_what_cannot_be_read_is_a_row_with_its_reason(saved, tmp_path, capsys):
-    write_picture(tmp_path, 0)
-    (tmp_path / "bad.png").write_bytes(b"no picture")
+    write_image(tmp_path, 0)
+    (tmp_path / "bad.png").write_bytes(b"no image")
     (tmp_path / "n.jsonl").write_text('{"image": "a\\u0000.png", "prompt": "a cat"}\n')
     assert run(str(tmp_path / "n.jsonl"), "--auditor", saved, "--out", str(tmp_path / "n.parquet")) == 1
     assert "null byte" in pq.read_table(tmp_path / "n.parquet").column("error").to_pylist()[0]
@@ -224,14 +224,14 @@ def write_table(path, rows):
 
 def test_only_what_is_new_or_changed_is_judged(saved, tmp_path, judged_rows, capsys):
     for i in range(4):
-        write_picture(tmp_path, i)
+        write_image(tmp_path, i)
     table, out = tmp_path / "t.csv", tmp_path / "a.parquet"
     command = (str(table), "--auditor", saved, "--out", str(out))
     write_table(table, [(f"{i}.png", "a red cat") for i in range(3)])
     assert run(*command) == 0
     before = pq.read_table(out).to_pylist()
     # an image added in front, one made anew, a prompt changed, a row left as it was
-    write_picture(tmp_path, 9).replace(tmp_path / "1.png")
+    write_image(tmp_path, 9).replace(tmp_path / "1.png")
     write_table(table, [("3.png", "a red cat"), ("0.png", "a red cat"), ("1.png", "a red cat"), ("2.png", "a dog")])
     assert run(*command, "--json") == 0
     counts = json.loads(capsys.readouterr().out.splitlines()[-1])
@@ -264,7 +264,7 @@ def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp
     folder, out = tmp_path / "images", tmp_path / "a.parquet"
     folder.mkdir()
     for i in range(1, 5):
-        write_picture(folder, i)
+        write_image(folder, i)
     counting = audit_table._judged
 
     def stopping(auditor, rows):
@@ -276,7 +276,7 @@ def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp
     with monkeypatch.context() as patched:
         patched.setattr(audit_table, "_judged", stopping)
         assert run(*command) == 130
-    write_picture(folder, 0)
+    write_image(folder, 0)
     assert run(*command) == 0
     assert judged_rows == [["1.png", "2.png"], ["0.png", "3.png"], ["4.png"]]
     assert pq.read_table(out).column("image").to_pylist() == [f"{i}.png" for i in range(5)]
@@ -286,7 +286,7 @@ def test_errors_are_judged_again_where_the_image_has_changed_or_when_asked_for(
     saved, tmp_path, monkeypatch, judged_rows
 ):
     """An empty prompt and an image that cannot be read are rows with an error, and stop nothing."""
-    write_picture(tmp_path, 0)
+    write_image(tmp_path, 0)
     (tmp_path / "bad.png").write_bytes(b"no image")
     table, out = tmp_path / "t.csv", tmp_path / "a.parquet"
     rows = [("0.png", "a cat"), ("0.png", ""), ("bad.png", "a cat"), ("", "a cat"), ("0.png", "  ")]
@@ -300,7 +300,7 @@ def test_errors_are_judged_again_where_the_image_has_changed_or_when_asked_for(
     assert run(*command) == 1 and len(judged_rows) == 1, "nothing has changed"
     assert run(*command, "--retry-errors") == 1
     assert judged_rows[1:] == [["0.png", "bad.png", "", "0.png"]], "the row that has a verdict is not judged again"
-    write_picture(tmp_path, 1).replace(tmp_path / "bad.png")
+    write_image(tmp_path, 1).replace(tmp_path / "bad.png")
     write_table(table, [rows[0], ("0.png", "a dog"), *rows[2:3]])
     assert run(*command) == 0
     assert judged_rows[2:] == [["0.png", "bad.png"]]
@@ -319,7 +319,7 @@ def refusing(self, image, place=0):
 
 
 def test_an_encoder_that_cannot_be_loaded_is_no_fault_of_the_images(saved, tmp_path, capsys):
-    write_picture(tmp_path, 0)
+    write_image(tmp_path, 0)
     out = tmp_path / "a.parquet"
     command = (str(tmp_path), "--prompt", "a cat", "--auditor", saved, "--out", str(out), "--encoder", "nowhere")
     assert run(*command) == 2 and not out.exists()
@@ -331,7 +331,7 @@ def test_a_device_that_is_not_there_is_one_line(saved, tmp_path, monkeypatch, ca
     import torch
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    image = write_picture(tmp_path, 0)
+    image = write_image(tmp_path, 0)
     for inputs in ((str(image),), (str(tmp_path), "--out", str(tmp_path / "a.parquet"))):
         assert run(*inputs, "--prompt", "a cat", "--auditor", saved, "--device", "cuda") == 2
         (line,) = capsys.readouterr().err.splitlines()
@@ -341,7 +341,7 @@ def test_a_device_that_is_not_there_is_one_line(saved, tmp_path, monkeypatch, ca
 
 def test_a_prompt_with_quotes_stays_readable_and_numbers_have_one_scale(saved):
     verdict = replace(
-        Auditor.from_pretrained(saved).explain(picture(0), "a cat"),
+        Auditor.from_pretrained(saved).explain(draw_image(0), "a cat"),
         prompt='a sign that says "open"\nby a shop\'s door',
         risk=np.pad(np.full((2, 2), 0.78, np.float32), (1, 4)),
         risk_threshold=0.5,
@@ -354,7 +354,7 @@ def test_a_prompt_with_quotes_stays_readable_and_numbers_have_one_scale(saved):
 
 
 def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
-    """Beside the zero-shot ones, once; and a picture that was changed is named."""
+    """Beside the zero-shot ones, once; and an image that was changed is named."""
     data = tmp_path / "poc"
     generate(data, count=3)
     command = (str(data / "catalog.db"), "--auditor", saved)
@@ -389,7 +389,7 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
 
 
 def generate(data, *, count):
-    """Two drawn pictures for each of the first few default prompts."""
+    """Two drawn images for each of the first few default prompts."""
     from precompute import generate as command
 
     prompts = json.loads((Path(command.__file__).parent / "assets" / "scene_prompts.json").read_text())[:count]

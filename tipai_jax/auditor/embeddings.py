@@ -40,7 +40,7 @@ class EmbeddedPrompts:
         text: embedding of each prompt, L2-normalised.
         prompts: the words.
         encoder: digest of the encoder that made them.
-        unknown: pieces of each that its vocabulary does not hold; None where that is not known.
+        unknown: tokens of each that its vocabulary does not hold; None where that is not known.
     """
 
     text: Float[np.ndarray, "n d"]

@@ -109,7 +109,7 @@ class Verdict:
         view: left, top, right, bottom of what the encoder saw of it, in pixels.
         digests: which auditor made the predictions.
         small_world_only: its encoder knows drawn scenes only and nothing of photographs.
-        unknown_tokens: pieces of the prompt that its encoder's vocabulary does not hold.
+        unknown_tokens: tokens of the prompt that its encoder's vocabulary does not hold.
     """
 
     prompt: str

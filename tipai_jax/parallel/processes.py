@@ -24,23 +24,23 @@ def start(environment: Mapping[str, str]) -> None:
     Raises:
         UserError: the variables are not whole, or make no sense.
     """
-    said = {name: environment[name] for name in PLAIN if environment.get(name)}
-    if not said:
+    given = {name: environment[name] for name in PLAIN if environment.get(name)}
+    if not given:
         if int(environment.get("SLURM_STEP_NUM_TASKS") or 1) > 1:  # of this srun, not of the allocation that it runs in
             _use_gloo()
             jax.distributed.initialize()
         return
     try:
-        count, number = int(said["JAX_NUM_PROCESSES"]), int(said["JAX_PROCESS_ID"])
-        assert 0 <= number < count and ":" in said["JAX_COORDINATOR_ADDRESS"]
+        count, number = int(given["JAX_NUM_PROCESSES"]), int(given["JAX_PROCESS_ID"])
+        assert 0 <= number < count and ":" in given["JAX_COORDINATOR_ADDRESS"]
     except (KeyError, ValueError, AssertionError):
-        shown = ", ".join(f"{name}={value}" for name, value in said.items())
+        shown = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UserError(
             f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0"
         ) from None
     if count > 1:
         _use_gloo()
-        address = said["JAX_COORDINATOR_ADDRESS"]
+        address = given["JAX_COORDINATOR_ADDRESS"]
         jax.distributed.initialize(coordinator_address=address, num_processes=count, process_id=number)
 
 

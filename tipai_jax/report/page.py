@@ -29,7 +29,7 @@ def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[
         record: as in `eval.json`.
         name: of the run, for the title.
         log: the lines of the run's `log.jsonl`.
-        sheets: WebP images by the names that `record["extremes"]` calls them; one that is missing is said to be.
+        sheets: WebP images by the names that `record["extremes"]` calls them; the page says which are missing.
 
     Returns:
         The document; a function of the arguments alone.
@@ -147,7 +147,7 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
     ]
     if not rows:
         return []
-    said = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
+    values = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
     both = [each for _, *pair in rows for each in pair if each]
     span = _span([value for each in both for value in (each["value"], *(each["ci95"] or ())) if value is not None])
     drawn = [IntervalMark(name, ours["value"], ours["ci95"], value_of(other)) for name, ours, other in rows]
@@ -155,7 +155,7 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
     axis = spec["label"].split("{")[0].split(",")[0].strip() or spec["plot"]
     axis += f" (hollow: {compared})" if compared else ""
     chance = 0.5 if "AUC" in spec["label"] else None
-    words = f"{spec['plot']}: {said}."
+    words = f"{spec['plot']}: {values}."
     return [figure(spec["plot"], intervals(words, drawn, span=span, x_label=axis, reference=chance))]
 
 
@@ -174,9 +174,9 @@ def _reliability(found: Record) -> list[Markup]:
     for name, title in titles.items():
         bins = found[name]
         triples = zip(bins["confidence"], bins["frequency"], bins["count"], strict=True)
-        said = "; ".join(f"{x:.2f}: {y:.2f} of {n:,}" for x, y, n in triples if n)
+        values = "; ".join(f"{x:.2f}: {y:.2f} of {n:,}" for x, y, n in triples if n)
         words = (
-            f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {said}."
+            f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {values}."
         )
         drawn = reliability(
             words,

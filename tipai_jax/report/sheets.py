@@ -156,7 +156,7 @@ def draw_pair(
 
 def _truth_line(pairs: PairTable, row: int) -> str:
     broken = [CATEGORIES[c] for c in np.flatnonzero(pairs.category[row] == 1)]
-    what = "control: both keep the prompt" if pairs.control[row] else f"broken: {', '.join(broken) or 'not said'}"
+    what = "control: both keep the prompt" if pairs.control[row] else f"broken: {', '.join(broken) or 'not stated'}"
     parts = [f"pair {pairs.pair_id[row]}", what, str(pairs.difficulty[row])]
     if not pairs.control[row]:
         parts.append(str(pairs.kind[row]).replace("_", " "))

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from auditor_world import CALIBRATION, make_bundle, picture, tiny_fingerprint, write_picture
+from auditor_world import CALIBRATION, draw_image, make_bundle, tiny_fingerprint, write_image
 from eval_world import write_store
 from flax import nnx
 from PIL import Image
@@ -37,8 +37,8 @@ def auditor():
 
 
 @pytest.fixture(scope="module")
-def pictures():
-    return [picture(i) for i in range(5)]
+def drawn():
+    return [draw_image(i) for i in range(5)]
 
 
 def test_it_is_loaded_when_asked_for():
@@ -47,33 +47,33 @@ def test_it_is_loaded_when_asked_for():
         tipai_jax.Critic  # noqa: B018
 
 
-def test_paired_pairwise_and_called(auditor, pictures):
-    paired = auditor.score(pictures[:3], PROMPTS)
+def test_paired_pairwise_and_called(auditor, drawn):
+    paired = auditor.score(drawn[:3], PROMPTS)
     assert paired.shape == (3,) and paired.score.shape == (3,) and [v.prompt for v in paired] == PROMPTS
-    every = auditor.score(pictures, PROMPTS, pairwise=True)
+    every = auditor.score(drawn, PROMPTS, pairwise=True)
     assert every.shape == (5, 3) and every[2, 1].prompt == PROMPTS[1]
     np.testing.assert_allclose(np.diag(every.logit[:3]), paired.logit, atol=2e-3)
-    np.testing.assert_array_equal(auditor(images=pictures, texts=PROMPTS), every.score)
+    np.testing.assert_array_equal(auditor(images=drawn, texts=PROMPTS), every.score)
     assert len(np.unique(every.logit.round(4))) > 10  # so that agreement means something
-    one = auditor.score(pictures, PROMPTS[0])
+    one = auditor.score(drawn, PROMPTS[0])
     np.testing.assert_allclose(one.logit, every.logit[:, 0], atol=2e-3)
 
 
-def test_a_picture_is_what_it_is_however_it_comes(auditor, tmp_path, pictures):
-    path = write_picture(tmp_path, 3)
-    ways = [path, str(path), path.read_bytes(), Image.open(path), pictures[3]]
+def test_an_image_is_what_it_is_however_it_comes(auditor, tmp_path, drawn):
+    path = write_image(tmp_path, 3)
+    ways = [path, str(path), path.read_bytes(), Image.open(path), drawn[3]]
     logits = [auditor.score(way, PROMPTS[0]).logit[0] for way in ways]
     np.testing.assert_allclose(logits, logits[0], atol=1e-6)
-    embedded = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
+    embedded = auditor.embed_images(drawn), auditor.embed_prompts(PROMPTS)
     np.testing.assert_allclose(
-        auditor.score(*embedded, pairwise=True).logit, auditor.score(pictures, PROMPTS, pairwise=True).logit, atol=1e-6
+        auditor.score(*embedded, pairwise=True).logit, auditor.score(drawn, PROMPTS, pairwise=True).logit, atol=1e-6
     )
     assert auditor.score(np.array(Image.open(path).convert("L")), PROMPTS[0])[0].size == (160, 160)
 
 
 def test_many_at_once_are_each_alone(auditor):
-    """More pictures than a batch, and pictures of other sizes in between."""
-    many = [picture(i, size=(120 + 13 * (i % 4), 150)) for i in range(11)]
+    """More images than a batch, and images of other sizes in between."""
+    many = [draw_image(i, size=(120 + 13 * (i % 4), 150)) for i in range(11)]
     together = auditor.score(many, PROMPTS[0])
     alone = [auditor.explain(each, PROMPTS[0]) for each in many]
     np.testing.assert_allclose(together.logit, [v.logit for v in alone], atol=5e-3)
@@ -81,21 +81,21 @@ def test_many_at_once_are_each_alone(auditor):
     assert [v.heatmap.shape for v in together] == [each.shape[:2] for each in many]
 
 
-def test_embedding_in_threads_leaves_the_callers_torch_alone(auditor, pictures):
+def test_embedding_in_threads_leaves_the_callers_torch_alone(auditor, drawn):
     import torch
 
     before = torch.get_num_threads()
     torch.set_num_threads(2)
     try:
         assert (
-            len(auditor.embed_images(pictures)) == 5 and torch.get_num_threads() == 2
+            len(auditor.embed_images(drawn)) == 5 and torch.get_num_threads() == 2
         )  # two batches of four, a thread each
     finally:
         torch.set_num_threads(before)
 
 
-def test_few_programs_are_compiled(auditor, pictures):
-    images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS)
+def test_few_programs_are_compiled(auditor, drawn):
+    images, prompts = auditor.embed_images(drawn), auditor.embed_prompts(PROMPTS)
     auditor.score(images, prompts, pairwise=True)
     before = auditor._heads.forward._cache_size()
     for n in (9, 12, 15, 16):
@@ -104,8 +104,8 @@ def test_few_programs_are_compiled(auditor, pictures):
     assert auditor._heads.forward._cache_size() == before
 
 
-def test_rank_is_by_logit(auditor, pictures):
-    ranking = auditor.rank(PROMPTS[0], pictures)
+def test_rank_is_by_logit(auditor, drawn):
+    ranking = auditor.rank(PROMPTS[0], drawn)
     assert sorted(ranking.order) == list(range(5)) and ranking.best == ranking.order[0]
     assert np.all(np.diff(ranking.verdicts.logit[list(ranking.order)]) <= 0)
     assert ranking.scores.tolist() == sorted(ranking.verdicts.score.tolist(), reverse=True)
@@ -113,7 +113,7 @@ def test_rank_is_by_logit(auditor, pictures):
     assert worst < best and best > worst and not best < worst
 
 
-def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
+def test_the_chosen_image_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     """One by one through the public API against the batches of the evaluation, on embeddings of a store."""
     store = write_store(tmp_path, splits={"test": 60})
     bundle = make_bundle(store.manifest.encoder)
@@ -124,8 +124,8 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
         prompt = EmbeddedPrompts(
             store.text.take(pairs.prompt[row : row + 1]), ("as embedded",), store.manifest.encoder.digest
         )
-        pictures = EmbeddedImages(store.image.take(both), store.patches.take(both), store.manifest.encoder.digest)
-        first.append(auditor.rank(prompt, pictures).best == 0)
+        drawn = EmbeddedImages(store.image.take(both), store.patches.take(both), store.manifest.encoder.digest)
+        first.append(auditor.rank(prompt, drawn).best == 0)
     heads = build_heads(bundle.model, d=16, k=49, seed=0)
     nnx.update(heads, nest(bundle.weights))
     heads.eval()
@@ -137,9 +137,9 @@ def test_the_chosen_picture_comes_first_as_often_as_the_pair_auc_says(tmp_path):
     )
 
 
-def test_scores_of_other_heads_are_not_compared(auditor, pictures):
+def test_scores_of_other_heads_are_not_compared(auditor, drawn):
     other = Auditor(make_bundle(tiny_fingerprint(), seed=1))
-    mine, theirs = auditor.explain(pictures[0], PROMPTS[0]), other.explain(pictures[0], PROMPTS[0])
+    mine, theirs = auditor.explain(drawn[0], PROMPTS[0]), other.explain(drawn[0], PROMPTS[0])
     with pytest.raises(
         UserError, match=r"these scores cannot be compared: their heads digests are [0-9a-f]{12} and [0-9a-f]{12}"
     ):
@@ -148,7 +148,7 @@ def test_scores_of_other_heads_are_not_compared(auditor, pictures):
         mine > theirs  # noqa: B015
 
 
-def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
+def test_saved_and_loaded_it_predicts_the_same(auditor, drawn, tmp_path):
     auditor.save_pretrained(tmp_path / "saved")
     assert sorted(path.name for path in (tmp_path / "saved").iterdir()) == [
         "README.md",
@@ -157,7 +157,7 @@ def test_saved_and_loaded_it_says_the_same(auditor, pictures, tmp_path):
     ]
     back = Auditor.from_pretrained(tmp_path / "saved")
     assert back.digests == auditor.digests
-    here, there = (each.explain(pictures[1], PROMPTS[1]) for each in (auditor, back))
+    here, there = (each.explain(drawn[1], PROMPTS[1]) for each in (auditor, back))
     assert here.as_json() == there.as_json() and not here < there
     card = (tmp_path / "saved" / "README.md").read_text()
     assert "Nothing yet" in card and "Drawn scenes only" in card
@@ -222,7 +222,7 @@ def test_another_encoder_is_refused(tmp_path):
         UserError,
         match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest ffffffffffff",
     ):
-        wrong.explain(picture(0), "a red cat")
+        wrong.explain(draw_image(0), "a red cat")
 
 
 def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
@@ -233,10 +233,10 @@ def test_an_encoder_that_is_not_here_is_asked_for_by_its_folder():
             r" encoder's folder with --encoder"
         ),
     ):
-        Auditor(make_bundle(tiny_fingerprint()), encoder="my_clip").explain(picture(0), "a red cat")
+        Auditor(make_bundle(tiny_fingerprint()), encoder="my_clip").explain(draw_image(0), "a red cat")
 
 
-def test_a_hub_id_is_asked_for_and_its_absence_said():
+def test_a_hub_id_is_asked_for_and_its_absence_reported():
     with pytest.raises(
         UserError,
         match=r"runs/nothing: no trained auditor there yet; make the one of the quickstart with scripts/quickstart.sh",
@@ -249,12 +249,12 @@ def test_a_hub_id_is_asked_for_and_its_absence_said():
         Auditor.from_pretrained("nobody/auditor")
 
 
-def test_two_threads_do_not_disturb_each_other(auditor, pictures):
-    """Each asks for another number of pictures, so for other batch sizes of the encoder and of the heads."""
-    alone = {n: auditor.score(pictures[:n], PROMPTS[0]).logit for n in (1, 2, 5)}
+def test_two_threads_do_not_disturb_each_other(auditor, drawn):
+    """Each asks for another number of images, so for other batch sizes of the encoder and of the heads."""
+    alone = {n: auditor.score(drawn[:n], PROMPTS[0]).logit for n in (1, 2, 5)}
     with ThreadPoolExecutor(3) as pool:
-        said = list(pool.map(lambda n: (n, auditor.score(pictures[:n], PROMPTS[0]).logit), [1, 5, 2] * 6))
-    for n, logit in said:
+        found = list(pool.map(lambda n: (n, auditor.score(drawn[:n], PROMPTS[0]).logit), [1, 5, 2] * 6))
+    for n, logit in found:
         np.testing.assert_allclose(logit, alone[n], atol=1e-5)
 
 
@@ -267,8 +267,8 @@ def test_two_threads_do_not_disturb_each_other(auditor, pictures):
             "a cat",
             r"image 0 is an array uint8\[4, 4, 2\]; expected a PIL image, an array u8\[height, width\]",
         ),
-        ([picture(0)], "  ", r"prompt 0 is '  '; expected words"),
-        ([picture(0)] * 3, ["a cat", "a dog"], r"3 images and 2 prompts; expected as many of both"),
+        ([draw_image(0)], "  ", r"prompt 0 is '  '; expected words"),
+        ([draw_image(0)] * 3, ["a cat", "a dog"], r"3 images and 2 prompts; expected as many of both"),
         (
             EmbeddedImages(np.zeros((1, 3)), np.zeros((1, 49, 3)), tiny_fingerprint().digest),
             "a cat",
@@ -280,7 +280,7 @@ def test_two_threads_do_not_disturb_each_other(auditor, pictures):
             r"1 images \(patches of 1, sizes of 2\)",
         ),
         (
-            [picture(0)],
+            [draw_image(0)],
             EmbeddedPrompts(np.zeros((2, 160)), ("a cat",), tiny_fingerprint().digest),
             r"2 texts for 1 prompts; expected one each",
         ),
@@ -297,7 +297,7 @@ def test_what_cannot_be_judged_gets_one_line(auditor, images, prompts, message):
 
 
 def test_a_damaged_file_is_named(auditor, tmp_path):
-    path = write_picture(tmp_path, 0)
+    path = write_image(tmp_path, 0)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match=r"0.png: .*; expected a whole JPEG, PNG or WEBP image"):
         auditor.explain(path, "a cat")
@@ -320,11 +320,11 @@ def test_of_no_images_but_a_prompt_there_are_none(auditor):
     assert auditor.score([], PROMPTS, pairwise=True).score.shape == (0, 3)
     assert auditor.rank("a cat", []).order == ()
     with pytest.raises(UserError, match="1 images and 0 prompts"):
-        auditor.score([picture(0)], [])
+        auditor.score([draw_image(0)], [])
 
 
-def test_reprs_of_embeddings_are_one_short_line(auditor, pictures):
-    assert repr(auditor.embed_images(pictures[:2])) == (
+def test_reprs_of_embeddings_are_one_short_line(auditor, drawn):
+    assert repr(auditor.embed_images(drawn[:2])) == (
         f"EmbeddedImages(2 images, patches (49, 160), encoder {auditor.digests.encoder[:12]})"
     )
     assert repr(auditor.embed_prompts(PROMPTS)) == (
@@ -336,7 +336,7 @@ OTHER_TYPES = """
 import json, sys
 sys.path.append("tests")
 import torch
-from auditor_world import make_bundle, picture, tiny_fingerprint
+from auditor_world import make_bundle, draw_image, tiny_fingerprint
 from tipai_jax.auditor.api import Auditor
 from tipai_jax.errors import UserError
 
@@ -346,11 +346,11 @@ calls = {
     "tensors": lambda: auditor.score([torch.zeros(3, 8, 8)], "a cat"),
     "number": lambda: auditor.score(7, "a cat"),
     "none": lambda: auditor.explain(None, "a cat"),
-    "list": lambda: auditor.explain([picture(0)], "a cat"),
+    "list": lambda: auditor.explain([draw_image(0)], "a cat"),
     "bytes of no image": lambda: auditor.explain(b"no image", "a cat"),
-    "prompt none": lambda: auditor.score(picture(0), None),
-    "prompt bytes": lambda: auditor.score(picture(0), b"a cat"),
-    "prompts none": lambda: auditor.score(picture(0), [None]),
+    "prompt none": lambda: auditor.score(draw_image(0), None),
+    "prompt bytes": lambda: auditor.score(draw_image(0), b"a cat"),
+    "prompts none": lambda: auditor.score(draw_image(0), [None]),
 }
 found = {}
 for name, call in calls.items():
@@ -391,7 +391,7 @@ def test_a_device_that_is_not_there(monkeypatch):
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match=r"--device cuda: torch finds no CUDA device .* --device cpu .*device=\"cpu\""):
-        Auditor(make_bundle(tiny_fingerprint()), device="cuda").explain(picture(0), "a red cat")
+        Auditor(make_bundle(tiny_fingerprint()), device="cuda").explain(draw_image(0), "a red cat")
     with pytest.raises(UserError, match=r"device is 'gpu'; expected 'cpu', 'cuda' or None"):
         Auditor(make_bundle(tiny_fingerprint()), device="gpu")
 
@@ -404,13 +404,13 @@ def test_what_limits_an_auditor_is_noted():
     assert Auditor(bundle, level=0.99).notes == [drawn, short]
 
 
-def test_exported_heads_answer_the_same(auditor, pictures):
+def test_exported_heads_answer_the_same(auditor, drawn):
     called = jax.export.deserialize(bytearray(auditor.export("stablehlo"))).call
-    images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(PROMPTS[:1])
-    said = called(np.repeat(prompts.text, 5, 0), images.image, images.patches)
+    images, prompts = auditor.embed_images(drawn), auditor.embed_prompts(PROMPTS[:1])
+    found = called(np.repeat(prompts.text, 5, 0), images.image, images.patches)
     expected = auditor.score(images, prompts)
-    np.testing.assert_allclose(said["global_logit"], expected.logit, atol=1e-5)
-    np.testing.assert_allclose(np.asarray(said["risk"]).reshape(5, 7, 7), [v.risk for v in expected], atol=1e-5)
+    np.testing.assert_allclose(found["global_logit"], expected.logit, atol=1e-5)
+    np.testing.assert_allclose(np.asarray(found["risk"]).reshape(5, 7, 7), [v.risk for v in expected], atol=1e-5)
     with pytest.raises(UserError, match="'onnx' is not known"):
         auditor.export("onnx")
 
@@ -471,14 +471,14 @@ assert not any(name in sys.modules for name in ("jax", "flax", "torch", "tipai_j
 '''
 
 
-def test_the_weights_are_read_without_jax(tmp_path, pictures):
+def test_the_weights_are_read_without_jax(tmp_path, drawn):
     """A forward pass in numpy, out of the two files alone; calibration included."""
     sees = InputFeatures(products=True, scale_inputs=True)
     auditor = Auditor(
         make_bundle(tiny_fingerprint(), model=ModelConfig(hidden=16, global_inputs=InputFeatures(), patch_inputs=sees))
     )
     auditor.save_pretrained(tmp_path / "saved")
-    images, prompts = auditor.embed_images(pictures), auditor.embed_prompts(["a red cat"] * 5)
+    images, prompts = auditor.embed_images(drawn), auditor.embed_prompts(["a red cat"] * 5)
     np.savez(tmp_path / "in.npz", text=prompts.text, image=images.image, patches=images.patches)
     command = [
         sys.executable,

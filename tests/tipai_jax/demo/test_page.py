@@ -10,7 +10,7 @@ import shutil
 from contextlib import contextmanager
 
 import pytest
-from auditor_world import make_bundle, picture, tiny_fingerprint
+from auditor_world import draw_image, make_bundle, tiny_fingerprint
 from catalog_world import PROMPTS, write_prompts
 from demo_world import Server
 from PIL import Image
@@ -101,7 +101,7 @@ def as_file(name: str, data: bytes) -> list[dict]:
 
 def png_image(*, seed: int = 1) -> bytes:
     file = io.BytesIO()
-    Image.fromarray(picture(seed, size=(300, 200))).save(file, "PNG")
+    Image.fromarray(draw_image(seed, size=(300, 200))).save(file, "PNG")
     return file.getvalue()
 
 

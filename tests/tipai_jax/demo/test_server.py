@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from auditor_world import make_bundle, picture, tiny_fingerprint
+from auditor_world import draw_image, make_bundle, tiny_fingerprint
 from demo_world import ROOT, Server
 from PIL import Image
 
@@ -71,7 +71,7 @@ def outside(tmp_path_factory):
     """Files of the user, none of them uploaded: by kind, their paths."""
     folder = tmp_path_factory.mktemp("home")
     (folder / "secret.txt").write_text(SECRET)
-    Image.fromarray(picture(5, size=(64, 64))).save(folder / "secret.png")
+    Image.fromarray(draw_image(5, size=(64, 64))).save(folder / "secret.png")
     os.mkfifo(folder / "fifo")
     (folder / "link.png").symlink_to(folder / "secret.png")
     return {
@@ -113,7 +113,7 @@ def ask(client: httpx.Client, session: str, data: list, function: int) -> tuple[
 
 def scored(client: httpx.Client, session: str) -> str:
     """Upload an image and have it scored, as the page does; returns all that comes back."""
-    image = Image.fromarray(picture(1, size=(90, 60)))
+    image = Image.fromarray(draw_image(1, size=(90, 60)))
     data = png(image)
     (path,) = client.post("/gradio_api/upload", files={"files": ("own.png", data)}).raise_for_status().json()
     status, text = ask(client, session, [as_file(path), PROMPT, 0.5, 0.9], upload_tab(client))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from auditor_world import make_bundle, picture, tiny_fingerprint
+from auditor_world import draw_image, make_bundle, tiny_fingerprint
 from catalog_world import PROMPTS, write_prompts
 from PIL import Image
 
@@ -145,7 +145,7 @@ def test_a_prompt_that_nothing_can_be_made_of(service, prompt, line):
 
 def test_an_uploaded_image_is_scored_whole_and_shown_small(service, tmp_path):
     path = tmp_path / "own.jpg"
-    Image.fromarray(picture(3, size=(900, 600))).save(path, quality=95)
+    Image.fromarray(draw_image(3, size=(900, 600))).save(path, quality=95)
     shown, verdict = service.score(path.read_bytes(), PROMPT), service.auditor.explain(path, PROMPT)
     assert shown.verdict.logit == pytest.approx(verdict.logit, abs=1e-5) and shown.seed is None and shown.truth is None
     assert verdict.size == (900, 600) and shown.image.size == shown.verdict.size == (480, 320)
@@ -156,7 +156,7 @@ def test_what_is_transparent_is_shown_as_it_is_scored(service):
     assert np.asarray(shown.image).min() == 255
 
 
-JPEG = as_file(Image.fromarray(picture(1)), "JPEG")
+JPEG = as_file(Image.fromarray(draw_image(1)), "JPEG")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ JPEG = as_file(Image.fromarray(picture(1)), "JPEG")
         (None, PROMPT, "no image yet"),
         (b"", PROMPT, "no image yet"),
         (b"words", PROMPT, "neither JPEG, PNG nor WEBP; choose"),
-        (as_file(Image.fromarray(picture(1)), "BMP"), PROMPT, "neither JPEG, PNG nor WEBP; choose"),
+        (as_file(Image.fromarray(draw_image(1)), "BMP"), PROMPT, "neither JPEG, PNG nor WEBP; choose"),
         (JPEG[: len(JPEG) // 2], PROMPT, "this file cannot be scored: .+; choose"),
         (as_file(Image.new("1", (8001, 8000))), PROMPT, "at most 64000000 are read"),
         (JPEG, "  ", "no prompt yet"),

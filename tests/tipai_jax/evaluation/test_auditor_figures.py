@@ -246,13 +246,13 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
     score = np.array([[2.0, -2.0], [0.0, 0.5], [-3.0, 3.0], [1.5, -0.5]], np.float32)
     patch = np.full((4, 2, 49), 1.0, np.float32)
     patch[0, 1, 7] = patch[1, 0, 0] = patch[2, 1, 48] = -1.0
-    said = Predictions(
+    ours = Predictions(
         global_logit=score,
         patch_logit=patch,
         risk=sigmoid(-patch).astype(np.float32),
         reason_logit=np.zeros((4, 2, 5), np.float32),
     )
-    found = figures(said, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
+    found = figures(ours, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
     at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
     assert at == {
         "coverage": 6 / 8,
@@ -278,8 +278,8 @@ def test_both_images_of_a_control_keep_their_prompt(pairs):
     """At 0.8 a set holds "keeps" from -1 on."""
     few = pairs.select(np.flatnonzero(pairs.control)[:2])
     assert len(few) == 2
-    said = Predictions(global_logit=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
-    figure = figures(said, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
+    ours = Predictions(global_logit=np.array([[-2.0, -0.5], [3.0, 0.0]], np.float32))
+    figure = figures(ours, few, calibration=IDENTITY, seed=0)["conformal"]["0.8"]
     assert (
         figure["coverage_controls"]["value"] == 3 / 4
         and figure["coverage_controls"]["n"] == 4

@@ -88,10 +88,15 @@ def test_the_choice_is_made_on_held_out_groups(truth, wanted):
     assert chosen.n == 8_000 and set(chosen.nll) == {"platt", "beta", "isotonic"}
 
 
-def test_the_same_fit_twice_is_the_same():
+def test_the_order_of_the_examples_does_not_matter():
     logit, label = planted(lambda z: sigmoid(z), n=500)
-    group = np.arange(500) // 3
-    assert choose_calibrator(logit, label, group=group) == choose_calibrator(logit, label, group=group)
+    group, order = np.arange(500) // 3, np.random.default_rng(3).permutation(500)
+    chosen = choose_calibrator(logit, label, group=group)
+    shuffled = choose_calibrator(logit[order], label[order], group=group[order])
+    assert type(chosen.calibrator) is type(shuffled.calibrator)
+    assert chosen.nll == pytest.approx(shuffled.nll, abs=1e-6)
+    at = np.linspace(-4, 4, 33)
+    np.testing.assert_allclose(chosen.calibrator(at), shuffled.calibrator(at), atol=1e-5)
 
 
 def test_one_class_or_too_few_is_left_alone():

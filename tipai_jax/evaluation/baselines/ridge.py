@@ -116,11 +116,11 @@ def ridge_probe(
     held_text, held_images = _read(store, validation)
 
     def quality(probe: Probe) -> list[float]:
-        said = probe(held_text, held_images)
+        scores = probe(held_text, held_images)
         broken = np.concatenate([np.zeros_like(validation.category), validation.category == 1])
-        flat = np.concatenate([said[:, 0], said[:, 1]])
+        flat = np.concatenate([scores[:, 0], scores[:, 1]])
         return [
-            float(pair_auc(said[:, 0, 0], said[:, 1, 0])),
+            float(pair_auc(scores[:, 0, 0], scores[:, 1, 0])),
             *(float(roc_auc(flat[:, 1 + c], broken[:, c])) for c in range(broken.shape[1])),
         ]
 
@@ -141,18 +141,18 @@ class RidgeProbe:
     patch_penalty: float | None
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
-        """Opinions on pairs; the scores are regression values, so only their order and calibrated form
+        """Predictions for pairs; the scores are regression values, so only their order and calibrated form
         mean anything."""
-        said, parts = [], []
+        wholes, parts = [], []
         for rows in (slice(start, start + CHUNK) for start in range(0, len(pairs.pair_id), CHUNK)):
             text = store.text.take(pairs.prompt[rows]).astype(np.float32)
             both = np.stack([pairs.chosen[rows], pairs.rejected[rows]], axis=1)
-            said.append(self.whole(text, store.image.take(both).astype(np.float32)))
+            wholes.append(self.whole(text, store.image.take(both).astype(np.float32)))
             if self.patch is not None:
                 patches = store.patches.take(both).astype(np.float32)
                 b, two, k, d = patches.shape
                 parts.append(self.patch(text, patches.reshape(b, two * k, d)).reshape(b, two, k))
-        values = np.concatenate(said)
+        values = np.concatenate(wholes)
         patch = np.concatenate(parts) if parts else None
         return Predictions(
             global_logit=values[..., 0],

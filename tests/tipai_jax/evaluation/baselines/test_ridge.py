@@ -7,7 +7,7 @@ from sklearn.linear_model import Ridge
 
 from tipai_jax.evaluation.auditor_figures import wins
 from tipai_jax.evaluation.baselines import ridge_probe
-from tipai_jax.evaluation.baselines.ridge import PENALTIES, Probe, fit_ridge
+from tipai_jax.evaluation.baselines.ridge import PENALTIES, Probe, fit_probe, fit_ridge
 from tipai_jax.metrics import roc_auc
 
 RNG = np.random.default_rng(0)
@@ -47,14 +47,34 @@ def test_the_factored_probe_is_the_concatenated_one():
 def test_it_learns_what_was_planted(store, splits):
     probe = ridge_probe(store, train=splits["train"], validation=splits["validation"], seed=0)
     test = splits["test"]
-    said = probe(store, test)
+    predicted = probe(store, test)
     real = ~test.control
-    assert wins(said)[real].mean() > 0.95
-    assert roc_auc(said.patch_logit, test.patch_label) > 0.9
+    assert wins(predicted)[real].mean() > 0.95
+    assert roc_auc(predicted.patch_logit, test.patch_label) > 0.9
     broken = np.stack([np.zeros_like(test.category), test.category == 1], axis=1)
-    assert all(roc_auc(said.reason_logit[..., c], broken[..., c]) > 0.8 for c in range(5))
-    assert ((said.risk >= 0) & (said.risk <= 1)).all()
-    assert set(probe.penalties) <= set(PENALTIES)
+    assert all(roc_auc(predicted.reason_logit[..., c], broken[..., c]) > 0.8 for c in range(5))
+    labelled = test.patch_label >= 0
+    assert predicted.risk[test.patch_label == 0].mean() > predicted.risk[test.patch_label == 1].mean() + 0.2
+    assert predicted.risk.min() == 0 and predicted.risk.max() <= 1 and predicted.patch_logit[labelled].max() > 1, (
+        "it is clipped"
+    )
+
+
+def test_each_target_has_the_penalty_that_validation_prefers():
+    """Pure noise takes the strongest penalty by a quality that falls with the weights; a clean signal the weakest."""
+    text, image = RNG.normal(size=(2, 60, 4))
+    targets = np.stack([image[:, 0], RNG.normal(size=60)], axis=1)
+
+    def quality(probe):
+        fitted = probe(text, image[:, None])[:, 0]
+        return [-float(np.square(fitted[:, 0] - targets[:, 0]).mean()), -float(np.square(probe.image[:, 1]).sum())]
+
+    probe, penalties = fit_probe(text, image, targets, quality=quality)
+    assert penalties == [min(PENALTIES), max(PENALTIES)]
+    weights = [fit[0] for fit in fit_ridge(np.concatenate([text, image, text * image], axis=1), targets)]
+    weakest, strongest = weights[int(np.argmin(PENALTIES))], weights[int(np.argmax(PENALTIES))]
+    np.testing.assert_allclose(probe.image[:, 0], weakest[4:8, 0], rtol=1e-5)
+    np.testing.assert_allclose(probe.image[:, 1], strongest[4:8, 1], rtol=1e-5)
 
 
 def test_the_same_seed_is_the_same_probe(store, splits):
@@ -74,10 +94,10 @@ def test_without_an_unfaithful_patch_there_is_no_patch_probe(store, splits):
         for name, table in splits.items()
     }
     probe = ridge_probe(store, train=blank["train"], validation=blank["validation"], seed=0)
-    said = probe(store, splits["test"])
+    predicted = probe(store, splits["test"])
     assert (
         probe.patch is None
-        and said.patch_logit is None
-        and said.risk is None
-        and said.global_logit.shape == (len(splits["test"]), 2)
+        and predicted.patch_logit is None
+        and predicted.risk is None
+        and predicted.global_logit.shape == (len(splits["test"]), 2)
     )
