@@ -1,10 +1,10 @@
 """Random pairs to be looked at: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
 
-Draws one sheet a pair into WORKDIR/look: both pictures, plain (what is truly wrong in black) and under their heatmaps
+Draws one sheet a pair into WORKDIR/look: both images, plain (what is truly wrong in black) and under their heatmaps
 with the boxes found, and above them what the
 auditor says of each. The pairs are drawn by chance from those of the test split that are no controls, so that nobody
 chooses what is shown. Everything is judged
-from the pictures, through the public API.
+from the images, through the public API.
 """
 
 import sys
@@ -25,13 +25,13 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
         workdir: of a trained and evaluated run.
         pairs: how many, at most all.
         seed: of the draw.
-        data: folder of the pictures; where they were embedded from if None.
+        data: folder of the images; where they were embedded from if None.
 
     Returns:
         The paths of the sheets, in the order of the pairs in the store.
 
     Raises:
-        UserError: no run, no store or no pictures.
+        UserError: no run, no store or no images.
     """
     import numpy as np
 
@@ -58,19 +58,19 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
             ("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True
         ):
             size = tuple(round(SIDE * edge / max(verdict.size)) for edge in verdict.size)
-            picture, small = open_image(path).resize(size), verdict.at_size(size)
+            image, small = open_image(path).resize(size), verdict.at_size(size)
             panels += [
-                Panel(draw_marks(picture, marks), name, ""),
-                Panel(small.overlay(picture), f"{name}, heatmap", ""),
+                Panel(draw_marks(image, marks), name, ""),
+                Panel(small.overlay(image), f"{name}, heatmap", ""),
             ]
             lines.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
         broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[row]) if state == 1)
         facts = f"pair {table.pair_id[row]}, {table.difficulty[row]}; broken: {broken} ({table.kind[row]})"
         sheets.append(workdir / "look" / f"seed-{seed}-{number:02d}.png")
         sheets[-1].parent.mkdir(parents=True, exist_ok=True)
-        panel_sheet(f"{number}. {prompt}", [facts, *lines], panels, side=SIDE, ends=("no risk", "at risk")).save(
-            sheets[-1]
-        )
+        panel_sheet(
+            f"{number}. {prompt}", [facts, *lines], panels, side=SIDE, ends=("no risk (no colour)", "at risk")
+        ).save(sheets[-1])
         print(sheets[-1], flush=True)
     return sheets
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--pairs", type=whole_number(1), default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=whole_number(0), default=7, help="of the draw (default: 7)")
     parser.add_argument(
-        "--data", type=Path, metavar="FOLDER", help="folder of the pictures (default: where they were embedded from)"
+        "--data", type=Path, metavar="FOLDER", help="folder of the images (default: where they were embedded from)"
     )
     args = parser.parse_args()
     look(args.workdir, pairs=args.pairs, seed=args.seed, data=args.data)

@@ -253,7 +253,8 @@ def _patches(verdict: Verdict) -> Markup:
             style = f"background:rgb({red},{green},{blue});color:{_ink(red, green, blue)}"
             cells.append(element("td", f"{score:.2f}", style=style))
         rows.append(element("tr", *cells))
-    return element("table", element("tbody", *rows), class_="tp-patches", aria_label="patch scores")
+    side = f"--side:{len(rows)}"  # by which style.css sizes the numbers
+    return element("table", element("tbody", *rows), class_="tp-patches", aria_label="patch scores", style=side)
 
 
 def _ink(red: int, green: int, blue: int) -> str:
@@ -282,7 +283,7 @@ def _boxes(verdict: Verdict) -> Markup:
     top = element("tr", *(element("th", name, scope="col") for name in names))
     rows = []
     for box in verdict.boxes:
-        values = (verdict.place(box).removeprefix("at the "), f"{box.importance:.0%}", f"{box.risk:.2f}")
+        values = (verdict.place(box).removeprefix("at the "), f"{100 * box.importance:.0f} %", f"{box.risk:.2f}")
         rows.append(element("tr", *(element("td", value) for value in values)))
     return element("table", element("thead", top), element("tbody", *rows), class_="tp-boxes")
 

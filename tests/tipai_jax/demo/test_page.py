@@ -183,6 +183,15 @@ def test_an_error_takes_the_results_before_it_away(page):
         expect(page.locator(place)).to_be_hidden(timeout=WAIT)
 
 
+@pytest.mark.parametrize("width", [1280, 1000, 390])
+def test_the_patch_scores_fit_in_their_cells(browser, server, width):
+    with watched(browser, server, width=width) as (page, _, _):
+        generated(page)
+        cells = "cells => cells.map(cell => [cell.scrollWidth, cell.clientWidth])"
+        sizes = page.locator("#details .tp-patches td").evaluate_all(cells)
+        assert len(sizes) == 49 and all(text <= cell for text, cell in sizes), sizes
+
+
 def test_an_example_is_one_click(page):
     page.locator("#examples button", has_text="three red apples").click()
     expect(page.locator("#images h2")).to_contain_text("three red apples", timeout=WAIT)
