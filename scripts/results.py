@@ -20,7 +20,8 @@ if __package__ in (None, ""):  # run as a file: modules are found in the reposit
 
 from tipai_jax.errors import Parser, UserError, run_main
 from tipai_jax.report.figures import figure_text, value_text
-from tipai_jax.report.tables import compare, read_record
+from tipai_jax.report.tables import compare
+from tipai_jax.report.write import RECORD, read_record
 
 __all__ = ["RUNS", "main", "page", "portable", "small", "summary"]
 
@@ -279,7 +280,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise UserError(
                 f"{run}: the page is about runs whose folders are called {names}; rename it, or leave it out"
             )
-        records[name] = small(read_record(run))
+        records[name] = small(read_record(run / RECORD, run))
     if missing := [name for name in RUNS if name not in records]:
         command = shlex.join(["python", "scripts/results.py", *(f"runs/{name}" for name in RUNS)])
         raise UserError(f"{known}: holds no run {missing[0]!r}; evaluate it, then give both: {command}")

@@ -78,7 +78,7 @@ def run_steps(run: Setup, count: int) -> tuple[Any, dict[str, np.ndarray]]:
 
 def dense_plan(run: Setup, first: int) -> Chunk:
     """The plan of a single step, whatever the run's chunks are."""
-    row, valid = run.order.batch(first)
+    row, valid = run.orders[0].batch(first)
     return Chunk(row[None], valid[None], np.array([first], np.int32))
 
 

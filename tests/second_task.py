@@ -141,7 +141,6 @@ class HalvesTask:
     def figures(self):
         return Layout(
             title="evaluation of half-spaces",
-            counts="prompts",
             intervals="none",
             sections=(
                 Section(key="only", title="Halves", text="How well they are told apart.", notes=("AUC: a note.",)),

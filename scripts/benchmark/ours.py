@@ -61,7 +61,7 @@ def step_only(run: Setup) -> tuple[Callable[[int], None], float]:
 
 def input_only(run: Setup) -> Callable[[int], None]:
     """Chunks planned, gathered and sent to the device, and never used."""
-    starts = itertools.cycle(run.firsts(0))
+    starts = itertools.cycle(run.chunk_starts(0))
     stream = run.source.chunks(lambda _: run.chunk(next(starts)), 1 << 30)
 
     def call(steps: int) -> None:

@@ -202,7 +202,7 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
     """A bad embedding that the second epoch meets: the checkpoint of the first is kept, nothing later is written."""
     pair_columns = auditor.pair_columns
     config = dataclasses.replace(whole[0], workdir=str(tmp_path / "run"))
-    order = loop.Setup(config, small_store()).order
+    order = loop.Setup(config, small_store()).orders[0]
     early = {int(row) for step in range(5) for row in order.batch(step)[0]}
     step, bad = next(
         (step, int(row)) for step in range(5, 10) for row in order.batch(step)[0] if row not in early and row % 10 == 4

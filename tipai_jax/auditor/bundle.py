@@ -206,9 +206,10 @@ def _bundle_of_run(workdir: Path) -> Bundle:
 def _evaluation(workdir: Path, run: "Run") -> dict[str, Any] | None:
     """`eval.json`, if it is of just this checkpoint."""
     from tipai_jax.evaluation.record import made_for
+    from tipai_jax.report.write import RECORD
 
     try:
-        record = json.loads((workdir / "eval.json").read_bytes())
+        record = json.loads((workdir / RECORD).read_bytes())
         of = {
             "store_digest": record["training_store_digest"],
             "config_digest": record["config_digest"],

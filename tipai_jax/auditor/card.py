@@ -73,7 +73,7 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
         if figure and figure["value"] is not None
     ]
     missing = [label for label, figure, _ in figures if not figure or figure["value"] is None]
-    where = f"{evaluation['n_examples']:,} {layout['counts']} of the store {evaluation.get('store_digest', '')[:12]}"
+    where = f"{evaluation['n_examples']:,} {evaluation['unit']} of the store {evaluation.get('store_digest', '')[:12]}"
     lines = [
         (
             f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}. "

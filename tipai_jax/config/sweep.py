@@ -92,12 +92,17 @@ def members_of(config: RunConfig, grid: Grid) -> list[RunConfig]:
         changes = dict(zip(grid, values, strict=True))
         if "seeds" in changes:
             changes["seed"] = config.seed + changes.pop("seeds")
-        name = "_".join(f"{setting.split('.')[-1]}-{value:g}" for setting, value in changes.items())
+        name = "_".join(f"{setting.split('.')[-1]}-{_text(value)}" for setting, value in changes.items())
         member = config
         for setting, value in {**changes, "workdir": str(Path(config.workdir) / name)}.items():
             member = replace_field(member, setting, value)
         members.append(member)
     return members
+
+
+def _text(value: float | int) -> str:
+    """A value in full, so that two values never share a folder: 1, 0.0001, 5e-05."""
+    return str(value).removesuffix(".0")
 
 
 def begin_sweep(config: RunConfig, grid: Grid, members: Sequence[RunConfig]) -> None:
@@ -155,9 +160,9 @@ def sweep_table(
     for setting, group in rows.items():
         fine = [each for each in group if each is not None]
         swept = [name.split(".")[-1] for name in grid if name != "seeds"]
-        head = ", ".join(f"{name} {value:g}" for name, value in zip(swept, setting, strict=True)) or "all"
+        head = ", ".join(f"{name} {_text(value)}" for name, value in zip(swept, setting, strict=True)) or "all"
         counted = f"{len(fine)}" + (f" ({len(group) - len(fine)} failed)" if len(fine) < len(group) else "")
-        cells = [_cell([each[name] for each in fine]) for name in names]
+        cells = [_cell([each.get(name) for each in fine]) for name in names]
         lines.append(f"| {' | '.join([head, counted, *cells])} |")
     return "\n".join(lines)
 

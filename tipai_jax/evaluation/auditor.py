@@ -147,13 +147,15 @@ class AuditorEvaluator:
         store, pairs = self._inputs.store, self._pairs
         stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
         prediction = lambda row: pair_prediction(self._ours, self._calibration, row)
+        drawn = []
         if count:
             assert data is not None
             rows = pick_pairs(pairs, count)
-            draw_sheets(store, pairs, rows, prediction=prediction, data=data, out=sheets, stamp=stamp)
+            drawn = draw_sheets(store, pairs, rows, prediction=prediction, data=data, out=sheets, stamp=stamp)
         best, worst = pick_extremes(self._ours, pairs, self._calibration)
         sides = {"best": best, "worst": worst}
-        return draw_extremes(store, pairs, sides, prediction=prediction, data=data, folder=extremes, stamp=stamp)
+        shown = draw_extremes(store, pairs, sides, prediction=prediction, data=data, folder=extremes, stamp=stamp)
+        return {"sheets": [path.name for path in drawn], "extremes": shown}
 
     @staticmethod
     def targets(record: Mapping[str, Any], asked: TargetsConfig) -> Sequence[Target]:

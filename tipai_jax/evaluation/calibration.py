@@ -190,25 +190,13 @@ def worst_patch(predictions: Predictions, pairs: PairTable) -> Float[np.ndarray,
     return np.concatenate([lowest[:, 0], lowest[:, 1]])
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Logits, labels and groups of patches, thinned to a size that a fit can use."""
-
-    logit: Float[np.ndarray, " n"]
-    label: Shaped[np.ndarray, " n"]
-    group: Shaped[np.ndarray, " n"]
-
-    @classmethod
-    def of_patches(cls, predictions: Predictions, pairs: PairTable, most: int = 40_000) -> "_Sample":
-        known = np.flatnonzero(pairs.patch_label.reshape(-1) >= 0)
-        known = (
-            known[np.unique(np.linspace(0, len(known) - 1, min(most, len(known))).astype(np.int64))]
-            if len(known)
-            else known
-        )
-        label = pairs.patch_label.reshape(-1)[known]
-        group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)[known]
-        return cls(np.asarray(predictions.patch_logit).reshape(-1)[known], label, group)
+def _patch_examples(
+    predictions: Predictions, pairs: PairTable, most: int = 40_000
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label and group of patches whose label is known, thinned to a number that a fit can use."""
+    known = localise.spread(np.flatnonzero(pairs.patch_label.reshape(-1) >= 0), most)
+    group = np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape).reshape(-1)
+    return np.asarray(predictions.patch_logit).reshape(-1)[known], pairs.patch_label.reshape(-1)[known], group[known]
 
 
 def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: bool = True) -> Calibration:
@@ -226,8 +214,8 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
     logit, label, group = score_examples(predictions, pairs)
     chosen = {"global_score": choose_calibrator(logit, label, group=group)}
     if everything and predictions.patch_logit is not None:
-        sample = _Sample.of_patches(predictions, pairs)
-        chosen["patch"] = choose_calibrator(sample.logit, sample.label, group=sample.group)
+        patch_logit, patch_label, patch_group = _patch_examples(predictions, pairs)
+        chosen["patch"] = choose_calibrator(patch_logit, patch_label, group=patch_group)
         chosen["worst_patch"] = choose_calibrator(worst_patch(predictions, pairs), label, group=group)
     if everything and predictions.reason_logit is not None:
         known, broken, owner = reason_examples(pairs)

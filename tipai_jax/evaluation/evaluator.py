@@ -59,7 +59,8 @@ class Evaluator(Protocol):
             extremes: folder of the best and the worst examples, for the report.
 
         Returns:
-            What the record holds of the best and worst examples, {} for a task that shows none.
+            "sheets", the names of the files in that folder, and "extremes", what the record holds of the best and
+            worst examples; {} for a task that draws none.
         """
         ...
 

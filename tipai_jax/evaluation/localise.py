@@ -41,7 +41,7 @@ def _enlarged(risk: Float[np.ndarray, " k"]) -> Float[np.ndarray, "h w"]:
     return enlarge(risk.reshape(side, side), (SIZE, SIZE))
 
 
-def _spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
+def spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
     """At most so many of the rows, at even distances."""
     return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
 
@@ -60,7 +60,7 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     rows = rows_with_pixels(pairs)
     if not len(rows):
         return 0.5
-    rows = _spread(rows, most)
+    rows = spread(rows, most)
     low, high = (float(edge) for edge in np.quantile(risk[rows], [0.0, 1.0]))
     if not high > low:
         return 0.5
@@ -107,7 +107,7 @@ def localisation_figures(
         2016) is 1 where the
         pixel of the highest risk lies in it.
     """
-    rows = _spread(rows_with_pixels(pairs), most)
+    rows = spread(rows_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {
         "iou": [],
         "dice": [],

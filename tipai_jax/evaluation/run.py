@@ -16,7 +16,7 @@ from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, load_run
 from tipai_jax.evaluation.record import known_record, made_by, provenance, write_record
 from tipai_jax.evaluation.targets import Target, of_log
-from tipai_jax.report.write import report_folder, write_report
+from tipai_jax.report.write import RECORD, report_folder, write_report
 from tipai_jax.store import Store, open_store
 from tipai_jax.training.metric_log import read_log
 
@@ -52,7 +52,7 @@ class Request:
     @property
     def record(self) -> Path:
         """Where the record goes."""
-        return self.out or self.workdir / "eval.json"
+        return self.out or self.workdir / RECORD
 
 
 class _Clock:
@@ -81,7 +81,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     """
     progress = _Clock()
     run = load_run(request.workdir)
-    home, home_missing = _training_store(run, named=request.store is None)
+    home, home_missing = _training_store(run, needed=request.store is None)
     store = home if request.store is None else open_store(request.store)
     assert store is not None, "without a store that was named, a missing one is refused"
     run.check_encoder(store)
@@ -107,7 +107,7 @@ def evaluate(request: Request) -> dict[str, Any]:
     record["layout"] = run.task.figures().as_json()
     record["targets"] = _targets(record, run, request)
     folders = {"sheets": request.workdir / "heatmaps", "extremes": report_folder(request.record)}
-    record["extremes"] = evaluator.draw(count=request.heatmaps, data=data, **folders)
+    record |= {"sheets": [], "extremes": {}} | evaluator.draw(count=request.heatmaps, data=data, **folders)
     progress("drawings")
     write_record(request.record, record)
     write_report(request.record, workdir=request.workdir)
@@ -132,30 +132,30 @@ def _measured_already(known: dict[str, Any], run: Run, request: Request) -> dict
 def _is_whole(record: Mapping[str, Any], home: Store | None, request: Request, *, data: Path | None) -> bool:
     """Whether nothing is missing of a record that could be measured or drawn now."""
     folder = report_folder(request.record)
-    drawn = len(list((request.workdir / "heatmaps").glob("*-*.png")))
+    drawn = all((request.workdir / "heatmaps" / name).is_file() for name in record.get("sheets", [""]))
     shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]
     there = all((folder / name).is_file() for name in shown if name)
     sheets = data is None or (any(shown) == bool(shown) and there)
-    return (home is None or not record["not_measured"]) and (not request.heatmaps or drawn > 0) and sheets
+    return (home is None or not record["not_measured"]) and (not request.heatmaps or drawn) and sheets
 
 
-def _training_store(run: Run, *, named: bool) -> tuple[Store | None, str]:
+def _training_store(run: Run, *, needed: bool) -> tuple[Store | None, str]:
     """The store the run was trained from, for calibration and baselines; None and why, where it can be done without.
 
     Raises:
-        UserError: it is not there any more or has changed, and the evaluation is to run on it (`named`).
+        UserError: it is not there any more or has changed, and the evaluation is to run on it (`needed`).
     """
     try:
         store = open_store(run.store["path"])
     except UserError as error:
-        if named:
+        if needed:
             raise
         return None, f"the store the run was trained from cannot be opened ({error})"
     found, wanted = store.manifest.digest, run.store["digest"]
     if found == wanted:
         return store, ""
     changed = f"{store.path}: digest {found[:12]}, but {run.workdir} was trained from digest {wanted[:12]}"
-    if named:
+    if needed:
         run.check_encoder(store)
         raise UserError(f"{changed}; train again, or name a store to evaluate on with --store")
     return None, changed

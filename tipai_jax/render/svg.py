@@ -41,12 +41,15 @@ class Curve:
 
 @dataclass(frozen=True)
 class IntervalMark:
-    """A row: a value with its two ends, and another value to compare with; what is None is not drawn."""
+    """A row: a value with its two ends, another value to compare with, and the value in words at the right; what is
+    None is not drawn.
+    """
 
     name: str
     value: float | None
     ends: Sequence[float] | None = None
     other: float | None = None
+    text: str = ""
 
 
 def ticks(low: float, high: float, most: int = 5) -> list[float]:
@@ -225,7 +228,7 @@ def reliability(
         _curve(frame, curve),
         *bars,
         _line(foot.left, foot.bottom, foot.right, foot.bottom, look="axis"),
-        _text(f"images in a bin, at most {max([*count, 0]):,}", foot.left + 4, foot.top - 4),
+        _text(f"examples in a bin, at most {max([*count, 0]):,}", foot.left + 4, foot.top - 4),
     ]
     return _plot(description, 396.0, drawn)
 
@@ -266,7 +269,5 @@ def intervals(
             ]
         if row.value is not None and _finite(row.value):
             drawn.append(_dot(across(row.value), y))
-        drawn.append(
-            _text("-" if row.value is None else f"{row.value:.3f}", WIDTH - 6, y + 4, anchor="end", look="ink")
-        )
+        drawn.append(_text(row.text or "-", WIDTH - 6, y + 4, anchor="end", look="ink"))
     return _plot(description, bottom + 42, drawn)

@@ -45,7 +45,7 @@ def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[
     parts["training"] = ("Training", training(log, unit=record["unit"]))
     parts["gaps"] = ("What was not measured", gaps(record, log=log, sheets=sheets))
     if layout["extremes"]:
-        parts["extremes"] = (f"Best and worst {layout['counts']}", _extremes(record, sheets))
+        parts["extremes"] = (f"Best and worst {record['unit']}", _extremes(record, sheets))
     parts["commands"] = ("How the figures came about", _commands(record))
     parts["notes"] = ("Notes", [notes(footnotes)])
     links = [element("li", element("a", title, href=f"#{key}")) for key, (title, _) in parts.items()]
@@ -66,7 +66,7 @@ def _header(record: Record, name: str, head: str) -> list[Markup]:
         [_target_name(record, row) for row in record["targets"] if row["pass"] is met] for met in (False, None)
     )
     encoder, step = record["encoder"], record["checkpoint"]["step"]
-    what = f"{record['n_examples']:,} {record['layout']['counts']} of the {record['split']} split. "
+    what = f"{record['n_examples']:,} {record['unit']} of the {record['split']} split. "
     what += f"Heads of step {step:,} on the frozen encoder {encoder['name']} (patches: {encoder['patches']})."
     parts = [element("p", f"{name}: {record['layout']['title']}", class_="over"), element("h1", head)]
     if record["small_world_only"]:
@@ -107,7 +107,7 @@ def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Mar
     specs = [spec for spec in layout["figures"] if spec["section"] == about["key"]]
     plots = [plot for spec in specs if spec["plot"] for plot in _plot(record, spec)]
     if layout["reliability"] == about["key"] and record.get("reliability"):
-        plots += _reliability(record["reliability"])
+        plots += _reliability(record["reliability"], layout["positives"])
     compared = [name for name in layout["baselines"] if name in record["baselines"]]
     compared = [name for name in compared if any(name in spec["baselines"] for spec in specs)]
     rows = [
@@ -150,13 +150,15 @@ def _plot(record: Record, spec: Record) -> list[Markup]:
     values = "; ".join(f"{name} {figure_text(ours, spec['format'])}" for name, ours, _ in rows)
     both = [each for _, *pair in rows for each in pair if each]
     span = _span([value for each in both for value in (each["value"], *(each["ci95"] or ())) if value is not None])
-    drawn = [IntervalMark(name, ours["value"], ours["ci95"], value_of(other)) for name, ours, other in rows]
+    drawn = [
+        IntervalMark(name, ours["value"], ours["ci95"], value_of(other), value_text(ours["value"], spec["format"]))
+        for name, ours, other in rows
+    ]
     compared = record["layout"]["baselines"][reference] if any(other for *_, other in rows) else None
     axis = spec["label"].split("{")[0].split(",")[0].strip() or spec["plot"]
     axis += f" (hollow: {compared})" if compared else ""
-    chance = 0.5 if "AUC" in spec["label"] else None
     words = f"{spec['plot']}: {values}."
-    return [figure(spec["plot"], intervals(words, drawn, span=span, x_label=axis, reference=chance))]
+    return [figure(spec["plot"], intervals(words, drawn, span=span, x_label=axis, reference=spec["chance"]))]
 
 
 def _span(values: Sequence[float]) -> tuple[float, float]:
@@ -168,23 +170,21 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _reliability(found: Record) -> list[Markup]:
+def _reliability(found: Record, positives: str) -> list[Markup]:
     titles = {"before": "Before calibration: sigmoid of the logit", "after": "After calibration"}
     plots = []
     for name, title in titles.items():
         bins = found[name]
         triples = zip(bins["confidence"], bins["frequency"], bins["count"], strict=True)
         values = "; ".join(f"{x:.2f}: {y:.2f} of {n:,}" for x, y, n in triples if n)
-        words = (
-            f"Reliability diagram. {title}. Mean score of a bin and share of its images that keep the prompt: {values}."
-        )
+        words = f"Reliability diagram. {title}. Mean score of a bin and {positives} in it: {values}."
         drawn = reliability(
             words,
             confidence=bins["confidence"],
             frequency=bins["frequency"],
             count=bins["count"],
             x_label="score, mean of the bin",
-            y_label="share that keeps the prompt",
+            y_label=positives,
         )
         plots.append(figure(title, drawn))
     return plots

@@ -4,13 +4,12 @@ side.
 python -m tipai_jax.report.tables runs/base runs/quickstart        # Markdown, a column a run
 """
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tipai_jax.errors import Parser, UserError, run_main
+from tipai_jax.errors import Parser, run_main
 from tipai_jax.report.figures import (
     beside_baselines,
     figure_text,
@@ -20,6 +19,7 @@ from tipai_jax.report.figures import (
     value_of,
     value_text,
 )
+from tipai_jax.report.write import RECORD, read_record
 
 __all__ = ["compare", "headline_figures", "main", "show"]
 
@@ -38,7 +38,7 @@ def show(record: Record) -> str:
     """
     layout = record["layout"]
     stamp = ", small world only (drawn scenes)" if record["small_world_only"] else ""
-    counted = f"{record['n_examples']} {layout['counts']} of the {record['split']} split"
+    counted = f"{record['n_examples']} {record['unit']} of the {record['split']} split"
     targets = [
         (
             row["name"],
@@ -130,28 +130,12 @@ def _texts(record: Record) -> dict[str, str]:
     return texts
 
 
-def read_record(workdir: Path) -> dict[str, Any]:
-    """`eval.json` of a run.
-
-    Raises:
-        UserError: it is not there, cannot be read, or was written by another version.
-    """
-    path, again = workdir / "eval.json", f"evaluate first: python -m tipai_jax.evaluate --workdir {workdir}"
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {again}") from None
-    if not isinstance(record, dict) or "layout" not in record:
-        raise UserError(f"{path}: no record of this version of tipai_jax.evaluate; {again}")
-    return record
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the runs named on the command line side by side."""
     parser = Parser(prog="python -m tipai_jax.report.tables", description="Evaluated runs side by side, as Markdown.")
     parser.add_argument("workdirs", type=Path, nargs="+", help="folders of evaluated runs")
     workdirs = parser.parse_args(sys.argv[1:] if argv is None else list(argv)).workdirs
-    print(compare({f"`{workdir}`": read_record(workdir) for workdir in workdirs}))
+    print(compare({f"`{workdir}`": read_record(workdir / RECORD, workdir) for workdir in workdirs}))
     return 0
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from tipai_jax.errors import UserError
 
-__all__ = ["RECORD", "report_folder", "report_path", "write_report"]
+__all__ = ["RECORD", "read_record", "report_folder", "report_path", "write_report"]
 
 RECORD = "eval.json"
 NEEDED = (
@@ -60,7 +60,7 @@ def write_report(record: Path, *, workdir: Path) -> Path:
     from tipai_jax.report.page import render
     from tipai_jax.training.metric_log import read_log
 
-    content = _read_record(record, workdir)
+    content = read_record(record, workdir)
     path = report_path(record)
     page = render(
         content, name=workdir.resolve().name, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))
@@ -73,7 +73,12 @@ def write_report(record: Path, *, workdir: Path) -> Path:
     return path
 
 
-def _read_record(path: Path, workdir: Path) -> dict[str, Any]:
+def read_record(path: Path, workdir: Path) -> dict[str, Any]:
+    """The record of an evaluation; `workdir` is the folder of its run, for the command that would make it.
+
+    Raises:
+        UserError: it is not there, cannot be read, or was written by another version.
+    """
     again = f"evaluate again: python -m tipai_jax.evaluate --workdir {workdir}"
     try:
         record = json.loads(path.read_text(encoding="utf-8"))

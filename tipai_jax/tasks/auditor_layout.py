@@ -103,6 +103,7 @@ FIGURES = (
         section=RANKING,
         baselines=("zero_shot_cosine",),
         plot="By what is broken",
+        chance=0.5,
     ),
     FigureSpec(
         key="pair_auc_by_difficulty.*",
@@ -110,6 +111,7 @@ FIGURES = (
         section=RANKING,
         baselines=("zero_shot_cosine",),
         plot="By difficulty",
+        chance=0.5,
     ),
     FigureSpec(
         key="pair_auc_by_margin.*",
@@ -117,6 +119,7 @@ FIGURES = (
         section=RANKING,
         baselines=("zero_shot_cosine",),
         plot="By margin",
+        chance=0.5,
     ),
     FigureSpec(
         key="unseen_combination_pair_auc",
@@ -189,7 +192,6 @@ FIGURES = (
 
 LAYOUT = Layout(
     title="evaluation of an auditor of text-to-image faithfulness",
-    counts="pairs",
     intervals="95 %, percentiles of 1000 bootstrap resamples of whole prompt groups (pairs.group)",
     sections=SECTIONS,
     figures=FIGURES,
@@ -201,6 +203,7 @@ LAYOUT = Layout(
     },
     reference="zero_shot_cosine",
     reliability=CALIBRATION,
+    positives="share of images that keep the prompt",
     extremes=(
         "The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it"
         " stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left"

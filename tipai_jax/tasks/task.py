@@ -34,6 +34,7 @@ class FigureSpec:
         baselines: the baselines that it is shown of as well, by name.
         headline: whether it stands in summaries: the model card, the table of a sweep.
         plot: title of a plot of the values that the star stands for; "" for none.
+        chance: what guessing earns, a dashed line in the plot; None where that is not known.
     """
 
     key: str
@@ -44,6 +45,11 @@ class FigureSpec:
     baselines: tuple[str, ...] = ()
     headline: bool = False
     plot: str = ""
+    chance: float | None = None
+
+
+REPORT_SECTIONS = ("targets", "training", "gaps", "extremes", "commands", "notes")
+"""The keys of the sections that the report of every task has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,25 +75,32 @@ class Layout:
 
     Attributes:
         title: what was evaluated, for the head of the report.
-        counts: what `n_examples` of the record counts, in the plural.
         intervals: what the intervals of the figures are.
         sections: in their order.
         figures: in their order.
         baselines: name -> label.
         reference: the baseline that plots compare with, "" for none.
         reliability: the section that shows the reliability diagram, "" for none.
+        positives: the share on the upright axis of that diagram, in words.
         extremes: what the best and worst examples are, "" where none are shown.
     """
 
     title: str
-    counts: str
     intervals: str
     sections: tuple[Section, ...]
     figures: tuple[FigureSpec, ...]
     baselines: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     reliability: str = ""
+    positives: str = "share of positives"
     extremes: str = ""
+
+    def __post_init__(self) -> None:
+        sections = [section.key for section in self.sections]
+        assert len({*sections, *REPORT_SECTIONS}) == len(sections) + len(REPORT_SECTIONS), "two sections of one key"
+        assert {figure.section for figure in self.figures} <= {*sections}, "a figure of no section"
+        assert {name for figure in self.figures for name in figure.baselines} <= {*self.baselines}, "no such baseline"
+        assert self.reference in ("", *self.baselines) and self.reliability in ("", *sections)
 
     def as_json(self) -> dict[str, Any]:
         """The layout as the record of an evaluation holds it."""

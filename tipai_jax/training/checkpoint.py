@@ -9,7 +9,6 @@ one; Orbax does not notice a flipped bit, so every file is hashed before it is r
 a few MB and takes a fifth of a second.
 """
 
-import hashlib
 import json
 import shutil
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 from orbax.checkpoint import v1 as ocp
 
 from tipai_jax.errors import UserError
-from tipai_jax.files.atomic import write_file
+from tipai_jax.files.atomic import sha256_file, write_file
 from tipai_jax.parallel import processes
 from tipai_jax.training.state import TrainState
 
@@ -179,4 +178,4 @@ def _read_seal(path: Path) -> Seal:
 
 def _hashes(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {path.relative_to(folder).as_posix(): sha256_file(path) for path in files}

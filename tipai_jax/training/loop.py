@@ -68,12 +68,7 @@ def fit_members(configs: Sequence[RunConfig], *, quiet: bool = False) -> list[Fi
             for i, (member, last) in enumerate(zip(run.members, lasts, strict=True))
         ]
         if all(folder.ended for folder in folders):
-            if not any(folder.finished for folder in folders):
-                raise UserError(
-                    f"{folders[0].failure}"
-                    if len(folders) == 1
-                    else f"every member failed, the first one: {folders[0].failure}"
-                )
+            _refuse_if_none_is_left(folders)
             if first() and not quiet:
                 print(f"{_common(folders)}: finished, {run.total} steps are done; nothing to do", flush=True)
             return [folder.result("already finished", 0) for folder in folders]
@@ -95,18 +90,20 @@ def _loop(run: Setup, folders: list[RunDir], stop: Interrupt) -> None:
             logs.enter_context(contextlib.closing(folder.open_log()))
         say = folders[0].log.say
         say(run.about + (f"; going on from step {step}" if step else ""))
-        starts = run.firsts(step)
+        starts = run.chunk_starts(step)
         stream = run.source.chunks(lambda i: run.chunk(starts[i]), len(starts))
         sent: _Sent | None = None
         trace = Trace(_common(folders), run.config.profile)
         while True:
             halt = agreed(bool(stop))
             if halt or run.stops_at(step):
-                sent = _settle(sent, folders)
+                _settle(sent, folders)
+                sent = None
                 due = run.stops_at(step) and any(folder.unmeasured(step) for folder in folders)
                 figures = run.validate(state, step, stop) if due else None
                 for i, (folder, each) in enumerate(zip(folders, run.unstack(state), strict=True)):
                     folder.stop(step, each, None if figures is None else figures[i])
+                _refuse_if_none_is_left(folders)
                 if figures is not None:
                     say(_summary(step, run, folders, figures))
                 for folder in folders:
@@ -125,7 +122,8 @@ def _loop(run: Setup, folders: list[RunDir], stop: Interrupt) -> None:
             sent = _Sent(step, run.steps_from(step), record)
             step += sent.count
             if trace.over(step):
-                sent = _settle(sent, folders)
+                _settle(sent, folders)
+                sent = None
                 say(trace.close())
         trace.close()  # of a window that the run's end, or a signal, cut short
         if halt and not all(folder.ended for folder in folders):
@@ -175,8 +173,14 @@ def _settle(sent: _Sent | None, folders: list[RunDir]) -> None:
             )
         else:
             folder.take(sent.first, record, {name: float(value) for name, value in norms.items()})
+    _refuse_if_none_is_left(folders)
+
+
+def _refuse_if_none_is_left(folders: list[RunDir]) -> None:
+    """End a run or a sweep of which no member can go on; a `UserError` of one line."""
     if all(folder.failure is not None for folder in folders):
-        raise UserError(f"every member failed, the first one: {folders[0].failure}")
+        every = "" if len(folders) == 1 else "every member failed, the first one: "
+        raise UserError(f"{every}{folders[0].failure}")
 
 
 def _common(folders: list[RunDir]) -> Path:

@@ -20,6 +20,7 @@ import numpy as np
 
 from tipai_jax.config.schema import LogConfig
 from tipai_jax.errors import UserError
+from tipai_jax.files.atomic import write_file
 
 __all__ = ["MetricLog", "read_log"]
 
@@ -188,10 +189,7 @@ def keep_lines(path: Path, step: int) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         return
     kept = [line for line in path.read_text().splitlines() if step and _step_of(line) <= step]
-    aside = path.with_suffix(".tmp")
-    with aside.open("w") as file:
-        file.writelines(line + "\n" for line in kept)
-    aside.replace(path)
+    write_file(path, "".join(f"{line}\n" for line in kept).encode())
 
 
 def _step_of(line: str) -> float:

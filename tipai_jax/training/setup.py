@@ -156,16 +156,6 @@ class Setup:
             f"{self.per_epoch:,} steps an epoch, {self.total:,} in all; {self.source.name} on {devices}"
         )
 
-    @property
-    def lr(self) -> Float[np.ndarray, " steps"]:
-        """The learning rate of each step of the first run."""
-        return self.members[0].hyper.lr
-
-    @property
-    def order(self) -> Order:
-        """The order in which the first run meets its examples."""
-        return self.orders[0]
-
     def stack(self, states: Sequence[Any]) -> Any:
         """The trees of all members as the steps take them: with one more axis in front, unless there is but one."""
         return states[0] if len(states) == 1 else jax.tree.map(lambda *each: jnp.stack(each), *states)
@@ -180,7 +170,7 @@ class Setup:
         """Steps of the chunk that starts at `first`."""
         return min(self.length, self.per_epoch - first % self.per_epoch)
 
-    def firsts(self, first: int) -> list[int]:
+    def chunk_starts(self, first: int) -> list[int]:
         """Where the chunks from `first` to the end of the run start."""
         starts = []
         while first < self.total:
@@ -210,8 +200,8 @@ class Setup:
         """
         at = max(step - 1, 0)
         now, sums, collected = self.placement.replicate(np.asarray(at, np.int32)), None, []
-        for elements, steps in self.validation.chunks(self.validation_chunks.__getitem__, len(self.validation_chunks)):
-            more, kept = self.steps.evaluate(state, self.hyper, now, self.validation.columns, elements, steps)
+        for elements, _ in self.validation.chunks(self.validation_chunks.__getitem__, len(self.validation_chunks)):
+            more, kept = self.steps.evaluate(state, self.hyper, now, self.validation.columns, elements)
             sums = more if sums is None else {name: each.merge(more[name]) for name, each in sums.items()}
             collected.append(kept)
             if agreed(bool(stop)):

@@ -175,13 +175,16 @@ def make_steps(
         once = lambda term: term if isinstance(term, Sums) else Sums(jnp.where(real > 0, term, 0.0), real)
         figures = task.validation(output, batch)
         sums = {name: once(term) for name, term in task.losses(output, batch, now).items()}
+        assert not figures.keys() & {"loss", *sums} and "loss" not in sums, (
+            "a figure has the name of a term or the loss"
+        )
         sums |= {name: each for name, each in figures.items() if isinstance(each, Sums)}
         return sums, {name: each for name, each in figures.items() if isinstance(each, Collected)}
 
     measure_all = measure if members == 1 else jax.vmap(measure, in_axes=(0, 0, None, None))
 
     def evaluate(
-        state: TrainState, hyper: Hyperparameters, at: Array, columns: Any, elements: Any, step: Int[Array, " s"]
+        state: TrainState, hyper: Hyperparameters, at: Array, columns: Any, elements: Any
     ) -> tuple[dict[str, Sums], dict[str, Collected]]:
         traces["evaluate"] += 1
         measured = lambda element: measure_all(state, hyper, at, source.batch(columns, element))

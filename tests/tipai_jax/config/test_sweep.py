@@ -191,3 +191,26 @@ def test_table_by_hand():
     lines = sweep_table(members, {"loss.patch": (1.0, 2.0), "seeds": (0, 1, 2)}, figures, title="test").splitlines()
     assert lines[0] == "| test | seeds | auc |"
     assert lines[2:] == ["| patch 1 | 2 (1 failed) | 0.6000 ± 0.1414 |", "| patch 2 | 1 (2 failed) | 0.2500 |"]
+
+
+@pytest.mark.parametrize("grid", [{"optim.peak_lr": (1.2345678e-4, 1.2345679e-4)}, {"seeds": (1_000_000, 1_000_001)}])
+def test_different_values_never_share_a_folder(grid):
+    assert len({member.workdir for member in members_of(small_config(), grid)}) == 2
+
+
+def test_figures_that_one_member_lacks():
+    members = members_of(small_config(), {"seeds": (0, 1)})
+    table = sweep_table(members, {"seeds": (0, 1)}, [{"auc": 0.5, "rank": 2.0}, {"auc": 0.7}], title="test")
+    assert table.splitlines()[2] == "| all | 2 | 0.6000 ± 0.1414 | 2.0000 |"
+
+
+def test_a_sweep_whose_members_all_fail_in_validation_ends_in_one_line(tmp_path, monkeypatch):
+    config = small_config(tmp_path / "sweep")
+    validate = Setup.validate
+
+    def poisoned(self, *arguments):
+        return [figures | {"loss": float("nan")} for figures in validate(self, *arguments)]
+
+    monkeypatch.setattr(Setup, "validate", poisoned)
+    with pytest.raises(UserError, match=r"every member failed, the first one: .* validation loss is nan"):
+        fit_sweep(config, {"seeds": (0, 1)})

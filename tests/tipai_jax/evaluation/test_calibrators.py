@@ -108,18 +108,14 @@ def test_one_class_or_too_few_is_left_alone():
     assert choose_calibrator(np.zeros(0), np.zeros(0, np.int8), group=np.zeros(0)).n == 0
 
 
-def test_few_of_a_class_get_platt_s_calibrator_and_a_note():
-    """The steps that isotonic regression would be chosen for are there in both cases."""
-    logit = np.tile(np.linspace(-3, 3, 200), 2)
-    label = (np.sin(3 * logit) > 0).astype(np.int8)
-    order = np.concatenate([np.flatnonzero(label == 0), np.flatnonzero(label == 1)])
-    for positives, kinds in ((MIN_PER_CLASS - 1, Platt), (MIN_PER_CLASS, Isotonic | Beta | Platt)):
-        rows = order[: int((label == 0).sum()) + positives]
-        chosen = choose_calibrator(logit[rows], label[rows], group=np.arange(len(rows)))
-        assert isinstance(chosen.calibrator, kinds) and bool(chosen.nll) == (positives == MIN_PER_CLASS)
-        assert chosen.note == (
-            ""
-            if chosen.nll
-            else "Platt's calibrator without a choice: 29 examples of the rarer class, at least 30 are needed"
-        )
-    assert chosen.calibrator != Platt()
+@pytest.mark.parametrize(("positives", "kind"), [(MIN_PER_CLASS - 1, Platt), (MIN_PER_CLASS, Beta)])
+def test_few_of_a_class_get_platt_s_calibrator_and_a_note(positives, kind):
+    """Half of what lies above 0 is positive, which a beta calibrator follows better than Platt's: it would be chosen in
+    both cases.
+    """
+    logit = np.concatenate([np.linspace(-6, -0.1, 300), np.linspace(0.1, 6, 2 * positives)])
+    label = np.concatenate([np.zeros(300, np.int8), np.tile(np.array([0, 1], np.int8), positives)])
+    chosen = choose_calibrator(logit, label, group=np.arange(len(logit)))
+    assert type(chosen.calibrator) is kind and chosen.calibrator != Platt() and bool(chosen.nll) == (kind is Beta)
+    few = "Platt's calibrator without a choice: 29 examples of the rarer class, at least 30 are needed"
+    assert chosen.note == ("" if kind is Beta else few)

@@ -39,7 +39,8 @@ state_four, figures_four = run_steps(four, STEPS)
 
 graph = split_heads(build_heads(config.model, d=16, k=49, seed=config.seed))[0]
 hyper = one.hyper.at(0)
-optimizer, task = make_optimizer(lr=one.lr, weight_decay=config.optim.weight_decay, clip_norm=None), one.task
+optimizer = make_optimizer(lr=one.members[0].hyper.lr, weight_decay=config.optim.weight_decay, clip_norm=None)
+task = one.task
 
 @functools.partial(jax.pmap, axis_name="data", in_axes=(None, 0), out_axes=None)
 def step(state, batch):

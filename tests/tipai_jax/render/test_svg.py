@@ -86,19 +86,19 @@ def test_reliability_by_hand():
     tree = read(reliability("d", **bins, x_label="score", y_label="share"))
     np.testing.assert_allclose(places(tree), [(52 + 73, 292 - 140), (52 + 219, 12)])
     heights = [float(each.get("height")) for each in tree.iter("rect")]
-    assert heights == [20.0, 40.0] and "images in a bin, at most 20" in words(tree)
+    assert heights == [20.0, 40.0] and "examples in a bin, at most 20" in words(tree)
 
 
 def test_intervals_by_hand():
     """The axis of 0.5 to 1 is 184 wide from 120; a row is 30 high. What is missing has a dash and no dot."""
     rows = [
-        IntervalMark("first", 0.75, [0.6, 0.9], 0.5),
+        IntervalMark("first", 0.75, [0.6, 0.9], 0.5, "0.750"),
         IntervalMark("second", None),
-        IntervalMark("third", 0.2, [0.1, 0.3]),
+        IntervalMark("third", 0.2, [0.1, 0.3], text="0.2 s"),
     ]
     tree = read(intervals("d", rows, span=(0.5, 1.0), x_label="AUC", reference=0.5))
     assert places(tree) == [(120 + 92, 23), (120, 83)], "what lies outside is drawn at the end"
-    assert {"first", "second", "third", "0.750", "0.200", "-", "AUC"} <= set(words(tree))
+    assert {"first", "second", "third", "0.750", "0.2 s", "-", "AUC"} <= set(words(tree))
     dashed = lambda tree: [each for each in tree.iter("line") if each.get("class") == "dashed"]
     assert [float(each.get("x1")) for each in dashed(tree)] == [120.0]
     assert [each.get("d")[:10] for each in tree.iter("path")] == ["M120.00 27"]

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -323,7 +324,6 @@ def test_no_pair_at_all():
 
 SERIES = Layout(
     title="evaluation of a classifier of time series",
-    counts="series",
     intervals="95 %, by machine",
     sections=(
         Section(key="ranks", title="Ranks", text="How far down the true class stands.", notes=("Rank: from 1.",)),
@@ -484,3 +484,24 @@ def test_a_plot_compares_with_the_reference_only_where_its_figure_does():
 def test_the_page_is_the_same_for_the_same_record():
     first, second = (render(record(), name="base", log=log(), sheets=SHEETS) for _ in range(2))
     assert first == second != render(record(split="train"), name="base", log=log(), sheets=SHEETS)
+
+
+def test_chance_is_what_the_task_says_it_is():
+    dashed = lambda found: [each["x1"] for _, each in found.tags if each.get("class") == "dashed"]
+    assert dashed(document(series(), lines=[])) == []
+    figures = [spec | {"chance": 10.0 if spec["plot"] else None} for spec in SERIES.as_json()["figures"]]
+    assert len(dashed(document(series(layout=SERIES.as_json() | {"figures": figures}), lines=[]))) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sections": (SERIES.sections[0], *SERIES.sections)}, "two sections of one key"),
+        ({"sections": (*SERIES.sections, Section(key="training", title="T", text="t"))}, "two sections of one key"),
+        ({"sections": SERIES.sections[:1]}, "a figure of no section"),
+        ({"baselines": {}, "reference": ""}, "no such baseline"),
+    ],
+)
+def test_a_layout_that_would_lose_something_is_refused(changes, message):
+    with pytest.raises(AssertionError, match=message):
+        replace(SERIES, **changes)

@@ -114,9 +114,9 @@ def test_the_command_and_its_old_name_print_the_same(tmp_path, capsys, monkeypat
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (None, "cannot be read"),
+        (None, "no such record"),
         ("{", "cannot be read"),
-        ("[]", "no record of this version"),
+        ("[]", "has no command, so it is no record of this version"),
         ("{}", "no record of this"),
     ],
 )

@@ -8,6 +8,7 @@ from loop_world import dense_plan, run_steps, small_config, small_store
 
 from tipai_jax.config.command_line import load_config
 from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.training.interrupt import Interrupt
 from tipai_jax.training.setup import Setup
 from tipai_jax.training.step import NORMS, make_update, split_heads
 
@@ -104,6 +105,12 @@ def test_chunks_are_the_plain_loop(plain, epochs):
 
 def test_traced_once_over_uneven_chunks_and_a_padded_batch(run, epochs):
     assert run.steps.traces["train"] == 1
+
+
+def test_validation_is_traced_once(run, epochs):
+    with Interrupt() as stop:
+        twice = [run.validate(epochs[0], step, stop) for step in (5, 10)]
+    assert all(figures is not None for figures in twice) and run.steps.traces["evaluate"] == 1
 
 
 def test_streaming_is_resident(run, epochs):
