@@ -27,11 +27,11 @@ if [ -n "$execute" ]; then
 fi
 rm -rf build/docs build/site
 mkdir -p build/docs
-cp docs/*.md docs/*.png docs/*.webp build/docs/
+cp docs/*.md docs/*.png docs/*.webp docs/*.json build/docs/
 cp README.md build/docs/index.md
 cp CONTRIBUTING.md build/docs/contributing.md
 cp CHANGELOG.md build/docs/changelog.md
-sed -i -e 's#(docs/#(#g; s#(\(\.\./\)*CONTRIBUTING\.md#(contributing.md#g; s#(\(\.\./\)*CHANGELOG\.md#(changelog.md#g' build/docs/*.md
+sed -i -e 's#(docs/#(#g; s#(\(\.\./\)*CONTRIBUTING\.md#(contributing.md#g; s#(\(\.\./\)*CHANGELOG\.md#(changelog.md#g; s#(tour\.ipynb)#(tour.md)#g' build/docs/*.md
 # A file of the repository that a page links to lies beside the pages, as text that a browser shows.
 for linked in $(grep -ohE '\]\(\.\./[^)#]+|\]\((LICENSE|NOTICE|CITATION\.cff)' build/docs/*.md | sed -e 's#](##; s#^\.\./##' | sort -u); do
   mkdir -p "build/docs/source/$(dirname "$linked")"
@@ -39,5 +39,5 @@ for linked in $(grep -ohE '\]\(\.\./[^)#]+|\]\((LICENSE|NOTICE|CITATION\.cff)' b
   sed -i -e "s#(\.\./$linked)#(source/$linked.txt)#g; s#($linked)#(source/$linked.txt)#g" build/docs/*.md
 done
 .venv/bin/python -m nbconvert --to markdown --log-level WARN --output-dir build/docs docs/tour.ipynb
-NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --quiet --strict
+NO_MKDOCS_2_WARNING=1 .venv/bin/python -m mkdocs build --strict
 echo "build/site/index.html"

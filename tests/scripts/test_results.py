@@ -19,6 +19,7 @@ COLUMNS = {
     "quickstart": QUICKSTART,
     "cosine": QUICKSTART["baselines"]["zero_shot_cosine"],
     "ridge probe": QUICKSTART["baselines"]["ridge_probe"],
+    "image only": QUICKSTART["baselines"]["image_only"],
 }
 WITHIN = "category_roc_auc_within_pairs"
 ROWS = {
@@ -107,7 +108,7 @@ def test_the_summary_takes_each_figure_from_its_place():
     )
     lines = summary({"base": ours, "quickstart": made_up()}).splitlines()
     assert [cells(line)[1] for line in lines[2:]] == ["0.110", "0.220", "0.330", "0.420", "0.550", "0.660"]
-    assert cells(lines[2])[1:] == ["0.110", "0.900", "0.700", "0.600"]
+    assert cells(lines[2])[1:] == ["0.110", "0.900", "0.700", "0.600", "0.500"]
     with_nothing = made_up(category_roc_auc_within_pairs={"object": fig(None, 0), "text": fig(0.9)})
     assert cells(summary({"base": with_nothing, "quickstart": ours}).splitlines()[5])[1:3] == ["-", "0.420"]
 
@@ -143,7 +144,7 @@ def test_the_command_writes_both_files(runs, capsys):
     records, text = json.loads((runs / "docs/results.json").read_text()), (runs / "docs/results.md").read_text()
     assert list(records) == list(RUNS) and str(runs) not in json.dumps(records)
     assert records["base"]["command"] == f"python -m tipai_jax.evaluate --workdir {runs.name}/base"
-    assert "| pair AUC | 0.610 | 0.720 | 0.700 | 0.600 |" in text.splitlines()
+    assert "| pair AUC | 0.610 | 0.720 | 0.700 | 0.600 | 0.500 |" in text.splitlines()
     assert "| global pair AUC | 0.610 (0.560 to 0.660) | 0.720 (0.670 to 0.770) |" in text.splitlines()
     assert "`runs/base`: 1 of 3 targets met" in text and "{" not in text.replace(EVIL, "")
 
@@ -151,7 +152,7 @@ def test_the_command_writes_both_files(runs, capsys):
     (runs / "base" / "eval.json").write_text(json.dumps(changed))
     assert main(out) == 0 and (runs / "docs/results.md").read_text() == text  # of results.json alone
     assert main([str(runs / "base"), *out]) == 0
-    assert "| pair AUC | 0.990 | 0.720 | 0.700 | 0.600 |" in (runs / "docs/results.md").read_text().splitlines()
+    assert "| pair AUC | 0.990 | 0.720 | 0.700 | 0.600 | 0.500 |" in (runs / "docs/results.md").read_text().splitlines()
     assert "written: " in capsys.readouterr().out
 
 
