@@ -318,6 +318,28 @@ def refusing(self, image, place=0):
     raise UserError("not now")
 
 
+@pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+@pytest.mark.parametrize("again", [(), ("--retry-errors",)], ids=["plain", "retried"])
+def test_what_was_judged_again_is_kept_where_the_file_could_not_be_written(
+    saved, tmp_path, monkeypatch, judged_rows, stop, again
+):
+    """The file has a row for every input already, so that its parts alone say that it is to be written anew."""
+    write_image(tmp_path, 0)
+    write_table(tmp_path / "t.csv", [("0.png", "a cat")])
+    out = tmp_path / "a.parquet"
+    command = (str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(out))
+    with monkeypatch.context() as patched:
+        patched.setattr(Auditor, "prepare", refusing)
+        assert run(*command) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_table, "_write_out", lambda *_: (_ for _ in ()).throw(stop))
+        assert run(*command, "--retry-errors") == (2 if isinstance(stop, OSError) else 130)
+    assert run(*command, *again) == 0 and len(judged_rows) == 2, "what was judged is not judged a third time"
+    (row,) = pq.read_table(out).to_pylist()
+    assert row["error"] is None and row["score"] is not None
+    assert not out.with_name("a.parquet.parts").exists()
+
+
 def test_an_encoder_that_cannot_be_loaded_is_no_fault_of_the_images(saved, tmp_path, capsys):
     write_image(tmp_path, 0)
     out = tmp_path / "a.parquet"

@@ -191,12 +191,12 @@ def audit_rows(
     _rows_before(out, plan, digests)  # what is refused leaves no folder behind
     with alone_in(parts, what="the folder of the parts", doing="judging", option="--out"):
         try:
-            before = _rows_before(out, plan, digests)
-            known = _places([*before, *_rows_of_parts(parts, plan)], retry_errors=retry_errors)
+            before, kept = _rows_before(out, plan, digests), _rows_of_parts(parts, plan)
+            known = _places([*before, *kept], retry_errors=retry_errors)
             todo = {digest: row for digest, row in zip(digests, rows) if digest not in known}
             if todo:
                 _judge(auditor, todo, parts, plan)
-            if todo or not before or before[0].column("input_digest").to_pylist() != digests:
+            if todo or kept or not before or before[0].column("input_digest").to_pylist() != digests:
                 _write_out(out, plan, [*before, *_rows_of_parts(parts, plan)], digests)
             else:
                 print(f"{out}: judged already, nothing to do", file=sys.stderr)
