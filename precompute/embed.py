@@ -298,17 +298,18 @@ def _embed(
 
 
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
-    """End early when the rows alone, before any image is opened, show too many rejects."""
+    """End early when the rows alone, before any image is opened, show too many rejects; a dry run writes no list."""
     from precompute.pair_rows import check_rejects, reject_columns
     from tipai_jax.files.atomic import write_file
     from tipai_jax.store.columns import table_bytes
     from tipai_jax.store.manifest import MANIFEST
 
-    listed = args.out / "rejects/00000.parquet"
+    listed = None if args.dry_run else args.out / "rejects/00000.parquet"
     try:
         check_rejects(rejects, rows=source.rows, allowed=args.allow_rejects, listed=listed)
     except UserError:
-        if not (args.out / MANIFEST).exists() and not args.out.is_file():  # a finished store keeps its own list
+        finished = (args.out / MANIFEST).exists()  # it keeps its own list
+        if listed is not None and not finished and not args.out.is_file():
             write_file(listed, table_bytes(reject_columns(rejects)))
         raise
 

@@ -316,6 +316,13 @@ def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
     assert "images/0099a.png" not in store.images.path.tolist()
 
 
+def test_a_dry_run_lists_no_rejects(embed, tmp_path):
+    data = spoiled(tmp_path / "d")
+    with pytest.raises(UserError, match=r"4 of 200 rows cannot be used.*first: row 1, .*--allow-rejects 0\.02") as said:
+        embed(data, tmp_path / "s", "--dry-run")
+    assert "listed in" not in str(said.value) and not (tmp_path / "s").exists()
+
+
 def test_one_line_and_exit_code_two(tmp_path):
     done = subprocess.run([*COMMAND, "--data", str(tmp_path / "none")], capture_output=True, text=True)
     assert done.returncode == 2 and done.stdout == ""
