@@ -447,7 +447,7 @@ def test_what_is_refused(argv, message):
         audit.parse(argv)
 
 
-def test_tables_that_do_not_fit(saved, tmp_path):
+def test_tables_that_do_not_fit(saved, tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("picture,prompt\n0.png,a cat\n")
     with pytest.raises(UserError, match=r"a.csv: no column 'image', only picture, prompt; expected image and prompt"):
         audit_table.table_rows(tmp_path / "a.csv")
@@ -467,6 +467,10 @@ def test_tables_that_do_not_fit(saved, tmp_path):
         (tmp_path / name).write_bytes(line)
         with pytest.raises(UserError, match=rf"{name}: not a (CSV|JSONL) file that can be read"):
             audit_table.table_rows(tmp_path / name)
+    with monkeypatch.context() as patched:
+        patched.setattr("pyarrow.csv.read_csv", lambda *_, **__: (_ for _ in ()).throw(pa.ArrowInvalid("")))
+        with pytest.raises(UserError, match=r"a.csv: not a CSV file that can be read \(ArrowInvalid\)"):
+            audit_table.table_rows(tmp_path / "a.csv")
     (tmp_path / "d.csv").write_text("image,image,prompt\n0.png,1.png,a cat\n")
     with pytest.raises(UserError, match=r"d.csv: two columns 'image'; expected one image and one prompt"):
         audit_table.table_rows(tmp_path / "d.csv")

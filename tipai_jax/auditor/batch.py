@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, write_file
 from tipai_jax.files.lock import alone_in
 from tipai_jax.store import CATEGORIES
@@ -155,7 +155,7 @@ def table_rows(table: Path) -> list[Row]:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:  # the latter: not UTF-8
         raise UserError(
-            f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})"
+            f"{table}: not a {table.suffix[1:].upper()} file that can be read ({first_line(error)})"
         ) from None
     for name, values in (("image", images), ("prompt", prompts)):
         if wrong := [value for value in values if not isinstance(value, str | None)]:
