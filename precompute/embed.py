@@ -123,8 +123,9 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
                 (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step,
                 number["SLURM_ARRAY_TASK_COUNT"],
             )
-        assert 0 <= rank < world and 0 <= task < tasks
-    except (ValueError, KeyError, ZeroDivisionError, AssertionError):
+        if not (0 <= rank < world and 0 <= task < tasks):
+            raise ValueError
+    except (ValueError, KeyError, ZeroDivisionError):
         shown = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UserError(
             f"{shown}: does not tell which part of the work this is; give --worker I/N, or --worker 1/1 for everything"
