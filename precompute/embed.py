@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.compute import BATCH, add_encoder_options, best_device, choose_batch, choose_dtype
+from precompute.compute import BATCH, add_encoder_options, bar_seconds, best_device, choose_batch, choose_dtype
 from precompute.from_prompts import check_options, make_images
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
@@ -291,8 +291,7 @@ def _embed(
     encoder = load_encoder(folder, writer.plan)
     prompts, images = ([work for work in todo if work.table == table] for table in ("prompts", "images"))
     rows = sum(len(work.keys) for work in todo)
-    slow = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=rows, unit="row", mininterval=slow, desc="embedding", smoothing=0.1) as bar:
+    with tqdm(total=rows, unit="row", mininterval=bar_seconds(), desc="embedding", smoothing=0.1) as bar:
         made = embed_prompts(prompts, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
         made += embed_images(images, source, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
     return known | {(shard.table, shard.index): shard for shard in made}
