@@ -1,8 +1,10 @@
 """The command: images in words and overlays, a folder or a table into a parquet file, resumed, and what is refused."""
 
 import csv
+import itertools
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -408,6 +410,55 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     make_bundle(tiny_fingerprint(), seed=5).save(tmp_path / "second")
     assert run(command[0], "--auditor", str(tmp_path / "second")) == 2
     assert "has changed since it was made; run the same generate.py command again" in capsys.readouterr().err
+
+
+@pytest.fixture
+def first_image_last(monkeypatch):
+    """The image that is prepared first is done only after another one: with two cores there are two at a time."""
+    prepare, calls, another = Auditor.prepare, itertools.count(), threading.Event()
+
+    def waiting(self, image, place=0):
+        if next(calls) == 0:
+            assert another.wait(30), "one image at a time"
+        try:
+            return prepare(self, image, place)
+        finally:
+            another.set()
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(Auditor, "prepare", waiting)
+
+
+def test_images_are_prepared_side_by_side_and_stay_in_their_order(saved, tmp_path, first_image_last):
+    for i in range(3):
+        write_image(tmp_path, i)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    write_table(tmp_path / "t.csv", [("0.png", "a cat"), ("bad.png", "a cat"), ("1.png", ""), ("2.png", "a cat")])
+    assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    errors = [row["error"] for row in rows]
+    assert errors[0] is errors[3] is None and errors[2] == "the prompt is ''; expected words"
+    assert errors[1] == (
+        f"{tmp_path / 'bad.png'}: neither JPEG, PNG nor WEBP; expected a whole JPEG, PNG or WEBP image"
+    )
+    assert rows[0]["logit"] != pytest.approx(rows[3]["logit"], abs=5e-3)
+    for row in (rows[0], rows[3]):
+        expected = Auditor.from_pretrained(saved).explain(tmp_path / row["image"], "a cat").logit
+        assert row["logit"] == pytest.approx(expected, abs=5e-3)
+
+
+def test_images_of_a_catalogue_are_prepared_side_by_side(saved, tmp_path, first_image_last):
+    data = tmp_path / "poc"
+    generate(data, count=1)
+    assert run(str(data / "catalog.db"), "--auditor", saved) == 0
+    auditor = Auditor.from_pretrained(saved)
+    with open_catalog(data) as catalog:
+        scores = catalog.scores(catalog.scorers()[0])
+    first, second = (score.raw for score in scores.values())
+    assert first != pytest.approx(second, abs=5e-3)
+    for name, score in scores.items():
+        verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
+        assert score.raw == pytest.approx(verdict.logit, abs=5e-3)
 
 
 def generate(data, *, count):

@@ -9,11 +9,13 @@ parts hold already are taken over, so an interrupted command continues where it 
 or prompt is the only thing that is judged. A row that cannot be judged has the reason in the column `error`.
 """
 
+import functools
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from tipai_jax.files.lock import alone_in
 from tipai_jax.store import CATEGORIES
 
 if TYPE_CHECKING:
+    from precompute.encoders.images import Prepared
     from tipai_jax.auditor.api import Auditor
     from tipai_jax.auditor.verdict import Verdict
 
@@ -285,20 +288,29 @@ def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The verdicts on some rows; those that cannot be judged hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
     fine, images = [], []
-    for i, row in enumerate(rows):
-        try:
-            if not row.image:
-                raise UserError("no image; expected the path of a JPEG, PNG or WEBP file")
-            if not row.prompt.strip():
-                raise UserError(f"the prompt is {row.prompt!r}; expected words")
-            images.append(auditor.prepare(row.path))
-            fine.append(i)
-        except UserError as error:
-            made[i]["error"] = _text(str(error))
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        for i, found in enumerate(pool.map(functools.partial(_prepared, auditor), rows)):
+            if isinstance(found, UserError):
+                made[i]["error"] = _text(str(found))
+            else:
+                images.append(found)
+                fine.append(i)
     verdicts = auditor.score(auditor.embed_prepared(images), [rows[i].prompt for i in fine])
     for i, verdict in zip(fine, verdicts, strict=True):
         made[i] |= _columns(verdict)
     return made
+
+
+def _prepared(auditor: "Auditor", row: Row) -> "Prepared | UserError":
+    """The image of a row as the encoder takes it, or why the row cannot be judged."""
+    try:
+        if not row.image:
+            raise UserError("no image; expected the path of a JPEG, PNG or WEBP file")
+        if not row.prompt.strip():
+            raise UserError(f"the prompt is {row.prompt!r}; expected words")
+        return auditor.prepare(row.path)
+    except UserError as error:
+        return error
 
 
 def _columns(verdict: "Verdict") -> dict[str, Any]:
