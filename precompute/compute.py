@@ -1,11 +1,23 @@
-"""Command line options for a frozen model: device, number format (dtype), batch size, and their defaults."""
+"""Command line options for a frozen model: device, number format (dtype), batch size, and their defaults; and how often
+a command shows how far it is.
+"""
 
 import argparse
+import sys
 from collections.abc import Mapping
 
 from tipai_jax.errors import UserError, whole_number
 
-__all__ = ["BATCH", "DTYPE", "add_encoder_options", "best_device", "check_device", "choose_batch", "choose_dtype"]
+__all__ = [
+    "BATCH",
+    "DTYPE",
+    "add_encoder_options",
+    "bar_seconds",
+    "best_device",
+    "check_device",
+    "choose_batch",
+    "choose_dtype",
+]
 
 BATCH = {"cpu": 64, "cuda": 256}
 SHARES = {"cpu": 16, "cuda": 1}
@@ -50,6 +62,11 @@ def add_encoder_options(
         type=whole_number(1),
         help=f"images per forward pass (default: {batch['cpu']} on cpu, {batch['cuda']} on cuda{fewer})",
     )
+
+
+def bar_seconds() -> float:
+    """Seconds between two drawings of a progress bar, tqdm's `mininterval`; in a log file each drawing is a line."""
+    return 0.5 if sys.stderr.isatty() else 10.0
 
 
 def best_device() -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.compute import BATCH, add_encoder_options, best_device, choose_batch, choose_dtype
+from precompute.compute import BATCH, add_encoder_options, bar_seconds, best_device, choose_batch, choose_dtype
 from precompute.from_prompts import check_options, make_images
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 
@@ -123,8 +123,9 @@ def worker_of(environment: Mapping[str, str]) -> tuple[int, int]:
                 (number["SLURM_ARRAY_TASK_ID"] - number["SLURM_ARRAY_TASK_MIN"]) // step,
                 number["SLURM_ARRAY_TASK_COUNT"],
             )
-        assert 0 <= rank < world and 0 <= task < tasks
-    except (ValueError, KeyError, ZeroDivisionError, AssertionError):
+        if not (0 <= rank < world and 0 <= task < tasks):
+            raise ValueError
+    except (ValueError, KeyError, ZeroDivisionError):
         shown = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UserError(
             f"{shown}: does not tell which part of the work this is; give --worker I/N, or --worker 1/1 for everything"
@@ -290,25 +291,25 @@ def _embed(
     encoder = load_encoder(folder, writer.plan)
     prompts, images = ([work for work in todo if work.table == table] for table in ("prompts", "images"))
     rows = sum(len(work.keys) for work in todo)
-    slow = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=rows, unit="row", mininterval=slow, desc="embedding", smoothing=0.1) as bar:
+    with tqdm(total=rows, unit="row", mininterval=bar_seconds(), desc="embedding", smoothing=0.1) as bar:
         made = embed_prompts(prompts, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
         made += embed_images(images, source, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
     return known | {(shard.table, shard.index): shard for shard in made}
 
 
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
-    """End early when the rows alone, before any image is opened, show too many rejects."""
+    """End early when the rows alone, before any image is opened, show too many rejects; a dry run writes no list."""
     from precompute.pair_rows import check_rejects, reject_columns
     from tipai_jax.files.atomic import write_file
     from tipai_jax.store.columns import table_bytes
     from tipai_jax.store.manifest import MANIFEST
 
-    listed = args.out / "rejects/00000.parquet"
+    listed = None if args.dry_run else args.out / "rejects/00000.parquet"
     try:
         check_rejects(rejects, rows=source.rows, allowed=args.allow_rejects, listed=listed)
     except UserError:
-        if not (args.out / MANIFEST).exists() and not args.out.is_file():  # a finished store keeps its own list
+        finished = (args.out / MANIFEST).exists()  # it keeps its own list
+        if listed is not None and not finished and not args.out.is_file():
             write_file(listed, table_bytes(reject_columns(rejects)))
         raise
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypedDict, Unpack
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from precompute.compute import bar_seconds
 from precompute.generators import DIFFUSION_MODEL, SCENES
 from precompute.prompt_file import PROMPTS, SCENE_PROMPTS, Prompt, read_prompts
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
@@ -174,10 +175,8 @@ def generate(prompts: Sequence[Prompt], generator: "Generator", out: Path, *, pe
         if len(todo) < len(wanted):
             print(f"resuming: {len(wanted) - len(todo)} images are there, {len(todo)} to generate")
         print(generator.load())
-        slow = 0.5 if sys.stderr.isatty() else 10.0
-        for prompt, seed in tqdm(
-            todo, desc="drawing" if generator.drawn else "generating", unit="image", mininterval=slow
-        ):
+        doing = "drawing" if generator.drawn else "generating"
+        for prompt, seed in tqdm(todo, desc=doing, unit="image", mininterval=bar_seconds()):
             _put(catalog, generator, prompt, seed)
         _print_summary(catalog, wanted)
     return len(todo)

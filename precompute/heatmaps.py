@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from precompute.compute import bar_seconds
 from precompute.generate import FOLDER
 from precompute.score import ZERO_SHOT
 from tipai_jax.errors import Parser, UserError, run_main
@@ -220,7 +221,7 @@ def _draw(
     from tipai_jax.render import overlay
 
     scale, drawn = scale_of(scorer, scores), 0
-    for image in tqdm(images, desc="drawing heatmaps", unit="image", mininterval=0.5 if sys.stderr.isatty() else 10.0):
+    for image in tqdm(images, desc="drawing heatmaps", unit="image", mininterval=bar_seconds()):
         score = scores[image.image_id]
         metadata = {
             "prompt": image.prompt,

@@ -131,14 +131,14 @@ def reject_columns(rejects: list[Reject]) -> pa.Table:
     )
 
 
-def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: Path) -> dict[str, int]:
+def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: Path | None) -> dict[str, int]:
     """Count the rejects by reason; too many end the run.
 
     Args:
         rejects: all of them.
         rows: rows of the input.
         allowed: the largest share of rejects that is accepted.
-        listed: the file that lists them, for the message.
+        listed: the file that lists them, for the message; None where there is none.
 
     Raises:
         UserError: more than the allowed share, or nothing is left.
@@ -152,9 +152,10 @@ def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: P
             if len(rejects) == rows
             else f"correct the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
         )
+        where = "" if listed is None else f"all are listed in {listed}; "
         raise UserError(
             f"{len(rejects)} of {rows} rows cannot be used, at most {allowed:.2%} may be left out ({counted}; "
-            f"first: row {first.row}, {first.detail}); all are listed in {listed}; {go_on}"
+            f"first: row {first.row}, {first.detail}); {where}{go_on}"
         )
     return reasons
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
+from precompute.compute import bar_seconds
 from precompute.heatmaps import (
     Scale,
     add_catalog_options,
@@ -219,7 +220,7 @@ def _draw_sheets(
     from tqdm import tqdm
 
     scale, drawn = scale_of(scorer, scores), 0
-    for pair in tqdm(pairs, desc="drawing pairs", unit="pair", mininterval=0.5 if sys.stderr.isatty() else 10.0):
+    for pair in tqdm(pairs, desc="drawing pairs", unit="pair", mininterval=bar_seconds()):
         both = [images[pair.chosen_img], images[pair.rejected_img]]
         metadata = {"prompt": pair.prompt, "generator": both[0].generator, "scorer": f"{scorer.name}@{scorer.digest}"}
         content = [

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 if __package__ in (None, ""):  # run as a file: modules are found from the repository on, not from this folder
     sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from precompute.compute import add_encoder_options, best_device, check_device, choose_dtype
+from precompute.compute import add_encoder_options, bar_seconds, best_device, check_device, choose_dtype
 from precompute.generate import FOLDER
 from tipai_jax.errors import Parser, UserError, run_main
 
@@ -172,8 +172,7 @@ def _load(folder: "EncoderFolder", fingerprint: "Fingerprint", *, device: str, b
 def _score(catalog: "Catalog", todo: "list[CatalogImage]", scorer: "Scorer", encoder: "ClipEncoder") -> None:
     from tqdm import tqdm
 
-    slow = 0.5 if sys.stderr.isatty() else 10.0
-    with tqdm(total=len(todo), desc="scoring", unit="image", mininterval=slow) as bar:
+    with tqdm(total=len(todo), desc="scoring", unit="image", mininterval=bar_seconds()) as bar:
         for start in range(0, len(todo), encoder.batch_size):
             part = todo[start : start + encoder.batch_size]
             catalog.put_scores(

@@ -9,11 +9,20 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-__all__ = ["Parser", "UserError", "run_main", "whole_number"]
+__all__ = ["Parser", "UserError", "first_line", "run_main", "whole_number"]
 
 
 class UserError(Exception):
     """Something the user can mend. The message is one line: what, where, what was expected, how to go on."""
+
+
+def first_line(error: Exception) -> str:
+    """What another library's exception says, for a message of one line.
+
+    Returns:
+        The first line of its message, 200 characters of it at most; the name of its class where the message is empty.
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]
 
 
 class Parser(argparse.ArgumentParser):

@@ -25,7 +25,7 @@ from precompute.encoders.patch_recipes import (
     raw_tokens,
 )
 from precompute.encoders.prompts import PromptTokens, Tokens
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 from tipai_jax.store import Fingerprint
 
 __all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
@@ -260,7 +260,7 @@ def load_clip(
         model, report = cast("tuple[torch.nn.Module, _LoadingReport]", loaded)
         tokenizer = AutoTokenizer.from_pretrained(folder.path, local_files_only=True)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{folder.path}: the encoder cannot be loaded ({str(error).splitlines()[0][:200]})") from None
+        raise UserError(f"{folder.path}: the encoder cannot be loaded ({first_line(error)})") from None
     finally:
         logging.set_verbosity(before)
     if missing := sorted(report["missing_keys"]):

@@ -180,8 +180,16 @@ class EncoderFolder:
             "expected a resize of the shortest edge with a centre crop, or a resize to a square"
         )
 
+    @cached_property
+    def _digests(self) -> dict[str, dict[str, str]]:
+        """The hashes of the large files, which take seconds; of an encoder on disk no file changes during a command."""
+        return {
+            kind: {file.name: sha256_file(file) for file in files}
+            for kind, files in (("tokenizer", self.tokenizer_files), ("weights", self.weights))
+        }
+
     def fingerprint(self, *, patches: str, dtype: str) -> Fingerprint:
-        """The fingerprint of the encoder in a patch mode and a dtype; every relevant file is read and hashed.
+        """The fingerprint of the encoder in a patch mode and a dtype; the first call reads and hashes every file.
 
         Raises:
             UserError: a file is missing or not as expected, or the encoder's images cannot be cut into tiles.
@@ -196,8 +204,7 @@ class EncoderFolder:
         files = {
             "config": self.config,
             "processor": self.processor,
-            "tokenizer": {file.name: sha256_file(file) for file in self.tokenizer_files},
-            "weights": {file.name: sha256_file(file) for file in self.weights},
+            **self._digests,
             "backend": "pil",
             "recipe": _RECIPE,
         }

@@ -5,10 +5,14 @@ float32; scaling and normalising happen on the batch.
 """
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
+from tipai_jax.errors import first_line
 
 __all__ = ["MAX_PIXELS", "MAX_RATIO", "MEAN", "STD", "BadImage", "Preparation", "Prepared"]
 
@@ -86,20 +90,14 @@ class Preparation:
         """
         from PIL import Image
 
-        try:
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                return self.prepare_picture(image)
-        except BadImage:
-            raise
-        except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
-            reason = "neither JPEG, PNG nor WEBP" if type(error).__name__ == "UnidentifiedImageError" else str(error)
-            raise BadImage(reason or type(error).__name__) from None
+        with _bad_image(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            return self.prepare_image(image)
 
-    def prepare_picture(self, image: Any) -> Prepared:
+    def prepare_image(self, image: Any) -> Prepared:
         """Prepare one PIL image, decoded or not yet.
 
         Raises:
-            BadImage: of more than `MAX_PIXELS`, or with sides of a larger ratio than `MAX_RATIO`.
+            BadImage: incomplete, damaged, of more than `MAX_PIXELS`, or with sides of a larger ratio than `MAX_RATIO`.
         """
         if image.width * image.height > MAX_PIXELS:
             raise BadImage(f"{image.width} x {image.height} pixels, at most {MAX_PIXELS} are read")
@@ -107,12 +105,13 @@ class Preparation:
             raise BadImage(
                 f"{image.width} x {image.height} pixels, one side may be at most {MAX_RATIO} times the other"
             )
-        image.load()  # only a full decode notices an incomplete file
         from tipai_jax.render.images import upright_rgb
 
-        rgb = upright_rgb(image)
-        detail = self._view(rgb, self.crop_source) if self.crop_source else None
-        return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
+        with _bad_image():
+            image.load()  # only a full decode notices an incomplete file
+            rgb = upright_rgb(image)
+            detail = self._view(rgb, self.crop_source) if self.crop_source else None
+            return Prepared(self._view(rgb, self.image_size), detail, rgb.width, rgb.height)
 
     def _view(self, rgb: Any, side: int) -> np.ndarray:
         """The encoder's view of an RGB image at `side` x `side` pixels; at `image_size` exactly as the HF processor."""
@@ -125,3 +124,19 @@ class Preparation:
         resized = rgb.resize(size, resample=self.resample) if size != rgb.size else rgb
         top, left = (resized.height - side) // 2, (resized.width - side) // 2
         return np.asarray(resized)[top : top + side, left : left + side]
+
+
+@contextmanager
+def _bad_image() -> Iterator[None]:
+    """Whatever Pillow raises in the block as `BadImage`: its decoders raise half a dozen types for damaged bytes.
+
+    Raises:
+        BadImage: see above.
+    """
+    try:
+        yield
+    except BadImage:
+        raise
+    except Exception as error:
+        unknown = type(error).__name__ == "UnidentifiedImageError"
+        raise BadImage("neither JPEG, PNG nor WEBP" if unknown else first_line(error)) from None

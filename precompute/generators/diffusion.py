@@ -12,7 +12,7 @@ from typing import Any
 from precompute.compute import DTYPE, best_device, check_device
 from precompute.generators import DIFFUSION_MODEL, SCENES, Made
 from precompute.prompt_file import Prompt
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
 from tipai_jax.files.hub import hub_folder, is_hub_id, no_such_folder
 
@@ -86,7 +86,7 @@ class DiffusionGenerator:
             )
         except Exception as error:  # whatever the library raises, the folder cannot be used
             raise UserError(
-                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({_first_line(error)}); choose "
+                f"model {self.label}: cannot be loaded as a text-to-image pipeline ({first_line(error)}); choose "
                 "another --model"
             ) from None
         pipeline.set_progress_bar_config(disable=True)
@@ -110,7 +110,7 @@ class DiffusionGenerator:
                 "then run the same command again"
             ) from None
         except ValueError as error:  # such as a size that is no multiple of eight
-            raise UserError(f"model {self.label}: {_first_line(error)}") from None
+            raise UserError(f"model {self.label}: {first_line(error)}") from None
         return Made(result.images[0])
 
 
@@ -170,7 +170,7 @@ def _without_safetensors(folder: Path) -> list[str]:
         parts = [name for name, value in index.items() if isinstance(value, list) and len(value) == 2 and value[0]]
     except (ValueError, AttributeError) as error:
         raise UserError(
-            f"{folder / _INDEX}: is no pipeline's index ({_first_line(error)}); fetch or save the model again"
+            f"{folder / _INDEX}: is no pipeline's index ({first_line(error)}); fetch or save the model again"
         ) from None
     weighty = [name for name in parts if name.startswith(("unet", "transformer", "vae", "text_encoder", "prior"))]
     return [name for name in weighty if not _has_weights(folder / name)]
@@ -211,7 +211,3 @@ def _digest(folder: Path) -> str:
         if path.is_file()
     )
     return sha256_bytes(canonical_json([[path.relative_to(folder).as_posix(), sha256_file(path)] for path in files]))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from precompute.readers.records import BadRow, ImageFile, PairRecord, Reject, Source, check_together, parse_row
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
 from tipai_jax.store import CATEGORIES
 
@@ -122,9 +122,9 @@ def _builder(name: str, data_dir: str | None) -> Any:
                 "TensorFlow"
             )
     except (OSError, ValueError, tfds.core.DatasetNotFoundError) as error:
-        reason = str(error).splitlines()[0][:160]
         raise UserError(
-            f"tfds:{name}: not found ({reason}); name the folder that holds it with --data-dir, or give tfds:FOLDER"
+            f"tfds:{name}: not found ({first_line(error)}); name the folder that holds it with --data-dir, "
+            "or give tfds:FOLDER"
         ) from None
     features = builder.info.features
     known = set(features) if isinstance(features, tfds.features.FeaturesDict) else set()

@@ -9,7 +9,7 @@ import torch
 from catalog_world import write_prompts
 from random_pipeline import write_pipeline
 
-from precompute.compute import best_device, check_device, choose_batch, choose_dtype
+from precompute.compute import bar_seconds, best_device, check_device, choose_batch, choose_dtype
 from tipai_jax.errors import UserError
 
 
@@ -18,6 +18,12 @@ def test_defaults_by_device():
     assert choose_dtype(None, "cpu", parts=2) == "float32" and choose_dtype("bfloat16", "cpu", parts=2) == "bfloat16"
     with pytest.raises(UserError, match="every worker would measure for itself"):
         choose_dtype("auto", "cpu", parts=2)
+
+
+@pytest.mark.parametrize(("terminal", "seconds"), [(True, 0.5), (False, 10.0)])
+def test_a_bar_is_drawn_seldom_where_each_drawing_is_a_line(terminal, seconds, monkeypatch):
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
+    assert bar_seconds() == seconds
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from tipai_jax.store import open_store
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.verify import verify
 
-COMMAND = [sys.executable, str(Path(__file__).parents[2] / "precompute/embed.py")]
+ROOT = Path(__file__).parents[2]
+COMMAND = [sys.executable, str(ROOT / "precompute/embed.py")]
 
 
 def test_from_folder_to_store(embed, pairs, tmp_path):
@@ -68,6 +69,12 @@ def test_a_launcher_that_contradicts_itself():
         UserError, match=r"RANK=4, WORLD_SIZE=4: does not tell which part of the work this is; give --worker I/N"
     ):
         worker_of({"RANK": "4", "WORLD_SIZE": "4"})
+
+
+def test_a_launcher_is_checked_where_asserts_are_left_out():
+    program = "from precompute.embed import worker_of; worker_of({'RANK': '4', 'WORLD_SIZE': '4'})"
+    done = subprocess.run([sys.executable, "-O", "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "UserError: RANK=4, WORLD_SIZE=4: does not tell" in done.stderr
 
 
 def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
@@ -314,6 +321,13 @@ def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
         200: "damaged_image",
     }
     assert "images/0099a.png" not in store.images.path.tolist()
+
+
+def test_a_dry_run_lists_no_rejects(embed, tmp_path):
+    data = spoiled(tmp_path / "d")
+    with pytest.raises(UserError, match=r"4 of 200 rows cannot be used.*first: row 1, .*--allow-rejects 0\.02") as said:
+        embed(data, tmp_path / "s", "--dry-run")
+    assert "listed in" not in str(said.value) and not (tmp_path / "s").exists()
 
 
 def test_one_line_and_exit_code_two(tmp_path):

@@ -132,6 +132,8 @@ def test_one_in_a_hundred_passes_and_more_does_not():
         UserError, match=r"2 of 100 rows.*bad_score 2; first: row 1, nan 0.*listed in r; .*--allow-rejects 0\.02"
     ):
         check_rejects(rejected(2), rows=100, allowed=0.01, listed=Path("r"))
+    with pytest.raises(UserError, match=r"first: row 1, nan 0\); correct the data, or allow"):
+        check_rejects(rejected(2), rows=100, allowed=0.01, listed=None)
     with pytest.raises(UserError, match=r"correct the data$"):
         check_rejects(rejected(3), rows=3, allowed=1.0, listed=Path("r"))
     assert check_rejects([], rows=3, allowed=0.0, listed=Path("r")) == {}

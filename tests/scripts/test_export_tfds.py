@@ -110,7 +110,7 @@ def test_the_store_of_a_folder_is_named_after_the_data_set(exported, tmp_path, m
     assert _name_of("tfds:.") == "my_pairs"
 
 
-def test_what_cannot_be_exported_or_read(exporter, exported, store, tmp_path):
+def test_what_cannot_be_exported_or_read(exporter, exported, store, tmp_path, monkeypatch):
     from precompute.readers import read_source
 
     with pytest.raises(UserError, match="a data set of that name is there"):
@@ -119,6 +119,10 @@ def test_what_cannot_be_exported_or_read(exporter, exported, store, tmp_path):
         exporter.export(store, out=tmp_path, name="My-Pairs")
     with pytest.raises(UserError, match=r"tfds:no_such: not found \("):
         read_source("tfds:no_such", data_dir=str(tmp_path))
+    with monkeypatch.context() as patched:
+        patched.setattr("tensorflow_datasets.builder", lambda *_, **__: (_ for _ in ()).throw(ValueError()))
+        with pytest.raises(UserError, match=r"tfds:no_such: not found \(ValueError\); name the folder"):
+            read_source("tfds:no_such", data_dir=str(tmp_path))
     whole = read_source("tfds:my_pairs", data_dir=str(exported))
     assert whole.rows == 8 and read_source(f"tfds:{exported / 'my_pairs/1.0.0'}").identity == whole.identity
     assert read_source("tfds:my_pairs", data_dir=str(exported), limit=3).rows == 3

@@ -1,8 +1,10 @@
 """The command: images in words and overlays, a folder or a table into a parquet file, resumed, and what is refused."""
 
 import csv
+import itertools
 import json
 import os
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -318,6 +320,28 @@ def refusing(self, image, place=0):
     raise UserError("not now")
 
 
+@pytest.mark.parametrize("stop", [OSError(28, "No space left on device"), KeyboardInterrupt()], ids=["full", "Ctrl-C"])
+@pytest.mark.parametrize("again", [(), ("--retry-errors",)], ids=["plain", "retried"])
+def test_what_was_judged_again_is_kept_where_the_file_could_not_be_written(
+    saved, tmp_path, monkeypatch, judged_rows, stop, again
+):
+    """The file has a row for every input already, so that its parts alone say that it is to be written anew."""
+    write_image(tmp_path, 0)
+    write_table(tmp_path / "t.csv", [("0.png", "a cat")])
+    out = tmp_path / "a.parquet"
+    command = (str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(out))
+    with monkeypatch.context() as patched:
+        patched.setattr(Auditor, "prepare", refusing)
+        assert run(*command) == 1
+    with monkeypatch.context() as patched:
+        patched.setattr(audit_table, "_write_out", lambda *_: (_ for _ in ()).throw(stop))
+        assert run(*command, "--retry-errors") == (2 if isinstance(stop, OSError) else 130)
+    assert run(*command, *again) == 0 and len(judged_rows) == 2, "what was judged is not judged a third time"
+    (row,) = pq.read_table(out).to_pylist()
+    assert row["error"] is None and row["score"] is not None
+    assert not out.with_name("a.parquet.parts").exists()
+
+
 def test_an_encoder_that_cannot_be_loaded_is_no_fault_of_the_images(saved, tmp_path, capsys):
     write_image(tmp_path, 0)
     out = tmp_path / "a.parquet"
@@ -388,6 +412,55 @@ def test_a_catalogue_gets_the_auditors_scores(saved, tmp_path, capsys):
     assert "has changed since it was made; run the same generate.py command again" in capsys.readouterr().err
 
 
+@pytest.fixture
+def first_image_last(monkeypatch):
+    """The image that is prepared first is done only after another one: with two cores there are two at a time."""
+    prepare, calls, another = Auditor.prepare, itertools.count(), threading.Event()
+
+    def waiting(self, image, place=0):
+        if next(calls) == 0:
+            assert another.wait(30), "one image at a time"
+        try:
+            return prepare(self, image, place)
+        finally:
+            another.set()
+
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(Auditor, "prepare", waiting)
+
+
+def test_images_are_prepared_side_by_side_and_stay_in_their_order(saved, tmp_path, first_image_last):
+    for i in range(3):
+        write_image(tmp_path, i)
+    (tmp_path / "bad.png").write_bytes(b"no image")
+    write_table(tmp_path / "t.csv", [("0.png", "a cat"), ("bad.png", "a cat"), ("1.png", ""), ("2.png", "a cat")])
+    assert run(str(tmp_path / "t.csv"), "--auditor", saved, "--out", str(tmp_path / "a.parquet")) == 1
+    rows = pq.read_table(tmp_path / "a.parquet").to_pylist()
+    errors = [row["error"] for row in rows]
+    assert errors[0] is errors[3] is None and errors[2] == "the prompt is ''; expected words"
+    assert errors[1] == (
+        f"{tmp_path / 'bad.png'}: neither JPEG, PNG nor WEBP; expected a whole JPEG, PNG or WEBP image"
+    )
+    assert rows[0]["logit"] != pytest.approx(rows[3]["logit"], abs=5e-3)
+    for row in (rows[0], rows[3]):
+        expected = Auditor.from_pretrained(saved).explain(tmp_path / row["image"], "a cat").logit
+        assert row["logit"] == pytest.approx(expected, abs=5e-3)
+
+
+def test_images_of_a_catalogue_are_prepared_side_by_side(saved, tmp_path, first_image_last):
+    data = tmp_path / "poc"
+    generate(data, count=1)
+    assert run(str(data / "catalog.db"), "--auditor", saved) == 0
+    auditor = Auditor.from_pretrained(saved)
+    with open_catalog(data) as catalog:
+        scores = catalog.scores(catalog.scorers()[0])
+    first, second = (score.raw for score in scores.values())
+    assert first != pytest.approx(second, abs=5e-3)
+    for name, score in scores.items():
+        verdict = auditor.explain(data / "images" / f"{name}.png", score.prompt)
+        assert score.raw == pytest.approx(verdict.logit, abs=5e-3)
+
+
 def generate(data, *, count):
     """Two drawn images for each of the first few default prompts."""
     from precompute import generate as command
@@ -425,7 +498,7 @@ def test_what_is_refused(argv, message):
         audit.parse(argv)
 
 
-def test_tables_that_do_not_fit(saved, tmp_path):
+def test_tables_that_do_not_fit(saved, tmp_path, monkeypatch):
     (tmp_path / "a.csv").write_text("picture,prompt\n0.png,a cat\n")
     with pytest.raises(UserError, match=r"a.csv: no column 'image', only picture, prompt; expected image and prompt"):
         audit_table.table_rows(tmp_path / "a.csv")
@@ -445,6 +518,10 @@ def test_tables_that_do_not_fit(saved, tmp_path):
         (tmp_path / name).write_bytes(line)
         with pytest.raises(UserError, match=rf"{name}: not a (CSV|JSONL) file that can be read"):
             audit_table.table_rows(tmp_path / name)
+    with monkeypatch.context() as patched:
+        patched.setattr("pyarrow.csv.read_csv", lambda *_, **__: (_ for _ in ()).throw(pa.ArrowInvalid("")))
+        with pytest.raises(UserError, match=r"a.csv: not a CSV file that can be read \(ArrowInvalid\)"):
+            audit_table.table_rows(tmp_path / "a.csv")
     (tmp_path / "d.csv").write_text("image,image,prompt\n0.png,1.png,a cat\n")
     with pytest.raises(UserError, match=r"d.csv: two columns 'image'; expected one image and one prompt"):
         audit_table.table_rows(tmp_path / "d.csv")

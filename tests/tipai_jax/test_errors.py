@@ -2,7 +2,7 @@
 
 import pytest
 
-from tipai_jax.errors import Parser, UserError, run_main, whole_number
+from tipai_jax.errors import Parser, UserError, first_line, run_main, whole_number
 
 
 def parse(*arguments: str):
@@ -31,6 +31,20 @@ def test_a_mistake_is_one_line(arguments, message):
     with pytest.raises(UserError) as caught:
         parse(*arguments)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (OSError("no route\nto host"), "no route"),
+        (ValueError("\n  an indented start\nand more"), "an indented start"),
+        (OSError(), "OSError"),
+        (RuntimeError(" \n"), "RuntimeError"),
+        (ValueError("x" * 300), "x" * 200),
+    ],
+)
+def test_of_another_exception_a_line_is_shown(error, line):
+    assert first_line(error) == line
 
 
 def test_a_mistake_ends_in_exit_code_two(capsys):

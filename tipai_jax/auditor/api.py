@@ -148,7 +148,7 @@ class Auditor:
         found, name = read_image(image, place)
         preparation = self.encoder.preparation
         try:
-            return preparation.prepare(found) if isinstance(found, bytes) else preparation.prepare_picture(found)
+            return preparation.prepare(found) if isinstance(found, bytes) else preparation.prepare_image(found)
         except BadImage as error:
             raise UserError(f"{name}: {error}; expected a whole JPEG, PNG or WEBP image") from None
 

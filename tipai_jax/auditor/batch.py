@@ -9,11 +9,13 @@ parts hold already are taken over, so an interrupted command continues where it 
 or prompt is the only thing that is judged. A row that cannot be judged has the reason in the column `error`.
 """
 
+import functools
 import json
 import os
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,12 +23,13 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, write_file
 from tipai_jax.files.lock import alone_in
 from tipai_jax.store import CATEGORIES
 
 if TYPE_CHECKING:
+    from precompute.encoders.images import Prepared
     from tipai_jax.auditor.api import Auditor
     from tipai_jax.auditor.verdict import Verdict
 
@@ -155,7 +158,7 @@ def table_rows(table: Path) -> list[Row]:
         raise UserError(f"{table}: cannot be read ({error.strerror or error})") from None
     except (pa.ArrowInvalid, UnicodeDecodeError) as error:  # the latter: not UTF-8
         raise UserError(
-            f"{table}: not a {table.suffix[1:].upper()} file that can be read ({str(error).splitlines()[0]})"
+            f"{table}: not a {table.suffix[1:].upper()} file that can be read ({first_line(error)})"
         ) from None
     for name, values in (("image", images), ("prompt", prompts)):
         if wrong := [value for value in values if not isinstance(value, str | None)]:
@@ -191,12 +194,12 @@ def audit_rows(
     _rows_before(out, plan, digests)  # what is refused leaves no folder behind
     with alone_in(parts, what="the folder of the parts", doing="judging", option="--out"):
         try:
-            before = _rows_before(out, plan, digests)
-            known = _places([*before, *_rows_of_parts(parts, plan)], retry_errors=retry_errors)
+            before, kept = _rows_before(out, plan, digests), _rows_of_parts(parts, plan)
+            known = _places([*before, *kept], retry_errors=retry_errors)
             todo = {digest: row for digest, row in zip(digests, rows) if digest not in known}
             if todo:
                 _judge(auditor, todo, parts, plan)
-            if todo or not before or before[0].column("input_digest").to_pylist() != digests:
+            if todo or kept or not before or before[0].column("input_digest").to_pylist() != digests:
                 _write_out(out, plan, [*before, *_rows_of_parts(parts, plan)], digests)
             else:
                 print(f"{out}: judged already, nothing to do", file=sys.stderr)
@@ -285,20 +288,29 @@ def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
     """The verdicts on some rows; those that cannot be judged hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
     fine, images = [], []
-    for i, row in enumerate(rows):
-        try:
-            if not row.image:
-                raise UserError("no image; expected the path of a JPEG, PNG or WEBP file")
-            if not row.prompt.strip():
-                raise UserError(f"the prompt is {row.prompt!r}; expected words")
-            images.append(auditor.prepare(row.path))
-            fine.append(i)
-        except UserError as error:
-            made[i]["error"] = _text(str(error))
+    with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+        for i, found in enumerate(pool.map(functools.partial(_prepared, auditor), rows)):
+            if isinstance(found, UserError):
+                made[i]["error"] = _text(str(found))
+            else:
+                images.append(found)
+                fine.append(i)
     verdicts = auditor.score(auditor.embed_prepared(images), [rows[i].prompt for i in fine])
     for i, verdict in zip(fine, verdicts, strict=True):
         made[i] |= _columns(verdict)
     return made
+
+
+def _prepared(auditor: "Auditor", row: Row) -> "Prepared | UserError":
+    """The image of a row as the encoder takes it, or why the row cannot be judged."""
+    try:
+        if not row.image:
+            raise UserError("no image; expected the path of a JPEG, PNG or WEBP file")
+        if not row.prompt.strip():
+            raise UserError(f"the prompt is {row.prompt!r}; expected words")
+        return auditor.prepare(row.path)
+    except UserError as error:
+        return error
 
 
 def _columns(verdict: "Verdict") -> dict[str, Any]:

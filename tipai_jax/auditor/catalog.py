@@ -4,14 +4,19 @@ The auditor is a scorer there like any other, so `precompute/` draws its heatmap
 heads, and the stops of its colours are those of `render.shown_risk`.
 """
 
+import functools
 import io
+import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tipai_jax.errors import UserError
-from tipai_jax.store.catalog import Catalog, CatalogScore, Scorer, read_image
+from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer, read_image
 
 if TYPE_CHECKING:
+    from precompute.encoders.images import Prepared
     from tipai_jax.auditor.api import Auditor
 
 __all__ = ["AUDITOR", "audit_catalog"]
@@ -33,7 +38,6 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     Raises:
         UserError: there is no image, or one is missing or not the one of the catalogue.
     """
-    from PIL import Image
     from tqdm import tqdm
 
     encoder, threshold = auditor.bundle.encoder, auditor.bundle.calibration.risk_threshold
@@ -57,7 +61,9 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
     todo = [image for image in images if image.image_id not in known]
     for start in tqdm(range(0, len(todo), PART), unit="batch", file=sys.stderr, disable=not sys.stderr.isatty()):
         part = todo[start : start + PART]
-        prepared = [auditor.prepare(Image.open(io.BytesIO(read_image(catalog.folder, image)))) for image in part]
+        _ = auditor.encoder  # loaded once, before threads ask for it
+        with ThreadPoolExecutor(min(16, os.cpu_count() or 1)) as pool:
+            prepared = list(pool.map(functools.partial(_prepared, auditor, catalog.folder), part))
         verdicts = auditor.score(auditor.embed_prepared(prepared), [image.prompt for image in part])
         scores = [
             CatalogScore(
@@ -71,3 +77,14 @@ def audit_catalog(auditor: "Auditor", catalog: Catalog) -> int:
         ]
         catalog.put_scores(scorer, scores)
     return len(todo)
+
+
+def _prepared(auditor: "Auditor", folder: Path, image: CatalogImage) -> "Prepared":
+    """An image of the catalogue as the encoder takes it.
+
+    Raises:
+        UserError: it is missing, or not the one of the catalogue.
+    """
+    from PIL import Image
+
+    return auditor.prepare(Image.open(io.BytesIO(read_image(folder, image))))

@@ -5,7 +5,7 @@ answer comes within seconds.
 from collections.abc import Callable
 from pathlib import Path
 
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 
 __all__ = ["hub_folder", "is_hub_id", "no_such_folder"]
 
@@ -76,5 +76,6 @@ def hub_folder(
         )  # one request: a hub that cannot be reached is noticed at once
         return fetch()
     except Exception as error:  # whatever the client raises, the user can only do one thing about it
-        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
-        raise UserError(f"{kind} {name}: not on this machine and not to be fetched ({reason}); {hint}") from None
+        raise UserError(
+            f"{kind} {name}: not on this machine and not to be fetched ({first_line(error)}); {hint}"
+        ) from None

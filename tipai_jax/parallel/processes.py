@@ -32,8 +32,9 @@ def start(environment: Mapping[str, str]) -> None:
         return
     try:
         count, number = int(given["JAX_NUM_PROCESSES"]), int(given["JAX_PROCESS_ID"])
-        assert 0 <= number < count and ":" in given["JAX_COORDINATOR_ADDRESS"]
-    except (KeyError, ValueError, AssertionError):
+        if not (0 <= number < count and ":" in given["JAX_COORDINATOR_ADDRESS"]):
+            raise ValueError
+    except (KeyError, ValueError):
         shown = ", ".join(f"{name}={value}" for name, value in given.items())
         raise UserError(
             f"{shown}: a run of many processes needs {', '.join(PLAIN)}, such as host:1234, 2 and 0"

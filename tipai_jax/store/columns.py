@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tipai_jax.errors import UserError
+from tipai_jax.errors import UserError, first_line
 
 if TYPE_CHECKING:
     import pyarrow
@@ -35,5 +35,6 @@ def read_table(path: Path) -> "pyarrow.Table":
     except FileNotFoundError:
         raise UserError(f"{path}: the file is missing from the store; run the embed command again") from None
     except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: not a readable parquet file ({reason}); delete the store and embed again") from None
+        raise UserError(
+            f"{path}: not a readable parquet file ({first_line(error)}); delete the store and embed again"
+        ) from None

@@ -175,6 +175,12 @@ def test_missing_weights_are_noticed(clip, tmp_path):
         load_clip(find_encoder(str(tmp_path / "hollow")))
 
 
+def test_an_encoder_that_cannot_be_loaded_is_one_line_even_without_words(clip, monkeypatch):
+    monkeypatch.setattr(CLIPModel, "from_pretrained", lambda *_, **__: (_ for _ in ()).throw(RuntimeError()))
+    with pytest.raises(UserError, match=r"the encoder cannot be loaded \(RuntimeError\)$"):
+        load_clip(find_encoder(str(clip)))
+
+
 def test_a_device_that_is_not_there_is_refused(clip, monkeypatch):
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     with pytest.raises(UserError, match="--device cuda: torch finds no CUDA device on this machine; take --device cpu"):

@@ -56,6 +56,16 @@ def test_the_files_digest_follows_the_files_alone(copy):
     assert files() != first
 
 
+def test_each_file_is_hashed_once_however_often_the_fingerprint_is_asked_for(copy, monkeypatch):
+    hashed, sha256_file = [], module.sha256_file
+    monkeypatch.setattr(module, "sha256_file", lambda file: hashed.append(file) or sha256_file(file))
+    found = find_encoder(str(copy))
+    digests = {found.fingerprint(patches=patches, dtype="float32").digest for patches in ("raw", "dense", "raw")}
+    assert len(digests) == 2 and sorted(hashed) == sorted([*found.tokenizer_files, *found.weights])
+    again = find_encoder(str(copy))
+    assert again.fingerprint(patches="raw", dtype="float32").digest in digests
+
+
 def test_moving_the_folder_changes_nothing(clip, copy):
     assert (
         find_encoder(str(copy)).fingerprint(patches="raw", dtype="float32").digest

@@ -60,6 +60,15 @@ def test_half_a_file_is_no_image(kind):
         preparation.prepare(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])  # half a WEBP cannot even be opened
+def test_half_a_file_that_is_open_already_is_no_image_either(kind):
+    data = encoded(noise(120, 120), kind)
+    preparation = Preparation.from_config(PHOTO, image_size=64, crop_source=0)
+    assert (preparation.prepare_image(Image.open(io.BytesIO(data))).pixels == preparation.prepare(data).pixels).all()
+    with pytest.raises(BadImage, match=r"\w"):
+        preparation.prepare_image(Image.open(io.BytesIO(data[: len(data) // 2])))
+
+
 @pytest.mark.parametrize("data", [b"", b"GIF89a not an image", encoded(noise(9, 9), "BMP")])
 def test_other_files_are_no_images(data):
     with pytest.raises(BadImage, match="neither JPEG, PNG nor WEBP"):

@@ -301,6 +301,11 @@ def test_a_damaged_file_is_named(auditor, tmp_path):
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(UserError, match=r"0.png: .*; expected a whole JPEG, PNG or WEBP image"):
         auditor.explain(path, "a cat")
+    with (
+        Image.open(path) as half,
+        pytest.raises(UserError, match=r"^image 0: .*truncated.*; expected a whole JPEG, PNG or WEBP image$"),
+    ):
+        auditor.score(half, "a cat")
 
 
 def test_of_no_images_there_are_no_verdicts():

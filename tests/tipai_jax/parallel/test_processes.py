@@ -96,6 +96,14 @@ def test_variables_that_make_no_sense_are_refused(said):
         start(said)
 
 
+def test_variables_are_checked_where_asserts_are_left_out():
+    said = {"JAX_COORDINATOR_ADDRESS": "here:1", "JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "1"}
+    program = f"from tipai_jax.parallel.processes import start; start({said})"
+    command = [sys.executable, "-O", "-c", program]
+    done = subprocess.run(command, cwd=TESTS.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "UserError: JAX_COORDINATOR_ADDRESS=here:1" in done.stderr
+
+
 def test_a_process_alone_starts_nothing():
     start({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"})  # a batch script of an allocation for four, not one of four tasks
     assert jax.process_count() == 1

@@ -35,3 +35,12 @@ def test_flipped_bits_in_pages_are_loud(tmp_path):
 def test_missing_is_one_line(tmp_path):
     with pytest.raises(UserError, match=r"t\.parquet: the file is missing"):
         read_table(tmp_path / "t.parquet")
+
+
+def test_an_error_without_words_is_one_line_too(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError
+
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", fail)
+    with pytest.raises(UserError, match=r"t\.parquet: not a readable parquet file \(OSError\); delete the store"):
+        read_table(tmp_path / "t.parquet")
