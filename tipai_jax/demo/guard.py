@@ -14,13 +14,13 @@ from typing import Any
 __all__ = ["Guard"]
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
-JOIN, FILE = "/gradio_api/queue/join", "/gradio_api/file="
-QUEUE, PROGRESS = "/gradio_api/queue/data", "/gradio_api/upload_progress"
+QUEUE, PROGRESS, FILE = "/gradio_api/queue/data", "/gradio_api/upload_progress", "/gradio_api/file="
 READ = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", QUEUE, PROGRESS}
 READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", FILE)
-WRITE = {JOIN, "/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"}
+CALLS = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}
+WRITE = {*CALLS, "/gradio_api/upload"}
 LONGEST_BODY = 1_000_000
-"""Bytes of a request that calls a function, at most; uploads are limited by Gradio."""
+"""Bytes of a request that calls or cancels a function, at most; Gradio limits the size of an uploaded file."""
 
 
 class _Refused(Exception):
@@ -47,7 +47,7 @@ class Guard:
         try:
             _check_origin(scope)
             self._check_route(scope)
-            if scope["path"] == JOIN:
+            if scope["path"] in CALLS:
                 receive = await self._checked_body(receive)
         except _Refused as refusal:
             return await _answer(send, *refusal.args)
@@ -62,7 +62,7 @@ class Guard:
             self._check_file(path.removeprefix(FILE))
 
     async def _checked_body(self, receive: Any) -> Callable[[], Awaitable[Any]]:
-        """Read a call of a function to its end and check its files; returns a `receive` that gives the call again."""
+        """Read a call to its end and check its files; returns a `receive` that gives the call again."""
         body, more = b"", True
         while more:
             event = await receive()

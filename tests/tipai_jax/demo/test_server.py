@@ -236,14 +236,21 @@ def test_the_page_itself_and_a_link_to_it_are_answered(client, server):
     assert client.get("/", headers=link).status_code == 200
 
 
+@pytest.mark.parametrize("route", ["queue/join", "cancel", "reset"])
 @pytest.mark.parametrize(
     ("body", "status"), [(b"{", 400), (b"[1]", 422), (json.dumps({"data": ["x" * 2_000_000]}).encode(), 413)]
 )
-def test_a_body_that_is_no_request(client, body, status):
-    assert (
-        client.post("/gradio_api/queue/join", content=body, headers={"content-type": "application/json"}).status_code
-        == status
-    )
+def test_a_body_that_is_no_request(client, route, body, status):
+    headers = {"content-type": "application/json"}
+    assert client.post(f"/gradio_api/{route}", content=body, headers=headers).status_code == status
+
+
+def test_a_file_that_is_too_large_is_not_kept(client, server):
+    (folder,) = server.temporary.glob("tipai-demo-*")
+    before = {each for each in folder.rglob("*") if each.is_file()}
+    data = b"x" * 21_000_000
+    assert client.post("/gradio_api/upload", files={"files": ("own.png", data)}).status_code == 413
+    assert {each for each in folder.rglob("*") if each.is_file()} == before
 
 
 def test_memory_holds_a_bounded_number_of_sessions(server, client):
