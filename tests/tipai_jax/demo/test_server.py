@@ -9,10 +9,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -251,6 +253,23 @@ def test_a_file_that_is_too_large_is_not_kept(client, server):
     data = b"x" * 21_000_000
     assert client.post("/gradio_api/upload", files={"files": ("own.png", data)}).status_code == 413
     assert {each for each in folder.rglob("*") if each.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        ("content-length: 300000000", 413),
+        ("transfer-encoding: chunked", 411),
+        ("transfer-encoding: chunked\r\ncontent-length: 100", 411),
+    ],
+)
+def test_an_upload_that_is_too_long_is_refused_before_it_is_read(server, length, status):
+    """Whatever its fields are: Gradio would read one that is no file whole into memory."""
+    address = urlsplit(server.url)
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nhost: {address.netloc}\r\n{length}\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), PATIENCE) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_memory_holds_a_bounded_number_of_sessions(server, client):
