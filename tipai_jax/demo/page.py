@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from precompute.prompt_file import Prompt
+from tipai_jax.auditor.verdict import percent
 from tipai_jax.demo import cards
 from tipai_jax.demo.catalog_view import read_catalog
 from tipai_jax.demo.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
@@ -146,7 +147,7 @@ def _upload_tab(service: DemoService) -> None:
             threshold = _threshold(service, "own-threshold")
             default = service.auditor.level if service.auditor.level in LEVELS else LEVELS[1]
             level = gr.Radio(
-                [(cards.percent(each), each) for each in LEVELS],
+                [(percent(each), each) for each in LEVELS],
                 value=default,
                 label="Level of the prediction",
                 info="share of right predictions asked for; a higher level abstains more often",

@@ -19,6 +19,7 @@ from precompute.prompt_file import Prompt
 from tipai_jax.auditor.verdict import Verdict
 from tipai_jax.errors import UserError
 from tipai_jax.render import to_rgb
+from tipai_jax.render.images import fit_size
 
 if TYPE_CHECKING:
     from precompute.encoders.images import Prepared
@@ -257,7 +258,6 @@ def _checked(prompt: str) -> str:
 
 def _scored(image: Image.Image, verdict: Verdict, seed: int | None = None, truth: Truth | None = None) -> ScoredImage:
     """An image and its verdict, both at the size in which they are shown."""
-    share = SIDE / max(image.size)
-    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    size = fit_size(image.size, SIDE)
     shown = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return ScoredImage(shown, verdict.at_size(size), seed, truth)
