@@ -290,6 +290,7 @@ def test_memory_holds_a_bounded_number_of_results_that_nobody_fetches(server, cl
 UNGUARDED = """
 import sys
 from starlette.testclient import TestClient
+from precompute.encoders.images import Preparation
 from precompute.generators.scenes import SceneGenerator
 from precompute.prompt_file import Prompt
 from tipai_jax.demo.service import DemoService
@@ -299,16 +300,37 @@ from tipai_jax import Auditor
 
 service = DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator())
 app = _gradio_application(service, [Prompt("e1", PROMPT)], None)
+"""
+OTHERS_FILE = """
 with TestClient(app) as client:
     print(ask(client, "inside", [as_file(sys.argv[2]), PROMPT, 0.5, 0.9], upload_tab(client)))
 """
+OWN_FILE = """
+plain = Preparation.prepare
+Preparation.prepare = lambda *inputs: print("PREPARED") or plain(*inputs)
+with TestClient(app) as client, open(sys.argv[2], "rb") as image:
+    (path,) = client.post("/gradio_api/upload", files={"files": image}).json()
+    functions = {each["api_name"]: each["id"] for each in client.get("/config").json()["dependencies"]}
+    print(ask(client, "inside", [as_file(path), PROMPT, 0.5, 0.9], functions["uploaded"]))
+"""
+
+
+def inside(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script after `UNGUARDED`, with a folder for uploads."""
+    folders = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "PYTHONPATH": folders, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", UNGUARDED + script, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_an_upload_is_decoded_once_for_its_thumbnail_and_its_score(auditor, outside, tmp_path):
+    done = inside(tmp_path, OWN_FILE, auditor, outside["image"])
+    assert done.stdout.count("PREPARED") == 1, done.stdout + done.stderr
+    assert "the uploaded image" in done.stdout and "the image as it was uploaded" in done.stdout, done.stdout
 
 
 def test_gradio_itself_refuses_a_file_that_was_not_uploaded(auditor, outside, tmp_path):
     """Should a request pass the guard, Gradio checks the file; it does so only on a page that counts as launched."""
-    folders = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path), "PYTHONPATH": folders, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", UNGUARDED, auditor, outside["image"]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = inside(tmp_path, OTHERS_FILE, auditor, outside["image"])
     assert "was not uploaded by a user" in done.stderr and '"success":false' in done.stdout, done.stdout + done.stderr
     assert [each for each in tmp_path.rglob("*") if each.is_file()] == []
