@@ -162,7 +162,7 @@ def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
     first = next((each for each in catalog.scorers() if each.name == ZERO_SHOT), None)
     if first is not None and (scorer.name, scorer.digest) == (first.name, first.digest):
         return catalog.folder / kind
-    return catalog.folder / kind / f"{scorer.name}@{scorer.digest[:8]}"
+    return catalog.folder / kind / scorer.full_name
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":

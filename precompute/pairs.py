@@ -248,12 +248,12 @@ def _sheet(
     from PIL import Image
 
     from tipai_jax.render import Panel, draw_marks, overlay, panel_sheet
+    from tipai_jax.render.images import fit_size
 
     panels = []
     for name, image, score in zip(("CHOSEN", "REJECTED"), both, scores, strict=True):
         small = open_picture(data, image)
-        side = SIDE / max(small.size)
-        large = small.resize((round(small.width * side), round(small.height * side)), Image.Resampling.LANCZOS)
+        large = small.resize(fit_size(small.size, SIDE), Image.Resampling.LANCZOS)
         marks = truth_marks(image, small.size)
         panels.append(Panel(draw_marks(large, marks), f"{name} (score: {score.global_score:.2f})", _truth_words(image)))
         panels.append(Panel(overlay(large, scale.risk(score)), f"{name.lower()}, heatmap", f"seed {image.seed}"))

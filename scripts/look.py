@@ -39,7 +39,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
     from tipai_jax.evaluation.inference import load_run
     from tipai_jax.evaluation.run import data_folder
     from tipai_jax.render import Mark, Panel, draw_marks, panel_sheet
-    from tipai_jax.render.images import open_image
+    from tipai_jax.render.images import fit_size, open_image
     from tipai_jax.store import CATEGORIES, open_store
     from tipai_jax.tasks.auditor import pairs_of_split
 
@@ -57,7 +57,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
         for name, path, marks, verdict in zip(
             ("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True
         ):
-            size = tuple(round(SIDE * edge / max(verdict.size)) for edge in verdict.size)
+            size = fit_size(verdict.size, SIDE)
             image, small = open_image(path).resize(size), verdict.at_size(size)
             panels += [
                 Panel(draw_marks(image, marks), name, ""),

@@ -11,9 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
-from tipai_jax.store.pairs import to_arrow
-from tipai_jax.store.writer import StoreWriter
+from scripts.benchmark.synthetic import commit_store, fingerprint
+from tipai_jax.store import Boxes, PairTable, Plan, Store, label_cells
 
 D, CELLS = 16, 7
 SPLITS = {"train": 120, "validation": 40, "test": 50}
@@ -73,9 +72,21 @@ def write_store(
                     }
                 )
     pairs = _table(rows)
-    return _write(
-        folder, encoder, unit(np.array(texts)), unit(np.array(images)), unit(np.array(patches)), pairs, pictures
+    text, image, patch = (unit(np.array(each)) for each in (texts, images, patches))
+    plan = Plan(
+        encoder=fingerprint(name="planted", digest=encoder, patches="dense", small_world_only=True, logit_scale=10.0),
+        data={"kind": "planted"},
+        small_world_only=True,
+        micro_batch=8,
+        device="cpu",
+        shard_rows={"prompts": len(text)},
     )
+    prompts = [f"a planted prompt number {i} of some words, so that the title is a sentence" for i in range(len(text))]
+    store = commit_store(folder, plan, pairs, text, [(image, patch)], prompts=prompts, side=64)
+    if pictures is not None:
+        _draw(pictures, len(image))
+        (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))
+    return store
 
 
 def _table(rows: list[dict]) -> PairTable:
@@ -115,86 +126,7 @@ def _table(rows: list[dict]) -> PairTable:
     )
 
 
-def _write(
-    folder: Path,
-    encoder: str,
-    text: np.ndarray,
-    image: np.ndarray,
-    patches: np.ndarray,
-    pairs: PairTable,
-    pictures: Path | None,
-) -> Store:
-    import pyarrow as pa
-
-    fingerprint = Fingerprint(
-        name="planted",
-        digest=encoder,
-        d=D,
-        k=CELLS**2,
-        grid=(CELLS, CELLS),
-        image_size=224,
-        patches="dense",
-        dtype="float32",
-        normalised=True,
-        small_world_only=True,
-        logit_scale=10.0,
-        processor="pil",
-        view="centre",
-        view_share=1.0,
-    )
-    plan = Plan(
-        encoder=fingerprint,
-        data={"kind": "planted"},
-        small_world_only=True,
-        micro_batch=8,
-        device="cpu",
-        shard_rows={"prompts": len(text)},
-    )
-    writer = StoreWriter(folder, plan)
-    n, m = len(text), len(image)
-    prompts = pa.table(
-        {
-            "prompt_id": [f"p{i}" for i in range(n)],
-            "prompt": [f"a planted prompt number {i} of some words, so that the title is a sentence" for i in range(n)],
-            "n_tokens": pa.array(np.full(n, 9, np.int32)),
-            "chunked": pa.array(np.zeros(n, bool)),
-            "unknown_words": pa.array(np.zeros(n, np.int32)),
-        }
-    )
-    table = pa.table(
-        {
-            "image_id": [f"i{i}" for i in range(m)],
-            "path": [f"images/{i:05d}.png" for i in range(m)],
-            "sha256": ["0" * 64] * m,
-            "width": pa.array(np.full(m, 64, np.int32)),
-            "height": pa.array(np.full(m, 64, np.int32)),
-            "generator": [""] * m,
-            "seed": pa.array(np.full(m, -1, np.int64)),
-        }
-    )
-    empty = pa.table(
-        {
-            "row": pa.array([], pa.int64()),
-            **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
-        }
-    )
-    shards = [
-        writer.commit("prompts", 0, content="c", columns=prompts, arrays={"text": text}),
-        writer.commit("images", 0, content="c", columns=table, arrays={"image": image, "patches": patches}),
-        writer.commit("pairs", 0, content="c", columns=to_arrow(pairs)),
-        writer.commit("rejects", 0, content="c", columns=empty),
-    ]
-    names, counts = np.unique(pairs.split, return_counts=True)
-    writer.finish(
-        shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={}
-    )
-    if pictures is not None:
-        _draw(pictures, m)
-        (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))
-    return open_store(folder)
-
-
 def _draw(folder: Path, count: int) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     for i in range(count):
-        Image.new("RGB", (64, 64), (40 + i % 200, 90, 200 - i % 200)).save(folder / "images" / f"{i:05d}.png")
+        Image.new("RGB", (64, 64), (40 + i % 200, 90, 200 - i % 200)).save(folder / "images" / f"{i}.png")

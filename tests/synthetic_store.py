@@ -7,14 +7,12 @@ towards its prompt, and unfaithful patches lean away from it, so that a few step
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
-from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
-from tipai_jax.store.pairs import to_arrow
-from tipai_jax.store.writer import StoreWriter
+from scripts.benchmark.synthetic import commit_store, fingerprint
+from tipai_jax.store import Boxes, PairTable, Plan, Store, label_cells
 
-CELLS = 7
-K = CELLS * CELLS
+K = 49
+SHARD = 128
 
 
 def unit(vectors: np.ndarray) -> np.ndarray:
@@ -32,7 +30,7 @@ def write_store(
     seed: int = 0,
     encoder: str = "e" * 64,
 ) -> Store:
-    """Write and open a store; its images lie in shards of 128 rows."""
+    """Write and open a store; its images lie in shards of `SHARD` rows."""
     rng = np.random.default_rng(seed)
     n = train + validation + test
     pairs = _pairs(rng, n, np.repeat(["train", "validation", "test"], [train, validation, test]))
@@ -42,7 +40,17 @@ def write_store(
     patches = np.repeat(image[:, None], K, axis=1) + 0.7 * rng.normal(size=(2 * n, K, d)).astype(np.float32)
     faithful = (pairs.patch_label[:, 1] != 0)[..., None]
     patches[pairs.rejected] += np.where(faithful, 0.5, -0.5) * text[pairs.prompt][:, None]
-    return _write(folder, encoder, unit(text), unit(image), unit(patches), pairs)
+    image, patches = unit(image), unit(patches)
+    plan = Plan(
+        encoder=fingerprint(digest=encoder, d=d, small_world_only=True, logit_scale=10.0),
+        data={"kind": "random"},
+        small_world_only=True,
+        micro_batch=8,
+        device="cpu",
+        shard_rows={"prompts": n, "images": SHARD},
+    )
+    blocks = [(image[i : i + SHARD], patches[i : i + SHARD]) for i in range(0, 2 * n, SHARD)]
+    return commit_store(folder, plan, pairs, unit(text), blocks)
 
 
 def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
@@ -81,80 +89,4 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
         boxes=Boxes(
             xyxy=xyxy, category=np.repeat(np.arange(n) % 5, counts).astype(np.int8), absent=absent, offsets=offsets
         ),
-    )
-
-
-def _write(
-    folder: Path, encoder: str, text: np.ndarray, image: np.ndarray, patches: np.ndarray, pairs: PairTable
-) -> Store:
-    fingerprint = Fingerprint(
-        name="random",
-        digest=encoder,
-        d=text.shape[1],
-        k=K,
-        grid=(CELLS, CELLS),
-        image_size=224,
-        patches="raw",
-        dtype="float32",
-        normalised=True,
-        small_world_only=True,
-        logit_scale=10.0,
-        processor="pil",
-        view="centre",
-        view_share=1.0,
-    )
-    per_shard = {"prompts": len(text), "images": 128}
-    plan = Plan(
-        encoder=fingerprint,
-        data={"kind": "random"},
-        small_world_only=True,
-        micro_batch=8,
-        device="cpu",
-        shard_rows=per_shard,
-    )
-    writer = StoreWriter(folder, plan)
-    shards = [writer.commit("prompts", 0, content="x", columns=_prompts(len(text)), arrays={"text": text})]
-    for index, start in enumerate(range(0, len(image), per_shard["images"])):
-        rows = slice(start, start + per_shard["images"])
-        arrays = {"image": image[rows], "patches": patches[rows]}
-        shards.append(
-            writer.commit("images", index, content="x", columns=_images(start, len(image[rows])), arrays=arrays)
-        )
-    shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
-    nothing = {
-        "row": pa.array([], pa.int64()),
-        **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
-    }
-    shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
-    names, counts = np.unique(pairs.split, return_counts=True)
-    writer.finish(
-        shards, splits=dict(zip(names.tolist(), counts.tolist())), counts={"pairs": len(pairs)}, reject_reasons={}
-    )
-    return open_store(folder)
-
-
-def _prompts(n: int) -> pa.Table:
-    zeros = np.zeros(n, np.int32)
-    return pa.table(
-        {
-            "prompt_id": [f"p{i}" for i in range(n)],
-            "prompt": [f"prompt number {i}" for i in range(n)],
-            "n_tokens": pa.array(zeros + 5),
-            "chunked": pa.array(zeros > 0),
-            "unknown_words": pa.array(zeros),
-        }
-    )
-
-
-def _images(start: int, n: int) -> pa.Table:
-    return pa.table(
-        {
-            "image_id": [f"i{i}" for i in range(start, start + n)],
-            "path": [f"images/{i}.png" for i in range(start, start + n)],
-            "sha256": ["0" * 64] * n,
-            "width": pa.array(np.full(n, 224, np.int32)),
-            "height": pa.array(np.full(n, 224, np.int32)),
-            "generator": [""] * n,
-            "seed": pa.array(np.full(n, -1, np.int64)),
-        }
     )

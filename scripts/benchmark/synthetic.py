@@ -1,23 +1,27 @@
 """A store of random embeddings of any size, written to disk as a real one is: what the benchmark trains from.
 
-The random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its
-    own. Rows are cut from one random block at
-another place each, which is as good as new numbers for a clock and a hundred times faster than drawing them.
+The random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its own.
+Rows are cut from one random block at another place each, which is as good as new numbers for a clock and a hundred
+times faster than drawing them. The tests write stores of their own pairs and embeddings by the same `commit_store`.
 """
 
 import math
 import shutil
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Float16
 
 from scripts.benchmark.shapes import Shape
 from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["write_store"]
+__all__ = ["commit_store", "fingerprint", "write_store"]
 
 SHARD = 1024
 
@@ -36,20 +40,72 @@ def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
     block = rng.standard_normal((SHARD * 2, shape.d), np.float32)
     block = (block / np.linalg.norm(block, axis=1, keepdims=True)).astype(np.float16)
     rows = lambda count: block[rng.integers(len(block), size=count)]
-    writer = StoreWriter(folder, _plan(shape))
-    shards = [writer.commit("prompts", 0, content="x", columns=_prompts(n), arrays={"text": rows(n)})]
-    for index, start in enumerate(range(0, 2 * n, SHARD)):
-        count = min(SHARD, 2 * n - start)
-        arrays = {"image": rows(count), "patches": rows(count * shape.k).reshape(count, shape.k, shape.d)}
-        shards.append(writer.commit("images", index, content="x", columns=_images(start, count), arrays=arrays))
+    counts = [min(SHARD, 2 * n - start) for start in range(0, 2 * n, SHARD)]
+    blocks = ((rows(count), rows(count * shape.k).reshape(count, shape.k, shape.d)) for count in counts)
+    return commit_store(folder, _plan(shape), pairs, rows(n), blocks)
+
+
+def commit_store(
+    folder: Path,
+    plan: Plan,
+    pairs: PairTable,
+    text: Float16[np.ndarray, "prompts d"],
+    blocks: Iterable[tuple[Float16[np.ndarray, "images d"], Float16[np.ndarray, "images k d"]]],
+    *,
+    prompts: Sequence[str] | None = None,
+    side: int = 224,
+) -> Store:
+    """Write and open a store of pairs and embeddings that are made up.
+
+    Args:
+        folder: of the store; there is none in it yet.
+        plan: what the store says it was written from.
+        pairs: its pairs.
+        text: embeddings of the prompts.
+        blocks: embeddings of images and of their patches, one shard after the other; each is written before the next
+            is asked for, so that a store may be larger than memory.
+        prompts: the words of the prompts; made up as well if None.
+        side: width and height of every image in pixels.
+    """
+    prompts = [f"prompt number {i}" for i in range(len(text))] if prompts is None else prompts
+    writer = StoreWriter(folder, plan)
+    shards = [writer.commit("prompts", 0, content="x", columns=_prompts(prompts), arrays={"text": text})]
+    start = 0
+    for index, (image, patches) in enumerate(blocks):
+        columns, arrays = _images(start, len(image), side), {"image": image, "patches": patches}
+        shards.append(writer.commit("images", index, content="x", columns=columns, arrays=arrays))
+        start += len(image)
     shards.append(writer.commit("pairs", 0, content="x", columns=to_arrow(pairs)))
     nothing = {
         "row": pa.array([], pa.int64()),
         **{name: pa.array([], pa.string()) for name in ("pair_id", "reason", "detail")},
     }
     shards.append(writer.commit("rejects", 0, content="x", columns=pa.table(nothing)))
-    writer.finish(shards, splits=splits, counts={"pairs": n}, reject_reasons={})
+    names, counts = np.unique(pairs.split, return_counts=True)
+    splits = dict(zip(names.tolist(), counts.tolist()))
+    writer.finish(shards, splits=splits, counts={"pairs": len(pairs)}, reject_reasons={})
     return open_store(folder)
+
+
+def fingerprint(**changes: Any) -> Fingerprint:
+    """The fingerprint of an encoder that does not exist, with what is to be changed in it."""
+    plain = Fingerprint(
+        name="random",
+        digest="0" * 64,
+        d=16,
+        k=49,
+        grid=(7, 7),
+        image_size=224,
+        patches="raw",
+        dtype="float32",
+        normalised=True,
+        small_world_only=False,
+        logit_scale=100.0,
+        processor="pil",
+        view="centre",
+        view_share=1.0,
+    )
+    return replace(plain, **changes)
 
 
 def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
@@ -86,24 +142,8 @@ def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
 
 def _plan(shape: Shape) -> Plan:
     side = math.isqrt(shape.k)
-    fingerprint = Fingerprint(
-        name="random",
-        digest="0" * 64,
-        d=shape.d,
-        k=shape.k,
-        grid=(side, side),
-        image_size=224,
-        patches="raw",
-        dtype="float32",
-        normalised=True,
-        small_world_only=False,
-        logit_scale=100.0,
-        processor="pil",
-        view="centre",
-        view_share=1.0,
-    )
     return Plan(
-        encoder=fingerprint,
+        encoder=fingerprint(d=shape.d, k=shape.k, grid=(side, side)),
         data={"kind": "random"},
         small_world_only=False,
         micro_batch=1,
@@ -112,28 +152,27 @@ def _plan(shape: Shape) -> Plan:
     )
 
 
-def _prompts(n: int) -> pa.Table:
-    zeros = np.zeros(n, np.int32)
+def _prompts(words: Sequence[str]) -> pa.Table:
+    zeros = np.zeros(len(words), np.int32)
     return pa.table(
         {
-            "prompt_id": [f"p{i}" for i in range(n)],
-            "prompt": [f"prompt number {i}" for i in range(n)],
-            "n_tokens": pa.array(zeros),
+            "prompt_id": [f"p{i}" for i in range(len(words))],
+            "prompt": list(words),
+            "n_tokens": pa.array(zeros + 5),
             "chunked": pa.array(zeros > 0),
             "unknown_words": pa.array(zeros),
         }
     )
 
 
-def _images(start: int, n: int) -> pa.Table:
-    names = [f"images/{i}.png" for i in range(start, start + n)]
+def _images(start: int, n: int, side: int) -> pa.Table:
     return pa.table(
         {
-            "image_id": names,
-            "path": names,
+            "image_id": [f"i{i}" for i in range(start, start + n)],
+            "path": [f"images/{i}.png" for i in range(start, start + n)],
             "sha256": ["0" * 64] * n,
-            "width": pa.array(np.full(n, 224, np.int32)),
-            "height": pa.array(np.full(n, 224, np.int32)),
+            "width": pa.array(np.full(n, side, np.int32)),
+            "height": pa.array(np.full(n, side, np.int32)),
             "generator": [""] * n,
             "seed": pa.array(np.full(n, -1, np.int64)),
         }

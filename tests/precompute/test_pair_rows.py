@@ -6,25 +6,10 @@ import pytest
 
 from precompute.pair_rows import ImageRow, build_pairs, check_rejects, reject_columns
 from precompute.readers.records import PairRecord, PixelBox, Reject
+from scripts.benchmark.synthetic import fingerprint
 from tipai_jax.errors import UserError
-from tipai_jax.store import Fingerprint
 
-ENCODER = Fingerprint(
-    name="x",
-    digest="",
-    d=4,
-    k=49,
-    grid=(7, 7),
-    image_size=112,
-    patches="raw",
-    dtype="float32",
-    normalised=True,
-    small_world_only=False,
-    logit_scale=1.0,
-    processor="pil",
-    view="centre",
-    view_share=1.0,
-)
+ENCODER = fingerprint(d=4, image_size=112)
 IMAGES = {
     "a": ImageRow(0, 224, 224, "1" * 64),
     "b": ImageRow(1, 224, 224, "2" * 64),

@@ -9,7 +9,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from tipai_jax.auditor.verdict import Verdict
+from tipai_jax.auditor.verdict import Verdict, percent
 from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
 from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
@@ -25,7 +25,6 @@ __all__ = [
     "comparison",
     "head",
     "message",
-    "percent",
     "single",
     "thumbnail",
 ]
@@ -37,7 +36,7 @@ def head(service: DemoService) -> Markup:
     """The top of the page: what this is, and what its auditor and its generator can and cannot do."""
     purpose = "For a prompt and images, it predicts how well each image keeps the prompt, where it fails, and why."
     limits = []
-    if _small_world_only(service):
+    if service.auditor.bundle.small_world_only:
         limits.append("This auditor was trained on drawn scenes only and knows nothing of photographs.")
     limits.append(
         "The images are drawn, not generated: by chance they keep their prompt or break it."
@@ -58,11 +57,6 @@ def message(text: str, *, kind: str = "error") -> Markup:
     if not text:
         return Markup("")
     return element("p", text, class_=f"tp-message tp-{kind}", role="alert" if kind == "error" else "status")
-
-
-def percent(share: float) -> str:
-    """A share as the page writes it: "90 %"."""
-    return f"{100 * share:g} %"
 
 
 def candidates(found: CandidateSet) -> Markup:
@@ -141,7 +135,7 @@ def about(service: DemoService) -> Markup:
     bundle, digests, generator = service.auditor.bundle, service.auditor.digests, service.generator
     measured = (bundle.evaluation or {}).get("global_pair_auc") or {}
     auc = f"{measured['value']:.3f} on {measured['n']} pairs of the test split" if measured.get("n") else "not measured"
-    domain = "drawn scenes only, no photographs" if _small_world_only(service) else "that of its encoder"
+    domain = "drawn scenes only, no photographs" if bundle.small_world_only else "that of its encoder"
     rows = [
         ("Encoder", f"{bundle.encoder.name}, digest {digests.encoder[:12]}"),
         ("Heads", f"digest {digests.heads[:12]}, of step {bundle.trained['step']}"),
@@ -159,11 +153,6 @@ def about(service: DemoService) -> Markup:
 def thumbnail(image: Image.Image) -> Markup:
     """A small copy of an upload."""
     return element("figure", _image(image, "the uploaded image"), class_="tp-thumbnail")
-
-
-def _small_world_only(service: DemoService) -> bool:
-    bundle = service.auditor.bundle
-    return bool(bundle.encoder.small_world_only or bundle.trained["small_world_only"])
 
 
 def _sentence(scored: ScoredImage) -> tuple[Markup, Markup]:
@@ -283,7 +272,7 @@ def _boxes(verdict: Verdict) -> Markup:
     top = element("tr", *(element("th", name, scope="col") for name in names))
     rows = []
     for box in verdict.boxes:
-        values = (verdict.place(box).removeprefix("at the "), f"{100 * box.importance:.0f} %", f"{box.risk:.2f}")
+        values = (verdict.place(box).removeprefix("at the "), percent(round(box.importance, 2)), f"{box.risk:.2f}")
         rows.append(element("tr", *(element("td", value) for value in values)))
     return element("table", element("thead", top), element("tbody", *rows), class_="tp-boxes")
 

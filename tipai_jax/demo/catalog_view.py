@@ -12,6 +12,7 @@ from precompute.heatmaps import open_picture
 from precompute.pairs import truth_marks
 from tipai_jax.errors import UserError
 from tipai_jax.render import draw_marks
+from tipai_jax.render.images import fit_size
 from tipai_jax.store.catalog import CatalogImage, Scorer, open_catalog
 
 __all__ = ["CatalogEntry", "CatalogView", "ScorerResult", "read_catalog"]
@@ -68,9 +69,8 @@ class CatalogView:
             opened = open_picture(self.folder, image)
         except UserError as error:
             return Image.new("RGB", (SIDE, SIDE), (225, 225, 228)), str(error)
-        share = SIDE / max(opened.size)
-        size = (max(1, round(opened.width * share)), max(1, round(opened.height * share)))
-        return draw_marks(opened.resize(size, Image.Resampling.LANCZOS), truth_marks(image, opened.size)), ""
+        shown = opened.resize(fit_size(opened.size, SIDE), Image.Resampling.LANCZOS)
+        return draw_marks(shown, truth_marks(image, opened.size)), ""
 
 
 def read_catalog(folder: Path) -> CatalogView:
@@ -105,4 +105,4 @@ def read_catalog(folder: Path) -> CatalogView:
 def _name(scorer: Scorer, scorers: list[Scorer]) -> str:
     """The name of a scorer, with the first digits of its digest where another has the same."""
     alike = [each for each in scorers if each.name == scorer.name]
-    return scorer.name if len(alike) == 1 else f"{scorer.name}@{scorer.digest[:8]}"
+    return scorer.name if len(alike) == 1 else scorer.full_name

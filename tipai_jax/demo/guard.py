@@ -14,13 +14,17 @@ from typing import Any
 __all__ = ["Guard"]
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
-JOIN, FILE = "/gradio_api/queue/join", "/gradio_api/file="
-QUEUE, PROGRESS = "/gradio_api/queue/data", "/gradio_api/upload_progress"
+QUEUE, PROGRESS, FILE = "/gradio_api/queue/data", "/gradio_api/upload_progress", "/gradio_api/file="
 READ = {"/", "/config", "/theme.css", "/favicon.ico", "/manifest.json", "/robots.txt", QUEUE, PROGRESS}
 READ_BELOW = ("/assets/", "/static/", "/svelte/", "/gradio_api/heartbeat/", FILE)
-WRITE = {JOIN, "/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset"}
+CALLS, UPLOAD = {"/gradio_api/queue/join", "/gradio_api/cancel", "/gradio_api/reset"}, "/gradio_api/upload"
+WRITE = {*CALLS, UPLOAD}
 LONGEST_BODY = 1_000_000
-"""Bytes of a request that calls a function, at most; uploads are limited by Gradio."""
+"""Bytes of a request that calls or cancels a function, at most."""
+LONGEST_UPLOAD = 22_000_000
+"""Bytes of an upload, at most: room for the largest file that Gradio accepts (`serve.MAX_UPLOAD`) and for what stands
+around it. Gradio limits the files of an upload only, and reads every other field whole into memory.
+"""
 
 
 class _Refused(Exception):
@@ -47,8 +51,10 @@ class Guard:
         try:
             _check_origin(scope)
             self._check_route(scope)
-            if scope["path"] == JOIN:
+            if scope["path"] in CALLS:
                 receive = await self._checked_body(receive)
+            if scope["path"] == UPLOAD:
+                _check_length(scope)
         except _Refused as refusal:
             return await _answer(send, *refusal.args)
         return await self._app(scope, receive, send)
@@ -62,7 +68,7 @@ class Guard:
             self._check_file(path.removeprefix(FILE))
 
     async def _checked_body(self, receive: Any) -> Callable[[], Awaitable[Any]]:
-        """Read a call of a function to its end and check its files; returns a `receive` that gives the call again."""
+        """Read a call to its end and check its files; returns a `receive` that gives the call again."""
         body, more = b"", True
         while more:
             event = await receive()
@@ -101,6 +107,16 @@ def _check_origin(scope: Any) -> None:
     own = headers.get("origin", f"http://{headers.get('host')}") == f"http://{headers.get('host')}"
     if not own or (headers.get("sec-fetch-site", "none") not in ("none", "same-origin") and not followed):
         raise _Refused(403, "pages of other sites may not use the demo")
+
+
+def _check_length(scope: Any) -> None:
+    """Refuse an upload that is too long or does not say how long it is; the server reads no more than it says."""
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    if b"transfer-encoding" in headers or not length.isdigit():
+        raise _Refused(411, "an upload must say how long it is")
+    if int(length) > LONGEST_UPLOAD:
+        raise _Refused(413, f"an upload of more than {LONGEST_UPLOAD} bytes")
 
 
 def _files(value: Any) -> Iterator[Any]:

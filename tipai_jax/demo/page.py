@@ -11,9 +11,10 @@ from typing import Any
 import gradio as gr
 
 from precompute.prompt_file import Prompt
+from tipai_jax.auditor.verdict import percent
 from tipai_jax.demo import cards
 from tipai_jax.demo.catalog_view import read_catalog
-from tipai_jax.demo.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage
+from tipai_jax.demo.service import LEVELS, MAX_PROMPT_LENGTH, CandidateSet, DemoService, ScoredImage, Upload
 from tipai_jax.errors import UserError
 
 __all__ = ["build_page"]
@@ -146,7 +147,7 @@ def _upload_tab(service: DemoService) -> None:
             threshold = _threshold(service, "own-threshold")
             default = service.auditor.level if service.auditor.level in LEVELS else LEVELS[1]
             level = gr.Radio(
-                [(cards.percent(each), each) for each in LEVELS],
+                [(percent(each), each) for each in LEVELS],
                 value=default,
                 label="Level of the prediction",
                 info="share of right predictions asked for; a higher level abstains more often",
@@ -158,22 +159,27 @@ def _upload_tab(service: DemoService) -> None:
     def without_results(message: str) -> dict[Any, Any]:
         return {trouble: message, results: gr.update(visible=False), shown: None}
 
-    def score(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
-        try:
-            scored = service.at_level(service.score(data, words), wanted)
-        except UserError as error:
-            return without_results(cards.message(str(error)))
+    def score_upload(upload: Upload, words: str, share: float, wanted: float) -> dict[Any, Any]:
+        scored = service.at_level(service.score(upload, words), wanted)
         return {shown: scored, trouble: "", details: cards.single(scored, share), results: gr.update(visible=True)}
 
-    def uploaded(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
+    def score(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
         try:
-            small = cards.thumbnail(service.thumbnail(data))
+            return score_upload(service.read(data), words, share, wanted)
         except UserError as error:
-            return {thumbnail: "", **without_results(cards.message(str(error)))}
-        if not words.strip():
+            return without_results(cards.message(str(error)))
+
+    def uploaded(data: bytes | None, words: str, share: float, wanted: float) -> dict[Any, Any]:
+        small = ""
+        try:
+            upload = service.read(data)
+            small = cards.thumbnail(upload.thumbnail)
+            if words.strip():
+                return {thumbnail: small, **score_upload(upload, words, share, wanted)}
             hint = cards.message("Now type the prompt that the image should keep, then press Score.", kind="hint")
             return {thumbnail: small, **without_results(hint)}
-        return {thumbnail: small, **score(data, words, share, wanted)}
+        except UserError as error:
+            return {thumbnail: small, **without_results(cards.message(str(error)))}
 
     def update(scored: ScoredImage | None, share: float, wanted: float) -> str:
         if not scored:

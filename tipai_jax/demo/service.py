@@ -11,21 +11,30 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from precompute.encoders.images import BadImage
 from precompute.generators import Truth
 from precompute.prompt_file import Prompt
 from tipai_jax.auditor.verdict import Verdict
 from tipai_jax.errors import UserError
-from tipai_jax.render import to_rgb
+from tipai_jax.render.images import fit_size, upright_rgb
 
 if TYPE_CHECKING:
     from precompute.encoders.images import Prepared
     from precompute.generators import Generator
     from tipai_jax.auditor.api import Auditor
 
-__all__ = ["CANDIDATES", "LEVELS", "MAX_PROMPT_LENGTH", "CandidateSet", "DemoService", "ScoredImage", "at_threshold"]
+__all__ = [
+    "CANDIDATES",
+    "LEVELS",
+    "MAX_PROMPT_LENGTH",
+    "CandidateSet",
+    "DemoService",
+    "ScoredImage",
+    "Upload",
+    "at_threshold",
+]
 
 CANDIDATES = 4
 """Images made for a prompt at a time."""
@@ -39,6 +48,25 @@ THUMBNAIL = 160
 """Pixels of the longer side of the thumbnail of an upload, at most."""
 Progress = Callable[[float, str], object]
 """Called with the share of the work that is done, 0 to 1, and with what is done next."""
+
+
+@dataclass(frozen=True, eq=False)
+class Upload:
+    """An image of the user's own, decoded.
+
+    Attributes:
+        prepared: as the encoder takes it.
+        image: as it is shown or larger, RGB.
+    """
+
+    prepared: "Prepared"
+    image: Image.Image
+
+    @property
+    def thumbnail(self) -> Image.Image:
+        """A small copy."""
+        side = min(THUMBNAIL, max(self.image.size))
+        return self.image.resize(fit_size(self.image.size, side), reducing_gap=2.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,33 +213,11 @@ class DemoService:
         first = before.next_seed if before is not None and before.prompt == _checked(prompt) else 0
         return self.make_candidates(prompt, first=first, progress=progress)
 
-    def score(self, data: bytes | None, prompt: str) -> ScoredImage:
-        """Score an image of the user's own.
+    def read(self, data: bytes | None) -> Upload:
+        """Decode an image of the user's own.
 
         Args:
             data: the bytes of its file; None if there is none yet.
-            prompt: the prompt that it should keep.
-
-        Raises:
-            UserError: no image, one that cannot be read, or no prompt.
-        """
-        prepared, image = self._read(data)
-        with self._lock:
-            verdict = self.auditor.score(self.auditor.embed_prepared([prepared]), _checked(prompt))[0]
-        return _scored(image, verdict)
-
-    def thumbnail(self, data: bytes | None) -> Image.Image:
-        """A small copy of an image of the user's own.
-
-        Raises:
-            UserError: no image, or one that cannot be read.
-        """
-        image = self._read(data)[1]
-        image.thumbnail((THUMBNAIL, THUMBNAIL))
-        return image
-
-    def _read(self, data: bytes | None) -> tuple["Prepared", Image.Image]:
-        """An image as the encoder takes it, and as it is shown, no smaller than that.
 
         Raises:
             UserError: no image, or one that cannot be read.
@@ -226,7 +232,21 @@ class DemoService:
                 raise UserError(f"this file cannot be scored: {error}; {advice}") from None
             with Image.open(io.BytesIO(data)) as opened:
                 opened.draft("RGB", (2 * SIDE, 2 * SIDE))  # a large JPEG is decoded no larger than it is shown
-                return prepared, to_rgb(ImageOps.exif_transpose(opened))
+                return Upload(prepared, upright_rgb(opened))
+
+    def score(self, upload: Upload, prompt: str) -> ScoredImage:
+        """Score an image of the user's own.
+
+        Args:
+            upload: as `read` gave it.
+            prompt: the prompt that it should keep.
+
+        Raises:
+            UserError: no prompt, or one that is too long.
+        """
+        with self._lock:
+            verdict = self.auditor.score(self.auditor.embed_prepared([upload.prepared]), _checked(prompt))[0]
+        return _scored(upload.image, verdict)
 
     def at_level(self, scored: ScoredImage, level: float) -> ScoredImage:
         """The same verdict with its prediction at another level; nothing is scored again."""
@@ -257,7 +277,6 @@ def _checked(prompt: str) -> str:
 
 def _scored(image: Image.Image, verdict: Verdict, seed: int | None = None, truth: Truth | None = None) -> ScoredImage:
     """An image and its verdict, both at the size in which they are shown."""
-    share = SIDE / max(image.size)
-    size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+    size = fit_size(image.size, SIDE)
     shown = image.convert("RGB").resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
     return ScoredImage(shown, verdict.at_size(size), seed, truth)

@@ -11,7 +11,17 @@ from PIL import Image, ImageOps
 
 from tipai_jax.errors import UserError
 
-__all__ = ["ImageLike", "image_list", "is_one", "open_image", "read_image", "to_rgb", "type_name", "upright_rgb"]
+__all__ = [
+    "ImageLike",
+    "fit_size",
+    "image_list",
+    "is_one",
+    "open_image",
+    "read_image",
+    "to_rgb",
+    "type_name",
+    "upright_rgb",
+]
 
 _ORIENTATION = 0x0112  # the EXIF tag
 ImageLike = Image.Image | np.ndarray | str | os.PathLike[str] | bytes
@@ -83,6 +93,12 @@ def open_image(image: object) -> Image.Image:
         return upright_rgb(found if isinstance(found, Image.Image) else Image.open(io.BytesIO(found)))
     except Exception as error:  # Pillow's decoders raise half a dozen types for damaged bytes
         raise UserError(f"{name}: not an image that can be drawn on ({error})") from None
+
+
+def fit_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Width and height scaled so that the longer one is `side` pixels; the shorter one is never below one."""
+    share = side / max(size)
+    return max(1, round(size[0] * share)), max(1, round(size[1] * share))
 
 
 def to_rgb(image: Image.Image) -> Image.Image:

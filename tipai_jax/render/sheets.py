@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from tipai_jax.render.colours import legend_colours
+from tipai_jax.render.images import fit_size
 from tipai_jax.render.words import draw_lines, font, line_height, wrap
 
 __all__ = ["Panel", "contact_sheet", "legend", "panel_sheet"]
@@ -70,8 +71,7 @@ def panel_sheet(
 
 def _fit(picture: Image.Image, side: int) -> Image.Image:
     """A picture in the middle of a square, its proportions kept."""
-    share = side / max(picture.size)
-    size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+    size = fit_size(picture.size, side)
     square = Image.new("RGB", (side, side), (238, 238, 240))
     square.paste(
         picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)

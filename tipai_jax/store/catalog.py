@@ -115,7 +115,7 @@ class Catalog:
         found = [scorer for scorer in self.scorers() if scorer.name == name and scorer.digest.startswith(digest)]
         if len(found) == 1:
             return found[0]
-        known = ", ".join(f"{scorer.name}@{scorer.digest[:8]} ({scorer.model})" for scorer in found or self.scorers())
+        known = ", ".join(f"{scorer.full_name} ({scorer.model})" for scorer in found or self.scorers())
         if found:
             raise UserError(
                 f"--scorer {wanted}: {len(found)} scorers of that name have judged here; say which: {known}"

@@ -64,6 +64,11 @@ class Scorer:
     rule: str
     stops: tuple[float, float, float] | None = None
 
+    @property
+    def full_name(self) -> str:
+        """The name with the first digits of the digest, `NAME@DIGEST`; `Catalog.find_scorer` knows it by this."""
+        return f"{self.name}@{self.digest[:8]}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogScore:

@@ -9,10 +9,12 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -236,14 +238,38 @@ def test_the_page_itself_and_a_link_to_it_are_answered(client, server):
     assert client.get("/", headers=link).status_code == 200
 
 
+@pytest.mark.parametrize("route", ["queue/join", "cancel", "reset"])
 @pytest.mark.parametrize(
     ("body", "status"), [(b"{", 400), (b"[1]", 422), (json.dumps({"data": ["x" * 2_000_000]}).encode(), 413)]
 )
-def test_a_body_that_is_no_request(client, body, status):
-    assert (
-        client.post("/gradio_api/queue/join", content=body, headers={"content-type": "application/json"}).status_code
-        == status
-    )
+def test_a_body_that_is_no_request(client, route, body, status):
+    headers = {"content-type": "application/json"}
+    assert client.post(f"/gradio_api/{route}", content=body, headers=headers).status_code == status
+
+
+def test_a_file_that_is_too_large_is_not_kept(client, server):
+    (folder,) = server.temporary.glob("tipai-demo-*")
+    before = {each for each in folder.rglob("*") if each.is_file()}
+    data = b"x" * 21_000_000
+    assert client.post("/gradio_api/upload", files={"files": ("own.png", data)}).status_code == 413
+    assert {each for each in folder.rglob("*") if each.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    ("length", "status"),
+    [
+        ("content-length: 300000000", 413),
+        ("transfer-encoding: chunked", 411),
+        ("transfer-encoding: chunked\r\ncontent-length: 100", 411),
+    ],
+)
+def test_an_upload_that_is_too_long_is_refused_before_it_is_read(server, length, status):
+    """Whatever its fields are: Gradio would read one that is no file whole into memory."""
+    address = urlsplit(server.url)
+    head = f"POST /gradio_api/upload HTTP/1.1\r\nhost: {address.netloc}\r\n{length}\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), PATIENCE) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(4096).startswith(f"HTTP/1.1 {status} ".encode())
 
 
 def test_memory_holds_a_bounded_number_of_sessions(server, client):
@@ -264,6 +290,7 @@ def test_memory_holds_a_bounded_number_of_results_that_nobody_fetches(server, cl
 UNGUARDED = """
 import sys
 from starlette.testclient import TestClient
+from precompute.encoders.images import Preparation
 from precompute.generators.scenes import SceneGenerator
 from precompute.prompt_file import Prompt
 from tipai_jax.demo.service import DemoService
@@ -273,16 +300,37 @@ from tipai_jax import Auditor
 
 service = DemoService(Auditor.from_pretrained(sys.argv[1], device="cpu"), SceneGenerator())
 app = _gradio_application(service, [Prompt("e1", PROMPT)], None)
+"""
+OTHERS_FILE = """
 with TestClient(app) as client:
     print(ask(client, "inside", [as_file(sys.argv[2]), PROMPT, 0.5, 0.9], upload_tab(client)))
 """
+OWN_FILE = """
+plain = Preparation.prepare
+Preparation.prepare = lambda *inputs: print("PREPARED") or plain(*inputs)
+with TestClient(app) as client, open(sys.argv[2], "rb") as image:
+    (path,) = client.post("/gradio_api/upload", files={"files": image}).json()
+    functions = {each["api_name"]: each["id"] for each in client.get("/config").json()["dependencies"]}
+    print(ask(client, "inside", [as_file(path), PROMPT, 0.5, 0.9], functions["uploaded"]))
+"""
+
+
+def inside(folder: Path, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script after `UNGUARDED`, with a folder for uploads."""
+    folders = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
+    environment = {**os.environ, "GRADIO_TEMP_DIR": str(folder), "PYTHONPATH": folders, "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-c", UNGUARDED + script, *arguments]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+
+def test_an_upload_is_decoded_once_for_its_thumbnail_and_its_score(auditor, outside, tmp_path):
+    done = inside(tmp_path, OWN_FILE, auditor, outside["image"])
+    assert done.stdout.count("PREPARED") == 1, done.stdout + done.stderr
+    assert "the uploaded image" in done.stdout and "the image as it was uploaded" in done.stdout, done.stdout
 
 
 def test_gradio_itself_refuses_a_file_that_was_not_uploaded(auditor, outside, tmp_path):
     """Should a request pass the guard, Gradio checks the file; it does so only on a page that counts as launched."""
-    folders = os.pathsep.join(map(str, (ROOT, ROOT / "tests", Path(__file__).parent)))
-    environment = {**os.environ, "GRADIO_TEMP_DIR": str(tmp_path), "PYTHONPATH": folders, "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-c", UNGUARDED, auditor, outside["image"]]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    done = inside(tmp_path, OTHERS_FILE, auditor, outside["image"])
     assert "was not uploaded by a user" in done.stderr and '"success":false' in done.stdout, done.stdout + done.stderr
     assert [each for each in tmp_path.rglob("*") if each.is_file()] == []

@@ -146,14 +146,20 @@ def test_a_prompt_that_nothing_can_be_made_of(service, prompt, line):
 def test_an_uploaded_image_is_scored_whole_and_shown_small(service, tmp_path):
     path = tmp_path / "own.jpg"
     Image.fromarray(draw_image(3, size=(900, 600))).save(path, quality=95)
-    shown, verdict = service.score(path.read_bytes(), PROMPT), service.auditor.explain(path, PROMPT)
+    shown, verdict = service.score(service.read(path.read_bytes()), PROMPT), service.auditor.explain(path, PROMPT)
     assert shown.verdict.logit == pytest.approx(verdict.logit, abs=1e-5) and shown.seed is None and shown.truth is None
     assert verdict.size == (900, 600) and shown.image.size == shown.verdict.size == (480, 320)
 
 
 def test_what_is_transparent_is_shown_as_it_is_scored(service):
-    shown = service.score(as_file(Image.new("RGBA", (60, 60), (0, 0, 0, 0))), PROMPT)
+    shown = service.score(service.read(as_file(Image.new("RGBA", (60, 60), (0, 0, 0, 0)))), PROMPT)
     assert np.asarray(shown.image).min() == 255
+
+
+@pytest.mark.parametrize(("size", "small"), [((900, 600), (160, 107)), ((30, 60), (30, 60)), ((4000, 2), (160, 1))])
+def test_a_thumbnail_is_small_and_leaves_the_upload_as_it_is(service, size, small):
+    upload = service.read(as_file(Image.fromarray(draw_image(3, size=size))))
+    assert upload.thumbnail.size == small and upload.image.size == size
 
 
 JPEG = as_file(Image.fromarray(draw_image(1)), "JPEG")
@@ -173,7 +179,7 @@ JPEG = as_file(Image.fromarray(draw_image(1)), "JPEG")
 )
 def test_what_cannot_be_scored(service, data, prompt, line):
     with pytest.raises(UserError, match=line):
-        service.score(data, prompt)
+        service.score(service.read(data), prompt)
 
 
 def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(service, found, monkeypatch):
@@ -192,7 +198,7 @@ def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, mon
     predictions = set()
     for seed in range(4):
         data = as_file(service.generator.make(Prompt("any", PROMPT), seed).picture)
-        shown = service.score(data, PROMPT)
+        shown = service.score(service.read(data), PROMPT)
         for level in LEVELS:
             again = service.at_level(shown, level).verdict
             other = Auditor(service.auditor.bundle, level=level, device="cpu")
@@ -235,7 +241,7 @@ def test_the_colour_of_a_badge_follows_the_prediction_and_not_the_rank(found, pr
 
 def test_text_of_the_user_is_never_markup(service, found):
     """Whatever it looks like."""
-    shown = service.score(JPEG, HOSTILE)
+    shown = service.score(service.read(JPEG), HOSTILE)
     hostile = replace(found, prompt=HOSTILE)
     for text in (cards.single(shown, 0.5), cards.candidates(hostile), cards.message(HOSTILE)):
         assert "<img src=x" not in text and "&lt;img src=x onerror=&quot;x()&quot;&gt;" in text

@@ -92,6 +92,7 @@ def test_scorers_live_side_by_side_and_replace_only_their_own(catalog):
     catalog.put_scores(CLIP, [score(image(), 0.3)])
     assert catalog.scores(CLIP)["p1_0"].global_score == 0.3 and catalog.scores(AUDITOR)["p1_0"].global_score == 0.8
     assert catalog.find_scorer("auditor") == AUDITOR and catalog.find_scorer("zero_shot@abab") == CLIP
+    assert CLIP.full_name == "zero_shot@abababab" and catalog.find_scorer(CLIP.full_name) == CLIP
     catalog.put_scores(dataclasses.replace(CLIP, digest="abcd"), [score(image())])
     with pytest.raises(UserError, match=r"--scorer zero_shot: 2 scorers of that name .* zero_shot@abcd"):
         catalog.find_scorer("zero_shot")

@@ -3,26 +3,12 @@ import json
 
 import pytest
 
+from scripts.benchmark.synthetic import fingerprint
 from tipai_jax.errors import UserError
 from tipai_jax.store import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.manifest import MANIFEST, PLAN, load_manifest, load_plan
 
-FINGERPRINT = Fingerprint(
-    name="tiny",
-    digest="ab",
-    d=4,
-    k=49,
-    grid=(7, 7),
-    image_size=112,
-    patches="raw",
-    dtype="float32",
-    normalised=True,
-    small_world_only=True,
-    logit_scale=100.0,
-    processor="pil",
-    view="whole",
-    view_share=1.0,
-)
+FINGERPRINT = fingerprint(name="tiny", digest="ab", d=4, image_size=112, small_world_only=True, view="whole")
 PLAN_ = Plan(
     encoder=FINGERPRINT,
     data={"kind": "pairs", "sha256": "cd"},
