@@ -168,6 +168,7 @@ def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     evaluation = {
         "split": "test",
         "n_examples": 1234,
+        "unit": "pairs",
         "layout": LAYOUT.as_json(),
         "intervals": "95 %",
         "command": "python -m tipai_jax.evaluate --workdir runs/x",

@@ -148,7 +148,7 @@ def test_the_slider_moves_overlay_and_boxes(page):
     caption = page.locator("#details .tp-analysis figcaption").first
     expect(caption).to_contain_text("risk from 0.01 on", timeout=WAIT)
     assert overlay.get_attribute("src") != before
-    assert page.locator("#details .tp-boxes tbody tr").all_inner_texts()[0].split()[1] == "100%"
+    assert page.locator("#details .tp-boxes tbody tr").all_inner_texts()[0].split("\t")[1] == "100 %"
     page.locator("#threshold input[type=range]").press("End")
     expect(caption).to_contain_text("risk from 0.99 on", timeout=WAIT)
     expect(page.locator("#details")).to_contain_text("No region stands out.", timeout=WAIT)
