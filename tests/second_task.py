@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from tipai_jax.config.schema import RunConfig, swept
+from tipai_jax.config.schema import RunConfig, TargetFields, swept
 from tipai_jax.data.batches import Columns
 from tipai_jax.data.curriculum import CurriculumOrder
 from tipai_jax.data.splits import rows_of_split
@@ -34,7 +34,7 @@ class HalvesLoss:
 
 
 @dataclass(frozen=True)
-class HalvesTargets:
+class HalvesTargets(TargetFields):
     """Targets."""
 
     auc: float = 0.7

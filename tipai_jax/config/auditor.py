@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands
-from tipai_jax.config.schema import RunConfig, swept
+from tipai_jax.config.schema import RunConfig, TargetFields, option_of, swept
 from tipai_jax.errors import UserError
 from tipai_jax.heads.inputs import InputFeatures
 
@@ -48,7 +48,7 @@ class ModelConfig:
         require(is_whole(width, 1) and width % 4 == 0, "model.attention_width", width, "a positive multiple of 4")
         for name, inputs in (("global_inputs", self.global_inputs), ("reason_inputs", self.reason_inputs)):
             if (inputs.global_image or inputs.position) and not inputs.attention:
-                option = f"--model.{name.replace('_', '-')}.attention=True"
+                option = f"{option_of(f'model.{name}.attention')}=True"
                 raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
         if len({each for each in (self.global_inputs, self.patch_inputs, self.reason_inputs) if each.attention}) > 1:
             raise UserError(
@@ -86,7 +86,7 @@ class LossConfig:
 
 @understands(global_pair_auc="pair_auc", blind_at_chance="ablations_at_chance")
 @dataclass(frozen=True)
-class TargetsConfig:
+class TargetsConfig(TargetFields):
     """What `tipai_jax.evaluate` asks of the run on the test split. The defaults are the plan's."""
 
     pair_auc: float = 0.85

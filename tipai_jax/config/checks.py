@@ -1,15 +1,16 @@
 """What a config's dataclasses check themselves with: numbers, whole numbers, choices; each mistake is one line."""
 
+import difflib
 import functools
 import math
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from tipai_jax.errors import UserError
 
-__all__ = ["check_kinds", "is_number", "is_whole", "present_names", "require", "understands"]
+__all__ = ["check_kinds", "is_number", "is_whole", "meant", "present_names", "require", "understands"]
 
 
 def require(fine: bool, name: str, value: Any, allowed: str) -> None:
@@ -51,6 +52,16 @@ def check_kinds(config: Any, prefix: str) -> None:
             require(isinstance(value, bool), f"{prefix}{name}", value, "true or false")
         elif (hint is float or float in typing.get_args(hint)) and type(value) is int:
             object.__setattr__(config, name, float(value))
+
+
+def meant(given: str, known: Sequence[str]) -> str:
+    """`; did you mean ...?` from the spelling, or from the last part of the name (`--peak-lr`, `--lr`)."""
+    tails = {name.strip("-").split(".")[-1]: name for name in known}
+    tail = given.strip("-").split(".")[-1]
+    found = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
+    found = found or [tails[near] for near in difflib.get_close_matches(tail, tails, n=1, cutoff=0.6)]
+    found = found or [name for each, name in tails.items() if tail and tail in each]
+    return f"; did you mean {found[0]}?" if found else ""
 
 
 def understands(**renamed: str) -> Callable[[type], type]:

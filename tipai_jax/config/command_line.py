@@ -6,7 +6,6 @@ Imports no jax and no numpy, so that `--help` answers at once.
 import argparse
 import ast
 import dataclasses
-import difflib
 import importlib.util
 import inspect
 import itertools
@@ -18,8 +17,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from tipai_jax.config.checks import meant
 from tipai_jax.config.records import KINDS, fields_of, old_names
-from tipai_jax.config.schema import RunConfig
+from tipai_jax.config.schema import RunConfig, option_of
 from tipai_jax.errors import Parser, UserError
 
 __all__ = ["load_config", "parse_config"]
@@ -58,7 +58,7 @@ def load_config(name: str) -> RunConfig:
             )
         config = module.get_config()
     except (SyntaxError, ImportError, NameError, AttributeError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as a config: {error}{_meant(error)}") from error
+        raise UserError(f"{path}: cannot be read as a config: {error}{_field_meant(error)}") from error
     if not isinstance(config, RunConfig):
         raise UserError(
             f"{path}: get_config() returned a {type(config).__name__}, expected a config of tipai_jax.config"
@@ -74,8 +74,10 @@ def _find(name: str) -> Path:
             if (folder / each).is_file():
                 return folder / each
     known = sorted({path.name for folder in folders[1:] for path in folder.glob("*.py")})
-    near = _near(names[-1], known)
-    raise UserError(f"--config {name}: no such file, nor in configs/ (there: {', '.join(known) or 'nothing'}){near}")
+    raise UserError(
+        f"--config {name}: no such file, nor in configs/ (there: {', '.join(known) or 'nothing'})"
+        f"{meant(names[-1], known)}"
+    )
 
 
 def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Any:
@@ -99,7 +101,7 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Any:
     parser = Parser(prog=prog, add_help=False, argument_default=argparse.SUPPRESS)
     options: dict[str, str] = {}
     for field, hint, _, _ in fields_of(base):
-        option = _option(field)
+        option = option_of(field)
         options[option] = field
         parser.add_argument(option, dest=field, type=_reader(hint), metavar=_shape(hint))
     given = vars(parser.parse_args([_present(argument, options, old_names(base)) for argument in rest]))
@@ -121,10 +123,6 @@ def _replaced(config: Any, given: dict[str, Any], prefix: str = "") -> Any:
     return dataclasses.replace(config, **changes)
 
 
-def _option(field: str) -> str:
-    return f"--{field}".replace("_", "-")
-
-
 def _present(argument: str, options: dict[str, str], renamed: dict[str, str]) -> str:
     """An argument with the present spelling of its option; an old name is noted on stderr.
 
@@ -136,11 +134,11 @@ def _present(argument: str, options: dict[str, str], renamed: dict[str, str]) ->
     given, equals, value = argument.partition("=")
     option = given.replace("_", "-")
     for before, now in renamed.items():
-        if option == _option(before) or option.startswith(f"{_option(before)}."):
-            option = _option(now) + option.removeprefix(_option(before))
+        if option == option_of(before) or option.startswith(f"{option_of(before)}."):
+            option = option_of(now) + option.removeprefix(option_of(before))
             print(f"note: {given} is called {option} now", file=sys.stderr)
     if option not in options:
-        raise UserError(f"{given} is not an option of the config{_near(option, list(options))} (--help lists them all)")
+        raise UserError(f"{given} is not an option of the config{meant(option, list(options))} (--help lists them all)")
     return f"{option}{equals}{value}"
 
 
@@ -169,12 +167,11 @@ def _reader(hint: Any) -> Callable[[str], Any]:
     return read
 
 
-def _meant(error: Exception) -> str:
+def _field_meant(error: Exception) -> str:
     """`; did you mean ...?` for a field that no config has, as in `replace(base.model, hiden=3)`."""
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
     fields = sorted({name.split(".")[-1] for kind in KINDS for name, *_ in fields_of(kind())})
-    near = difflib.get_close_matches(unknown[1], fields, n=1) if unknown else []
-    return f"; did you mean {near[0]}?" if near else ""
+    return meant(unknown[1], fields) if unknown else ""
 
 
 def _take_config(argv: Sequence[str]) -> tuple[str, list[str]]:
@@ -189,16 +186,6 @@ def _take_config(argv: Sequence[str]) -> tuple[str, list[str]]:
         else:
             rest.append(argument)
     return name, rest
-
-
-def _near(given: str, known: Sequence[str]) -> str:
-    """`; did you mean ...?` from the spelling, or from the last part of the name (`--peak-lr`, `--lr`)."""
-    tails = {name.strip("-").split(".")[-1]: name for name in known}
-    tail = given.strip("-").split(".")[-1]
-    found = difflib.get_close_matches(given, known, n=1, cutoff=0.6)
-    found = found or [tails[near] for near in difflib.get_close_matches(tail, tails, n=1, cutoff=0.6)]
-    found = found or [name for each, name in tails.items() if tail and tail in each]
-    return f"; did you mean {found[0]}?" if found else ""
 
 
 def _help(base: RunConfig, *, prog: str, description: str) -> str:
@@ -220,7 +207,7 @@ def _help(base: RunConfig, *, prog: str, description: str) -> str:
         docs.setdefault(
             kind, {name: text for each in reversed(kind.__mro__[:-1]) for name, text in _field_docs(each).items()}
         )
-        lines.append(f"  {_option(name)} {_shape(hint)} ({getattr(owner, field.name)})")
+        lines.append(f"  {option_of(name)} {_shape(hint)} ({getattr(owner, field.name)})")
         lines += textwrap.wrap(docs[kind].get(field.name, ""), 112, initial_indent=" " * 8, subsequent_indent=" " * 8)
     return "\n".join(lines)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tipai_jax.config.auditor import AuditorConfig, ModelConfig
 from tipai_jax.config.checks import present_names, require
-from tipai_jax.config.schema import FREE_FIELDS, RunConfig
+from tipai_jax.config.schema import FREE_FIELDS, RunConfig, TargetFields
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import flatten
 
@@ -57,7 +57,7 @@ def _build(kind: type, record: Any, prefix: str) -> Any:
     require(isinstance(record, Mapping), prefix or "the file", record, "a table of fields")
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
     record = present_names(kind, dict(record))
-    if prefix == "targets.":  # what is asked for may grow; a run that was trained before asks what the default asks
+    if issubclass(kind, TargetFields):
         record = dataclasses.asdict(kind()) | record
     for name in record.keys() ^ hints.keys():
         what = "an unknown field" if name in record else "a field that is missing"

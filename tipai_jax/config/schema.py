@@ -9,7 +9,17 @@ from typing import Any, ClassVar, Literal
 
 from tipai_jax.config.checks import check_kinds, is_number, is_whole, require
 
-__all__ = ["FREE_FIELDS", "CheckpointConfig", "DataConfig", "LogConfig", "OptimConfig", "RunConfig", "swept"]
+__all__ = [
+    "FREE_FIELDS",
+    "CheckpointConfig",
+    "DataConfig",
+    "LogConfig",
+    "OptimConfig",
+    "RunConfig",
+    "TargetFields",
+    "option_of",
+    "swept",
+]
 
 FREE_FIELDS = ("store", "workdir", "profile", "log", "targets")
 """Fields that may change when a run goes on: where things lie (the store is compared by digest), what is reported, and
@@ -19,6 +29,11 @@ what is asked of the result."""
 def swept(default: Any) -> Any:
     """A field that changes no shape, so that the members of a sweep may differ in it (`--sweep.FIELD A,B,C`)."""
     return field(default=default, metadata={"swept": True})
+
+
+def option_of(field: str) -> str:
+    """The option of the command line that sets a field, given by its dotted name: `--optim.peak-lr`."""
+    return f"--{field}".replace("_", "-")
 
 
 @dataclass(frozen=True)
@@ -101,6 +116,14 @@ class LogConfig:
         require(is_whole(self.every_steps, 1), "log.every_steps", self.every_steps, "a whole number from 1")
 
 
+@dataclass(frozen=True)
+class TargetFields:
+    """What is asked of the result; a task that asks something adds fields.
+
+    New ones may come: a run that was trained before they were there is asked for their defaults.
+    """
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunConfig:
     """One training run of any task. A subclass adds what its task chooses, and says its `task` and `file`."""
@@ -122,6 +145,7 @@ class RunConfig:
     data: DataConfig = field(default_factory=DataConfig)
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     log: LogConfig = field(default_factory=LogConfig)
+    targets: TargetFields = field(default_factory=TargetFields)
 
     def __post_init__(self) -> None:
         require(isinstance(self.store, str) and bool(self.store), "store", self.store, "the path of a store")

@@ -4,7 +4,6 @@ The grid (`--sweep.seeds 8`, `--sweep.optim.peak-lr 5e-5,1e-4`), the names of it
 is a config of its own with a folder of its own below the sweep's, and whatever is true of a run is true of it.
 """
 
-import difflib
 import itertools
 import json
 import statistics
@@ -12,8 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tipai_jax.config.checks import meant
 from tipai_jax.config.records import fields_of, replace_field, swept_fields, to_json
-from tipai_jax.config.schema import RunConfig
+from tipai_jax.config.schema import RunConfig, option_of
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import flatten
 
@@ -51,13 +51,12 @@ def read_grid(swept: Mapping[str, str], config: RunConfig) -> Grid:
     hints = {name: hint for name, hint, _, _ in fields_of(config)}
     grid: Grid = {}
     for name, text in swept.items():
-        option = f"--sweep.{name.replace('_', '-')}"
+        option = option_of(f"sweep.{name}")
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            there = ", ".join(f"--sweep.{each.replace('_', '-')}" for each in known)
-            meant = f"; did you mean --sweep.{near[0].replace('_', '-')}?" if near else ""
+            there = [option_of(f"sweep.{each}") for each in known]
             raise UserError(
-                f"{option} cannot be swept: the members share one compiled program{meant} (there is {there})"
+                f"{option} cannot be swept: the members share one compiled program{meant(option, there)}"
+                f" (there is {', '.join(there)})"
             )
         grid[name] = _values(option, name, text, kind=int if name == "seeds" or hints[name] is int else float)
     return grid

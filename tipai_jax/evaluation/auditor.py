@@ -100,12 +100,12 @@ class AuditorEvaluator:
             **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
-        return found | {"baselines": {} if inputs.home is None else self._baselines(inputs.home)}
+        return found | {"baselines": {} if inputs.training_store is None else self._baselines(inputs.training_store)}
 
     def _calibrate(self) -> Calibration:
         """Fitted on the validation split of the training store and saved; the saved one, where that store is gone."""
-        run, home, workdir = self._inputs.run, self._inputs.home, self._inputs.workdir
-        if home is None:
+        run, training_store, workdir = self._inputs.run, self._inputs.training_store, self._inputs.workdir
+        if training_store is None:
             calibration = load_calibration(workdir)
             if calibration.record.get("made_for") != made_for(run):
                 path = run.store["path"]
@@ -113,28 +113,30 @@ class AuditorEvaluator:
                     f"{workdir}/calibration.json belongs to another checkpoint; bring back {path} and evaluate again"
                 )
             return calibration
-        pairs = pairs_of_split(home, "validation")
-        calibration = fit_calibration(predict_pairs(run, home, pairs), pairs)
+        pairs = pairs_of_split(training_store, "validation")
+        calibration = fit_calibration(predict_pairs(run, training_store, pairs), pairs)
         about = {"made_for": made_for(run), "split": "validation", "n_pairs": len(pairs)}
         calibration = replace(calibration, record={**about, **calibration.record})
         save_calibration(calibration, workdir)
         return calibration
 
-    def _baselines(self, home: Store) -> dict[str, Any]:
+    def _baselines(self, training_store: Store) -> dict[str, Any]:
         """Figures of each baseline, fitted and calibrated on the training store, and how far ours are above it."""
         inputs, pairs = self._inputs, self._pairs
-        train, validation = pairs_of_split(home, "train"), pairs_of_split(home, "validation")
+        train, validation = pairs_of_split(training_store, "train"), pairs_of_split(training_store, "validation")
         folder = inputs.workdir / "baselines"
-        fit = lambda which: fit_ablation(inputs.run.config, home, which=which, pairs=len(train), folder=folder)
+        fit = lambda which: fit_ablation(
+            inputs.run.config, training_store, which=which, pairs=len(train), folder=folder
+        )
         makers: dict[str, Any] = {
             "zero_shot_cosine": lambda: zero_shot_cosine,
-            "ridge_probe": lambda: ridge_probe(home, train=train, validation=validation, seed=inputs.seed),
+            "ridge_probe": lambda: ridge_probe(training_store, train=train, validation=validation, seed=inputs.seed),
             **{which: lambda which=which: fit(which) for which in ABLATIONS},
         }
         measured = {}
         for name, make in makers.items():
             scorer = make()
-            calibration = fit_calibration(scorer(home, validation), validation, everything=False)
+            calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
             theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
             shared = {"calibration": calibration, "uncalibrated": probable, "seed": inputs.seed}
             gap = difference(self._ours, theirs, pairs, seed=inputs.seed)

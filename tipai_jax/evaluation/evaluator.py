@@ -18,7 +18,7 @@ class Inputs:
 
     Attributes:
         run: the trained run.
-        home: the store it was trained from, or None where that is gone; calibration and baselines need it.
+        training_store: the store it was trained from, or None where that is gone; calibration and baselines need it.
         store: the store that is evaluated on.
         split: train, validation or test.
         seed: of the bootstrap and of samples that baselines are fitted on.
@@ -27,7 +27,7 @@ class Inputs:
     """
 
     run: Run
-    home: Store | None
+    training_store: Store | None
     store: Store
     split: str
     seed: int

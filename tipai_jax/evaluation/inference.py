@@ -21,7 +21,7 @@ from tipai_jax.tasks.build import make_task
 from tipai_jax.tasks.task import Task
 from tipai_jax.training.checkpoint import Checkpoints
 from tipai_jax.training.setup import sha256_of_leaves
-from tipai_jax.training.state import join, part
+from tipai_jax.training.state import join_frozen, split_frozen
 from tipai_jax.training.step import split_heads
 
 __all__ = ["Run", "embed_command", "load_run", "predict"]
@@ -134,10 +134,10 @@ def load_run(workdir: str | Path, which: Literal["best", "last"] = "best") -> Ru
     shapes = nnx.eval_shape(lambda: task.build(encoder, seed=config.seed))
     _, evaluation, like = split_heads(shapes)
     placement = make_placement(jax.local_devices()[:1])
-    trained, frozen = checkpoints.restore_params(seal, part(like, task.frozen), placement.replicated)
+    trained, frozen = checkpoints.restore_params(seal, split_frozen(like, task.frozen), placement.replicated)
     if sha256_of_leaves(frozen) != seal.record.get("frozen_sha256"):
         raise UserError(f"{workdir}: the frozen parameters are not those that the run began with; train again")
-    model = nnx.merge(evaluation, join(trained, frozen))
+    model = nnx.merge(evaluation, join_frozen(trained, frozen))
     return Run(config, task, model, seal.step, seal.score, seal.record["store"], workdir)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from tipai_jax import __version__
 from tipai_jax.config.records import to_json
-from tipai_jax.config.schema import FREE_FIELDS, RunConfig
+from tipai_jax.config.schema import FREE_FIELDS, RunConfig, option_of
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import Run, embed_command
 from tipai_jax.files.atomic import write_file
@@ -60,15 +60,15 @@ def provenance(run: Run, store: Store, *, split: str, seed: int, heatmaps: int, 
     }
 
 
-def made_by(run: Run, home: Store | None, store: Store) -> dict[str, Any]:
+def made_by(run: Run, training_store: Store | None, store: Store) -> dict[str, Any]:
     """Commands that would make the run and its store again, and the versions that the figures were computed with.
 
     Unlike `provenance` this does not tell one evaluation from another: the figures of a store that was moved stay what
     they are.
     """
     commands = {"embed": embed_command(store), "train": train_command(run.config)}
-    if home is not None and home.manifest.digest != store.manifest.digest:
-        commands["embed, to train on"] = embed_command(home)
+    if training_store is not None and training_store.manifest.digest != store.manifest.digest:
+        commands["embed, to train on"] = embed_command(training_store)
     libraries = {name: version(name) for name in ("jax", "flax", "numpy")}
     return {
         "commands": commands,
@@ -80,7 +80,7 @@ def train_command(config: RunConfig) -> str:
     """A command line that trains this config: the file whose values are the defaults of its task, and what differs."""
     plain, ours = flatten(to_json(type(config)())), flatten(to_json(config))
     changed = {name: value for name, value in ours.items() if value != plain[name] and name not in ("store", "workdir")}
-    options = [f"--{name.replace('_', '-')}={value}" for name, value in changed.items()]
+    options = [f"{option_of(name)}={value}" for name, value in changed.items()]
     command = ["python", "-m", "tipai_jax.train", "--config", config.file, "--store", config.store]
     return shlex.join([*command, "--workdir", config.workdir, *options])
 

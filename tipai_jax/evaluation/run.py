@@ -81,14 +81,14 @@ def evaluate(request: Request) -> dict[str, Any]:
     """
     progress = _Clock()
     run = load_run(request.workdir)
-    home, home_missing = _training_store(run, needed=request.store is None)
-    store = home if request.store is None else open_store(request.store)
+    training_store, store_missing = _training_store(run, needed=request.store is None)
+    store = training_store if request.store is None else open_store(request.store)
     assert store is not None, "without a store that was named, a missing one is refused"
     run.check_encoder(store)
     kind = evaluator_of(run.task)
     inputs = Inputs(
         run=run,
-        home=home,
+        training_store=training_store,
         store=store,
         split=request.split,
         seed=request.seed,
@@ -100,10 +100,10 @@ def evaluate(request: Request) -> dict[str, Any]:
     made = {"split": request.split, "seed": request.seed, "heatmaps": request.heatmaps, "command": request.command}
     made_with = provenance(run, store, **made)
     known = None if request.again else known_record(request.record, made_with)
-    if known and kind.calibrated(run, request.workdir) and _is_whole(known, home, request, data=data):
+    if known and kind.calibrated(run, request.workdir) and _is_whole(known, training_store, request, data=data):
         return _measured_already(known, run, request)
-    record = {**made_with, **made_by(run, home, store), **evaluator.evaluate()}
-    record["not_measured"] = [f"baselines: {home_missing}"] if home is None else []
+    record = {**made_with, **made_by(run, training_store, store), **evaluator.evaluate()}
+    record["not_measured"] = [f"baselines: {store_missing}"] if training_store is None else []
     record["layout"] = run.task.figures().as_json()
     record["targets"] = _targets(record, run, request)
     folders = {"sheets": request.workdir / "heatmaps", "extremes": report_folder(request.record)}
@@ -129,14 +129,14 @@ def _measured_already(known: dict[str, Any], run: Run, request: Request) -> dict
     return known | {"targets": targets}
 
 
-def _is_whole(record: Mapping[str, Any], home: Store | None, request: Request, *, data: Path | None) -> bool:
+def _is_whole(record: Mapping[str, Any], training_store: Store | None, request: Request, *, data: Path | None) -> bool:
     """Whether nothing is missing of a record that could be measured or drawn now."""
     folder = report_folder(request.record)
     drawn = all((request.workdir / "heatmaps" / name).is_file() for name in record.get("sheets", [""]))
     shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]
     there = all((folder / name).is_file() for name in shown if name)
     sheets = data is None or (any(shown) == bool(shown) and there)
-    return (home is None or not record["not_measured"]) and (not request.heatmaps or drawn) and sheets
+    return (training_store is None or not record["not_measured"]) and (not request.heatmaps or drawn) and sheets
 
 
 def _training_store(run: Run, *, needed: bool) -> tuple[Store | None, str]:

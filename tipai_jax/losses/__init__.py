@@ -4,11 +4,10 @@ from tipai_jax.losses.faithfulness import faithfulness_loss
 from tipai_jax.losses.pairwise import pair_loss
 from tipai_jax.losses.patch import patch_loss, patch_positions
 from tipai_jax.losses.reason import reason_loss
-from tipai_jax.losses.reduce import Sums, reduce
+from tipai_jax.losses.reduce import reduce
 from tipai_jax.losses.saliency import dice_loss, small_ones
 
 __all__ = [
-    "Sums",
     "dice_loss",
     "faithfulness_loss",
     "pair_loss",

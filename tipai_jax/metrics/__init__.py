@@ -4,12 +4,10 @@ from tipai_jax.metrics.bootstrap import Interval, difference_by_group, mean_by_g
 from tipai_jax.metrics.calibration import Reliability, ece, nll
 from tipai_jax.metrics.localisation import auc_judd, cc, dice, iou
 from tipai_jax.metrics.ranking import pair_auc, pair_wins, roc_auc
-from tipai_jax.metrics.sums import Sums
 
 __all__ = [
     "Interval",
     "Reliability",
-    "Sums",
     "auc_judd",
     "cc",
     "dice",

@@ -21,17 +21,11 @@ def iou(heatmap: Maps, mask: Masks, *, threshold: float = 0.5) -> PerImage:
     return blank_to_nan(np.count_nonzero(hot & true, axis=(-2, -1)) / np.maximum(either, 1), true)
 
 
-def dice(heatmap: Maps, mask: Masks, *, threshold: float | None = None) -> PerImage:
-    """2 |A and B| / (|A| + |B|). Soft (A = the heatmap, 1 - L_sal) without a threshold,
-    else of heatmap >= threshold."""
-    true = mask > 0.5
-    if threshold is None:
-        hot = heatmap.sum((-2, -1), dtype=np.float64)
-        both = np.where(true, heatmap, 0.0).sum((-2, -1), dtype=np.float64)
-    else:
-        hot = np.count_nonzero(heatmap >= threshold, axis=(-2, -1))
-        both = np.count_nonzero((heatmap >= threshold) & true, axis=(-2, -1))
-    total = hot + np.count_nonzero(true, axis=(-2, -1))
+def dice(heatmap: Maps, mask: Masks, *, threshold: float = 0.5) -> PerImage:
+    """2 |A and B| / (|A| + |B|) with A = heatmap >= threshold and B = mask > 0.5."""
+    hot, true = heatmap >= threshold, mask > 0.5
+    both = np.count_nonzero(hot & true, axis=(-2, -1))
+    total = np.count_nonzero(hot, axis=(-2, -1)) + np.count_nonzero(true, axis=(-2, -1))
     return blank_to_nan(2 * both / np.where(total > 0, total, 1.0), true)
 
 

@@ -35,7 +35,7 @@ from tipai_jax.tasks.build import make_task
 from tipai_jax.training.hyperparameters import Hyperparameters, hyperparameters_of, stack, terms_in_use
 from tipai_jax.training.interrupt import Interrupt
 from tipai_jax.training.optim import make_optimizer
-from tipai_jax.training.state import TrainState, init_state, part
+from tipai_jax.training.state import TrainState, init_state, split_frozen
 from tipai_jax.training.step import Steps, make_steps, split_heads
 
 __all__ = ["Member", "Setup", "sha256_of_leaves"]
@@ -116,7 +116,7 @@ class Setup:
         ]
         lr, weight_decay, clip_norm = hypers[0].lr, config.optim.weight_decay, config.optim.clip_norm
         optimizer = make_optimizer(lr=lr, weight_decay=weight_decay, clip_norm=clip_norm)
-        parameters = [part(split_heads(model)[2], self.task.frozen) for model in models]
+        parameters = [split_frozen(split_heads(model)[2], self.task.frozen) for model in models]
         states = [init_state(trained, frozen, optimizer) for trained, frozen in parameters]
         self.members = [
             Member(

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-__all__ = ["TrainState", "init_state", "join", "part"]
+__all__ = ["TrainState", "init_state", "join_frozen", "split_frozen"]
 
 
 @jax.tree_util.register_dataclass
@@ -38,7 +38,7 @@ def init_state(params: Any, frozen: Any, optimizer: optax.GradientTransformation
     return TrainState(jnp.zeros((), jnp.int32), params, frozen, optimizer.init(params))
 
 
-def part(
+def split_frozen(
     tree: Mapping[str, Any], frozen: Callable[[str], bool], prefix: str = ""
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Nested parameters taken apart into (trained, frozen), by the dotted name of each leaf."""
@@ -49,13 +49,13 @@ def part(
         if not isinstance(value, Mapping):
             (kept if frozen(path) else trained)[name] = value
             continue
-        for side, inner in zip((trained, kept), part(value, frozen, f"{path}."), strict=True):
+        for side, inner in zip((trained, kept), split_frozen(value, frozen, f"{path}."), strict=True):
             if inner:
                 side[name] = inner
     return trained, kept
 
 
-def join(trained: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `part`."""
-    both = {name: join(trained[name], frozen[name]) for name in trained.keys() & frozen.keys()}
+def join_frozen(trained: Mapping[str, Any], frozen: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `split_frozen`."""
+    both = {name: join_frozen(trained[name], frozen[name]) for name in trained.keys() & frozen.keys()}
     return {**trained, **frozen, **both}

@@ -20,7 +20,7 @@ from tipai_jax.metrics.sums import Collected, Sums
 from tipai_jax.tasks.task import Hyper, Task
 from tipai_jax.training.hyperparameters import Hyperparameters
 from tipai_jax.training.optim import make_optimizer
-from tipai_jax.training.state import TrainState, join
+from tipai_jax.training.state import TrainState, join_frozen
 
 __all__ = ["NORMS", "Steps", "make_steps", "make_update", "split_heads"]
 
@@ -53,7 +53,7 @@ def make_update(task: Task, graph: nnx.GraphDef[Any]) -> Update:
     """
 
     def loss(params: Any, frozen: Any, hyper: Hyper, batch: Any, key: Array | None) -> tuple[Float[Array, ""], Record]:
-        output = task.forward(nnx.merge(graph, join(params, frozen)), batch, key=key)
+        output = task.forward(nnx.merge(graph, join_frozen(params, frozen)), batch, key=key)
         terms = {name: _mean(term) for name, term in task.losses(output, batch, hyper).items()}
         return sum((hyper.weights[name] * term for name, term in terms.items()), start=jnp.zeros(())), terms
 
@@ -168,7 +168,7 @@ def make_steps(
         state: TrainState, hyper: Hyperparameters, at: Array, batch: Any
     ) -> tuple[dict[str, Sums], dict[str, Collected]]:
         output, now = (
-            task.forward(nnx.merge(evaluation, join(state.params, state.frozen)), batch, key=None),
+            task.forward(nnx.merge(evaluation, join_frozen(state.params, state.frozen)), batch, key=None),
             hyper.at(at),
         )
         real = jnp.any(batch.valid).astype(jnp.float32)

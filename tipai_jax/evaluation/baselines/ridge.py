@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from tipai_jax.evaluation.baselines.embeddings import pair_embeddings
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.metrics import pair_auc, roc_auc
 from tipai_jax.store import PairTable, Store
@@ -17,7 +18,6 @@ __all__ = ["PENALTIES", "Probe", "fit_probe", "fit_ridge", "ridge_probe"]
 
 #: Penalties tried, as shares of the mean variance of a feature times the number of examples.
 PENALTIES = tuple(10.0**power for power in (-5, -4, -3, -2, -1, 0, 1))
-CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -124,11 +124,10 @@ def ridge_probe(
             *(float(roc_auc(flat[:, 1 + c], broken[:, c])) for c in range(broken.shape[1])),
         ]
 
-    whole, penalties = fit_probe(
+    whole, _ = fit_probe(
         np.repeat(text, 2, axis=0), images.reshape(2 * n, -1), targets.reshape(2 * n, -1), quality=quality
     )
-    patch, patch_penalty = _patch_probe(store, train, validation, seed=seed, most=patch_rows)
-    return RidgeProbe(whole, patch, tuple(penalties), patch_penalty)
+    return RidgeProbe(whole, _patch_probe(store, train, validation, seed=seed, most=patch_rows))
 
 
 @dataclass(frozen=True)
@@ -137,19 +136,14 @@ class RidgeProbe:
 
     whole: Probe
     patch: Probe | None
-    penalties: tuple[float, ...]
-    patch_penalty: float | None
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
         """Predictions for pairs; the scores are regression values, so only their order and calibrated form
         mean anything."""
         wholes, parts = [], []
-        for rows in (slice(start, start + CHUNK) for start in range(0, len(pairs.pair_id), CHUNK)):
-            text = store.text.take(pairs.prompt[rows]).astype(np.float32)
-            both = np.stack([pairs.chosen[rows], pairs.rejected[rows]], axis=1)
-            wholes.append(self.whole(text, store.image.take(both).astype(np.float32)))
+        for text, images, patches in pair_embeddings(store, pairs):
+            wholes.append(self.whole(text, images))
             if self.patch is not None:
-                patches = store.patches.take(both).astype(np.float32)
                 b, two, k, d = patches.shape
                 parts.append(self.patch(text, patches.reshape(b, two * k, d)).reshape(b, two, k))
         values = np.concatenate(wholes)
@@ -168,9 +162,7 @@ def _read(store: Store, pairs: PairTable) -> tuple[np.ndarray, np.ndarray]:
     return store.text.take(pairs.prompt).astype(np.float32), store.image.take(both).astype(np.float32)
 
 
-def _patch_probe(
-    store: Store, train: PairTable, validation: PairTable, *, seed: int, most: int
-) -> tuple[Probe | None, float | None]:
+def _patch_probe(store: Store, train: PairTable, validation: PairTable, *, seed: int, most: int) -> Probe | None:
     """The probe on patches of rejected and chosen images, from a sample with as many unfaithful as faithful ones."""
     rng = np.random.default_rng((seed, 0x71D6E))
 
@@ -192,7 +184,6 @@ def _patch_probe(
 
     fitted, held = sample(train, most), sample(validation, most // 4)
     if fitted is None or held is None:
-        return None, None
+        return None
     quality = lambda probe: [float(roc_auc(probe(held[0], held[1][:, None])[:, 0, 0], held[2].astype(np.int8)))]
-    probe, penalties = fit_probe(fitted[0], fitted[1], fitted[2][:, None], quality=quality)
-    return probe, penalties[0]
+    return fit_probe(fitted[0], fitted[1], fitted[2][:, None], quality=quality)[0]

@@ -5,13 +5,11 @@ What is stored is L2-normalised, so a dot product is a cosine.
 
 import numpy as np
 
+from tipai_jax.evaluation.baselines.embeddings import pair_embeddings
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.store import PairTable, Store
 
-__all__ = ["CHUNK", "zero_shot_cosine"]
-
-#: Pairs read from the store at a time.
-CHUNK = 256
+__all__ = ["zero_shot_cosine"]
 
 
 def zero_shot_cosine(store: Store, pairs: PairTable) -> Predictions:
@@ -22,17 +20,14 @@ def zero_shot_cosine(store: Store, pairs: PairTable) -> Predictions:
         pairs: the pairs to judge.
 
     Returns:
-        `score` and `patch` as scaled cosines, `risk` as (1 - cosine) / 2, and `reason` as the negative score for every
-        category: an encoder that names no category can still say that something is wrong.
+        Both logits as scaled cosines, the risk as (1 - cosine) / 2, and as the logit of every reason the negative
+        cosine of the whole: an encoder that names no category can still say that something is wrong.
     """
     scale = float(store.manifest.encoder.logit_scale)
     whole, parts = [], []
-    for start in range(0, len(pairs.pair_id), CHUNK):
-        rows = slice(start, start + CHUNK)
-        text = store.text.take(pairs.prompt[rows]).astype(np.float32)
-        both = np.stack([pairs.chosen[rows], pairs.rejected[rows]], axis=1)
-        whole.append(np.einsum("bd,bnd->bn", text, store.image.take(both).astype(np.float32)))
-        parts.append((store.patches.take(both).astype(np.float32) @ text[:, None, :, None])[..., 0])
+    for text, images, patches in pair_embeddings(store, pairs):
+        whole.append(np.einsum("bd,bnd->bn", text, images))
+        parts.append((patches @ text[:, None, :, None])[..., 0])
     cosine, patch = np.concatenate(whole), np.concatenate(parts)
     reason = np.repeat(-scale * cosine[..., None], pairs.category.shape[1], axis=-1)
     return Predictions(
