@@ -1,6 +1,7 @@
 import json
 import shutil
 
+import fake_hub
 import pytest
 
 from precompute.encoders import folder as module
@@ -171,23 +172,16 @@ def test_what_is_no_clip_is_said_so(copy, tmp_path):
 
 
 def test_an_encoder_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
-    import huggingface_hub
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-
-    def unreachable(*_, **options):
-        assert options["timeout"] <= 5
-        raise ConnectionError("Network is unreachable")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    asked = fake_hub.out_of_reach(monkeypatch, tmp_path)
     with pytest.raises(
         UserError,
         match=r"encoder openai/clip-vit-large-patch14: not on this machine and not to be fetched \(Network is "
         r"unreachable\)",
     ):
         find_encoder(module.PHOTO_ENCODER)
+    assert asked.call_args.kwargs["timeout"] <= 5
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):
         find_encoder(module.PHOTO_ENCODER)

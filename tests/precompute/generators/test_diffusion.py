@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from unittest import mock
 
+import fake_hub
 import numpy as np
 import pytest
 from random_pipeline import write_pipeline
@@ -77,22 +79,17 @@ def test_weights_in_several_files_are_there_when_all_are(tmp_path):
 def test_a_model_of_the_hub_is_fetched_as_safetensors_in_half_precision_where_that_serves(
     folder, monkeypatch, tmp_path, dtype, variant
 ):
-    import types
 
     import diffusers
-    import huggingface_hub
-    from huggingface_hub import constants
+    from huggingface_hub import ModelInfo, constants
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    offered = [types.SimpleNamespace(rfilename=f"unet/model{half}.safetensors") for half in ("", ".fp16")]
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda *_, **__: types.SimpleNamespace(siblings=offered))
-    asked = []
-    monkeypatch.setattr(
-        diffusers.DiffusionPipeline, "download", lambda name, **options: asked.append((name, options)) or str(folder)
-    )
+    offered = [{"rfilename": f"unet/model{half}.safetensors"} for half in ("", ".fp16")]
+    fake_hub.replaced(monkeypatch, "model_info", return_value=ModelInfo(id="some/model", siblings=offered))
+    download = mock.create_autospec(diffusers.DiffusionPipeline.download, return_value=str(folder))
+    monkeypatch.setattr(diffusers.DiffusionPipeline, "download", download)
     generator = DiffusionGenerator("some/model", device="cpu", dtype=dtype)
-    assert asked == [("some/model", {"use_safetensors": True, "variant": variant})]
+    download.assert_called_once_with("some/model", use_safetensors=True, variant=variant)
     assert generator.label == "some/model" and generator.settings["dtype"] == dtype
 
 
@@ -134,23 +131,16 @@ def test_damaged_weights_are_said_in_a_line(copy):
 
 
 def test_a_model_out_of_reach_is_said_at_once(monkeypatch, tmp_path):
-    import huggingface_hub
     from huggingface_hub import constants
 
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
-
-    def unreachable(*_, **options):
-        assert options["timeout"] <= 5
-        raise ConnectionError("Network is unreachable")
-
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", unreachable)
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    asked = fake_hub.out_of_reach(monkeypatch, tmp_path)
     with pytest.raises(
         UserError,
         match=r"model some/model: not on this machine and not to be fetched \(Network is unreachable\); put .* --model "
         r"FOLDER",
     ):
         DiffusionGenerator("some/model", device="cpu")
+    assert asked.call_args.kwargs["timeout"] <= 5
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids"):
         DiffusionGenerator("some/model", device="cpu")

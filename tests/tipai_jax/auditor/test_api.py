@@ -3,11 +3,13 @@ refused.
 """
 
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import fake_hub
 import jax
 import numpy as np
 import pytest
@@ -422,27 +424,18 @@ def test_exported_heads_answer_the_same(auditor, drawn):
 
 
 def test_pushed_to_a_hub_only_on_demand(auditor, monkeypatch):
-    seen = {}
-
-    class Api:
-        def __init__(self, token=None):
-            seen["token"] = token
-
-        def create_repo(self, repo_id, *, private, exist_ok):
-            seen.update(repo=repo_id, private=private)
-            return f"hub/{repo_id}"
-
-        def upload_folder(self, *, repo_id, folder_path, commit_message):
-            seen["files"] = sorted(path.name for path in Path(folder_path).iterdir())
-
-    monkeypatch.setattr("huggingface_hub.HfApi", Api)
+    files = []
+    create = fake_hub.replaced(monkeypatch, "create_repo", return_value="hub/me/auditor")
+    upload = fake_hub.replaced(
+        monkeypatch,
+        "upload_folder",
+        side_effect=lambda api, *, folder_path, **_: files.extend(sorted(os.listdir(folder_path))),
+    )
     assert auditor.push_to_hub("me/auditor", token="t") == "hub/me/auditor"
-    assert seen == {
-        "token": "t",
-        "repo": "me/auditor",
-        "private": True,
-        "files": ["README.md", "config.json", "model.safetensors"],
-    }
+    (client, name), how = create.call_args
+    assert client.token == "t" and name == "me/auditor" and how["private"] is True
+    assert upload.call_args.kwargs["repo_id"] == "me/auditor"
+    assert files == ["README.md", "config.json", "model.safetensors"]
 
 
 NUMPY_FORWARD = '''

@@ -3,7 +3,9 @@ in a line.
 """
 
 from pathlib import Path
+from unittest import mock
 
+import fake_hub
 import pytest
 
 from tipai_jax.errors import UserError
@@ -45,14 +47,11 @@ def test_what_is_whole_on_disk_is_not_fetched(tmp_path):
     ids=["half there", "not there"],
 )
 def test_what_is_not_whole_is_fetched_after_one_question(monkeypatch, tmp_path, find):
-    import huggingface_hub
     from huggingface_hub import constants
 
-    asked = []
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.HfApi, "model_info", lambda self, name, timeout: asked.append((name, timeout)))
+    asked = fake_hub.replaced(monkeypatch, "model_info")
     assert ask(find, lambda folder: False, lambda: tmp_path) == tmp_path
-    assert asked == [("some/model", 5.0)]
+    asked.assert_called_once_with(mock.ANY, "some/model", timeout=5.0)
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(
         UserError, match="model some/model: not on this machine, and HF_HUB_OFFLINE forbids fetching it; draw instead"
@@ -60,16 +59,11 @@ def test_what_is_not_whole_is_fetched_after_one_question(monkeypatch, tmp_path, 
         ask(find, lambda folder: False, never)
 
 
-def test_a_hub_out_of_reach_is_one_line(monkeypatch):
-    import huggingface_hub
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(
-        huggingface_hub.HfApi,
-        "model_info",
-        lambda *_, **__: (_ for _ in ()).throw(ConnectionError("no route\nto host")),
-    )
+def test_a_hub_out_of_reach_is_one_line(monkeypatch, tmp_path):
+    fake_hub.out_of_reach(monkeypatch, tmp_path)
     with pytest.raises(UserError) as refused:
         ask(lambda: Path("half"), lambda folder: False, never)
-    assert str(refused.value) == "model some/model: not on this machine and not to be fetched (no route); draw instead"
+    assert (
+        str(refused.value)
+        == "model some/model: not on this machine and not to be fetched (Network is unreachable); draw instead"
+    )
