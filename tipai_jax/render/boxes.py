@@ -29,20 +29,19 @@ class Mark:
     colour: tuple[int, int, int] = (20, 20, 20)
 
 
-def draw_marks(picture: Image.Image, marks: Sequence[Mark], *, width: int | None = None) -> Image.Image:
+def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     """A copy of a picture with frames on it; each has a white rim, so that it shows on any ground.
 
     Args:
         picture: what to draw on.
         marks: the frames; the part outside the picture is cut off.
-        width: thickness of a line in pixels; by the size of the picture if None, as the letters of a tab are.
 
     Returns:
         An RGB copy; the picture itself is left alone. A tab that would leave the picture is moved inside.
     """
     drawn = picture.convert("RGB").copy()
     pen = ImageDraw.Draw(drawn)
-    width = width or max(2, round(max(drawn.size) / 240))
+    width = max(2, round(max(drawn.size) / 240))
     for mark in marks:
         corners = _corners(mark, drawn.size, width)
         _frame(pen, corners, (255, 255, 255), width + 2, mark.dashed)

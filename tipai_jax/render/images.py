@@ -15,7 +15,6 @@ __all__ = [
     "ImageLike",
     "fit_size",
     "image_list",
-    "is_one",
     "open_image",
     "read_image",
     "to_rgb",
@@ -28,19 +27,15 @@ ImageLike = Image.Image | np.ndarray | str | os.PathLike[str] | bytes
 ACCEPTED = "a PIL image, an array u8[height, width] or u8[height, width, 3 or 4], or the path or the bytes of a file"
 
 
-def is_one(images: object) -> bool:
-    """Whether this is a single image and not a sequence of them."""
-    single = isinstance(images, str | bytes | os.PathLike | Image.Image)
-    return single or (isinstance(images, np.ndarray) and images.ndim <= 3)
-
-
 def image_list(images: object) -> list[Any]:
     """One or several images as a list; what each is, `read_image` checks.
 
     Raises:
         UserError: neither an image nor a sequence.
     """
-    if is_one(images):
+    if isinstance(images, str | bytes | os.PathLike | Image.Image):
+        return [images]
+    if isinstance(images, np.ndarray) and images.ndim <= 3:
         return [images]
     if not isinstance(images, Iterable):
         raise UserError(f"images is of type {type_name(images)}; expected {ACCEPTED}, or a sequence of these")

@@ -10,9 +10,9 @@ from tipai_jax.render.boxes import MAP_SIDE, Mark, draw_marks, find_regions, reg
 from tipai_jax.render.heatmap import enlarge
 
 
-def drawn_pixels(marks, size=(100, 80), **options):
+def drawn_pixels(marks, size=(100, 80)):
     before = Image.new("RGB", size, (120, 120, 120))
-    after = draw_marks(before, marks, **options)
+    after = draw_marks(before, marks)
     assert (np.asarray(before) == 120).all(), "the picture itself is left alone"
     return (np.asarray(after) != 120).any(axis=-1)
 

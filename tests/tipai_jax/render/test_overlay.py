@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tipai_jax.render.colours import risk_colours
-from tipai_jax.render.overlay import overlay
+from tipai_jax.render.overlay import LIFT, WEIGHT, overlay
 
 RISK = np.zeros((7, 7), np.float32)
 RISK[3, 3] = 1.0
@@ -50,14 +50,15 @@ def test_opacity_follows_the_risk():
     assert distance[0] == 0 and (np.diff(distance) > 0).all() and distance[-1] > 100
 
 
-def test_the_ends_of_alpha_and_the_image_itself_is_left_alone():
+def test_no_risk_leaves_the_image_as_it_is_and_full_risk_is_mostly_red():
     image = Image.effect_noise((40, 30), 60).convert("L")
     before = np.asarray(image).copy()
-    full = np.ones((7, 7), np.float32)
-    red = risk_colours(np.array(1.0)).tolist()
-    assert (np.asarray(overlay(image, full, alpha=1.0)) == red).all()
-    bare = overlay(image, full, alpha=0.0, colour=1.0, lift=0.0)
+    bare = overlay(image, np.zeros((7, 7), np.float32))
     assert bare.tobytes() == image.convert("RGB").tobytes() and bare.size == (40, 30)
+    hot = np.asarray(overlay(image, np.ones((7, 7), np.float32))).astype(float)
+    pale = before[..., None] + LIFT * (255 - before[..., None])
+    expected = (1 - WEIGHT) * pale + WEIGHT * risk_colours(np.array(1.0))
+    np.testing.assert_allclose(hot, expected, atol=2)
     np.testing.assert_array_equal(np.asarray(image), before)
 
 
@@ -66,8 +67,3 @@ def test_height_and_width_are_not_exchanged():
     risk[0, 6] = 1.0  # top right
     drawn = redness(overlay(Image.new("RGB", (60, 30), (128, 128, 128)), risk))
     assert drawn[0, 59] > 60 and drawn[29, 0] == 0
-
-
-def test_shares_outside_are_refused():
-    with pytest.raises(ValueError, match="alpha, colour and lift"):
-        overlay(Image.new("RGB", (4, 4)), RISK, alpha=1.5)
