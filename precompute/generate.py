@@ -259,7 +259,7 @@ def _png(made: "Made", generator: "Generator", prompt: Prompt, seed: int) -> byt
     if generator.notice:
         metadata.add_itxt("Copyright", generator.notice)
     buffer = io.BytesIO()
-    made.picture.convert("RGB").save(buffer, "png", pnginfo=metadata)
+    made.image.convert("RGB").save(buffer, "png", pnginfo=metadata)
     return buffer.getvalue()
 
 

@@ -109,7 +109,7 @@ def _control_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class _Recipe:
     """What decides every group: the seed, the number of groups and which of them are controls."""
 
     seed: int
@@ -117,18 +117,18 @@ class _Plan:
     total: int
 
 
-def _plan(pairs: int, seed: int) -> _Plan:
+def _recipe(pairs: int, seed: int) -> _Recipe:
     controls = round(CONTROL_SHARE * pairs)
     controls += (pairs - controls) % 2
     total = (pairs - controls) // 2 + controls
     order = np.random.default_rng([seed, 1]).permutation(total)
-    return _Plan(seed, frozenset(order[:controls].tolist()), total)
+    return _Recipe(seed, frozenset(order[:controls].tolist()), total)
 
 
-def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
+def _group(recipe: _Recipe, index: int, attempt: int = 0) -> Group:
     """Group `index` of a world; another `attempt` is another draw of it."""
-    split, name = split_of(index, plan.total), f"{index:06d}"
-    rng = np.random.default_rng([plan.seed, 2, index, attempt])
+    split, name = split_of(index, recipe.total), f"{index:06d}"
+    rng = np.random.default_rng([recipe.seed, 2, index, attempt])
     held_out = held_out_combinations()
     unseen = split == "test" and rng.random() < UNSEEN_SHARE
     difficulty = str(rng.choice(DIFFICULTIES, p=DIFFICULTY_SHARES))
@@ -139,7 +139,7 @@ def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
         banned=frozenset() if unseen else held_out,
         wanted=held_out if unseen else frozenset(),
     )
-    if index not in plan.controls:
+    if index not in recipe.controls:
         return Group(name, square.scenes, _square_rows(square, name, split))
     other = vary(rng, square.scenes[0], square.claims[0], banned=held_out)
     return Group(name, (square.scenes[0], other), _control_rows(square, name, split))
@@ -147,19 +147,19 @@ def _group(plan: _Plan, index: int, attempt: int = 0) -> Group:
 
 def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
     """All groups of a world of `pairs` pairs: squares have two pairs, controls one. No prompt is in two groups."""
-    plan = _plan(pairs, seed)
-    draft = functools.partial(_group, plan)
+    recipe = _recipe(pairs, seed)
+    draft = functools.partial(_group, recipe)
     if processes > 1:
         with multiprocessing.get_context("spawn").Pool(processes) as pool:
-            made = pool.map(draft, range(plan.total), chunksize=64)
+            made = pool.map(draft, range(recipe.total), chunksize=64)
     else:
-        made = [draft(index) for index in range(plan.total)]
+        made = [draft(index) for index in range(recipe.total)]
     seen: set[str] = set()
-    for index in range(plan.total):
+    for index in range(recipe.total):
         attempt = 0
         while seen & (prompts := {row["prompt"] for row in made[index].rows}):
             attempt += 1
-            made[index] = _group(plan, index, attempt)
+            made[index] = _group(recipe, index, attempt)
         seen |= prompts
     return made
 

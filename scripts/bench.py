@@ -3,7 +3,7 @@ do.
 
     python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step whole sweep images grow]
 
-Everything is made up here: random embeddings, drawn pictures. Candidates take turns, so that a busy machine hits all of
+Everything is made up here: random embeddings, drawn images. Candidates take turns, so that a busy machine hits all of
     them; what is claimed are ratios within
 this one call. A row that this machine cannot measure stays empty. How each is made
 stands in `scripts/benchmark`.

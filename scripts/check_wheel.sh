@@ -55,7 +55,7 @@ PYTHON
 python -m pip check || fail "the dependencies in .venv are not those that the wheel asks for"
 
 commands=("$work"/venv/bin/tipai-*)
-[ "${#commands[@]}" -ge 4 ] || fail "expected at least four console commands, found: ${commands[*]}"
+[ "${#commands[@]}" -ge 5 ] || fail "expected at least five console commands, found: ${commands[*]}"
 for command in "${commands[@]}"; do
   "$command" --help > help.txt || fail "$(basename "$command") --help: failed"
   grep -q usage help.txt || fail "$(basename "$command") --help: printed no usage"

@@ -71,11 +71,11 @@ and on nothing else. It knows no photographs; every store, run and image made wi
 
 Measured on {n} unseen pairs a cell.
 
-## A picture prefers its own caption to the one that differs in one thing
+## An image prefers its own caption to the one that differs in one thing
 
 {captions}
 
-## A caption prefers its own picture to the one that differs in one thing (zero-shot pair AUC)
+## A caption prefers its own image to the one that differs in one thing (zero-shot pair AUC)
 
 {pairs}
 """

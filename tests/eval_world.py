@@ -1,6 +1,6 @@
 """A store of made-up embeddings with a planted truth, for the tests of the evaluation.
 
-A group is two prompts that differ in one category, and the two pictures that keep them: each picture is chosen once and
+A group is two prompts that differ in one category, and the two images that keep them: each image is chosen once and
 rejected once. Of the 16 dimensions the first five say what is asked for, and shown, in each category (+ or -); the rest
 is what the two have in common. The patches inside the box carry the sign as well.
 """
@@ -29,11 +29,11 @@ def write_store(
     seed: int = 0,
     encoder: str = "a" * 64,
     noise: float = 0.25,
-    pictures: Path | None = None,
+    draw_in: Path | None = None,
     squares: bool = True,
 ) -> Store:
-    """Write the store; `pictures` is where the pictures of all images are drawn, if anywhere. Without `squares` the
-    picture with the plus is always the chosen one.
+    """Write the store; `draw_in` is the folder that gets a drawing of every image. Without `squares` the image with
+    the plus is always the chosen one.
     """
     rng = np.random.default_rng(seed)
     texts, images, patches, rows = [], [], [], []
@@ -83,9 +83,9 @@ def write_store(
     )
     prompts = [f"a planted prompt number {i} of some words, so that the title is a sentence" for i in range(len(text))]
     store = commit_store(folder, plan, pairs, text, [(image, patch)], prompts=prompts, side=64)
-    if pictures is not None:
-        _draw(pictures, len(image))
-        (folder / "source.json").write_text(json.dumps({"data": str(pictures.resolve())}))
+    if draw_in is not None:
+        _draw(draw_in, len(image))
+        (folder / "source.json").write_text(json.dumps({"data": str(draw_in.resolve())}))
     return store
 
 

@@ -39,7 +39,7 @@ class Truth:
 class Made:
     """An image, and the truth about it where it is known."""
 
-    picture: "Image"
+    image: "Image"
     truth: Truth | None = None
 
 

@@ -1,4 +1,4 @@
-"""The benchmark as a picture: what a step costs each candidate, and how the cost grows."""
+"""The benchmark as an image: what a step costs each candidate, and how the cost grows."""
 
 from pathlib import Path
 

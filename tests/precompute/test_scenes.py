@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from precompute.scenes import _group, _plan, draw, groups, main
+from precompute.scenes import _group, _recipe, draw, groups, main
 from precompute.world.control import vary
 from precompute.world.square import sample
 from precompute.world.vocabulary import held_out_combinations
@@ -81,9 +81,9 @@ def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_rows():
 
 
 def test_no_training_or_validation_scene_shows_a_held_out_combination():
-    plan = _plan(600, 0)
-    for index in range(0, plan.total, 3):
-        group = _group(plan, index)
+    recipe = _recipe(600, 0)
+    for index in range(0, recipe.total, 3):
+        group = _group(recipe, index)
         shown = {(item.name, item.colour) for scene in group.scenes for item in scene.items}
         assert group.rows[0]["split"] == "test" or not shown & held_out_combinations()
 

@@ -120,7 +120,7 @@ def test_a_changed_picture_is_refused_and_a_picture_made_anew_is_scored_anew(cat
 
 def test_nothing_to_score_is_said(tmp_path):
     with pytest.raises(
-        UserError, match=r"catalog\.db: no catalogue here; make pictures first: python precompute/generate\.py --out"
+        UserError, match=r"catalog\.db: no catalogue here; make images first: python precompute/generate\.py --out"
     ):
         main(["--data", str(tmp_path)])
     with open_catalog(tmp_path / "empty", create=True):

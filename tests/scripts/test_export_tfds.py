@@ -97,7 +97,7 @@ def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path
     np.testing.assert_array_equal(again.images.sha256[again.pairs.rejected], store.images.sha256[pairs.rejected])
     np.testing.assert_allclose(again.image.take(again.pairs.chosen), store.image.take(pairs.chosen), atol=2e-3)
     assert again.data_folder is None and again.manifest.data["kind"] == "tfds"
-    with pytest.raises(UserError, match=r"no folder of pictures is known \(moved, or embedded from TFDS\)"):
+    with pytest.raises(UserError, match=r"no folder of images is known \(moved, or embedded from TFDS\)"):
         again.image_path(0)
 
 

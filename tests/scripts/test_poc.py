@@ -53,7 +53,7 @@ def test_it_runs_to_its_end_and_repeats_nothing(tmp_path):
     )
     second = run(AUDITOR="heads")
     assert (
-        "80 pictures judged" not in first and '"judged": 80' in second and second.count(" 0 of them drawn now") == 2
+        "80 images judged" not in first and '"judged": 80' in second and second.count(" 0 of them drawn now") == 2
     )  # those of the first call
     (others,) = (path for path in (folder / "data/poc/pairs").iterdir() if path.is_dir())
     assert others.name.startswith("auditor@") and len(list(others.glob("*_comparison.png"))) == 20

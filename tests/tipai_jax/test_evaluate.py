@@ -43,11 +43,11 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """A store with pictures, and a run trained from it."""
+    """A store with images, and a run trained from it."""
     from tipai_jax.training.loop import fit
 
     folder = tmp_path_factory.mktemp("world")
-    write_store(folder / "store", splits={"train": 80, "validation": 40, "test": 40}, pictures=folder / "data")
+    write_store(folder / "store", splits={"train": 80, "validation": 40, "test": 40}, draw_in=folder / "data")
     config = AuditorConfig(
         store=str(folder / "store"),
         workdir=str(folder / "run"),
@@ -210,7 +210,7 @@ def test_without_pictures_it_is_measured_all_the_same(world, record):
     )
     evaluate(asked)
     assert (world / "report-bare.html").read_text().count("data:image/webp;base64,") == 20, (
-        "the pictures are back, and so are the sheets"
+        "the images are back, and so are the sheets"
     )
 
 

@@ -78,12 +78,12 @@ def chunk_of_steps(orders: Sequence[Order], first: int, *, steps: int, length: i
     """Steps `first` to `first + steps - 1` of a run, filled up to `length`; with more than one order, of the members of
     a sweep.
     """
-    plans = []
+    chunks = []
     for order in orders:
         drawn = [order.batch(step) for step in range(first, first + steps)]
         fill = [(np.zeros_like(drawn[0][0]), np.zeros_like(drawn[0][1]))] * (length - steps)
-        plans.append([np.stack(each) for each in zip(*drawn, *fill)])
-    row, valid = (each[0] if len(orders) == 1 else np.stack(each, axis=1) for each in zip(*plans))
+        chunks.append([np.stack(each) for each in zip(*drawn, *fill)])
+    row, valid = (each[0] if len(orders) == 1 else np.stack(each, axis=1) for each in zip(*chunks))
     return Chunk(row, valid, _numbered(first, steps, length))
 
 

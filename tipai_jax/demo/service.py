@@ -195,10 +195,9 @@ class DemoService:
                 progress(n / (CANDIDATES + 1), f"{step} image {n + 1} of {CANDIDATES}")
                 made.append(self.generator.make(wanted, seed))
             progress(CANDIDATES / (CANDIDATES + 1), "scoring")
-            ranking = self.auditor.rank(wanted.prompt, [each.picture for each in made])
+            ranking = self.auditor.rank(wanted.prompt, [each.image for each in made])
         images = tuple(
-            _scored(each.picture, verdict, seed, each.truth)
-            for each, verdict, seed in zip(made, ranking.verdicts, seeds)
+            _scored(each.image, verdict, seed, each.truth) for each, verdict, seed in zip(made, ranking.verdicts, seeds)
         )
         return CandidateSet(wanted.prompt, images, ranking.order, self.generator.label)
 

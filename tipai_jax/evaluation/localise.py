@@ -52,10 +52,10 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs of the validation split.
-        most: how many pictures are looked at, spread evenly over the rows.
+        most: how many images are looked at, spread evenly over the rows.
 
     Returns:
-        The threshold; 0.5 where there is no picture to choose on.
+        The threshold; 0.5 where there is no image to choose on.
     """
     rows = rows_with_pixels(pairs)
     if not len(rows):
@@ -79,10 +79,10 @@ def _overlaps(region: Region, mask: Bool[np.ndarray, "h w"]) -> bool:
 
 
 def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
-    """1 for each picture in which a region stands out (`render.find_regions`), 0 for the others.
+    """1 for each image in which a region stands out (`render.find_regions`), 0 for the others.
 
     Args:
-        risk: of each picture, 0 to 1, before enlargement.
+        risk: of each image, 0 to 1, before enlargement.
         threshold: the risk from which a pixel counts as unfaithful.
     """
     return np.array([float(bool(find_regions(_enlarged(each), threshold, most=1))) for each in risk], np.float64)
@@ -91,14 +91,14 @@ def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[n
 def localisation_figures(
     risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each picture that has
+    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each image that has
     pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs.
         threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
-        most: how many pictures are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
+        most: how many images are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
         The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1

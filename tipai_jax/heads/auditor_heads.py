@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from tipai_jax.heads.evidence import Evidence
 from tipai_jax.heads.global_head import GlobalHead
-from tipai_jax.heads.inputs import PLAN, InputFeatures
+from tipai_jax.heads.inputs import DEFAULT_INPUTS, InputFeatures
 from tipai_jax.heads.patch_head import PatchHead
 from tipai_jax.heads.reason_head import ReasonHead
 from tipai_jax.heads.saliency_head import DecoderSaliency, InterpolateSaliency
@@ -61,9 +61,9 @@ class AuditorHeads(nnx.Module):
         k: int = 49,
         hidden: int = 256,
         dropout: float = 0.0,
-        global_inputs: InputFeatures = PLAN,
-        patch_inputs: InputFeatures = PLAN,
-        reason_inputs: InputFeatures = PLAN,
+        global_inputs: InputFeatures = DEFAULT_INPUTS,
+        patch_inputs: InputFeatures = DEFAULT_INPUTS,
+        reason_inputs: InputFeatures = DEFAULT_INPUTS,
         saliency: Literal["interpolate", "decoder"] = "interpolate",
         attention_width: int = 128,
         dtype: Literal["float32", "bfloat16"] = "float32",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tipai_jax.errors import UserError
 
-__all__ = ["PLAN", "InputFeatures"]
+__all__ = ["DEFAULT_INPUTS", "InputFeatures"]
 
 
 @dataclass(frozen=True)
@@ -59,5 +59,5 @@ class InputFeatures:
             )
 
 
-PLAN = InputFeatures()
+DEFAULT_INPUTS = InputFeatures()
 """The plan: text and image (for the patch head: text and patch), side by side."""

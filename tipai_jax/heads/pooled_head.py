@@ -11,7 +11,7 @@ from flax import nnx
 from jaxtyping import Array, Float
 
 from tipai_jax.heads.evidence import EvidencePool
-from tipai_jax.heads.inputs import PLAN, InputFeatures
+from tipai_jax.heads.inputs import DEFAULT_INPUTS, InputFeatures
 from tipai_jax.heads.joint_linear import JointLinear
 from tipai_jax.heads.product import operand
 
@@ -39,7 +39,7 @@ class PooledHead(nnx.Module):
         d: int,
         *,
         hidden: int = 256,
-        inputs: InputFeatures = PLAN,
+        inputs: InputFeatures = DEFAULT_INPUTS,
         dropout: float = 0.0,
         width: int = 128,
         rngs: nnx.Rngs,

@@ -1,4 +1,4 @@
-"""Pictures of what the auditor thinks: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only."""
+"""What an auditor found, drawn: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only."""
 
 from tipai_jax.render.boxes import Mark, Region, draw_marks, find_regions, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk

@@ -1,6 +1,6 @@
 """Boxes: drawn where the truth is, and found where a heatmap is hot.
 
-Places are fractions of the picture (0 to 1, x to the right, y downwards), so a frame fits a picture of any size.
+Places are fractions of the image (0 to 1, x to the right, y downwards), so a frame fits an image of any size.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ __all__ = ["MAP_SIDE", "Mark", "Region", "draw_marks", "find_regions", "regions_
 
 @dataclass(frozen=True)
 class Mark:
-    """A frame to draw: corners as fractions of the picture, a word for its tab, dashed where no pixel is to blame."""
+    """A frame to draw: corners as fractions of the image, a word for its tab, dashed where no pixel is to blame."""
 
     x1: float
     y1: float
@@ -29,17 +29,17 @@ class Mark:
     colour: tuple[int, int, int] = (20, 20, 20)
 
 
-def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
-    """A copy of a picture with frames on it; each has a white rim, so that it shows on any ground.
+def draw_marks(image: Image.Image, marks: Sequence[Mark]) -> Image.Image:
+    """A copy of an image with frames on it; each has a white rim, so that it shows on any ground.
 
     Args:
-        picture: what to draw on.
-        marks: the frames; the part outside the picture is cut off.
+        image: what to draw on.
+        marks: the frames; the part outside the image is cut off.
 
     Returns:
-        An RGB copy; the picture itself is left alone. A tab that would leave the picture is moved inside.
+        An RGB copy; the image itself is left alone. A tab that would leave the image is moved inside.
     """
-    drawn = picture.convert("RGB").copy()
+    drawn = image.convert("RGB").copy()
     pen = ImageDraw.Draw(drawn)
     width = max(2, round(max(drawn.size) / 240))
     for mark in marks:
@@ -54,7 +54,7 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
 
 
 def _corners(mark: Mark, size: tuple[int, int], width: int) -> tuple[int, int, int, int]:
-    """Pixels of a frame, kept inside the picture by its own thickness and never thinner than that."""
+    """Pixels of a frame, kept inside the image by its own thickness and never thinner than that."""
     inset = width // 2 + 1
     left, right = (min(max(round(x * size[0]), inset), size[0] - 1 - inset) for x in (mark.x1, mark.x2))
     top, bottom = (min(max(round(y * size[1]), inset), size[1] - 1 - inset) for y in (mark.y1, mark.y2))

@@ -1,4 +1,4 @@
-"""A page that needs nothing but itself: its style, tables in boxes of their own, figures, pictures inside the file.
+"""A page that needs nothing but itself: its style, tables in boxes of their own, figures, images inside the file.
 
 The look of a document: one accent colour, dark letters on white, wide and narrow screens, paper. A browser is
     told to load
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from tipai_jax.render import svg
 from tipai_jax.render.markup import Markup, element, join
 
-__all__ = ["code", "figure", "note", "notes", "page", "picture", "section", "table", "verdict"]
+__all__ = ["code", "figure", "image", "note", "notes", "page", "section", "table", "verdict"]
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _STYLE = """
@@ -162,8 +162,8 @@ def figure(title: str, content: Markup) -> Markup:
     return element("figure", element("figcaption", title), content)
 
 
-def picture(data: bytes, *, kind: str, alt: str) -> Markup:
-    """A picture inside the file; `kind` is what follows `image/` in its type."""
+def image(data: bytes, *, kind: str, alt: str) -> Markup:
+    """An image inside the file; `kind` is what follows `image/` in its type."""
     return element("img", src=f"data:image/{kind};base64,{base64.b64encode(data).decode()}", alt=alt)
 
 

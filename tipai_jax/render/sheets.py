@@ -19,9 +19,9 @@ ENDS = ("keeps the prompt (no colour)", "breaks it (yellow: at the threshold of 
 
 @dataclass(frozen=True)
 class Panel:
-    """A picture, its name and the words under it."""
+    """An image, its name and the words under it."""
 
-    picture: Image.Image
+    image: Image.Image
     name: str
     words: str = ""
 
@@ -34,12 +34,12 @@ def panel_sheet(
     Args:
         title: the prompt, say; broken into as many lines as it needs.
         lines: smaller text under the title.
-        panels: left to right; each picture is scaled to fit a square, on a pale ground.
+        panels: left to right; each image is scaled to fit a square, on a pale ground.
         side: of that square, in pixels.
         ends: what the two ends of the colour scale mean, that without colour and the red one.
 
     Returns:
-        An RGB picture, as high as its text needs.
+        An RGB image, as high as its text needs.
 
     Raises:
         ValueError: there is no panel.
@@ -63,18 +63,18 @@ def panel_sheet(
     for place, panel in enumerate(panels):
         left = MARGIN + place * (side + GAP)
         draw_lines(pen, names[place], at=(left, band), size=SMALL, fill=FAINT)
-        sheet.paste(_fit(panel.picture, side), (left, band + above))
+        sheet.paste(_fit(panel.image, side), (left, band + above))
         draw_lines(pen, words[place], at=(left, band + above + side + 4), size=SMALL, fill=INK)
     sheet.paste(scale, (MARGIN, height - MARGIN - scale.height))
     return sheet
 
 
-def _fit(picture: Image.Image, side: int) -> Image.Image:
-    """A picture in the middle of a square, its proportions kept."""
-    size = fit_size(picture.size, side)
+def _fit(image: Image.Image, side: int) -> Image.Image:
+    """An image in the middle of a square, its proportions kept."""
+    size = fit_size(image.size, side)
     square = Image.new("RGB", (side, side), (238, 238, 240))
     square.paste(
-        picture.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)
+        image.convert("RGB").resize(size, Image.Resampling.LANCZOS), ((side - size[0]) // 2, (side - size[1]) // 2)
     )
     return square
 
@@ -105,7 +105,7 @@ def contact_sheet(sheets: Sequence[Image.Image], *, columns: int = 1, width: int
         width: of one column in pixels; wider sheets are scaled down to it. The widest sheet's if None.
 
     Returns:
-        An RGB picture.
+        An RGB image.
 
     Raises:
         ValueError: there is no sheet, or no column.

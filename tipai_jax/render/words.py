@@ -1,4 +1,4 @@
-"""Words on pictures, with the letters that come with Pillow: broken into lines so that nothing is cut off."""
+"""Words on images, with the letters that come with Pillow: broken into lines so that nothing is cut off."""
 
 from bisect import bisect_right
 from collections.abc import Sequence

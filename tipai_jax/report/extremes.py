@@ -107,7 +107,7 @@ def _entry(
             "sheet": None,
             "no_sheet": f"{names} is missing from the folder of the images or cannot be read",
         }
-    drawn = draw_pair(pairs, row, prediction, prompt=prompt, pictures=images, stamp=stamp)
+    drawn = draw_pair(pairs, row, prediction, prompt=prompt, images=images, stamp=stamp)
     write_file(sheet, _webp(drawn))
     return entry | {"sheet": sheet.name, "no_sheet": ""}
 

@@ -4,7 +4,7 @@ what a figure means its record says."""
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tipai_jax.render.html import code, figure, note, notes, page, picture, section, table, verdict
+from tipai_jax.render.html import code, figure, image, note, notes, page, section, table, verdict
 from tipai_jax.render.markup import Markup, element
 from tipai_jax.render.svg import IntervalMark, intervals, reliability
 from tipai_jax.report.curves import training
@@ -220,7 +220,7 @@ def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
     if why:
         return element("figure", caption, element("p", f"No image: {why}.", class_="quiet"), class_="sheet")
     alt = f"Sheet of {entry['title']!r}. {entry['facts']}"
-    return element("figure", caption, picture(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
+    return element("figure", caption, image(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
 
 
 def _commands(record: Record) -> list[Markup]:

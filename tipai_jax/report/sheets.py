@@ -87,7 +87,7 @@ def read_images(store: Store, pairs: PairTable, row: int, data: Path) -> list[Im
     """What the encoder saw of the chosen and of the rejected image of a pair.
 
     Raises:
-        UserError: a picture is missing or cannot be read.
+        UserError: an image is missing or cannot be read.
     """
     return [_picture(store, int(image), data) for image in (pairs.chosen[row], pairs.rejected[row])]
 
@@ -97,36 +97,36 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
     path = data / str(store.images.path[row])
     try:
         left, top, right, bottom = (round(edge) for edge in store.view_box(row))
-        with Image.open(path) as picture:
-            return upright_rgb(picture).crop((left, top, right, bottom))
+        with Image.open(path) as image:
+            return upright_rgb(image).crop((left, top, right, bottom))
     except FileNotFoundError:
         raise UserError(
-            f"heatmaps: no picture at {path}: name the folder of the pictures with --data, or ask for none"
+            f"heatmaps: no image at {path}: name the folder of the images with --data, or ask for none"
         ) from None
     except (OSError, UnidentifiedImageError) as error:
-        raise UserError(f"heatmaps: {path} cannot be read as a picture ({error})") from None
+        raise UserError(f"heatmaps: {path} cannot be read as an image ({error})") from None
 
 
 def draw_pair(
-    pairs: PairTable, row: int, prediction: PairPrediction, *, prompt: str, pictures: Sequence[Image.Image], stamp: str
+    pairs: PairTable, row: int, prediction: PairPrediction, *, prompt: str, images: Sequence[Image.Image], stamp: str
 ) -> Image.Image:
-    """The sheet of one pair: both pictures plain and under their heatmap, truth framed in black, findings in violet.
+    """The sheet of one pair: both images plain and under their heatmap, truth framed in black, findings in violet.
 
     Args:
         pairs: holds the truth.
         row: which pair.
         prediction: the auditor's, of it.
         prompt: the words.
-        pictures: what the encoder saw of the chosen and of the rejected image.
+        images: what the encoder saw of the chosen and of the rejected image.
         stamp: a remark for the foot of the title ("" for none).
 
     Returns:
-        An RGB picture.
+        An RGB image.
     """
     grid = grid_side(prediction.risk.shape[1])
     risks = prediction.risk.reshape(2, grid, grid)
     shown = shown_risk(risks, prediction.risk_threshold)
-    large = [picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for picture in pictures]
+    large = [image.resize((SIDE, SIDE), Image.Resampling.LANCZOS) for image in images]
     boxes = pairs.boxes[int(row)]
     bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in boxes]
     names = ["missing here" if box.absent else CATEGORIES[box.category] for box in boxes]
@@ -139,7 +139,7 @@ def draw_pair(
         ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
         for part in prediction.reason
     ]
-    other = "the other picture" if pairs.control[row] else "rejected"
+    other = "the other image" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", ""),
         Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {reasons[0]}"),
@@ -176,11 +176,11 @@ def draw_sheets(
     """Draw and write the sheets of some pairs, and one contact sheet of the first dozen.
 
     Args:
-        store: names the prompts and the pictures.
+        store: names the prompts and the images.
         pairs: the evaluated pairs.
         rows: which of them.
         prediction: the auditor's, of a row.
-        data: the folder of the pictures.
+        data: the folder of the images.
         out: the folder to write into; sheets of an earlier evaluation in it are replaced.
         stamp: a remark for each sheet ("" for none).
 
@@ -188,16 +188,16 @@ def draw_sheets(
         The paths written, the contact sheet last.
 
     Raises:
-        UserError: a picture is missing or cannot be read.
+        UserError: an image is missing or cannot be read.
     """
-    pictures = [read_images(store, pairs, row, data) for row in rows]
+    images = [read_images(store, pairs, row, data) for row in rows]
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
         old.unlink()
     written, sheets = [], []
-    for place, (row, both) in enumerate(zip(rows, pictures)):
+    for place, (row, both) in enumerate(zip(rows, images)):
         prompt = str(store.prompts.prompt[pairs.prompt[row]])
-        sheets.append(draw_pair(pairs, row, prediction(row), prompt=prompt, pictures=both, stamp=stamp))
+        sheets.append(draw_pair(pairs, row, prediction(row), prompt=prompt, images=both, stamp=stamp))
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(pairs.pair_id[row]))[:60]
         written.append(out / f"pair-{place:03d}-{name}.png")
         sheets[-1].save(written[-1])

@@ -1,8 +1,8 @@
-"""The catalogue of a folder of pictures: which prompt each was made for, how any scorer judged it, which are best and
+"""The catalogue of a folder of images: which prompt each was made for, how any scorer judged it, which are best and
 worst.
 
-A score belongs to the bytes of a picture (their sha256), a prompt and a scorer (a name and the digest of the weights
-behind it), so the scores of several scorers lie side by side and a picture that is made anew loses the old ones.
+A score belongs to the bytes of an image (their sha256), a prompt and a scorer (a name and the digest of the weights
+behind it), so the scores of several scorers lie side by side and an image that is made anew loses the old ones.
 """
 
 import json
@@ -84,13 +84,13 @@ class Catalog:
         self._db = connection
 
     def images(self) -> list[CatalogImage]:
-        """Every picture in the order in which its prompt came, then by seed."""
+        """Every image in the order in which its prompt came, then by seed."""
         names = ", ".join(_names(CatalogImage))
         order = "(SELECT min(first.rowid) FROM images first WHERE first.prompt_id = images.prompt_id), seed"
         return [_image(row) for row in self._db.execute(f"SELECT {names} FROM images ORDER BY {order}")]
 
     def put_image(self, image: CatalogImage) -> None:
-        """Enter a picture; one of the same id but of other bytes loses its scores and pairs."""
+        """Enter an image; one of the same id but of other bytes loses its scores and pairs."""
         values = [getattr(image, name) for name in _names(CatalogImage)]
         values[-1] = json.dumps(list(image.boxes))
         with self._db:
@@ -124,7 +124,7 @@ class Catalog:
         raise UserError(f"--scorer {wanted}: has scored nothing in {self.folder / CATALOG}; {way_on}")
 
     def scores(self, scorer: Scorer) -> dict[str, CatalogScore]:
-        """Every picture's score against its own prompt, by `image_id`."""
+        """Every image's score against its own prompt, by `image_id`."""
         query = (
             "SELECT image_id, s.sha256, s.prompt, global_score, raw, patch_scores FROM scores s "
             "JOIN images i ON i.sha256 = s.sha256 AND i.prompt = s.prompt WHERE scorer = ? AND digest = ?"
@@ -142,7 +142,7 @@ class Catalog:
         return found
 
     def put_scores(self, scorer: Scorer, scores: Iterable[CatalogScore]) -> None:
-        """Enter scores, all or none; the same scorer's earlier ones of the same picture and prompt are replaced."""
+        """Enter scores, all or none; the same scorer's earlier ones of the same image and prompt are replaced."""
         names = ("sha256", "prompt", "scorer", "digest", "global_score", "raw", "patch_scores")
         rows = [
             (
@@ -183,7 +183,7 @@ class Catalog:
 
 
 def read_image(folder: Path, image: CatalogImage) -> bytes:
-    """The bytes of a picture, if they are still those that were entered.
+    """The bytes of an image, if they are still those that were entered.
 
     Args:
         folder: of the catalogue.
@@ -210,7 +210,7 @@ def open_catalog(folder: Path, *, create: bool = False) -> Iterator[Catalog]:
     """The catalogue of a folder, closed at the end.
 
     Args:
-        folder: holds `catalog.db` and, at the paths it names, the pictures.
+        folder: holds `catalog.db` and, at the paths it names, the images.
         create: begin one where there is none.
 
     Raises:
@@ -218,7 +218,7 @@ def open_catalog(folder: Path, *, create: bool = False) -> Iterator[Catalog]:
     """
     path = folder / CATALOG
     if not path.is_file() and not create:
-        raise UserError(f"{path}: no catalogue here; make pictures first: python precompute/generate.py --out {folder}")
+        raise UserError(f"{path}: no catalogue here; make images first: python precompute/generate.py --out {folder}")
     folder.mkdir(parents=True, exist_ok=True)
     connection = None
     try:
@@ -232,7 +232,7 @@ def open_catalog(folder: Path, *, create: bool = False) -> Iterator[Catalog]:
         raise  # what we enter breaks a rule of the tables: a defect of ours
     except (sqlite3.DatabaseError, sqlite3.Warning) as error:
         raise UserError(
-            f"{path}: cannot be used ({error}); wait for whoever has it open, or remove it and make the pictures again"
+            f"{path}: cannot be used ({error}); wait for whoever has it open, or remove it and make the images again"
         ) from None
     finally:
         if connection is not None:
@@ -251,7 +251,7 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
     if application == _APPLICATION and version == _VERSION:
         return
     if version or application or connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-        raise UserError(f"{path}: is a database, but no catalogue of pictures; choose another folder")
+        raise UserError(f"{path}: is a database, but no catalogue of images; choose another folder")
     connection.executescript(
         f"BEGIN;{_TABLES}PRAGMA application_id = {_APPLICATION}; PRAGMA user_version = {_VERSION}; COMMIT;"
     )

@@ -1,4 +1,4 @@
-"""The rows of a catalogue: a picture, who judged, a score, a pair.
+"""The rows of a catalogue: an image, who judged, a score, a pair.
 
 Standard library only.
 """
@@ -10,7 +10,7 @@ __all__ = ["CatalogImage", "CatalogPair", "CatalogScore", "Scorer"]
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogImage:
-    """A picture made for a prompt.
+    """An image made for a prompt.
 
     Attributes:
         image_id: unique name, `{prompt_id}_{seed}`.
@@ -21,7 +21,7 @@ class CatalogImage:
         seed: the only source of chance.
         path: of the file, relative to the catalogue's folder, with forward slashes.
         generator: what made it; says so where it was drawn.
-        settings: canonical JSON of everything else that decides the picture.
+        settings: canonical JSON of everything else that decides the image.
         drawn: it is a drawn scene, not the work of a generative model.
         broken: whether it truly breaks the prompt; None where nobody knows.
         broken_category: what it truly breaks, one of `CATEGORIES`; "" where it does not or nobody knows.
@@ -72,13 +72,13 @@ class Scorer:
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogScore:
-    """How a scorer judged a picture against a prompt.
+    """How a scorer judged an image against a prompt.
 
     Attributes:
-        sha256: of the picture.
+        sha256: of the image.
         prompt: the words.
         global_score: 0 to 1.
-        raw: the number behind it, a cosine or a logit: it orders pictures as the score does, also where a calibration
+        raw: the number behind it, a cosine or a logit: it orders images as the score does, also where a calibration
             made their scores equal.
         patch_scores: 0 to 1 by patch, row by row from the top left.
     """
@@ -92,7 +92,7 @@ class CatalogScore:
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogPair:
-    """The best and the worst picture of a prompt by one scorer; images by `image_id`."""
+    """The best and the worst image of a prompt by one scorer; images by `image_id`."""
 
     pair_id: str
     prompt_id: str

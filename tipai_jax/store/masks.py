@@ -18,7 +18,7 @@ __all__ = ["box_mask", "small_mask", "small_masks"]
 
 @runtime_checkable
 class BoxLike(Protocol):
-    """A box as fractions of the picture; `absent` boxes mark where something is missing and no pixel is to blame."""
+    """A box as fractions of the image; `absent` boxes mark where something is missing and no pixel is to blame."""
 
     x1: float
     y1: float
@@ -60,12 +60,12 @@ def _union(
 def small_masks(
     *, xyxy: np.ndarray, absent: np.ndarray, offsets: np.ndarray, size: int = 224, cells: int = 7
 ) -> tuple[np.ndarray, np.ndarray]:
-    """`small_mask` of many pictures at once; the same numbers, without a Python step where no boxes overlap.
+    """`small_mask` of many images at once; the same numbers, without a Python step where no boxes overlap.
 
     Args:
-        xyxy: f64[m, 4], the boxes of all pictures, one picture after the other, as fractions.
+        xyxy: f64[m, 4], the boxes of all images, one image after the other, as fractions.
         absent: bool[m].
-        offsets: i[n + 1]; picture i owns the boxes offsets[i]:offsets[i + 1].
+        offsets: i[n + 1]; image i owns the boxes offsets[i]:offsets[i + 1].
         size: pixels of the full mask, size x size.
         cells: cells of the small grid.
 
@@ -113,7 +113,7 @@ def small_mask(boxes: Sequence[BoxLike], size: int = 224, cells: int = 7) -> tup
 
 
 def box_mask(boxes: Sequence[BoxLike], size: int = 224) -> np.ndarray:
-    """The full mask m itself, bool[size, size], by the same pixel rule; for metrics and pictures."""
+    """The full mask m itself, bool[size, size], by the same pixel rule; for metrics and images."""
     mask = np.zeros((size, size), dtype=bool)
     for box in boxes:
         if not box.absent:

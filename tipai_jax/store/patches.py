@@ -1,4 +1,4 @@
-"""The one rule that turns boxes into labels of patches, and what part of a picture the patches cover.
+"""The one rule that turns boxes into labels of patches, and what part of an image the patches cover.
 
 A cell of the grid is unfaithful (0) when the union of the boxes covers at least a quarter of it, or when it holds at
 least half of one box (so that a small box is not lost between large cells); faithful (1) when no box touches it, the
@@ -15,14 +15,14 @@ _SLACK = 1e-9  # on areas in units of a cell or of a box: a share of exactly a q
 
 
 def overlapping(boxes: np.ndarray, owner: np.ndarray) -> np.ndarray:
-    """The pictures in which two boxes share an area.
+    """The images in which two boxes share an area.
 
     Args:
-        boxes: [m, 4], x1 y1 x2 y2 in any unit, the boxes of a picture being neighbours.
-        owner: i[m], the picture of each box, ascending.
+        boxes: [m, 4], x1 y1 x2 y2 in any unit, the boxes of an image being neighbours.
+        owner: i[m], the image of each box, ascending.
 
     Returns:
-        i[...], sorted, each picture once.
+        i[...], sorted, each image once.
     """
     found = []
     for lag in range(1, int(np.bincount(owner).max()) if len(owner) else 1):
@@ -54,16 +54,16 @@ def _union_share(boxes: np.ndarray, edges: np.ndarray) -> np.ndarray:
 def label_cells(
     boxes: np.ndarray, absent: np.ndarray, *, offsets: np.ndarray | None = None, cells: int = 7
 ) -> np.ndarray:
-    """Label the cells of pictures by their boxes.
+    """Label the cells of images by their boxes.
 
     Args:
-        boxes: f64[m, 4], x1 y1 x2 y2 as fractions of the view, inside 0..1, picture after picture.
+        boxes: f64[m, 4], x1 y1 x2 y2 as fractions of the view, inside 0..1, image after image.
         absent: bool[m]; the place a missing object should have had: it makes nothing unfaithful, only unknown.
-        offsets: i[n + 1], picture i owns boxes offsets[i]:offsets[i + 1]; None for one picture.
+        offsets: i[n + 1], image i owns boxes offsets[i]:offsets[i + 1]; None for one image.
         cells: cells along an axis.
 
     Returns:
-        i8[n, cells * cells], or i8[cells * cells] for one picture, row-major from the top left: 1 faithful, 0
+        i8[n, cells * cells], or i8[cells * cells] for one image, row-major from the top left: 1 faithful, 0
         unfaithful,
         -1 unknown.
     """
@@ -93,12 +93,12 @@ def label_cells(
 
 
 def view_box(width: int, height: int, *, view: str, share: float) -> tuple[float, float, float, float]:
-    """The part of a picture that the encoder sees, in pixels: left, top, right, bottom.
+    """The part of an image that the encoder sees, in pixels: left, top, right, bottom.
 
     Args:
-        width: pixels of the picture.
-        height: pixels of the picture.
-        view: "centre" (a centred square) or "whole" (the picture squeezed into a square).
+        width: pixels of the image.
+        height: pixels of the image.
+        view: "centre" (a centred square) or "whole" (the image squeezed into a square).
         share: side of the centred square, as a share of the shorter side; 1 for "whole".
     """
     if view == "whole":
@@ -109,7 +109,7 @@ def view_box(width: int, height: int, *, view: str, share: float) -> tuple[float
 
 
 def to_view(boxes: np.ndarray, view: tuple[float, float, float, float]) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes in pixels of a picture as fractions of its view.
+    """Boxes in pixels of an image as fractions of its view.
 
     Args:
         boxes: f64[n, 4] pixels.

@@ -159,7 +159,7 @@ class Store:
         """
         if self.data_folder is None:
             raise UserError(
-                f"{self.path}: no folder of pictures is known (moved, or embedded from TFDS); put the data back where"
+                f"{self.path}: no folder of images is known (moved, or embedded from TFDS); put the data back where"
                 " it was embedded from"
             )
         path = self.data_folder / str(self.images.path[row])

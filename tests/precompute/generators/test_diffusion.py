@@ -30,7 +30,7 @@ def copy(folder, tmp_path):
 
 
 def pixels(generator, prompt=CAR, seed=0):
-    return np.asarray(generator.make(prompt, seed).picture)
+    return np.asarray(generator.make(prompt, seed).image)
 
 
 def test_prompt_seed_and_settings_decide_the_picture(folder):

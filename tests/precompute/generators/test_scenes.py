@@ -31,16 +31,16 @@ def test_the_projects_own_prompts_can_all_be_drawn_and_truly_are_what_is_said_of
             found = judge.broken(parse(prompt.prompt), composed.scenes[int(breaks)])
             assert found == ({category} if made.truth.broken else set()), (prompt, seed)
             assert made.truth.broken == breaks and (made.truth.category or prompt.category) == prompt.category
-            assert bool(made.truth.boxes) == breaks and made.picture.size == (224, 224)
+            assert bool(made.truth.boxes) == breaks and made.image.size == (224, 224)
 
 
 def test_prompt_and_seed_decide_the_picture_and_nothing_else():
     one, other = SceneGenerator(), SceneGenerator()
     other.make(Prompt("q", "three red apples", "counting"), 0)
-    same = [np.asarray(each.make(CAR, 5).picture) for each in (one, other)]
+    same = [np.asarray(each.make(CAR, 5).image) for each in (one, other)]
     assert (same[0] == same[1]).all()
-    assert (same[0] != np.asarray(one.make(CAR, 6).picture)).any()
-    assert (same[0] == np.asarray(one.make(Prompt("another name", CAR.prompt, "attribute"), 5).picture)).all()
+    assert (same[0] != np.asarray(one.make(CAR, 6).image)).any()
+    assert (same[0] == np.asarray(one.make(Prompt("another name", CAR.prompt, "attribute"), 5).image)).all()
 
 
 @pytest.mark.parametrize("chance", [0.0, 0.3, 1.0])

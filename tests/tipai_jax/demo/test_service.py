@@ -82,7 +82,7 @@ def as_file(image: Image.Image, kind: str = "PNG") -> bytes:
 
 def test_candidates_are_what_the_generator_makes_and_the_auditor_predicts(service, found):
     made = [service.generator.make(Prompt("any", PROMPT), seed) for seed in range(4)]
-    verdicts = service.auditor.score([each.picture for each in made], PROMPT)
+    verdicts = service.auditor.score([each.image for each in made], PROMPT)
     np.testing.assert_allclose([each.verdict.logit for each in found.images], verdicts.logit, atol=1e-5)
     assert [each.seed for each in found.images] == [0, 1, 2, 3] and [each.truth for each in found.images] == [
         each.truth for each in made
@@ -197,7 +197,7 @@ def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(servi
 def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, monkeypatch):
     predictions = set()
     for seed in range(4):
-        data = as_file(service.generator.make(Prompt("any", PROMPT), seed).picture)
+        data = as_file(service.generator.make(Prompt("any", PROMPT), seed).image)
         shown = service.score(service.read(data), PROMPT)
         for level in LEVELS:
             again = service.at_level(shown, level).verdict

@@ -1,4 +1,4 @@
-"""Which pictures count, and the threshold of the largest Dice."""
+"""Which images count, and the threshold of the largest Dice."""
 
 import numpy as np
 import pytest

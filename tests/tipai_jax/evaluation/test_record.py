@@ -47,7 +47,7 @@ def test_the_train_command_gives_the_config_back():
 
 
 def test_the_embed_command_names_the_encoder_and_never_a_folder_elsewhere(tmp_path, monkeypatch):
-    store = write_store(tmp_path / "store", splits={"test": 4}, pictures=tmp_path / "data")
+    store = write_store(tmp_path / "store", splits={"test": 4}, draw_in=tmp_path / "data")
     wanted = "--encoder FOLDER/planted --patches dense --dtype float32 --device cpu"
     elsewhere = embed_command(store)
     assert f"--data FOLDER {wanted}" in elsewhere, "the images lie outside the folder that the command is run in"

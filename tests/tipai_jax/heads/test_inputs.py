@@ -1,11 +1,14 @@
 import pytest
 
 from tipai_jax.errors import UserError
-from tipai_jax.heads.inputs import PLAN, InputFeatures
+from tipai_jax.heads.inputs import DEFAULT_INPUTS, InputFeatures
 
 
 def test_the_default_is_the_plan():
-    assert {name for name, on in vars(PLAN).items() if on} == {"text", "image"} and InputFeatures() == PLAN
+    assert {name for name, on in vars(DEFAULT_INPUTS).items() if on} == {
+        "text",
+        "image",
+    } and InputFeatures() == DEFAULT_INPUTS
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_the_small_space_is_the_full_resolution(size, side):
 
 
 def test_the_number_of_the_plan():
-    """A Dice of 0.95 costs 0.05: a mask of 95 pixels inside a heatmap of 105, on a grid as fine as the picture."""
+    """A Dice of 0.95 costs 0.05: a mask of 95 pixels inside a heatmap of 105, on a grid as fine as the image."""
     heatmap, mask = (jnp.arange(400) < pixels for pixels in (105, 95))
     ones = jnp.asarray(small_ones((20, 20), 400))
     loss = dice_loss(heatmap[None].astype(float), mask[None].astype(float), jnp.array([95.0]), ones)

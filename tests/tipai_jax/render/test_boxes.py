@@ -13,7 +13,7 @@ from tipai_jax.render.heatmap import enlarge
 def drawn_pixels(marks, size=(100, 80)):
     before = Image.new("RGB", size, (120, 120, 120))
     after = draw_marks(before, marks)
-    assert (np.asarray(before) == 120).all(), "the picture itself is left alone"
+    assert (np.asarray(before) == 120).all(), "the image itself is left alone"
     return (np.asarray(after) != 120).any(axis=-1)
 
 
@@ -40,7 +40,7 @@ def test_frames_at_the_edge_stay_visible(mark):
 
 
 def test_frames_and_tabs_grow_with_the_picture():
-    """So that they can be read once the picture is scaled down to a screen."""
+    """So that they can be read once the image is scaled down to a screen."""
 
     def line(side):
         return drawn_pixels([Mark(0.2, 0.5, 0.8, 0.9)], size=(side, side))[: round(0.7 * side), side // 2].sum()

@@ -3,7 +3,7 @@
 import re
 from html.parser import HTMLParser
 
-from tipai_jax.render.html import note, notes, page, picture, section, table, verdict
+from tipai_jax.render.html import image, note, notes, page, section, table, verdict
 from tipai_jax.render.markup import element
 
 
@@ -78,4 +78,4 @@ def test_a_verdict_is_a_word():
 
 
 def test_a_picture_lies_inside():
-    assert picture(b"\x00\xff", kind="webp", alt='"a"') == '<img src="data:image/webp;base64,AP8=" alt="&quot;a&quot;">'
+    assert image(b"\x00\xff", kind="webp", alt='"a"') == '<img src="data:image/webp;base64,AP8=" alt="&quot;a&quot;">'

@@ -14,7 +14,7 @@ PANELS = [
 
 def test_more_words_make_it_higher_and_the_margins_stay_white():
     short = panel_sheet("a car", [], PANELS, side=150)
-    wordy = Panel(PANELS[0].picture, "name " * 30, "words " * 60)
+    wordy = Panel(PANELS[0].image, "name " * 30, "words " * 60)
     long = panel_sheet("a car " * 60, ["a note " * 40], [wordy, PANELS[1]], side=150)
     assert short.width == long.width == 2 * MARGIN + 2 * 150 + 10
     assert long.height > short.height + 150

@@ -28,7 +28,7 @@ IDENTITY = Calibration(
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    return write_store(folder / "store", splits={"test": 20}, pictures=folder / "data"), folder / "data"
+    return write_store(folder / "store", splits={"test": 20}, draw_in=folder / "data"), folder / "data"
 
 
 def predicted(pairs, chosen):

@@ -14,7 +14,7 @@ from tipai_jax.report.sheets import PairPrediction, draw_pair, draw_sheets, pick
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     folder = tmp_path_factory.mktemp("world")
-    return write_store(folder / "store", splits={"test": 30}, pictures=folder / "data"), folder / "data"
+    return write_store(folder / "store", splits={"test": 30}, draw_in=folder / "data"), folder / "data"
 
 
 def prediction_of(pairs):
@@ -92,7 +92,7 @@ def test_half_a_picture_is_named(world, tmp_path):
     (tmp_path / "images").mkdir()
     for path in (data / "images").iterdir():
         (tmp_path / "images" / path.name).write_bytes(path.read_bytes()[:40])
-    with pytest.raises(UserError, match="cannot be read as a picture"):
+    with pytest.raises(UserError, match="cannot be read as an image"):
         draw_first(store, data=tmp_path, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -118,7 +118,7 @@ def test_the_regions_that_are_found_are_those_above_the_threshold_of_the_run(wor
     row = next(row for row in range(len(pairs)) if not pairs.control[row] and not pairs.boxes[row][0].absent)
     images = read_images(store, pairs, row, data)
     found = prediction_of(pairs)(row)
-    sheet = lambda prediction: draw_pair(pairs, row, prediction, prompt="a car", pictures=images, stamp="")
+    sheet = lambda prediction: draw_pair(pairs, row, prediction, prompt="a car", images=images, stamp="")
     frames = violet(sheet(found)) - violet(sheet(dataclasses.replace(found, risk=0 * found.risk)))
     assert frames > 200
     assert violet(sheet(dataclasses.replace(found, risk=0.4 * found.risk))) == violet(
@@ -133,9 +133,7 @@ def test_a_stamp_is_a_line_more_and_nothing_is_framed_where_nothing_stands_out(w
     pairs = store.pairs
     control = int(np.flatnonzero(pairs.control)[0])
     images = read_images(store, pairs, control, data)
-    sheet = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="")
+    sheet = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", images=images, stamp="")
     assert violet(sheet) == 0
-    stamped = draw_pair(
-        pairs, control, prediction_of(pairs)(control), prompt="a car", pictures=images, stamp="a remark"
-    )
+    stamped = draw_pair(pairs, control, prediction_of(pairs)(control), prompt="a car", images=images, stamp="a remark")
     assert stamped.height > sheet.height and stamped.width == sheet.width

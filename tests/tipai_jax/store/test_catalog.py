@@ -146,7 +146,7 @@ def test_what_contradicts_itself_is_not_let_in(catalog, wrong):
 
 
 def test_files_that_are_no_catalogue_of_ours_are_refused_in_a_line(tmp_path):
-    with pytest.raises(UserError, match=r"catalog.db: no catalogue here; make pictures first"), open_catalog(tmp_path):
+    with pytest.raises(UserError, match=r"catalog.db: no catalogue here; make images first"), open_catalog(tmp_path):
         pass
     (tmp_path / CATALOG).write_bytes(b"no database at all, but long enough to be looked at" * 100)
     with pytest.raises(UserError, match=r"cannot be used .*not a database"), open_catalog(tmp_path):
@@ -155,7 +155,7 @@ def test_files_that_are_no_catalogue_of_ours_are_refused_in_a_line(tmp_path):
     other = sqlite3.connect(tmp_path / CATALOG)
     other.execute("CREATE TABLE recipes (name TEXT)")
     other.close()
-    with pytest.raises(UserError, match="no catalogue of pictures"), open_catalog(tmp_path, create=True):
+    with pytest.raises(UserError, match="no catalogue of images"), open_catalog(tmp_path, create=True):
         pass
 
 

@@ -231,7 +231,7 @@ def test_what_a_kill_left_is_swept_away(tmp_path, plan, pairs):
 
 def test_images_are_found_beside_the_store(tmp_path, plan, pairs):
     write(tmp_path / "s", plan, pairs)
-    with pytest.raises(UserError, match=r"no folder of pictures is known \(moved, or embedded from TFDS\)"):
+    with pytest.raises(UserError, match=r"no folder of images is known \(moved, or embedded from TFDS\)"):
         open_store(tmp_path / "s").image_path(0)
     (tmp_path / "data/images").mkdir(parents=True)
     (tmp_path / "data/images/0.png").write_bytes(b"x")
