@@ -65,7 +65,7 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
     figures = [
         (label, figure, spec["format"])
         for spec in layout["figures"]
-        for label, figure in shown(evaluation, spec, labels=layout["baselines"])
+        for label, figure in shown(evaluation, spec, layout)
     ]
     rows = [
         f"| {label} | {figure_text(figure, form)} |"

@@ -11,16 +11,18 @@ ALL = "all"
 """What a star stands for where the scorer predicts nothing that has a name there."""
 
 
-def shown(record: Record, spec: Spec, *, labels: Mapping[str, str] | None = None) -> list[tuple[str, Record | None]]:
+def shown(record: Record, spec: Spec, layout: Mapping[str, Any]) -> list[tuple[str, Record | None]]:
     """The figures that a spec stands for: (label, figure), None for what the scorer does not predict.
 
     Args:
         record: of a run, or the entry of one of its baselines.
         spec: a `FigureSpec` as the record's layout holds it.
-        labels: what to write for a name that a star stands for, where that is not the name itself.
+        layout: that of the record; it says what to write for a name that a star stands for, where that is not the name
+            itself.
     """
+    words = {**layout["baselines"], **layout.get("names", {})}
     return [
-        (spec["label"].format(*((labels or {}).get(name, name) for name in names)), figure)
+        (spec["label"].format(*(words.get(name, name) for name in names)), figure)
         for names, figure in _found(record, spec["key"].split("."))
     ]
 
@@ -44,10 +46,10 @@ def beside_baselines(record: Record, spec: Spec) -> list[tuple[str, Record | Non
 
     Where one scorer predicts nothing that a star could stand for, the names are those that the others have.
     """
-    labels = record["layout"]["baselines"]
+    layout = record["layout"]
     known = [name for name in spec["baselines"] if name in record["baselines"]]
-    ours = dict(shown(record, spec, labels=labels))
-    theirs = {name: dict(shown(record["baselines"][name], spec, labels=labels)) for name in known}
+    ours = dict(shown(record, spec, layout))
+    theirs = {name: dict(shown(record["baselines"][name], spec, layout)) for name in known}
     scorers = (ours, *theirs.values())
     nameless = spec["label"].format(*(ALL for key in spec["key"].split(".") if key == "*"))
     rows = dict.fromkeys(label for scorer in scorers for label in scorer)
@@ -84,4 +86,4 @@ def figure_text(figure: Record | None, form: str = ".3f") -> str:
 def headline_figures(record: Record) -> dict[str, float | None]:
     """The values of the figures that stand in summaries, by their labels."""
     specs = [spec for spec in record["layout"]["figures"] if spec["headline"]]
-    return {label: value_of(figure) for spec in specs for label, figure in shown(record, spec)}
+    return {label: value_of(figure) for spec in specs for label, figure in shown(record, spec, record["layout"])}

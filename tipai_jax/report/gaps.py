@@ -44,7 +44,7 @@ def unmeasured(scorer: Record, layout: Record, *, baseline: str = "") -> Iterato
     for spec in layout["figures"]:
         if baseline and baseline not in spec["baselines"]:
             continue
-        for label, figure in shown(scorer, spec, labels=layout["baselines"]):
+        for label, figure in shown(scorer, spec, layout):
             if figure is None:
                 yield label, "the heads do not predict it" if not baseline else "this baseline does not predict it"
             elif figure["n"] == 0:
@@ -57,7 +57,7 @@ def _without_interval(record: Record, layout: Record) -> list[str]:
     """Our figures that have a value but too few data for an interval, a line for each reason."""
     found: dict[str, list[str]] = {}
     for spec in layout["figures"]:
-        for label, figure in shown(record, spec, labels=layout["baselines"]):
+        for label, figure in shown(record, spec, layout):
             if figure and figure["value"] is not None and "reason" in figure:
                 found.setdefault(figure["reason"], []).append(label)
     return [f"{reason}: {'; '.join(labels)}" for reason, labels in found.items()]

@@ -51,7 +51,7 @@ def show(record: Record) -> str:
     figures = [
         (label, value_text(figure["value"], spec["format"]), interval_text(figure, spec["format"]), str(figure["n"]))
         for spec in layout["figures"]
-        for label, figure in shown(record, spec, labels=layout["baselines"])
+        for label, figure in shown(record, spec, layout)
         if figure and figure["n"]
     ]
     parts = [
@@ -71,7 +71,7 @@ def show(record: Record) -> str:
     reasons = dict.fromkeys(
         figure["reason"]
         for spec in layout["figures"]
-        for _, figure in shown(record, spec, labels=layout["baselines"])
+        for _, figure in shown(record, spec, layout)
         if figure and "reason" in figure
     )
     parts += [f"not measured: {reason}" for reason in (*record["not_measured"], *reasons)]
@@ -120,12 +120,12 @@ def _texts(record: Record) -> dict[str, str]:
     texts = {
         label: figure_text(figure, spec["format"])
         for spec in layout["figures"]
-        for label, figure in shown(record, spec, labels=layout["baselines"])
+        for label, figure in shown(record, spec, layout)
     }
     for spec in layout["figures"]:
         for name in spec["baselines"]:
             entry = record["baselines"].get(name)
-            for label, figure in shown(entry, spec, labels=layout["baselines"]) if entry else []:
+            for label, figure in shown(entry, spec, layout) if entry else []:
                 texts[f"{label}: {layout['baselines'][name]}"] = figure_text(figure, spec["format"])
     return texts
 

@@ -201,6 +201,7 @@ LAYOUT = Layout(
         "text_only": "text-only ablation",
         "image_only": "image-only ablation",
     },
+    names={"0.8": "80 %", "0.9": "90 %", "0.95": "95 %"},
     reference="zero_shot_cosine",
     reliability=CALIBRATION,
     positives="share of images that keep the prompt",

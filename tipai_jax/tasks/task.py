@@ -79,6 +79,7 @@ class Layout:
         sections: in their order.
         figures: in their order.
         baselines: name -> label.
+        names: what to write for other names that a star of a figure's key stands for, where that is not the name.
         reference: the baseline that plots compare with, "" for none.
         reliability: the section that shows the reliability diagram, "" for none.
         positives: the share on the upright axis of that diagram, in words.
@@ -90,6 +91,7 @@ class Layout:
     sections: tuple[Section, ...]
     figures: tuple[FigureSpec, ...]
     baselines: Mapping[str, str] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)
     reference: str = ""
     reliability: str = ""
     positives: str = "share of positives"

@@ -183,7 +183,7 @@ def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
     assert "| global pair AUC | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
-    assert "| conformal coverage at 0.9 | 0.812" in card and "runs/x" in card
+    assert "| conformal coverage at 90 % | 0.812" in card and "runs/x" in card
     (missing,) = [line for line in card.splitlines() if line.startswith("Not measured: ")]
     assert ", patch pair AUC, " in missing and ", ECE, " in missing and missing.endswith(", baselines: gone.")
     assert "global pair AUC," not in missing

@@ -25,6 +25,7 @@ from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.tasks.task import FigureSpec
 
 ONE, TWO = fig(0.1), fig(0.2)
+PLAIN = {"baselines": {}, "names": {}}
 
 
 def spec(key, label, **more):
@@ -32,22 +33,22 @@ def spec(key, label, **more):
 
 
 def test_a_key_without_a_star_is_one_figure():
-    assert shown({"auc": ONE}, spec("auc", "the AUC")) == [("the AUC", ONE)]
-    assert shown({"map": {"iou": ONE, "dice": TWO}}, spec("map.iou", "IoU")) == [("IoU", ONE)]
+    assert shown({"auc": ONE}, spec("auc", "the AUC"), PLAIN) == [("the AUC", ONE)]
+    assert shown({"map": {"iou": ONE, "dice": TWO}}, spec("map.iou", "IoU"), PLAIN) == [("IoU", ONE)]
 
 
 def test_a_star_stands_for_every_name_in_the_order_of_the_record():
     by = {"by": {"b": ONE, "a": TWO}}
-    assert shown(by, spec("by.*", "AUC, {}")) == [("AUC, b", ONE), ("AUC, a", TWO)]
+    assert shown(by, spec("by.*", "AUC, {}"), PLAIN) == [("AUC, b", ONE), ("AUC, a", TWO)]
     levels = {"at": {"0.8": {"low": ONE, "high": TWO}, "0.9": {"low": TWO, "high": ONE}}}
-    assert shown(levels, spec("at.*.low", "low at {}")) == [("low at 0.8", ONE), ("low at 0.9", TWO)]
-    assert shown(levels, spec("at.*.*", "{1} of {0}")) == [
+    assert shown(levels, spec("at.*.low", "low at {}"), PLAIN) == [("low at 0.8", ONE), ("low at 0.9", TWO)]
+    assert shown(levels, spec("at.*.*", "{1} of {0}"), PLAIN) == [
         ("low of 0.8", ONE),
         ("high of 0.8", TWO),
         ("low of 0.9", TWO),
         ("high of 0.9", ONE),
     ]
-    assert shown({"by": {}}, spec("by.*", "AUC, {}")) == [], "nothing has a name there"
+    assert shown({"by": {}}, spec("by.*", "AUC, {}"), PLAIN) == [], "nothing has a name there"
 
 
 @pytest.mark.parametrize(
@@ -64,13 +65,16 @@ def test_a_star_stands_for_every_name_in_the_order_of_the_record():
     ],
 )
 def test_what_is_not_predicted_keeps_its_row(found, key, label, wanted):
-    assert shown(found, spec(key, label)) == [(name, None) for name in wanted]
+    assert shown(found, spec(key, label), PLAIN) == [(name, None) for name in wanted]
 
 
 def test_a_name_that_a_star_stands_for_may_have_a_label():
     by = {"baselines": {"ridge": {"gap": ONE}, "other": {"gap": TWO}}}
-    found = shown(by, spec("baselines.*.gap", "above {}"), labels={"ridge": "ridge probe", "none": "nothing"})
+    layout = {"baselines": {"ridge": "ridge probe", "none": "nothing"}, "names": {"0.9": "90 %"}}
+    found = shown(by, spec("baselines.*.gap", "above {}"), layout)
     assert found == [("above ridge probe", ONE), ("above other", TWO)]
+    levels = {"at": {"0.9": ONE, "0.8": TWO}}
+    assert shown(levels, spec("at.*", "right at {}"), layout) == [("right at 90 %", ONE), ("right at 0.8", TWO)]
 
 
 def test_values_are_written_in_their_formats():
@@ -155,11 +159,15 @@ def measured(tmp_path_factory):
 
 def test_every_key_of_the_auditor_s_layout_is_measured(measured):
     """A key that is written wrongly would be shown as something that the heads do not predict."""
-    for each in LAYOUT.as_json()["figures"]:
-        found = shown(measured, each)
+    layout = LAYOUT.as_json()
+    for each in layout["figures"]:
+        found = shown(measured, each, layout)
         assert found and all(figure is not None and {"value", "ci95", "n"} <= set(figure) for _, figure in found), each
         for name in each["baselines"]:
-            assert all(figure is not None for _, figure in shown(measured["baselines"][name], each)), (each, name)
+            assert all(figure is not None for _, figure in shown(measured["baselines"][name], each, layout)), (
+                each,
+                name,
+            )
 
 
 def leaves(entry, path=()):
@@ -187,5 +195,6 @@ def test_sections_and_baselines_that_a_layout_names_are_in_it():
     assert {each.section for each in LAYOUT.figures} == sections and LAYOUT.reliability in sections
     assert {name for each in LAYOUT.figures for name in each.baselines} <= set(LAYOUT.baselines)
     assert LAYOUT.reference in LAYOUT.baselines
-    labels = [label for each in LAYOUT.as_json()["figures"] for label, _ in shown(record(), each)]
+    layout = LAYOUT.as_json()
+    labels = [label for each in layout["figures"] for label, _ in shown(record(), each, layout)]
     assert len(labels) == len(set(labels)), "a label is the row of one figure"

@@ -200,7 +200,7 @@ def test_what_is_missing_is_named():
         "the split holds nothing to measure it on: pair AUC, text; pair AUC, unseen combinations",
         "it came out as no finite number: ECE",
         "no interval: fewer than 10 prompt groups: global pair AUC",
-        "fewer than 19 validation images of each kind: abstains at 0.9",
+        "fewer than 19 validation images of each kind: abstains at 90 %",
         "calibration, patch: not calibrated",
         "baselines: the store is gone",
         "no log.jsonl",
@@ -293,11 +293,11 @@ def test_conformal_coverage_is_shown_where_it_was_measured():
     }
     found = document(record(conformal={"0.8": {name: fig(value) for name, value in values.items()}}))
     labels = (
-        "conformal coverage at 0.8",
-        "of images that keep the prompt, at 0.8",
-        "of images that break it, at 0.8",
-        "of control images, at 0.8",
-        "abstains at 0.8",
+        "conformal coverage at 80 %",
+        "of images that keep the prompt, at 80 %",
+        "of images that break it, at 80 %",
+        "of control images, at 80 %",
+        "abstains at 80 %",
     )
     assert [found.row("calibration", label)[0][:5] for label in labels] == ["0.810", "0.820", "0.830", "0.700", "0.120"]
     assert document(record(conformal=None)).row("calibration", "abstains at all")[0] == "-"
