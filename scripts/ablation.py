@@ -23,8 +23,8 @@ Change = Callable[[AuditorConfig], AuditorConfig]
 
 def read(**what: bool) -> Change:
     """The heads read more input features; what only the patches have (global image, position) is left out for the
-    others
-    until attention joins them."""
+    others until attention joins them.
+    """
 
     def change(config: AuditorConfig) -> AuditorConfig:
         model = config.model

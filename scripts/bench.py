@@ -5,8 +5,7 @@ do.
 
 Everything is made up here: random embeddings, drawn images. Candidates take turns, so that a busy machine hits all of
     them; what is claimed are ratios within
-this one call. A row that this machine cannot measure stays empty. How each is made
-stands in `scripts/benchmark`.
+this one call. A row that this machine cannot measure stays empty. How each is made stands in `scripts/benchmark`.
 """
 
 import json

@@ -1,10 +1,9 @@
 """Random pairs to be looked at: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
 
 Draws one sheet a pair into WORKDIR/look: both images, plain (what is truly wrong in black) and under their heatmaps
-with the boxes found, and above them what the
-auditor says of each. The pairs are drawn by chance from those of the test split that are no controls, so that nobody
-chooses what is shown. Everything is judged
-from the images, through the public API.
+with the boxes found, and above them what the auditor says of each. The pairs are drawn by chance from those of the test
+split that are no controls, so that nobody chooses what is shown. Everything is judged from the images, through the
+public API.
 """
 
 import sys

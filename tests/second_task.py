@@ -1,6 +1,5 @@
 """A second task, for the tests of the seam: which half-space a prompt's embedding lies in. Another table than pairs,
-other
-figures, a frozen layer, a weight that changes within a run, a loss that is no mean, a figure that is no mean.
+other figures, a frozen layer, a weight that changes within a run, a loss that is no mean, a figure that is no mean.
 """
 
 from dataclasses import dataclass, field

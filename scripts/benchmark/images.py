@@ -66,8 +66,7 @@ class Embedded:
     Attributes:
         preparing: share of the busy time that decoding and resizing took.
         waiting: share of the encoder's time in which it had nothing to do: on a CPU, where each core prepares and
-            encodes in turn, that of the cores
-            which did neither; on a GPU that in which no batch was ready.
+            encodes in turn, that of the cores which did neither; on a GPU that in which no batch was ready.
     """
 
     encoder: ClipEncoder

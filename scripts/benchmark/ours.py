@@ -25,8 +25,7 @@ __all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
 def config_of(
     shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32"
 ) -> AuditorConfig:
-    """The plan's config on a store of random embeddings; the reason head, which is ours,
-    sees what the other two see."""
+    """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
     base = load_config("base.py")
     return dataclasses.replace(
         base,
@@ -75,8 +74,7 @@ def loop_seconds(shape: Shape, store: Store, folder: Path, *, every: int, dtype:
     """Seconds of a step in `fit` as a user runs it: log, validation, checkpoints and all.
 
     A run of twice `every` epochs, validated and saved after each half; timed from the end of the first half's last
-    step, by the run's own log, to
-    that of the second's, which is one validation, one checkpoint and no compilation.
+    step, by the run's own log, to that of the second's, which is one validation, one checkpoint and no compilation.
     """
     steps = every * -(-shape.pairs // shape.batch)
     config = config_of(shape, store.path, folder, epochs=2 * every, dtype=dtype)

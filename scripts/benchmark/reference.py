@@ -1,10 +1,8 @@
 """The reference: the plan's training loop in plain PyTorch, as a careful user writes it.
 
 Concatenated inputs, a `Dataset` over the memory map with a `DataLoader`, the risk map enlarged to 224x224 for Dice,
-AdamW with no decay on
-biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once, and keeps Python out of
-the inner loop.
-The same losses as ours on the same arrays: a test compares value and gradient.
+AdamW with no decay on biases, `loss.item()` every step. It fetches a batch at a time (`__getitems__`), converts once,
+and keeps Python out of the inner loop. The same losses as ours on the same arrays: a test compares value and gradient.
 """
 
 from dataclasses import dataclass

@@ -39,9 +39,8 @@ def pair_flops(shape: Shape) -> dict[str, float]:
     """Multiplications and additions of the matrix products of one pair, forward and backward, by what they are for.
 
     The first layer needs its product once forward and once for the gradient of its kernel; embeddings are frozen, so
-    there is no gradient by the
-    input. Factorised, the prompt is projected once for each head, an image once, a patch once. The second layers count
-    three times.
+    there is no gradient by the input. Factorised, the prompt is projected once for each head, an image once, a patch
+    once. The second layers count three times.
     """
     d, k, h = shape.d, shape.k, shape.hidden
     first = lambda rows: 2 * 2.0 * rows * d * h
@@ -58,9 +57,8 @@ def pair_bytes(shape: Shape) -> dict[str, float]:
     """Bytes that must pass through the memory for one pair, by what they are for.
 
     Embeddings are read as f16 and written and twice read as f32 (forward and the kernel's gradient); the hidden units
-    of a patch are
-    written, and read when the gradient goes back. What is left of a step (losses over 7x7 grids) is a thousandth of
-    this.
+    of a patch are written, and read when the gradient goes back. What is left of a step (losses over 7x7 grids) is a
+    thousandth of this.
     """
     embedded = (2 * (shape.k + 1) + 1) * shape.d
     hidden = (2 * (shape.k + 2) + 3) * shape.hidden

@@ -102,10 +102,8 @@ def localisation_figures(
 
     Returns:
         The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1
-        where the found box of the
-        highest risk (`render.find_regions`) shares a pixel with what is truly wrong; `pointing_game` (Zhang et al.
-        2016) is 1 where the
-        pixel of the highest risk lies in it.
+        where the found box of the highest risk (`render.find_regions`) shares a pixel with what is truly wrong;
+        `pointing_game` (Zhang et al. 2016) is 1 where the pixel of the highest risk lies in it.
     """
     rows = spread(rows_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {

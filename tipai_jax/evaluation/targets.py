@@ -103,8 +103,7 @@ def converged_at(log: Sequence[Mapping[str, Any]], *, score: Callable[[Mapping[s
     """The epoch from which the score on validation stays within 0.01 of its best to the end.
 
     None where only the last validation does (then it was still climbing, or had fallen), where there are fewer than
-    two,
-    or where a score is not a finite number.
+    two, or where a score is not a finite number.
 
     Args:
         log: lines with `step`, `epoch` and `validation`, whose figures `score` reads.

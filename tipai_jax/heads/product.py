@@ -3,8 +3,7 @@
 The rule of mixed precision: operands in bfloat16 or float32, sums, results and gradients in float32; and the
     gradient written so that
 XLA's CPU backend computes it fast. Processors with matrix units and GPUs multiply bfloat16 several times as fast as
-float32; weights, losses and
-the optimiser never leave float32.
+float32; weights, losses and the optimiser never leave float32.
 """
 
 import jax

@@ -25,8 +25,7 @@ def element(name: str, /, *children: str, **attributes: str | int | float | None
         name: of the element.
         children: its content in order; `Markup` as it stands, any other text escaped.
         attributes: an underscore becomes a dash, one at the end is dropped (`class_`); None leaves the attribute out,
-            an int or a
-            float is written with at most two decimals.
+            an int or a float is written with at most two decimals.
 
     Returns:
         The element with its end, unless it is one that has none.

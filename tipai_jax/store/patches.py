@@ -63,8 +63,7 @@ def label_cells(
         cells: cells along an axis.
 
     Returns:
-        i8[n, cells * cells], or i8[cells * cells] for one image, row-major from the top left: 1 faithful, 0
-        unfaithful,
+        i8[n, cells * cells], or i8[cells * cells] for one image, row-major from the top left: 1 faithful, 0 unfaithful,
         -1 unknown.
     """
     boxes = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)

@@ -49,8 +49,7 @@ def fit_members(configs: Sequence[RunConfig], *, quiet: bool = False) -> list[Fi
     """Train one run, or the members of a sweep together, each into its own workdir as if it were alone; see `fit`.
 
     A member whose loss is not finite is named, keeps the checkpoints it has and stays as it is; the others go on. With
-    the last of
-    them the sweep stops.
+    the last of them the sweep stops.
     """
     store = open_store(Path(configs[0].store))
     with contextlib.ExitStack() as locks:

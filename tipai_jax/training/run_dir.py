@@ -36,8 +36,7 @@ class FitResult:
 
     Attributes:
         status: "finished", "already finished" (nothing was trained), "interrupted" (saved; the same call goes on) or,
-            in a sweep,
-            "failed" (its loss was not finite).
+            in a sweep, "failed" (its loss was not finite).
         step: steps done.
         total_steps: steps of the whole run.
         best_step: step of the best checkpoint, None before the first validated one.

@@ -1,5 +1,4 @@
-"""Products in bfloat16: near those in float32, forwards and backwards, under vmap,
-and float32 wherever somebody looks."""
+"""Products in bfloat16: near those in float32, forwards and backwards, under vmap, and float32 wherever somebody looks."""
 
 import jax
 import jax.numpy as jnp

@@ -1,6 +1,5 @@
 """The seam: a task that shares nothing with pairs goes through train, resume, sweep, evaluate, targets, table and
-report,
-and none of them is touched for it.
+report, and none of them is touched for it.
 """
 
 import json

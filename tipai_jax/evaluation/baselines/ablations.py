@@ -53,10 +53,9 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
 
     Returns:
         Three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason head of width 64
-        with
-        L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth of
-        the
-        steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was asked for.
+        with L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth
+        of the steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was
+        asked for.
     """
     steps = EPOCHS * max(1, pairs // BATCH)
     return AuditorConfig(
