@@ -78,7 +78,9 @@ def _evaluate_sweep(request: "Request", grid: "Grid", folders: Sequence[Path]) -
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured), 1 where one is missed."""
+    """Evaluate as the command line says; 0 where all targets are met (or a sweep was measured), 1 where one
+    is missed.
+    """
     from tipai_jax.config.sweep import read_sweep
 
     request = parse(sys.argv[1:] if argv is None else argv)

@@ -25,7 +25,9 @@ __all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
 def config_of(
     shape: Shape, store: Path, workdir: Path, *, placement: str = "resident", epochs: int = 1, dtype: str = "float32"
 ) -> AuditorConfig:
-    """The plan's config on a store of random embeddings; the reason head, which is ours, sees what the other two see."""
+    """The plan's config on a store of random embeddings; the reason head, which is ours, reads what the other
+    two see.
+    """
     base = load_config("base.py")
     return dataclasses.replace(
         base,

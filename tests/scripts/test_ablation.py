@@ -16,7 +16,9 @@ KEYS = ("global_pair_auc", "hard", "patch_pair_auc", "worst_category", "auc_judd
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Rows that train at once; `trained.status` is how the next one ends, `trained.runs` are those that were asked for."""
+    """Rows that train at once; `trained.status` is how the next one ends, `trained.runs` are those that were
+    asked for.
+    """
     world = SimpleNamespace(status="finished", runs=[])
 
     def fit(config):

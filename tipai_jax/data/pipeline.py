@@ -128,7 +128,9 @@ class Resident:
         return gather(columns, element["row"], element["valid"])
 
     def chunks(self, chunk: Callable[[int], Chunk], count: int) -> Iterator[tuple[Any, Any]]:
-        """The loaded chunks `chunk(0)` to `chunk(count - 1)`; made as they are asked for, which costs next to nothing."""
+        """The loaded chunks `chunk(0)` to `chunk(count - 1)`; made as they are asked for, which costs next to
+        nothing.
+        """
         return (self.load(chunk(i)) for i in range(count))
 
 

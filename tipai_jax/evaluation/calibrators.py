@@ -104,7 +104,9 @@ def _fit(columns: np.ndarray, label: np.ndarray, *, signed: int) -> list[float]:
 
 
 def _newton(columns: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """The minimum of the mean log loss; steps are halved until the loss falls, columns scaled to unit size meanwhile."""
+    """The minimum of the mean log loss; steps are halved until the loss falls, columns scaled to unit size
+    meanwhile.
+    """
     spread = np.maximum(np.sqrt(np.mean(columns * columns, axis=0)), 1e-12)
     columns = columns / spread
     weights = np.zeros(columns.shape[1])

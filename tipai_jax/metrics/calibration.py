@@ -77,6 +77,8 @@ def ece(
 
 
 def nll(probability: Float[np.ndarray, " n"], label: Shaped[np.ndarray, " n"]) -> float:
-    """Mean of -log of the probability given to what happened, in nats; probabilities are kept 1e-12 away from 0 and 1."""
+    """Mean of -log of the probability given to what happened, in nats; probabilities are kept 1e-12 away from
+    0 and 1.
+    """
     p = np.clip(probability.astype(np.float64), 1e-12, 1 - 1e-12)
     return float(np.mean(-np.where(label == 1, np.log(p), np.log1p(-p))))

@@ -29,7 +29,9 @@ class Placement:
         return self.mesh.size
 
     def replicate(self, tree: Any) -> Any:
-        """Every leaf on every device. Host arrays must not be written to afterwards, and are the same in every process."""
+        """Every leaf on every device. Host arrays must not be written to afterwards, and are the same in
+        every process.
+        """
         return self._put(tree, self.replicated)
 
     def shard_batch(self, tree: Any, *, axis: int = 1, own: bool = False) -> Any:

@@ -1,4 +1,6 @@
-"""What stands in the report of an evaluation, in which order and in which words; what a figure means its record says."""
+"""What stands in the report of an evaluation, in which order and in which words; what a figure means its
+record says.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

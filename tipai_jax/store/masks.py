@@ -37,7 +37,9 @@ def _running_sum(size: int, cells: int) -> np.ndarray:
 
 
 def _pixels(low: np.ndarray, high: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Half-open pixel intervals of fraction intervals: a pixel belongs when its centre does, and never no pixel at all."""
+    """Half-open pixel intervals of fraction intervals: a pixel belongs when its centre does, and never no
+    pixel at all.
+    """
     start = np.clip(np.ceil(low * size - 0.5), 0, size).astype(np.int64)
     stop = np.clip(np.ceil(high * size - 0.5), 0, size).astype(np.int64)
     thin = stop <= start

@@ -115,7 +115,9 @@ def pairs_of_split(store: Store, split: str) -> PairTable:
 
 
 def pair_columns(store: Store, pairs: PairTable) -> Columns:
-    """The columns of a table of pairs of this store, embeddings left on the disk; |margin| and controls for the order."""
+    """The columns of a table of pairs of this store, embeddings left on the disk; |margin| and controls for
+    the order.
+    """
     boxes, cells = pairs.boxes, store.manifest.encoder.grid[0]
     where = {"xyxy": boxes.xyxy, "absent": boxes.absent, "offsets": boxes.offsets}
     mask, area = small_masks(**where, size=MASK_SIZE, cells=cells)

@@ -1,4 +1,6 @@
-"""Products in bfloat16: near those in float32, forwards and backwards, under vmap, and float32 wherever somebody looks."""
+"""Products in bfloat16: near those in float32, forwards and backwards, under vmap, and float32 wherever
+somebody looks.
+"""
 
 import jax
 import jax.numpy as jnp
