@@ -28,7 +28,7 @@ __all__ = ["RUNS", "main", "page", "portable", "small", "summary"]
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 RUNS = ("base", "quickstart")
 """The runs that the documentation is about, by the names of their folders."""
-LEFT_OUT = ("extremes", "reliability")
+LEFT_OUT = ("best_and_worst", "reliability")
 WIDTH = 120
 Record = Mapping[str, Any]
 
@@ -148,7 +148,9 @@ def small(record: Record) -> dict[str, Any]:
     without paths of the machine that it was made on.
     """
     kept = {name: value for name, value in record.items() if name not in LEFT_OUT}
-    kept["layout"] = {name: value for name, value in record["layout"].items() if name not in ("sections", "extremes")}
+    kept["layout"] = {
+        name: value for name, value in record["layout"].items() if name not in ("sections", "best_and_worst")
+    }
     return portable(kept)
 
 

@@ -105,7 +105,7 @@ def record(**changes):
         "not_measured": [],
         "baselines": {"zero_shot_cosine": baseline(), "text_only": baseline()},
         "targets": [target("global pair AUC"), target("ECE", met=False, ci95=None), target(EVIL, None, None)],
-        "extremes": {"best": [entry(1)], "worst": [entry(2, "worst-01.webp")]},
+        "best_and_worst": {"best": [entry(1)], "worst": [entry(2, "worst-01.webp")]},
         **changes,
     }
 

@@ -168,7 +168,7 @@ class HalvesEvaluator:
             "baselines": {},
         }
 
-    def draw(self, *, count, data, sheets, extremes):
+    def draw(self, *, count, data, sheets, best_and_worst):
         return {}
 
     @staticmethod

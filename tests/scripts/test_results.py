@@ -123,7 +123,7 @@ def test_paths_keep_their_last_two_parts():
 
 def test_a_record_is_made_small():
     kept = small(record())
-    assert "extremes" not in kept and "reliability" not in kept and "sections" not in kept["layout"]
+    assert "best_and_worst" not in kept and "reliability" not in kept and "sections" not in kept["layout"]
     assert kept["global_pair_auc"] == fig() and kept["layout"]["figures"] == record()["layout"]["figures"]
 
 

@@ -177,7 +177,7 @@ def test_the_report_lies_beside_the_record_and_can_be_written_again(world, recor
     run = world / "run"
     page = (run / "report.html").read_text()
     assert "14 of 14 targets met" in page and page.count("data:image/webp;base64,") == 20
-    sides = record["extremes"]
+    sides = record["best_and_worst"]
     assert {path.name for path in (run / "report").iterdir()} == {
         entry["sheet"] for side in sides.values() for entry in side
     }

@@ -16,13 +16,11 @@ from PIL import Image
 
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
-from tipai_jax.render import Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
+from tipai_jax.render import FOUND, Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
 from tipai_jax.render.images import ImageLike, open_image
 
 __all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts", "percent"]
 
-FOUND = (150, 0, 130)
-MOST_BOXES = 8
 WRONG = {
     "object": "an object is missing, another one is in its place, or one is there that should not be",
     "attribute": "an object has the wrong colour or another wrong property",
@@ -163,10 +161,8 @@ class Verdict:
         """
         left, top, right, bottom = self._seen
         width, height = right - left, bottom - top
-        regions = regions_of_grid(self.risk, self.risk_threshold, size=(height, width), most=self.risk.size)
-        regions = sorted(regions, key=lambda region: -region.share)[:MOST_BOXES]  # equal shares: the higher risk first
         found = []
-        for region in regions:
+        for region in regions_of_grid(self.risk, self.risk_threshold, size=(height, width)):
             x1, x2 = (round(left + x * width) for x in (region.x1, region.x2))
             y1, y2 = (round(top + y * height) for y in (region.y1, region.y2))
             found.append(FoundBox(x1, y1, x2, y2, region.share, region.peak))

@@ -12,20 +12,20 @@ from tipai_jax.config.auditor import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.auditor_figures import LEVELS, difference, figures, reliability
 from tipai_jax.evaluation.baselines import ABLATIONS, fit_ablation, ridge_probe, zero_shot_cosine
+from tipai_jax.evaluation.best_and_worst import draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_calibration, save_calibration
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, predict
+from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_sheets, pick_pairs
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
-from tipai_jax.report.extremes import draw_extremes
-from tipai_jax.report.sheets import PairPrediction, draw_sheets, pick_pairs
 from tipai_jax.store import PairTable, Store
 from tipai_jax.tasks.auditor import pair_columns, pairs_of_split
 
-__all__ = ["AuditorEvaluator", "pair_prediction", "pick_extremes", "predict_pairs"]
+__all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
-MOST_EXTREMES = 10
+MOST_SHOWN = 10
 
 
 def predict_pairs(run: Run, store: Store, pairs: PairTable) -> Predictions:
@@ -53,8 +53,8 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=calibration.risk_threshold)
 
 
-def pick_extremes(
-    ours: Predictions, pairs: PairTable, calibration: Calibration, *, count: int = MOST_EXTREMES
+def pick_best_and_worst(
+    ours: Predictions, pairs: PairTable, calibration: Calibration, *, count: int = MOST_SHOWN
 ) -> tuple[list[int], list[int]]:
     """The pairs told apart best, and those told apart worst or the wrong way round.
 
@@ -144,7 +144,7 @@ class AuditorEvaluator:
             inputs.progress(f"baseline {name}")
         return measured
 
-    def draw(self, *, count: int, data: Path | None, sheets: Path, extremes: Path) -> dict[str, Any]:
+    def draw(self, *, count: int, data: Path | None, sheets: Path, best_and_worst: Path) -> dict[str, Any]:
         """Sheets of some pairs of every kind, and of the best and the worst; see `Evaluator.draw`."""
         store, pairs = self._inputs.store, self._pairs
         stamp = "small world only: drawn scenes, no photographs" if store.manifest.small_world_only else ""
@@ -154,10 +154,12 @@ class AuditorEvaluator:
             assert data is not None
             rows = pick_pairs(pairs, count)
             drawn = draw_sheets(store, pairs, rows, prediction=prediction, data=data, out=sheets, stamp=stamp)
-        best, worst = pick_extremes(self._ours, pairs, self._calibration)
+        best, worst = pick_best_and_worst(self._ours, pairs, self._calibration)
         sides = {"best": best, "worst": worst}
-        shown = draw_extremes(store, pairs, sides, prediction=prediction, data=data, folder=extremes, stamp=stamp)
-        return {"sheets": [path.name for path in drawn], "extremes": shown}
+        shown = draw_best_and_worst(
+            store, pairs, sides, prediction=prediction, data=data, folder=best_and_worst, stamp=stamp
+        )
+        return {"sheets": [path.name for path in drawn], "best_and_worst": shown}
 
     @staticmethod
     def targets(record: Mapping[str, Any], asked: TargetsConfig) -> Sequence[Target]:

@@ -49,17 +49,17 @@ class Evaluator(Protocol):
         """
         ...
 
-    def draw(self, *, count: int, data: Path | None, sheets: Path, extremes: Path) -> dict[str, Any]:
+    def draw(self, *, count: int, data: Path | None, sheets: Path, best_and_worst: Path) -> dict[str, Any]:
         """Draw examples.
 
         Args:
             count: how many go into the folder `sheets`.
             data: folder of the images, or None where that is not known.
             sheets: a folder, made if there is something to write.
-            extremes: folder of the best and the worst examples, for the report.
+            best_and_worst: folder of the best and the worst examples, for the report.
 
         Returns:
-            "sheets", the names of the files in that folder, and "extremes", what the record holds of the best and
+            "sheets", the names of the files in that folder, and "best_and_worst", what the record holds of the best and
             worst examples; {} for a task that draws none.
         """
         ...

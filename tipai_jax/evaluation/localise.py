@@ -85,7 +85,7 @@ def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[n
         risk: of each image, 0 to 1, before enlargement.
         threshold: the risk from which a pixel counts as unfaithful.
     """
-    return np.array([float(bool(find_regions(_enlarged(each), threshold, most=1))) for each in risk], np.float64)
+    return np.array([float(bool(find_regions(_enlarged(each), threshold))) for each in risk], np.float64)
 
 
 def localisation_figures(
@@ -120,7 +120,7 @@ def localisation_figures(
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
         figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
-        reddest = find_regions(heat, threshold, most=1)
+        reddest = find_regions(heat, threshold)[:1]
         figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
         figures["box_found_in_rejected"].append(float(bool(reddest)))
         figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))

@@ -106,8 +106,8 @@ def evaluate(request: Request) -> dict[str, Any]:
     record["not_measured"] = [f"baselines: {store_missing}"] if training_store is None else []
     record["layout"] = run.task.figures().as_json()
     record["targets"] = _targets(record, run, request)
-    folders = {"sheets": request.workdir / "heatmaps", "extremes": report_folder(request.record)}
-    record |= {"sheets": [], "extremes": {}} | evaluator.draw(count=request.heatmaps, data=data, **folders)
+    folders = {"sheets": request.workdir / "heatmaps", "best_and_worst": report_folder(request.record)}
+    record |= {"sheets": [], "best_and_worst": {}} | evaluator.draw(count=request.heatmaps, data=data, **folders)
     progress("drawings")
     write_record(request.record, record)
     write_report(request.record, workdir=request.workdir)
@@ -133,7 +133,7 @@ def _is_whole(record: Mapping[str, Any], training_store: Store | None, request: 
     """Whether nothing is missing of a record that could be measured or drawn now."""
     folder = report_folder(request.record)
     drawn = all((request.workdir / "heatmaps" / name).is_file() for name in record.get("sheets", [""]))
-    shown = [entry["sheet"] for side in record["extremes"].values() for entry in side]
+    shown = [entry["sheet"] for side in record["best_and_worst"].values() for entry in side]
     there = all((folder / name).is_file() for name in shown if name)
     sheets = data is None or (any(shown) == bool(shown) and there)
     return (training_store is None or not record["not_measured"]) and (not request.heatmaps or drawn) and sheets

@@ -1,6 +1,6 @@
 """What an auditor found, drawn: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only."""
 
-from tipai_jax.render.boxes import Mark, Region, draw_marks, find_regions, regions_of_grid
+from tipai_jax.render.boxes import FOUND, Mark, Region, draw_marks, find_regions, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.images import to_rgb
@@ -9,6 +9,7 @@ from tipai_jax.render.sheets import Panel, contact_sheet, legend, panel_sheet
 from tipai_jax.render.words import draw_lines, wrap
 
 __all__ = [
+    "FOUND",
     "Mark",
     "Panel",
     "Region",

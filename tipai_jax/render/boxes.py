@@ -13,7 +13,11 @@ from PIL import Image, ImageDraw
 from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.words import font
 
-__all__ = ["MAP_SIDE", "Mark", "Region", "draw_marks", "find_regions", "regions_of_grid"]
+__all__ = ["FOUND", "MAP_SIDE", "Mark", "Region", "draw_marks", "find_regions", "regions_of_grid"]
+
+
+FOUND = (150, 0, 130)
+"""The violet of a box that was found."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ class Region:
 
 
 def find_regions(
-    risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004, most: int = 8
+    risk: Float[np.ndarray, "height width"], threshold: float, *, min_share: float = 0.004
 ) -> list[Region]:
     """The hot regions of a map: connected pixels (four neighbours) at or above a threshold.
 
@@ -128,7 +132,6 @@ def find_regions(
         risk: a map, 0 to 1.
         threshold: the least risk that belongs to a region.
         min_share: regions below this share of the map are dropped.
-        most: how many boxes to give at most.
 
     Returns:
         The regions, that of the highest risk first.
@@ -146,12 +149,14 @@ def find_regions(
             peak = float(risk[down, across][labels[down, across] == number].max())
             corners = (across.start / width, down.start / height, across.stop / width, down.stop / height)
             found.append(Region(*corners, peak, float(mass[number]) / total))
-    return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))[:most]
+    return sorted(found, key=lambda region: (-region.peak, region.y1, region.x1))
 
 
 MAP_SIDE = 224
 """Pixels of the longer side of the map in which regions are found: a map of seven cells has no finer edges than this.
 """
+MOST_REGIONS = 8
+"""So many boxes can be told apart on an image."""
 
 
 def regions_of_grid(
@@ -159,21 +164,21 @@ def regions_of_grid(
     threshold: float,
     *,
     size: tuple[int, int] = (MAP_SIDE, MAP_SIDE),
-    most: int = 8,
 ) -> list[Region]:
     """The hot regions of a grid of patch risks, enlarged to a map whose longer side has `MAP_SIDE` pixels at most.
 
-    Every sheet, verdict and figure finds its boxes by this function, so that they agree.
+    Sheets and verdicts find their boxes by this function, so that they agree.
 
     Args:
         risk: of each patch, 0 to 1, row 0 at the top.
         threshold: the least risk that belongs to a region.
         size: height and width in pixels of what the encoder saw; the map has the same shape.
-        most: how many regions to give at most.
 
     Returns:
-        The regions, that of the highest risk first; places are fractions of the map.
+        At most `MOST_REGIONS`, the largest share of the hot risk first and among equal shares the higher risk; places
+        are fractions of the map.
     """
     share = min(1.0, MAP_SIDE / max(size))
     height, width = (max(1, round(share * side)) for side in size)
-    return find_regions(np.clip(enlarge(risk, (height, width)), 0.0, 1.0), threshold, most=most)
+    regions = find_regions(np.clip(enlarge(risk, (height, width)), 0.0, 1.0), threshold)
+    return sorted(regions, key=lambda region: -region.share)[:MOST_REGIONS]

@@ -28,7 +28,7 @@ def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) 
         remarks.append(
             "training curves, and the targets that ask for them: there is no log.jsonl in the folder of the run"
         )
-    entries = [entry for side in record["extremes"].values() for entry in side]
+    entries = [entry for side in record["best_and_worst"].values() for entry in side]
     missing = sum(entry["sheet"] not in sheets for entry in entries)
     if missing:
         remarks.append(f"sheets: {missing} of {len(entries)} have none; their section says why")

@@ -30,7 +30,7 @@ def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[
         record: as in `eval.json`.
         name: of the run, for the title.
         log: the lines of the run's `log.jsonl`.
-        sheets: WebP images by the names that `record["extremes"]` calls them; the page says which are missing.
+        sheets: WebP images by the names that `record["best_and_worst"]` calls them; the page says which are missing.
 
     Returns:
         The document; a function of the arguments alone.
@@ -45,8 +45,8 @@ def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[
         parts[each["key"]] = (each["title"], _section(record, each, marks))
     parts["training"] = ("Training", training(log, unit=record["unit"]))
     parts["gaps"] = ("What was not measured", gaps(record, log=log, sheets=sheets))
-    if layout["extremes"]:
-        parts["extremes"] = (f"Best and worst {record['unit']}", _extremes(record, sheets))
+    if layout["best_and_worst"]:
+        parts["best_and_worst"] = (f"Best and worst {record['unit']}", _best_and_worst(record, sheets))
     parts["commands"] = ("How the figures came about", _commands(record))
     parts["notes"] = ("Notes", [notes(footnotes)])
     links = [element("li", element("a", title, href=f"#{key}")) for key, (title, _) in parts.items()]
@@ -191,10 +191,10 @@ def _reliability(found: Record, positives: str) -> list[Markup]:
     return plots
 
 
-def _extremes(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
-    entries = [entry for side in SIDES for entry in record["extremes"].get(side, [])]
+def _best_and_worst(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
+    entries = [entry for side in SIDES for entry in record["best_and_worst"].get(side, [])]
     reasons = {_no_sheet(entry, sheets) for entry in entries}
-    parts = [element("p", record["layout"]["extremes"])]
+    parts = [element("p", record["layout"]["best_and_worst"])]
     if entries and reasons == {GONE}:
         gone = (
             "There are no sheets: they are not in the folder of the report any more; evaluate again to have them drawn."
@@ -203,7 +203,7 @@ def _extremes(record: Record, sheets: Mapping[str, bytes]) -> list[Markup]:
     elif entries and len(reasons) == 1 and "" not in reasons:
         parts.append(element("p", f"There are no sheets: {reasons.pop()}."))
     for side, words in SIDES.items():
-        group = record["extremes"].get(side, [])
+        group = record["best_and_worst"].get(side, [])
         if group:
             parts.append(element("h3", f"{words} {len(group)}"))
             parts += [_sheet(entry, place, sheets) for place, entry in enumerate(group, start=1)]
@@ -234,7 +234,10 @@ def _commands(record: Record) -> list[Markup]:
     rows = [
         *embeds,
         ("heads, training curves", code(commands["train"])),
-        ("every other figure" + (", and the sheets" if record["layout"]["extremes"] else ""), code(record["command"])),
+        (
+            "every other figure" + (", and the sheets" if record["layout"]["best_and_worst"] else ""),
+            code(record["command"]),
+        ),
         ("this page, from what these left", code("python -m tipai_jax.report --workdir RUN")),
     ]
     best = record["checkpoint"]["validation_score"]

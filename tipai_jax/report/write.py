@@ -28,7 +28,7 @@ NEEDED = (
     "targets",
     "baselines",
     "not_measured",
-    "extremes",
+    "best_and_worst",
 )
 """What a record must hold to be shown."""
 
@@ -98,7 +98,7 @@ def read_record(path: Path, workdir: Path) -> dict[str, Any]:
 
 def _read_sheets(record: Mapping[str, Any], folder: Path) -> dict[str, bytes]:
     """The sheets that are there, by the name that the record calls them; never a file outside the folder."""
-    names = [entry["sheet"] for side in record["extremes"].values() for entry in side if entry["sheet"]]
+    names = [entry["sheet"] for side in record["best_and_worst"].values() for entry in side if entry["sheet"]]
     found = {}
     for name in names:
         path = folder / Path(name).name

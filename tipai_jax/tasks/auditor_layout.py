@@ -205,7 +205,7 @@ LAYOUT = Layout(
     reference="zero_shot_cosine",
     reliability=CALIBRATION,
     positives="share of images that keep the prompt",
-    extremes=(
+    best_and_worst=(
         "The pairs whose chosen image stands furthest above the rejected one in calibrated score, and those where it"
         " stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left"
         " out. These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left:"

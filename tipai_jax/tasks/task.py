@@ -48,7 +48,7 @@ class FigureSpec:
     chance: float | None = None
 
 
-REPORT_SECTIONS = ("targets", "training", "gaps", "extremes", "commands", "notes")
+REPORT_SECTIONS = ("targets", "training", "gaps", "best_and_worst", "commands", "notes")
 """The keys of the sections that the report of every task has."""
 
 
@@ -83,7 +83,7 @@ class Layout:
         reference: the baseline that plots compare with, "" for none.
         reliability: the section that shows the reliability diagram, "" for none.
         positives: the share on the upright axis of that diagram, in words.
-        extremes: what the best and worst examples are, "" where none are shown.
+        best_and_worst: what the best and worst examples are, "" where none are shown.
     """
 
     title: str
@@ -95,7 +95,7 @@ class Layout:
     reference: str = ""
     reliability: str = ""
     positives: str = "share of positives"
-    extremes: str = ""
+    best_and_worst: str = ""
 
     def __post_init__(self) -> None:
         sections = [section.key for section in self.sections]

@@ -83,8 +83,7 @@ def test_regions_by_hand():
     everything = find_regions(heat, 0.5, min_share=0.0)
     assert [region.peak for region in everything] == pytest.approx([1.0, 0.9, 0.7]), "the highest risk first"
     assert sum(region.share for region in everything) == pytest.approx(1.0)
-    (only,) = find_regions(heat, 0.5, min_share=0.0, most=1)
-    assert box(only) == (18 / 40, 18 / 20, 19 / 40, 19 / 20) and only.peak == 1.0
+    assert box(everything[0]) == (18 / 40, 18 / 20, 19 / 40, 19 / 20)
     assert find_regions(heat, 1.1) == []
 
 
@@ -121,11 +120,21 @@ GRID[1, 1], GRID[4:6, 5], GRID[5, 2] = 0.9, 0.7, 0.65
 
 def test_regions_of_a_grid_are_those_of_its_enlarged_map():
     found = regions_of_grid(GRID, 0.4)
-    assert len(found) == 3 and found == find_regions(enlarge(GRID, (MAP_SIDE, MAP_SIDE)), 0.4)
-    for region, (row, column) in zip(found, ((1, 1), (4.5, 5), (5, 2)), strict=True):
+    assert sorted(found, key=box) == sorted(find_regions(enlarge(GRID, (MAP_SIDE, MAP_SIDE)), 0.4), key=box)
+    assert [region.share for region in found] == sorted((region.share for region in found), reverse=True)
+    for region, (row, column) in zip(found, ((4.5, 5), (1, 1), (5, 2)), strict=True):
         middle = ((region.x1 + region.x2) / 2, (region.y1 + region.y2) / 2)
         assert middle == pytest.approx(((column + 0.5) / 7, (row + 0.5) / 7), abs=1 / MAP_SIDE)
-    assert regions_of_grid(GRID, 0.4, most=2) == found[:2] and regions_of_grid(GRID, 0.95) == []
+    assert regions_of_grid(GRID, 0.95) == []
+
+
+def test_at_most_eight_regions_those_with_the_largest_shares():
+    grid = np.zeros((7, 7), np.float32)
+    grid[::2, ::2] = 0.7 + 0.01 * np.arange(16).reshape(4, 4)  # sixteen specks, the last the hottest
+    found = regions_of_grid(grid, 0.5)
+    assert len(found) == 8 and found == sorted(found, key=lambda region: -region.share)
+    others = [region.share for region in find_regions(enlarge(grid, (MAP_SIDE, MAP_SIDE)), 0.5)]
+    assert len(others) == 16 and [region.share for region in found] == sorted(others, reverse=True)[:8]
 
 
 @pytest.mark.parametrize("size", [(300, 300), (1400, 1400), (225, 225)])

@@ -55,7 +55,7 @@ def test_every_section_has_its_figures(shown):
         "why",
         "training",
         "gaps",
-        "extremes",
+        "best_and_worst",
         "commands",
         "notes",
     ]
@@ -72,8 +72,8 @@ def test_every_section_has_its_figures(shown):
     assert shown.row("why", "category ROC-AUC within pairs, spatial") == [ours, theirs, "100"]
     assert "Term: pair" in shown.of("training") and "global pair auc on validation" in shown.of("training")
     assert "mean over the training pairs" in shown.of("training")
-    assert "difference +0.700" in shown.of("extremes") and "The worst 1" in shown.of("extremes")
-    assert "Best and worst pairs" in shown.of("extremes")
+    assert "difference +0.700" in shown.of("best_and_worst") and "The worst 1" in shown.of("best_and_worst")
+    assert "Best and worst pairs" in shown.of("best_and_worst")
 
 
 def test_the_commands_and_what_was_computed_with_are_there(shown):
@@ -173,7 +173,10 @@ def test_what_is_missing_is_named():
         notes=["calibration, patch: not calibrated"],
         pair_auc_by_category={"object": fig(), "text": nothing},
         targets=[],
-        extremes={"best": [entry(1, None, no_sheet="the folder of the images is not there")], "worst": [entry(2)]},
+        best_and_worst={
+            "best": [entry(1, None, no_sheet="the folder of the images is not there")],
+            "worst": [entry(2)],
+        },
     )
     del bare["ece_before"]
     shown = document(bare, lines=[], sheets={})
@@ -209,8 +212,8 @@ def test_what_is_missing_is_named():
     ):
         assert line in gaps, line
     assert "photographs" not in gaps and "Small world only" not in " ".join(shown.words)
-    extremes = shown.of("extremes")
-    assert "No image: the folder of the images is not there." in extremes and "evaluate again" in extremes
+    best_and_worst = shown.of("best_and_worst")
+    assert "No image: the folder of the images is not there." in best_and_worst and "evaluate again" in best_and_worst
     assert "There are no curves" in shown.of("training")
 
 
@@ -226,11 +229,11 @@ def test_a_baseline_without_a_figure_that_ours_has_is_named():
 
 
 def test_sheets_that_are_all_missing_for_one_reason_have_one_sentence_more():
-    gone = document(record(), sheets={}).of("extremes")
+    gone = document(record(), sheets={}).of("best_and_worst")
     assert "There are no sheets: they are not in the folder of the report any more" in gone
     entries = {"best": [entry(1, None, no_sheet="no folder")], "worst": [entry(2, None, no_sheet="no folder")]}
-    assert "There are no sheets: no folder." in document(record(extremes=entries)).of("extremes")
-    assert "There are no sheets" not in document(record()).of("extremes")
+    assert "There are no sheets: no folder." in document(record(best_and_worst=entries)).of("best_and_worst")
+    assert "There are no sheets" not in document(record()).of("best_and_worst")
 
 
 def test_a_record_without_baselines_has_neither_columns_nor_marks_for_them():
@@ -313,12 +316,12 @@ def test_agreement_of_score_and_worst_patch_is_shown_where_it_was_measured():
 
 def test_no_pair_at_all():
     empty = record(
-        extremes={"best": [], "worst": []},
+        best_and_worst={"best": [], "worst": []},
         global_pair_auc=fig(None, 0),
         pair_auc_by_category={name: fig(None, 0) for name in CATEGORIES},
     )
     found = document(empty, sheets={})
-    assert "The split holds none that can be ordered so." in found.of("extremes")
+    assert "The split holds none that can be ordered so." in found.of("best_and_worst")
     assert found.row("ranking", "global pair AUC") == ["-", *["0.700 (0.650 to 0.750)"] * 2, "0"]
 
 
@@ -372,7 +375,7 @@ PAIR_WORDS = (
 
 
 def series(**changes):
-    """The record of another task: other figures, no reliability diagram, no extremes."""
+    """The record of another task: other figures, no reliability diagram, no best and worst."""
     interval = lambda value: fig(value) | {"ci95": [value - 0.5, value + 0.5]}
     figures = lambda scale: {
         "mean_rank": interval(2.0 * scale),
@@ -399,7 +402,7 @@ def series(**changes):
             target("accuracy of nearest", 0.8, True),
             target("mean rank", 2.0, False, direction="<", format=".2f"),
         ],
-        "extremes": {},
+        "best_and_worst": {},
         **changes,
     }
 
@@ -436,7 +439,9 @@ def test_a_wholly_different_task_is_shown_by_its_own_layout():
     assert "delay of (hollow: nearest neighbour)" in found.of("errors")
 
 
-@pytest.mark.parametrize("changes", [{}, {"baselines": {}}, {"delay": None}, {"extremes": {"best": [], "worst": []}}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"baselines": {}}, {"delay": None}, {"best_and_worst": {"best": [], "worst": []}}]
+)
 def test_a_different_task_meets_no_word_of_pairs(changes):
     found = document(series(**changes), lines=SERIES_LOG, sheets={})
     words = " ".join(every_word(found)).lower().replace("data:image", "")

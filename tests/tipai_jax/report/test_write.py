@@ -53,17 +53,17 @@ def test_another_record_has_a_report_of_its_own(tmp_path):
 
 def test_a_sheet_outside_the_folder_is_not_read(tmp_path):
     (tmp_path / "secret.webp").write_bytes(b"secret")
-    write_run(tmp_path, extremes={"best": [entry(1, "../secret.webp")], "worst": []})
+    write_run(tmp_path, best_and_worst={"best": [entry(1, "../secret.webp")], "worst": []})
     main(["--workdir", str(tmp_path)])
     page = (tmp_path / "report.html").read_text()
     assert "data:image" not in page.split("<body>")[1] and "evaluate again" in page
 
 
-def test_a_task_without_extremes_has_a_report(tmp_path):
-    layout = record()["layout"] | {"extremes": ""}
-    write_run(tmp_path, extremes={}, layout=layout)
+def test_a_task_that_shows_no_best_and_worst_has_a_report(tmp_path):
+    layout = record()["layout"] | {"best_and_worst": ""}
+    write_run(tmp_path, best_and_worst={}, layout=layout)
     main(["--workdir", str(tmp_path)])
-    assert "extremes" not in Document((tmp_path / "report.html").read_text()).sections
+    assert "best_and_worst" not in Document((tmp_path / "report.html").read_text()).sections
 
 
 def refused(argv, capsys):
@@ -87,7 +87,7 @@ def test_bad_input_has_one_line(tmp_path, capsys):
     assert "cannot be written" in refused(["--workdir", tmp_path], capsys)
 
 
-@pytest.mark.parametrize("missing", ["layout", "n_examples", "extremes", "targets", "baselines", "commands"])
+@pytest.mark.parametrize("missing", ["layout", "n_examples", "best_and_worst", "targets", "baselines", "commands"])
 def test_a_record_of_another_version_is_refused_by_what_it_lacks(tmp_path, capsys, missing):
     old = {name: value for name, value in record().items() if name != missing}
     (tmp_path / "eval.json").write_text(json.dumps(old))
@@ -103,7 +103,7 @@ def test_a_damaged_log_is_refused_by_its_line(tmp_path, capsys):
 
 
 def test_a_broken_surrogate_in_a_title_does_no_harm(tmp_path):
-    write_run(tmp_path, extremes={"best": [entry(1, title="\ud800 car")], "worst": []})
+    write_run(tmp_path, best_and_worst={"best": [entry(1, title="\ud800 car")], "worst": []})
     assert write_report(tmp_path / "eval.json", workdir=tmp_path) == tmp_path / "report.html"
     assert "? car" in (tmp_path / "report.html").read_bytes().decode()
 

@@ -7,8 +7,12 @@ import pytest
 from eval_world import write_store
 from PIL import Image
 
+from tipai_jax.auditor.verdict import Digests, Verdict
 from tipai_jax.errors import UserError
-from tipai_jax.report.sheets import PairPrediction, draw_pair, draw_sheets, pick_pairs, read_images
+from tipai_jax.evaluation import pair_sheets
+from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_pair, draw_sheets, pick_pairs, read_images
+from tipai_jax.render import FOUND
+from tipai_jax.store import CATEGORIES
 
 
 @pytest.fixture(scope="module")
@@ -111,8 +115,47 @@ def violet(sheet):
     return int((np.abs(pixels - np.array([150, 0, 130])).sum(axis=-1) < 30).sum())
 
 
+@pytest.mark.parametrize("size", [(64, 64), (300, 120), (700, 500)])
+def test_a_sheet_frames_the_boxes_of_a_verdict(world, monkeypatch, size):
+    pairs = world[0].pairs
+    row = int(np.flatnonzero(~pairs.control)[0])
+    risk = np.random.default_rng(0).random((7, 7)).astype(np.float32)
+    verdict = Verdict(
+        prompt="a car",
+        score=0.1,
+        logit=-2.2,
+        patch_score=1 - risk,
+        risk=risk,
+        risk_threshold=0.5,
+        level=0.9,
+        prediction="breaks",
+        reasons=dict.fromkeys(CATEGORIES, 0.2),
+        worst_patch_score=0.1,
+        consistent=True,
+        size=size,
+        view=(0.0, 0.0, *map(float, size)),
+        digests=Digests(encoder="e" * 64, heads="h" * 64),
+        small_world_only=True,
+    )
+    framed = []
+    monkeypatch.setattr(pair_sheets, "draw_marks", lambda image, marks: framed.append(marks) or image)
+    found = PairPrediction(
+        score=np.array([0.9, 0.1]),
+        risk=np.stack([np.zeros(49, np.float32), risk.reshape(-1)]),
+        reason=np.full((2, 5), 0.2),
+        risk_threshold=verdict.risk_threshold,
+    )
+    images = [Image.new("RGB", size), Image.new("RGB", size)]
+    draw_pair(pairs, row, found, prompt="a car", images=images, stamp="")
+    boxes = [mark for mark in framed[-1] if mark.colour == FOUND]
+    assert len(boxes) == len(verdict.boxes) > 1
+    for mark, box in zip(boxes, verdict.boxes, strict=True):
+        corners = (mark.x1 * size[0], mark.y1 * size[1], mark.x2 * size[0], mark.y2 * size[1])
+        assert tuple(map(round, corners)) == (box.x1, box.y1, box.x2, box.y2)
+
+
 def test_the_regions_that_are_found_are_those_above_the_threshold_of_the_run(world):
-    """The framed regions come from the same function as those of a verdict; none is framed where nothing stands out."""
+    """None is framed where nothing stands out."""
     store, data = world
     pairs = store.pairs
     row = next(row for row in range(len(pairs)) if not pairs.control[row] and not pairs.boxes[row][0].absent)

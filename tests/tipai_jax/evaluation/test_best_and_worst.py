@@ -8,11 +8,11 @@ from eval_world import write_store
 from PIL import Image
 
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.auditor import pair_prediction, pick_extremes
+from tipai_jax.evaluation.auditor import pair_prediction, pick_best_and_worst
+from tipai_jax.evaluation.best_and_worst import NO_FOLDER, draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Isotonic, Platt
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.report.extremes import NO_FOLDER, draw_extremes
 from tipai_jax.store import CATEGORIES
 
 IDENTITY = Calibration(
@@ -41,11 +41,11 @@ def predicted(pairs, chosen):
 
 
 def draw(store, folder, *, data, count=10, stamp=""):
-    """The extremes of a store's pairs, where each pair is told apart better than the one before."""
+    """The best and the worst of a store's pairs, where each pair is told apart better than the one before."""
     pairs = store.pairs
     ours = predicted(pairs, np.arange(len(pairs)))
-    best, worst = pick_extremes(ours, pairs, IDENTITY, count=count)
-    return draw_extremes(
+    best, worst = pick_best_and_worst(ours, pairs, IDENTITY, count=count)
+    return draw_best_and_worst(
         store,
         pairs,
         {"best": best, "worst": worst},
@@ -59,17 +59,17 @@ def draw(store, folder, *, data, count=10, stamp=""):
 def test_furthest_above_and_furthest_below(world):
     pairs = world[0].pairs
     gap = np.random.default_rng(0).permutation(len(pairs)).astype(np.float32) - 10
-    best, worst = pick_extremes(predicted(pairs, gap), pairs, IDENTITY, count=3)
+    best, worst = pick_best_and_worst(predicted(pairs, gap), pairs, IDENTITY, count=3)
     counted = [row for row in np.argsort(-gap).tolist() if not pairs.control[row]]
     assert best == counted[:3] and worst == counted[::-1][:3]
-    everything = pick_extremes(predicted(pairs, gap), pairs, IDENTITY, count=10_000)
+    everything = pick_best_and_worst(predicted(pairs, gap), pairs, IDENTITY, count=10_000)
     assert sorted(everything[0] + everything[1]) == np.flatnonzero(~pairs.control).tolist(), "each once, no control"
 
 
 def test_equal_calibrated_scores_go_by_the_logit_and_then_by_name(world):
     pairs = world[0].pairs.select(~world[0].pairs.control).select(np.arange(6))
     steps = dataclasses.replace(IDENTITY, global_score=Isotonic((-1.0, 1.0), (0.0, 1.0)))  # saturated beyond 1
-    best, worst = pick_extremes(predicted(pairs, [2.0, 3.0, 2.0, -2.0, -3.0, -2.0]), pairs, steps, count=3)
+    best, worst = pick_best_and_worst(predicted(pairs, [2.0, 3.0, 2.0, -2.0, -3.0, -2.0]), pairs, steps, count=3)
     names = pairs.pair_id.astype(str)
     by_name = lambda rows: sorted(rows, key=lambda row: names[row])
     assert best == [1, *by_name([0, 2])] and worst == [4, *by_name([3, 5])[::-1]]
@@ -78,7 +78,7 @@ def test_equal_calibrated_scores_go_by_the_logit_and_then_by_name(world):
 @pytest.mark.parametrize(("count", "best", "worst"), [(0, 0, 0), (1, 1, 0), (3, 2, 1), (4, 2, 2)])
 def test_of_few_pairs_each_is_shown_once(world, count, best, worst):
     pairs = world[0].pairs.select(~world[0].pairs.control).select(np.arange(count))
-    found = pick_extremes(predicted(pairs, np.arange(count)), pairs, IDENTITY)
+    found = pick_best_and_worst(predicted(pairs, np.arange(count)), pairs, IDENTITY)
     assert [len(rows) for rows in found] == [best, worst]
 
 
@@ -127,7 +127,7 @@ def test_a_pair_of_unknown_category_and_difficulty_says_so(world, tmp_path):
     pairs = store.pairs.select(np.arange(2))
     pairs = dataclasses.replace(pairs, category=np.full((2, 5), -1, np.int8), difficulty=np.array(["", ""]))
     ours = predicted(pairs, [1.0, 2.0])
-    found = draw_extremes(
+    found = draw_best_and_worst(
         store,
         pairs,
         {"best": [1]},
@@ -161,7 +161,7 @@ def test_a_folder_that_cannot_be_written_is_named(world, tmp_path):
 def test_a_missing_image_costs_its_own_sheets_alone_and_no_folder_all(world, tmp_path):
     store, data = world
     pairs = store.pairs
-    row = pick_extremes(predicted(pairs, np.arange(len(pairs))), pairs, IDENTITY)[0][0]
+    row = pick_best_and_worst(predicted(pairs, np.arange(len(pairs))), pairs, IDENTITY)[0][0]
     name = str(store.images.path[pairs.chosen[row]])
     content = (data / name).read_bytes()
     (data / name).write_bytes(content[:20])

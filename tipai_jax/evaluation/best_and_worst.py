@@ -1,6 +1,6 @@
 """The entries of the best and the worst pairs of an evaluation, and their sheets for the report.
 
-eval.json: "extremes": {"best": [entry, ...], "worst": [entry, ...]}
+eval.json: "best_and_worst": {"best": [entry, ...], "worst": [entry, ...]}
 FOLDER/best-01.webp ... worst-10.webp
 """
 
@@ -13,17 +13,17 @@ import numpy as np
 from PIL import Image
 
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_pair, read_images
 from tipai_jax.files.atomic import write_file
-from tipai_jax.report.sheets import PairPrediction, draw_pair, read_images
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
-__all__ = ["draw_extremes"]
+__all__ = ["draw_best_and_worst"]
 
 QUALITY = 80
 NO_FOLDER = "the folder of the images is not there any more; name it with --data and evaluate again"
 
 
-def draw_extremes(
+def draw_best_and_worst(
     store: Store,
     pairs: PairTable,
     sides: Mapping[str, Sequence[int]],

@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from tipai_jax.errors import UserError
 from tipai_jax.grids import grid_side
 from tipai_jax.render import (
+    FOUND,
     Mark,
     Panel,
     contact_sheet,
@@ -27,7 +28,7 @@ from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable, Store
 __all__ = ["PairPrediction", "draw_pair", "draw_sheets", "pick_pairs", "read_images"]
 
 SIDE = 300
-TRUE, FOUND = (20, 20, 24), (150, 0, 130)
+TRUE = (20, 20, 24)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +134,7 @@ def draw_pair(
     truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
     found = [
         Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.peak:.2f}", colour=FOUND)
-        for region in regions_of_grid(risks[1], prediction.risk_threshold)
+        for region in regions_of_grid(risks[1], prediction.risk_threshold, size=(images[1].height, images[1].width))
     ]
     reasons = [
         ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
