@@ -3,20 +3,17 @@
 These are the names that config files import. Standard library only, so that `--help` answers at once.
 """
 
+import sys
+from typing import Any
+
 from tipai_jax.config.auditor import AuditorConfig, LossConfig, ModelConfig, TargetsConfig
 from tipai_jax.config.schema import CheckpointConfig, DataConfig, LogConfig, OptimConfig, RunConfig
 from tipai_jax.heads.inputs import InputFeatures
-
-Config = AuditorConfig
-"""The name of `AuditorConfig` before there were other tasks; understood until version 0.3."""
-
-SeesConfig = InputFeatures
-"""The old name of `InputFeatures`; understood until version 0.3."""
+from tipai_jax.renamed import CLASSES
 
 __all__ = [
     "AuditorConfig",
     "CheckpointConfig",
-    "Config",
     "DataConfig",
     "InputFeatures",
     "LogConfig",
@@ -24,6 +21,13 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "RunConfig",
-    "SeesConfig",
     "TargetsConfig",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """A class by its old name, with a note."""
+    if name not in CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    print(f"note: {name} of {__name__} is called {CLASSES[name]} now", file=sys.stderr)
+    return globals().setdefault(name, globals()[CLASSES[name]])

@@ -4,7 +4,7 @@ Defaults: the plan's."""
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
-from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands
+from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands_old_names
 from tipai_jax.config.schema import RunConfig, TargetFields, option_of, swept
 from tipai_jax.errors import UserError
 from tipai_jax.heads.inputs import InputFeatures
@@ -12,7 +12,7 @@ from tipai_jax.heads.inputs import InputFeatures
 __all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
 
 
-@understands(global_sees="global_inputs", patch_sees="patch_inputs", reason_sees="reason_inputs")
+@understands_old_names
 @dataclass(frozen=True)
 class ModelConfig:
     """The heads over the frozen embeddings."""
@@ -84,7 +84,7 @@ class LossConfig:
             require(is_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
 
 
-@understands(global_pair_auc="pair_auc", blind_at_chance="ablations_at_chance")
+@understands_old_names
 @dataclass(frozen=True)
 class TargetsConfig(TargetFields):
     """What `tipai_jax.evaluate` asks of the run on the test split. The defaults are the plan's."""

@@ -5,12 +5,13 @@ import functools
 import math
 import sys
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from tipai_jax.errors import UserError
+from tipai_jax.renamed import FIELDS
 
-__all__ = ["check_kinds", "is_number", "is_whole", "meant", "present_names", "require", "understands"]
+__all__ = ["check_kinds", "is_number", "is_whole", "meant", "present_names", "require", "understands_old_names"]
 
 
 def require(fine: bool, name: str, value: Any, allowed: str) -> None:
@@ -64,26 +65,21 @@ def meant(given: str, known: Sequence[str]) -> str:
     return f"; did you mean {found[0]}?" if found else ""
 
 
-def understands(**renamed: str) -> Callable[[type], type]:
-    """A decorator of a dataclass whose fields were renamed: the old names, old=new, are understood, with a note."""
+def understands_old_names(kind: type) -> type:
+    """A decorator of a dataclass: the old names of its fields are understood, with a note (`tipai_jax.renamed`)."""
+    plain = kind.__init__
 
-    def decorate(kind: type) -> type:
-        plain = kind.__init__
+    @functools.wraps(plain)
+    def init(self: Any, *values: Any, **named: Any) -> None:
+        plain(self, *values, **present_names(type(self), named))
 
-        @functools.wraps(plain)
-        def init(self: Any, *values: Any, **named: Any) -> None:
-            plain(self, *values, **present_names(type(self), named))
-
-        kind.__init__ = init  # type: ignore[misc]
-        kind.renamed_fields = renamed  # type: ignore[attr-defined]
-        return kind
-
-    return decorate
+    kind.__init__ = init  # type: ignore[misc]
+    return kind
 
 
 def present_names(kind: type, named: dict[str, Any]) -> dict[str, Any]:
     """Values by the present names of the fields of a dataclass; each old name is noted on stderr."""
-    renamed: dict[str, str] = getattr(kind, "renamed_fields", {})
+    renamed = FIELDS.get(kind.__name__, {})
     for name in renamed.keys() & named.keys():
         print(f"note: the field {name} of {kind.__name__} is called {renamed[name]} now", file=sys.stderr)
     present = {name: value for name, value in named.items() if name not in renamed}

@@ -13,6 +13,7 @@ from tipai_jax.config.checks import present_names, require
 from tipai_jax.config.schema import FREE_FIELDS, RunConfig, TargetFields
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import flatten
+from tipai_jax.renamed import FIELDS
 
 __all__ = [
     "KINDS",
@@ -103,8 +104,8 @@ def swept_fields(config: RunConfig) -> Sequence[str]:
 
 
 def old_names(config: Any, prefix: str = "") -> dict[str, str]:
-    """Old dotted name -> present dotted name of every field that was renamed (see `checks.understands`)."""
-    renamed = getattr(type(config), "renamed_fields", {})
+    """Old dotted name -> present dotted name of every field that was renamed."""
+    renamed = FIELDS.get(type(config).__name__, {})
     found = {f"{prefix}{old}": f"{prefix}{now}" for old, now in renamed.items()}
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(value := getattr(config, field.name)):

@@ -4,10 +4,12 @@ import json
 import jaxtyping
 import pytest
 
+import tipai_jax.config
 from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LossConfig, ModelConfig, OptimConfig
-from tipai_jax.config.command_line import parse_config
+from tipai_jax.config.command_line import load_config, parse_config
 from tipai_jax.config.records import differences, from_json, to_json
 from tipai_jax.errors import UserError
+from tipai_jax.renamed import CLASSES, FIELDS
 
 
 def test_defaults_are_the_plans_table():
@@ -129,3 +131,25 @@ def test_old_names_of_fields_are_understood_with_a_note(capsys):
     assert config.model.global_inputs.products and not config.targets.ablations_at_chance
     notes = capsys.readouterr().err.splitlines()
     assert len(notes) == 6 and all(line.startswith("note: ") and line.endswith(" now") for line in notes)
+
+
+def test_old_names_of_classes_are_understood_with_one_note_each(tmp_path, capsys):
+    (tmp_path / "mine.py").write_text(
+        "from tipai_jax.config import Config, ModelConfig, SeesConfig\n"
+        "def get_config():\n"
+        "    return Config(model=ModelConfig(global_inputs=SeesConfig(products=True)))\n"
+    )
+    assert load_config(str(tmp_path / "mine.py")).model.global_inputs.products
+    assert capsys.readouterr().err.splitlines() == [
+        "note: Config of tipai_jax.config is called AuditorConfig now",
+        "note: SeesConfig of tipai_jax.config is called InputFeatures now",
+    ]
+    with pytest.raises(AttributeError, match="no attribute 'Confg'"):
+        tipai_jax.config.Confg  # noqa: B018
+
+
+def test_every_old_name_has_a_present_one():
+    for kind, renamed in FIELDS.items():
+        fields = {field.name for field in dataclasses.fields(getattr(tipai_jax.config, kind))}
+        assert fields >= set(renamed.values()) and not fields & set(renamed)
+    assert set(CLASSES.values()) <= set(tipai_jax.config.__all__)
