@@ -8,7 +8,7 @@ usage: scripts/check_wheel.sh [--help]
 
 Builds the wheel, installs it into a new environment in another folder and runs the commands there, from scenes to a
 verdict: the wheel must hold every package, asset and config. The dependencies are those of .venv, so that nothing is
-downloaded; the editable installation in .venv is not seen. It takes a minute.
+downloaded; the editable installation in .venv is not used. It takes a minute.
 END
 }
 

@@ -184,7 +184,7 @@ def _lowest(record: Record, key: str) -> str:
 
 
 def page(records: Mapping[str, Record]) -> str:
-    """`results.md`: what `TEXT` says, with the tables and the figures of the records."""
+    """`results.md`: `TEXT` with the tables and the figures of the records."""
     filled = {
         "summary": summary(records),
         "made": "\n".join(_made(name, records[name]) for name in RUNS),

@@ -1,4 +1,4 @@
-"""The dry run measures little, says what it does, and its estimate counts what a run would compute."""
+"""The dry run measures little, prints what it does, and its estimate counts what a run would compute."""
 
 import pytest
 

@@ -163,18 +163,20 @@ def test_the_file_is_really_embedded(catalog_copy, tmp_path, capsys):
         == 0
     )
     store = open_store(tmp_path / "store")
-    rows = [json.loads(line) for line in (catalog_copy / "pairs.jsonl").read_text().splitlines()]
+    lines = [json.loads(text) for text in (catalog_copy / "pairs.jsonl").read_text().splitlines()]
     assert (
         store.manifest.small_world_only
         and store.manifest.encoder.name == "tiny"
         and store.manifest.counts["rejects"] == 0
     )
-    assert list(store.pairs.pair_id) == [row["pair_id"] for row in rows]
-    assert store.pairs.margin == pytest.approx([row["chosen_score"] - row["rejected_score"] for row in rows], abs=1e-6)
-    assert [len(store.pairs.boxes[i]) for i in range(len(rows))] == [
-        len(row.get("unfaithful_patches", [])) for row in rows
+    assert list(store.pairs.pair_id) == [line["pair_id"] for line in lines]
+    assert store.pairs.margin == pytest.approx(
+        [line["chosen_score"] - line["rejected_score"] for line in lines], abs=1e-6
+    )
+    assert [len(store.pairs.boxes[i]) for i in range(len(lines))] == [
+        len(line.get("unfaithful_patches", [])) for line in lines
     ]
-    assert sum(len(row.get("unfaithful_patches", [])) for row in rows) > 0
+    assert sum(len(line.get("unfaithful_patches", [])) for line in lines) > 0
 
 
 def test_refusals_are_one_line(catalog_copy, tmp_path):

@@ -91,7 +91,7 @@ def test_dense_patches_by_hand(clip):
 def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
     encoder = load_clip(find_encoder(str(clip)), patches="crops", batch_size=2)
     side = encoder.preparation.crop_source
-    assert side == 112  # 7 crops of 16 px, twice what the encoder sees
+    assert side == 112  # 7 crops of 16 px, twice the encoder's resolution
     prepared = drawn(encoder.preparation, 2, side=side)
     crop = torch.from_numpy(prepared[1].detail[32:48, 80:96].copy()).permute(2, 0, 1)[None].float()
     enlarged = (
@@ -107,7 +107,7 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
 @pytest.mark.parametrize("plain", ["dense", "raw"])
 @torch.inference_mode()
 def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plain, clip, tmp_path):
-    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size.
+    """The top left cell lies in one tile alone: the first 56 of 98 pixels each way, just the encoder's size.
 
     7x7 tokens of a tile make 4x4 cells.
 
@@ -120,15 +120,15 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plai
     encoder, alone = load("tiles", 2), load(plain, 1)
     assert encoder.preparation.crop_source == 98
     prepared = drawn(encoder.preparation, 3, side=98)
-    seen = torch.from_numpy(prepared[2].detail[:56, :56].copy()).permute(2, 0, 1)[None].float()
+    corner = torch.from_numpy(prepared[2].detail[:56, :56].copy()).permute(2, 0, 1)[None].float()
     whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
     vision = CLIPModel.from_pretrained(clip).eval()
     if plain == "raw":  # spelled out: the plain last layer, projected, 7x7 to 4x4 by area
-        last = vision.vision_model(pixel_values=alone._normalise(seen)).last_hidden_state[:, 1:]
+        last = vision.vision_model(pixel_values=alone._normalise(corner)).last_hidden_state[:, 1:]
         grid = vision.visual_projection(vision.vision_model.post_layernorm(last)).reshape(7, 7, -1)
         token = torch.einsum("y,x,yxd->d", area_matrix(7, 4)[0], area_matrix(7, 4)[0], grid)
     else:
-        token = alone._pass(alone._normalise(seen), 4)[1][0, 0]
+        token = alone._pass(alone._normalise(corner), 4)[1][0, 0]
     expected = whole + unit(token)
     np.testing.assert_allclose(
         encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3

@@ -73,6 +73,6 @@ def test_merged_tiles_are_back_in_their_places():
     parts = [grid[:, y : y + 5, x : x + 5].reshape(1, 25, 1) for y in (0, 2) for x in (0, 2)]
     torch.testing.assert_close(merge_tiles(torch.cat(parts), cells=7, span=5), grid.reshape(1, 49, 1))
     marked = torch.zeros(4, 25, 1)
-    marked[0] = 1  # the first tile says 1, the others 0
+    marked[0] = 1  # 1 in the first tile, 0 in the others
     found = merge_tiles(marked, cells=7, span=5).reshape(7, 7)
     assert found[0].tolist() == [1, 1, 0.5, 0.5, 0.5, 0, 0] and found[3, 3] == 0.25 and found[6].sum() == 0
