@@ -90,12 +90,12 @@ def check_device(device: str, *, go_on: str = "") -> None:
         raise UserError(f"--device cuda: torch finds no CUDA device on this machine; take --device cpu{go_on}")
 
 
-def choose_batch(device: str, *, rows: int, patches: str, image_size: int, cells: int) -> tuple[int, str]:
+def choose_batch(device: str, *, most: int, patches: str, image_size: int, cells: int) -> tuple[int, str]:
     """The default number of images per forward pass; the same on every machine, as it is part of a store's plan.
 
     Args:
         device: cpu or cuda.
-        rows: images or prompts of the data, whichever are more.
+        most: number of images or of prompts in the data, whichever is larger.
         patches: the patch mode.
         image_size: side of the encoder's input in pixels.
         cells: patches per image.
@@ -104,8 +104,9 @@ def choose_batch(device: str, *, rows: int, patches: str, image_size: int, cells
         The number, and why it is smaller than `BATCH`; "" where it is not.
     """
     size, why = BATCH[device], ""
-    if (fitting := max(1, -(-rows // SHARES[device]))) < size:
-        size, why = fitting, f"there are only {rows} rows, and small batches keep more threads busy and are padded less"
+    if (fitting := max(1, -(-most // SHARES[device]))) < size:
+        few = f"there are only {most} images or prompts"
+        size, why = fitting, f"{few}, and small batches keep more threads busy and are padded less"
     image_bytes = 4 * 3 * image_size**2 * cells
     if patches == "crops" and (fitting := max(1, CROP_BYTES[device] // image_bytes)) < size:
         size, why = fitting, f"the crops of an image take {image_bytes / 1e6:.0f} MB"

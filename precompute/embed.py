@@ -83,19 +83,19 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="do part I of N, counted from 1; start all N, the last one writes the manifest (default: from RANK and "
         "WORLD_SIZE, from SLURM_ARRAY_TASK_ID, or everything)",
     )
-    add("--limit", type=whole_number(1), metavar="N", help="read only the first N rows")
+    add("--limit", type=whole_number(1), metavar="N", help="read only the first N pairs")
     add(
         "--allow-rejects",
         type=_share,
         default=0.01,
         metavar="FRACTION",
-        help="largest share of unusable rows that is accepted (default: 0.01)",
+        help="largest share of unusable pairs that is accepted (default: 0.01)",
     )
     add("--data-dir", help="folder of TFDS data sets (default: that of TFDS)")
     add(
         "--dry-run",
         action="store_true",
-        help="print rows, bytes, free disk and an estimate from a few images and prompts; write nothing",
+        help="print pairs, bytes, free disk and an estimate from a few images and prompts; write nothing",
     )
     args = parser.parse_args(arguments)
     args.worker = args.worker or worker_of(os.environ)
@@ -213,9 +213,9 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     if begun and not begun.encoder.files_digest:  # begun before this was recorded: the plan stays what it is
         encoder = replace(encoder, files_digest="")
     if (micro_batch := args.batch_size or (begun.micro_batch if begun else None)) is None:
-        rows = max(len(keys) for keys in unique_keys(source).values())
+        most = max(len(keys) for keys in unique_keys(source).values())
         micro_batch, why = choose_batch(
-            device, rows=rows, patches=patches, image_size=encoder.image_size, cells=encoder.k
+            device, most=most, patches=patches, image_size=encoder.image_size, cells=encoder.k
         )
         if why:
             print(f"note      --batch-size {micro_batch} is used instead of {BATCH[device]}: {why}")
@@ -290,15 +290,15 @@ def _embed(
     check_disk(args.out, writer.plan, todo)
     encoder = load_encoder(folder, writer.plan)
     prompts, images = ([work for work in todo if work.table == table] for table in ("prompts", "images"))
-    rows = sum(len(work.keys) for work in todo)
-    with tqdm(total=rows, unit="row", mininterval=bar_seconds(), desc="embedding", smoothing=0.1) as bar:
+    total = sum(len(work.keys) for work in todo)
+    with tqdm(total=total, unit="item", mininterval=bar_seconds(), desc="embedding", smoothing=0.1) as bar:
         made = embed_prompts(prompts, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
         made += embed_images(images, source, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
     return known | {(shard.table, shard.index): shard for shard in made}
 
 
 def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list) -> None:
-    """End early when the rows alone, before any image is opened, show too many rejects; a dry run writes no list."""
+    """End early when too many pairs are rejected before any image is opened; a dry run writes no list."""
     from precompute.pair_rows import check_rejects, reject_columns
     from tipai_jax.files.atomic import write_file
     from tipai_jax.store.columns import table_bytes
@@ -306,7 +306,7 @@ def _stop_if_rejected(args: argparse.Namespace, source: "Source", rejects: list)
 
     listed = None if args.dry_run else args.out / "rejects/00000.parquet"
     try:
-        check_rejects(rejects, rows=source.rows, allowed=args.allow_rejects, listed=listed)
+        check_rejects(rejects, pairs=source.rows, allowed=args.allow_rejects, listed=listed)
     except UserError:
         finished = (args.out / MANIFEST).exists()  # it keeps its own list
         if listed is not None and not finished and not args.out.is_file():
@@ -323,7 +323,7 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
     )
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
-        print(f"left out  {counts['rejects']} rows ({reasons}), listed in {out / 'rejects/00000.parquet'}")
+        print(f"left out  {counts['rejects']} pairs ({reasons}), listed in {out / 'rejects/00000.parquet'}")
     if counts["prompts_in_chunks"]:
         print(
             f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: "

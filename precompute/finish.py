@@ -62,7 +62,7 @@ def finish(
     pairs, late = build_pairs(source.records, images=images, prompts=prompts, problems=problems, encoder=encoder)
     rejects = source.rejects + late
     shards.append(writer.commit("rejects", 0, content="", columns=reject_columns(rejects)))
-    reasons = check_rejects(rejects, rows=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
+    reasons = check_rejects(rejects, pairs=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
     shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
     counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
     counts |= {"prompts_in_chunks": chunked, "prompts_with_unknown_words": unknown}

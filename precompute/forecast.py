@@ -1,4 +1,4 @@
-"""What an embedding run would take: rows, bytes, disk, and an estimate of its seconds from a few rows of the data."""
+"""What an embedding run would take: bytes, disk, and an estimate of its seconds from a few images and prompts."""
 
 import os
 import shutil
@@ -22,12 +22,14 @@ from tipai_jax.store.writer import check_plan
 __all__ = ["BUDGET", "Probe", "check_disk", "print_forecast", "probe", "run_seconds", "store_bytes"]
 
 BUDGET = 3.0
-"""Seconds that the probe of a table may take, unless a single row takes longer."""
+"""Seconds that the probe of a table may take, unless a single image or prompt takes longer."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A measurement of some rows: how many, and the seconds a row that reading (on the CPU) and encoding took."""
+    """A measurement of some images or prompts: how many (`rows`), and the seconds that reading (on the CPU) and
+    encoding took for each.
+    """
 
     rows: int
     read: float
@@ -35,19 +37,19 @@ class Probe:
 
     @property
     def seconds(self) -> float:
-        """Seconds a row."""
+        """Seconds of an image or a prompt."""
         return self.read + self.encoded
 
 
 def probe(
     keys: Sequence[str], measure: Callable[[Sequence[str]], tuple[float, float]], *, most: int, budget: float
 ) -> Iterator[Probe]:
-    """Measure one row, then twice as many each time, as long as the time allows.
+    """Measure one image or prompt, then twice as many each time, as long as the time allows.
 
     Args:
-        keys: of the rows; each is measured once at most.
-        measure: the seconds that reading and encoding take for some rows together.
-        most: rows of the largest measurement, that is of a batch of the run.
+        keys: of the images or prompts; each is measured once at most.
+        measure: the seconds that reading and encoding take for some of them together.
+        most: size of the largest measurement, that of a batch of the run.
         budget: seconds; the next measurement is left out if it would probably exceed them.
 
     Yields:
@@ -71,8 +73,8 @@ def run_seconds(works: Sequence[Work], found: Probe, *, batch: int, threads: int
 
     Args:
         works: the shards.
-        found: what a row takes on one core, or on the GPU.
-        batch: rows of a forward pass; the last pass of a shard is padded.
+        found: what an image or a prompt takes on one core, or on the GPU.
+        batch: images or prompts of a forward pass; the last pass of a shard is padded.
         threads: threads of the run.
         cpu: the encoder runs on the CPU, a pass (for prompts a shard) in each thread; else one after the other.
     """
@@ -86,8 +88,8 @@ def run_seconds(works: Sequence[Work], found: Probe, *, batch: int, threads: int
 def store_bytes(plan: Plan, works: list[Work]) -> int:
     """About how many bytes the shards will take."""
     encoder = plan.encoder
-    row = {"prompts": 2 * encoder.d + 200, "images": 2 * encoder.d * (1 + encoder.k) + 200}
-    return sum(len(work.keys) * row[work.table] for work in works)
+    bytes_of = {"prompts": 2 * encoder.d + 200, "images": 2 * encoder.d * (1 + encoder.k) + 200}
+    return sum(len(work.keys) * bytes_of[work.table] for work in works)
 
 
 def check_disk(out: Path, plan: Plan, works: list[Work]) -> None:
@@ -129,7 +131,7 @@ def print_forecast(
     check_plan_device(plan)
     tables = {table: [work for work in works if work.table == table] for table in ("images", "prompts")}
     keys = {table: [key for work in those for key in work.keys] for table, those in tables.items()}
-    print(f"rows      {source.rows}: {len(source.records)} pairs, {len(source.rejects)} rejects so far")
+    print(f"pairs     {source.rows}: {len(source.records)} usable, {len(source.rejects)} rejects so far")
     print(
         f"to encode {len(keys['images'])} images, {len(keys['prompts'])} prompts with {plan.encoder.name} "
         f"({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device}, {plan.micro_batch} a forward pass)"
@@ -173,7 +175,7 @@ def _measure_images(keys: Sequence[str], source: Source, encoder: ClipEncoder) -
     began = time.perf_counter()
     opened = [open_image(key, source, encoder.preparation).prepared or blank(encoder.preparation) for key in keys]
     read = time.perf_counter()
-    if encoder.fingerprint.patches == "crops":  # an image takes 50 passes of one size: one of them tells enough
+    if encoder.fingerprint.patches == "crops":  # an image takes 50 passes of one size: one of them is enough to measure
         encoder.encode_whole(opened)
     else:
         encoder.encode_images(opened, batch_size=len(keys))

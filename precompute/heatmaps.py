@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tipai_jax.store.catalog import Catalog, CatalogImage, CatalogScore, Scorer
 
-__all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "put_picture", "scale_of", "scored_images"]
+__all__ = ["Scale", "add_catalog_options", "folder_of", "open_picture", "put_drawing", "scale_of", "scored_images"]
 
 RANKS = {"red": 0.02, "yellow": 0.15, "green": 0.5}
 _DRAWING = 4
@@ -166,7 +166,7 @@ def folder_of(catalog: "Catalog", kind: str, scorer: "Scorer") -> Path:
 
 
 def open_picture(data: Path, image: "CatalogImage") -> "Image":
-    """The image of a row, upright and in RGB.
+    """An image of a catalogue, upright and in RGB.
 
     Raises:
         UserError: the file is missing or has changed.
@@ -179,7 +179,7 @@ def open_picture(data: Path, image: "CatalogImage") -> "Image":
     return upright_rgb(Image.open(io.BytesIO(read_image(data, image))))
 
 
-def put_picture(path: Path, metadata: Mapping[str, str], content: object, draw: "Callable[[], Image]") -> bool:
+def put_drawing(path: Path, metadata: Mapping[str, str], content: object, draw: "Callable[[], Image]") -> bool:
     """Write a drawing unless it is there already.
 
     Args:
@@ -231,7 +231,7 @@ def _draw(
         }
         content = [image.sha256, list(score.patch_scores), [scale.red, scale.yellow, scale.green]]
         drawing = lambda image=image, score=score: overlay(open_picture(data, image), scale.risk(score))
-        drawn += put_picture(folder / f"{image.image_id}_heatmap.png", metadata, content, drawing)
+        drawn += put_drawing(folder / f"{image.image_id}_heatmap.png", metadata, content, drawing)
     print(f"{folder}: {len(images)} heatmaps by {scorer.name} ({scorer.model}), {drawn} of them drawn now")
     print(f"colours   {scale.words}")
 

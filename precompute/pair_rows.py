@@ -32,26 +32,26 @@ class ImageRow:
 
 def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
     """Every embedded image by its key, from the committed shards 0..shards-1."""
-    rows: dict[str, ImageRow] = {}
+    images: dict[str, ImageRow] = {}
     for index in range(shards):
         table = read_table(store / f"images/{index:05d}.parquet")
         columns = (table.column(name).to_pylist() for name in ("image_id", "width", "height", "sha256"))
         for key, width, height, sha256 in zip(*columns):
-            rows[key] = ImageRow(len(rows), width, height, sha256)
-    return rows
+            images[key] = ImageRow(len(images), width, height, sha256)
+    return images
 
 
 def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
     """Row numbers by prompt; how many prompts were encoded in chunks; how many have words not in the vocabulary."""
-    rows: dict[str, int] = {}
+    numbers: dict[str, int] = {}
     chunked = unknown = 0
     for index in range(shards):
         table = read_prompts(store / f"prompts/{index:05d}.parquet")
         for prompt in table.column("prompt").to_pylist():
-            rows[prompt] = len(rows)
+            numbers[prompt] = len(numbers)
         chunked += int(table.column("chunked").to_numpy().sum())
         unknown += int((table.column("unknown_words").to_numpy() > 0).sum())
-    return rows, chunked, unknown
+    return numbers, chunked, unknown
 
 
 def build_pairs(
@@ -62,10 +62,10 @@ def build_pairs(
     problems: dict[str, str],
     encoder: Fingerprint,
 ) -> tuple[PairTable, list[Reject]]:
-    """The table of pairs, and the rows whose images do not fit.
+    """The table of pairs, and rejects for those whose images do not fit.
 
     Args:
-        records: usable rows as read.
+        records: usable pairs as read.
         images: embedded images by key.
         prompts: row number of each prompt.
         problems: why images could not be embedded, by key.
@@ -103,7 +103,7 @@ def build_pairs(
         chosen_score=scores[:, 0],
         rejected_score=scores[:, 1],
         margin=scores[:, 0] - scores[:, 1],
-        category=np.array([_category_row(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
+        category=np.array([_category_labels(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
         patch_label=_patch_labels(table_boxes, annotated, cells=encoder.grid[0]),
         split=np.array([record.split for record in kept], dtype=str),
         group=np.array([groups[record.group] for record in kept], dtype=np.int32),
@@ -131,12 +131,12 @@ def reject_columns(rejects: list[Reject]) -> pa.Table:
     )
 
 
-def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: Path | None) -> dict[str, int]:
+def check_rejects(rejects: list[Reject], *, pairs: int, allowed: float, listed: Path | None) -> dict[str, int]:
     """Count the rejects by reason; too many end the run.
 
     Args:
         rejects: all of them.
-        rows: rows of the input.
+        pairs: number of pairs of the input.
         allowed: the largest share of rejects that is accepted.
         listed: the file that lists them, for the message; None where there is none.
 
@@ -144,24 +144,24 @@ def check_rejects(rejects: list[Reject], *, rows: int, allowed: float, listed: P
         UserError: more than the allowed share, or nothing is left.
     """
     reasons = dict(sorted(Counter(reject.reason for reject in rejects).items()))
-    if len(rejects) == rows or len(rejects) > allowed * rows:
+    if len(rejects) == pairs or len(rejects) > allowed * pairs:
         first = min(rejects, key=lambda reject: reject.row)
         counted = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons.items(), key=lambda item: -item[1]))
         go_on = (
             "correct the data"
-            if len(rejects) == rows
-            else f"correct the data, or allow them with --allow-rejects {_share_above(len(rejects), rows)}"
+            if len(rejects) == pairs
+            else f"correct the data, or allow them with --allow-rejects {_share_above(len(rejects), pairs)}"
         )
         where = "" if listed is None else f"all are listed in {listed}; "
         raise UserError(
-            f"{len(rejects)} of {rows} rows cannot be used, at most {allowed:.2%} may be left out ({counted}; "
-            f"first: row {first.row}, {first.detail}); {where}{go_on}"
+            f"{len(rejects)} of {pairs} pairs cannot be used, at most {allowed:.2%} may be left out ({counted}; "
+            f"first: pair {first.row}, {first.detail}); {where}{go_on}"
         )
     return reasons
 
 
-def _share_above(rejects: int, rows: int) -> float:
-    return min(1.0, -(-rejects * 1000 // rows) / 1000)
+def _share_above(rejects: int, pairs: int) -> float:
+    return min(1.0, -(-rejects * 1000 // pairs) / 1000)
 
 
 def _check_images(record: PairRecord, images: dict[str, ImageRow], problems: dict[str, str]) -> None:
@@ -202,7 +202,7 @@ def _corners(box: PixelBox) -> str:
     return "[" + ", ".join(f"{value:g}" for value in box[:4]) + "]"
 
 
-def _category_row(record: PairRecord) -> list[int]:
+def _category_labels(record: PairRecord) -> list[int]:
     if record.categories is None:
         return [-1] * len(CATEGORIES)
     return [int(i in record.categories) for i in range(len(CATEGORIES))]

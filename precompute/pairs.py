@@ -23,7 +23,7 @@ from precompute.heatmaps import (
     add_catalog_options,
     folder_of,
     open_picture,
-    put_picture,
+    put_drawing,
     scale_of,
     scored_images,
 )
@@ -157,14 +157,14 @@ def choose_pairs(
 
 
 def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImage") -> dict[str, Any] | None:
-    """A pair as a row of a pairs file; None where the chosen image is known to break the prompt.
+    """A pair as a line of a pairs file; None where the chosen image is known to break the prompt.
 
-    The row holds what is known of the truth: boxes where only the rejected image breaks the prompt, a control where
+    It holds what is known of the truth: boxes where only the rejected image breaks the prompt, a control where
     both keep it.
     """
     if chosen.broken:
         return None
-    row = {
+    line = {
         "pair_id": pair.pair_id,
         "prompt": pair.prompt,
         "chosen_image": chosen.path,
@@ -175,14 +175,14 @@ def pair_row(pair: "CatalogPair", chosen: "CatalogImage", rejected: "CatalogImag
     }
     match chosen.broken, rejected.broken:
         case False, True:
-            return row | {
+            return line | {
                 "unfaithful_patches": list(rejected.boxes),
                 "category": rejected.broken_category,
                 "kind": rejected.kind,
             }
         case False, False:
-            return row | {"unfaithful_patches": [], "control": True}
-    return row
+            return line | {"unfaithful_patches": [], "control": True}
+    return line
 
 
 def count_correct(
@@ -237,7 +237,7 @@ def _draw_sheets(
             ),
         ]
         sheet = lambda both=both: _sheet(data, scorer, both, [scores[image.image_id] for image in both], scale)
-        drawn += put_picture(folder / f"{pair.prompt_id}_comparison.png", metadata, content, sheet)
+        drawn += put_drawing(folder / f"{pair.prompt_id}_comparison.png", metadata, content, sheet)
     print(f"{folder}: {len(pairs)} comparison sheets, {drawn} of them drawn now")
 
 
@@ -266,7 +266,7 @@ def truth_marks(image: "CatalogImage", size: tuple[int, int]) -> list[Any]:
     """Frames round what is truly wrong in an image, for `draw_marks`; none where nothing is wrong or known.
 
     Args:
-        image: its row.
+        image: of the catalogue.
         size: width and height of the image in pixels.
     """
     from tipai_jax.render import Mark
@@ -289,12 +289,11 @@ def _write_jsonl(path: Path, pairs: "list[CatalogPair]", images: "Mapping[str, C
     from tipai_jax.files.atomic import write_file
 
     made = [pair_row(pair, images[pair.chosen_img], images[pair.rejected_img]) for pair in pairs]
-    rows = [row for row in made if row is not None]
-    write_file(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
-    left_out = (
-        f"; {len(made) - len(rows)} left out, whose best image truly breaks the prompt" if len(rows) < len(made) else ""
-    )
-    print(f"{path}: {len(rows)} pairs{left_out}")
+    lines = [line for line in made if line is not None]
+    write_file(path, "".join(json.dumps(line) + "\n" for line in lines).encode())
+    missing = len(made) - len(lines)
+    left_out = f"; {missing} left out, whose best image truly breaks the prompt" if missing else ""
+    print(f"{path}: {len(lines)} pairs{left_out}")
 
 
 def _print_summary(

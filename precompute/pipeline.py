@@ -1,9 +1,9 @@
-"""Embedding shard after shard: threads prepare and encode micro-batches, rows are committed in order.
+"""Embedding shard after shard: threads prepare and encode micro-batches, which are committed in order.
 
-A micro-batch never spans two shards, and a damaged image keeps its place in it, so what a row is computed together with
-depends on the plan alone. On a CPU a thread does all the work of a micro-batch, and torch computes it on one core: no
-core waits for another, and the bits do not depend on the number of cores. On a GPU the threads only prepare images,
-ahead of the main thread, which runs the encoder.
+A micro-batch never spans two shards, and a damaged image keeps its place in it, so what an embedding is computed
+together with depends on the plan alone. On a CPU a thread does all the work of a micro-batch, and torch computes it on
+one core: no core waits for another, and the bits do not depend on the number of cores. On a GPU the threads only
+prepare images, ahead of the main thread, which runs the encoder.
 """
 
 import functools
@@ -19,9 +19,10 @@ import pyarrow as pa
 import torch
 
 from precompute.compute import check_device
-from precompute.encoders.clip import ClipEncoder, ImageRows, TextRows, load_clip
+from precompute.encoders.clip import ClipEncoder, ImageEmbeddings, TextEmbeddings, load_clip
 from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
+from precompute.encoders.prompts import Tokens
 from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
 from precompute.shards import Work
@@ -46,7 +47,7 @@ class Batch:
     """
 
     opened: list[Opened]
-    rows: ImageRows | None
+    rows: ImageEmbeddings | None
     read: float
     encoded: float
 
@@ -62,8 +63,8 @@ def image_batches(
         began = time.perf_counter()
         opened = [open_image(key, source, encoder.preparation) for key in keys]
         read = time.perf_counter()
-        rows = encoder.encode_images([item.prepared or filler for item in opened]) if encodes else None
-        return Batch(opened, rows, read - began, time.perf_counter() - read)
+        encoded = encoder.encode_images([item.prepared or filler for item in opened]) if encodes else None
+        return Batch(opened, encoded, read - began, time.perf_counter() - read)
 
     waiting: deque[Future[Batch]] = deque()
     pool = _pool(threads, encodes=encodes)
@@ -114,10 +115,10 @@ def embed_images(
             began = time.perf_counter()
             batch = next(batches)
             arrived = time.perf_counter()
-            rows = batch.rows or encoder.encode_images([item.prepared or filler for item in batch.opened])
+            embeddings = batch.rows or encoder.encode_images([item.prepared or filler for item in batch.opened])
             good = [i for i, item in enumerate(batch.opened) if item.prepared is not None]
-            image.append(rows.image[good])
-            patches.append(rows.patches[good])
+            image.append(embeddings.image[good])
+            patches.append(embeddings.patches[good])
             opened += batch.opened
             seconds["read"] += batch.read
             seconds["waited"] += arrived - began
@@ -146,19 +147,21 @@ def embed_prompts(
 ) -> list[Shard]:
     """Embed and commit the prompt shards, each in a thread; arguments as in `embed_images`."""
 
-    def encode(work: Work) -> tuple[TextRows, float]:
+    def encode(work: Work) -> tuple[TextEmbeddings, float]:
         began = time.perf_counter()
-        rows = encoder.encode_text(list(work.keys))
-        return rows, time.perf_counter() - began
+        embeddings = encoder.encode_text(list(work.keys))
+        return embeddings, time.perf_counter() - began
 
     shards = []
     encodes = encoder.device.type == "cpu"
     with _pool(threads if encodes else 1, encodes=encodes) as pool:
-        for work, (rows, encoded) in zip(works, pool.map(encode, works)):
-            columns = _prompt_columns(work, rows, writer.plan)
+        for work, (embeddings, encoded) in zip(works, pool.map(encode, works)):
+            columns = _prompt_columns(work, embeddings.tokens, writer.plan)
             began = time.perf_counter()
             shards.append(
-                writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text})
+                writer.commit(
+                    "prompts", work.index, content=work.content, columns=columns, arrays={"text": embeddings.text}
+                )
             )
             _log(
                 writer,
@@ -201,16 +204,16 @@ def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core)
 
 
-def _prompt_columns(work: Work, rows: TextRows, plan: Plan) -> pa.Table:
+def _prompt_columns(work: Work, tokens: Tokens, plan: Plan) -> pa.Table:
     # a store that an earlier version began keeps the old name, so that a repaired shard is the same file
     chunked = "chunked" if plan.encoder.files_digest else "truncated"
     return pa.table(
         {
             "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys], pa.string()),
             "prompt": pa.array(list(work.keys), pa.string()),
-            "n_tokens": pa.array(rows.tokens.n_tokens),
-            chunked: pa.array(rows.tokens.chunked),
-            "unknown_words": pa.array(rows.tokens.unknown),
+            "n_tokens": pa.array(tokens.n_tokens),
+            chunked: pa.array(tokens.chunked),
+            "unknown_words": pa.array(tokens.unknown),
         }
     )
 
@@ -231,7 +234,7 @@ def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table
 
 
 def blank(preparation: Preparation) -> Prepared:
-    """A black image, which fills the place of one that cannot be used; its row is dropped."""
+    """A black image, which fills the place of one that cannot be used; its embeddings are dropped."""
     side, source = preparation.image_size, preparation.crop_source
     return Prepared(
         np.zeros((side, side, 3), np.uint8), np.zeros((source, source, 3), np.uint8) if source else None, 0, 0
@@ -242,4 +245,4 @@ def _log(writer: StoreWriter, work: Work, seconds: dict[str, float], report: Cal
     rounded = {name: round(value, 3) for name, value in seconds.items()}
     writer.log_timing({"table": work.table, "index": work.index, "rows": len(work.keys), "seconds": rounded})
     spent = ", ".join(f"{name} {value:.2f} s" for name, value in rounded.items())
-    report(f"{work.table} {work.index:05d}: {len(work.keys)} rows, {spent}")
+    report(f"{work.table} {work.index:05d}: {len(work.keys)} {work.table}, {spent}")

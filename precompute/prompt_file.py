@@ -35,19 +35,19 @@ def read_prompts(path: Path) -> list[Prompt]:
         UserError: missing, not of the form, empty, or two prompts of one name.
     """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        entries = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; --prompts names one of the form {_FORM}") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({error}); expected {_FORM}") from None
-    if not isinstance(rows, list) or not rows:
+    if not isinstance(entries, list) or not entries:
         raise UserError(f"{path}: expected a list that is not empty: {_FORM}")
-    prompts = [_prompt(path, number, row) for number, row in enumerate(rows, start=1)]
+    prompts = [_prompt(path, number, entry) for number, entry in enumerate(entries, start=1)]
     seen: dict[str, int] = {}
     for number, prompt in enumerate(prompts, start=1):
         if (
             first := seen.setdefault(prompt.prompt_id.casefold(), number)
-        ) != number:  # file names: some systems know no capitals
+        ) != number:  # file names: some systems ignore case
             raise UserError(
                 f"{path}: entries {first} and {number} share the prompt_id {prompt.prompt_id!r}; "
                 "give every prompt its own"
@@ -55,13 +55,13 @@ def read_prompts(path: Path) -> list[Prompt]:
     return prompts
 
 
-def _prompt(path: Path, number: int, row: object) -> Prompt:
+def _prompt(path: Path, number: int, entry: object) -> Prompt:
     where = f"{path}: entry {number}"
-    if not isinstance(row, dict):
-        raise UserError(f"{where} is {json.dumps(row)[:60]}, expected an object as in {_FORM}")
-    if unknown := sorted(row.keys() - {"prompt_id", "prompt", "category"}):
+    if not isinstance(entry, dict):
+        raise UserError(f"{where} is {json.dumps(entry)[:60]}, expected an object as in {_FORM}")
+    if unknown := sorted(entry.keys() - {"prompt_id", "prompt", "category"}):
         raise UserError(f"{where} has a field {unknown[0]!r}; prompt_id, prompt and category are known")
-    values = {name: row.get(name, "" if name == "category" else None) for name in ("prompt_id", "prompt", "category")}
+    values = {name: entry.get(name, "" if name == "category" else None) for name in ("prompt_id", "prompt", "category")}
     for name, value in values.items():
         if (
             not isinstance(value, str)

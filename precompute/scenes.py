@@ -42,7 +42,7 @@ UNSEEN_SHARE = 0.3
 
 @dataclass(frozen=True)
 class Group:
-    """Two scenes and the rows of `pairs.jsonl` made of them."""
+    """Two scenes and the pairs made of them, as lines of `pairs.jsonl`."""
 
     name: str
     scenes: tuple[Scene, Scene]
@@ -59,13 +59,13 @@ def split_of(index: int, total: int) -> str:
     return "test"
 
 
-def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
-    rows = []
+def _square_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
+    pairs = []
     for chosen, rejected in ((0, 1), (1, 0)):
         patches = [{"bbox": box.as_list(), "category": square.category} for box in square.wrong[rejected]]
         if square.absent[rejected]:
             patches = [{**patch, "absent": True} for patch in patches]
-        rows.append(
+        pairs.append(
             {
                 "pair_id": f"{name}-{'ab'[chosen]}",
                 "prompt": square.claims[chosen].text(),
@@ -85,10 +85,10 @@ def _square_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "unseen_combination": square.unseen,
             }
         )
-    return tuple(rows)
+    return tuple(pairs)
 
 
-def _control_rows(square: Square, name: str, split: str) -> tuple[dict, ...]:
+def _control_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
     return (
         {
             "pair_id": f"{name}-a",
@@ -140,9 +140,9 @@ def _group(recipe: _Recipe, index: int, attempt: int = 0) -> Group:
         wanted=held_out if unseen else frozenset(),
     )
     if index not in recipe.controls:
-        return Group(name, square.scenes, _square_rows(square, name, split))
+        return Group(name, square.scenes, _square_pairs(square, name, split))
     other = vary(rng, square.scenes[0], square.claims[0], banned=held_out)
-    return Group(name, (square.scenes[0], other), _control_rows(square, name, split))
+    return Group(name, (square.scenes[0], other), _control_pairs(square, name, split))
 
 
 def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
@@ -157,7 +157,7 @@ def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:
     seen: set[str] = set()
     for index in range(recipe.total):
         attempt = 0
-        while seen & (prompts := {row["prompt"] for row in made[index].rows}):
+        while seen & (prompts := {pair["prompt"] for pair in made[index].rows}):
             attempt += 1
             made[index] = _group(recipe, index, attempt)
         seen |= prompts
@@ -240,7 +240,7 @@ def draw(out: Path, *, pairs: int = 40000, seed: int = 0, processes: int | None 
     ):
         for _ in pool.imap_unordered(functools.partial(_draw_group, out / "images"), every, chunksize=32):
             bar.update(2)
-    write_file(listed, "".join(json.dumps(row) + "\n" for group in every for row in group.rows).encode())
+    write_file(listed, "".join(json.dumps(pair) + "\n" for group in every for pair in group.rows).encode())
     return listed
 
 

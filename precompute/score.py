@@ -205,11 +205,11 @@ def _score_batch(
     from tipai_jax.store.catalog import CatalogScore
 
     text = encoder.encode_text([image.prompt for image in images]).text.astype(np.float64)
-    rows = encoder.encode_images(prepared)
+    embeddings = encoder.encode_images(prepared)
     scale = encoder.fingerprint.logit_scale
-    cosines = np.einsum("nd,nd->n", rows.image.astype(np.float64), text)
+    cosines = np.einsum("nd,nd->n", embeddings.image.astype(np.float64), text)
     whole = to_scores(cosines, logit_scale=scale)
-    parts = to_scores(np.einsum("nkd,nd->nk", rows.patches.astype(np.float64), text), logit_scale=scale)
+    parts = to_scores(np.einsum("nkd,nd->nk", embeddings.patches.astype(np.float64), text), logit_scale=scale)
     return [
         CatalogScore(
             sha256=image.sha256,

@@ -1,7 +1,7 @@
 """Division of a data set into shards of unique prompts and images, and which of them are committed.
 
-Shards depend on the data alone, so any worker, now or after a kill, sees the same ones. Images are opened only to see
-whether they have changed since they were embedded.
+Shards depend on the data alone, so any worker, now or after a kill, makes the same ones. Images are opened only to
+check whether they have changed since they were embedded.
 """
 
 from dataclasses import dataclass

@@ -154,7 +154,7 @@ def main(argv: list[str] | None = None) -> int:
         if result.status == "interrupted":
             return result.exit_code
         seconds = {"value": round(time.monotonic() - began, 1)}
-        if begun:  # then this call trained the rest of it, or nothing: an earlier one may know
+        if begun:  # then this call trained the rest of it, or nothing: an earlier one may have timed it
             seconds = record.get(name, {}).get("seconds", {"value": None})
         record[name] = {"split": args.split, **measure(config, args.split), "seconds": seconds}
         print(line(name, record[name], columns), flush=True)

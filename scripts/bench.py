@@ -87,7 +87,7 @@ def step(bench: Bench) -> list[Row]:
     }
     try:
         candidates["reference, compiled"] = clocked(whole_loop(arrays, shape, device=device, compiled=True), steps=32)
-    except Exception as error:  # torch.compile wants a C++ compiler, and says so in a dozen ways
+    except Exception as error:  # torch.compile needs a C++ compiler; without one it raises errors of many types
         print(f"torch.compile does not work here ({str(error).splitlines()[0][:120]})", file=sys.stderr)
     limits = []
 
@@ -209,19 +209,19 @@ def sweep(bench: Bench) -> list[Row]:
 def images(bench: Bench) -> list[Row]:
     """Embedding, against a loop that takes one image and one crop after the other."""
     from precompute.encoders.folder import find_encoder
-    from scripts.benchmark.images import draw_pictures, embedded, one_by_one
+    from scripts.benchmark.images import draw_images, embedded, one_by_one
     from scripts.benchmark.rounds import alternate, ratio
     from scripts.benchmark.vit import LARGE, images_per_second, peak_of, vit_flops
 
     number = 16 if bench.quick else 1024
     device = "cuda" if bench.gpu else "cpu"
-    pictures, folder = draw_pictures(number), find_encoder("tiny")
+    drawn, folder = draw_images(number), find_encoder("tiny")
     counts = {"dense": number, "raw": number, "crops": max(8, number // 16)}
     ours = {
-        name: embedded(folder, pictures, patches=name, number=count, batch_size=64, device=device)
+        name: embedded(folder, drawn, patches=name, number=count, batch_size=64, device=device)
         for name, count in counts.items()
     }
-    loop = one_by_one(folder, pictures, number=2 if bench.quick else 8, device=device)
+    loop = one_by_one(folder, drawn, number=2 if bench.quick else 8, device=device)
     found = alternate({**ours, "one by one": loop}, rounds=bench.rounds)
     rate = peak = None
     if bench.gpu:

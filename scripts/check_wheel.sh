@@ -8,7 +8,7 @@ usage: scripts/check_wheel.sh [--help]
 
 Builds the wheel, installs it into a new environment in another folder and runs the commands there, from scenes to a
 verdict: the wheel must hold every package, asset and config. The dependencies are those of .venv, so that nothing is
-downloaded; the editable installation in .venv is not seen. It takes a minute.
+downloaded; the editable installation in .venv is not used. It takes a minute.
 END
 }
 
@@ -72,6 +72,6 @@ code=0
 tipai-evaluate --workdir runs/base > table.txt || code=$?
 [ "$code" -le 1 ] || fail "tipai-evaluate: exit code $code, expected 0 (targets met) or 1 (one missed)"
 [ -s runs/base/eval.json ] && [ -s runs/base/report.html ] || fail "tipai-evaluate wrote no eval.json or no report.html"
-pictures=(data/scenes/images/*)
-tipai-audit "${pictures[0]}" --prompt "a red cat" --auditor runs/base
+images=(data/scenes/images/*)
+tipai-audit "${images[0]}" --prompt "a red cat" --auditor runs/base
 echo "the wheel is whole: $(basename "$work"/*.whl), $(cd "$work/venv/bin" && echo tipai-*)"

@@ -45,7 +45,7 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
     if (out / name).exists():
         raise UserError(f"{out / name}: a data set of that name is there; choose another --name or --out, or delete it")
     if len(store.pairs):
-        store.image_path(0)  # says in one line when the images are gone
+        store.image_path(0)  # raises an error of one line when the images are gone
     features = _features(store, embeddings=embeddings)
 
     class Pairs(tfds.core.GeneratorBasedBuilder):
@@ -64,8 +64,8 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
             return {split: self._generate_examples(split) for split in present}
 
         def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-            for row in np.flatnonzero(store.pairs.split == split).tolist():
-                yield row, _example(store, row, embeddings=embeddings)
+            for index in np.flatnonzero(store.pairs.split == split).tolist():
+                yield index, _example(store, index, embeddings=embeddings)
 
     Pairs.name = name
     builder = Pairs(data_dir=out, file_format="array_record")
@@ -103,9 +103,9 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
     return kinds.FeaturesDict(features)
 
 
-def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
+def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
     pairs, images = store.pairs, store.images
-    both = [int(pairs.chosen[row]), int(pairs.rejected[row])]
+    both = [int(pairs.chosen[index]), int(pairs.rejected[index])]
     left, top, right, bottom = store.view_box(both[1])
     patches = [
         {
@@ -116,23 +116,23 @@ def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
             "category": box.category,
             "absent": box.absent,
         }
-        for box in pairs.boxes[row]
+        for box in pairs.boxes[index]
         if box.x1 < box.x2 and box.y1 < box.y2  # what lies outside the encoder's view is not kept in a store
     ]
     example = {
-        "pair_id": pairs.pair_id[row],
-        "prompt": store.prompts.prompt[pairs.prompt[row]],
-        "group": pairs.group_name[row],
-        "difficulty": str(pairs.difficulty[row]),
-        "kind": str(pairs.kind[row]),
-        "chosen_score": pairs.chosen_score[row],
-        "rejected_score": pairs.rejected_score[row],
-        "annotated": bool(pairs.annotated[row]),
+        "pair_id": pairs.pair_id[index],
+        "prompt": store.prompts.prompt[pairs.prompt[index]],
+        "group": pairs.group_name[index],
+        "difficulty": str(pairs.difficulty[index]),
+        "kind": str(pairs.kind[index]),
+        "chosen_score": pairs.chosen_score[index],
+        "rejected_score": pairs.rejected_score[index],
+        "annotated": bool(pairs.annotated[index]),
         "unfaithful_patches": patches,
-        "category_known": bool((pairs.category[row] >= 0).all()),
-        "category": np.flatnonzero(pairs.category[row] == 1).tolist(),
-        "control": bool(pairs.control[row]),
-        "unseen_combination": bool(pairs.unseen[row]),
+        "category_known": bool((pairs.category[index] >= 0).all()),
+        "category": np.flatnonzero(pairs.category[index] == 1).tolist(),
+        "control": bool(pairs.control[index]),
+        "unseen_combination": bool(pairs.unseen[index]),
         "small_world_only": store.manifest.small_world_only,
     }
     for role, image in zip(("chosen", "rejected"), both):
@@ -140,7 +140,7 @@ def _example(store: "Store", row: int, *, embeddings: bool) -> dict[str, Any]:
         example[f"{role}_image"] = store.image_path(image).read_bytes()
     if embeddings:
         example |= {
-            "text": store.text.take(pairs.prompt[row]),
+            "text": store.text.take(pairs.prompt[index]),
             "image": store.image.take(both),
             "patches": store.patches.take(both),
         }

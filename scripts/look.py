@@ -1,9 +1,9 @@
-"""Random pairs to be looked at: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
+"""Random pairs to be judged by eye: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
 
 Draws one sheet a pair into WORKDIR/look: both images, plain (what is truly wrong in black) and under their heatmaps
-with the boxes found, and above them what the auditor says of each. The pairs are drawn by chance from those of the test
-split that are no controls, so that nobody chooses what is shown. Everything is judged from the images, through the
-public API.
+with the boxes found, and above them the auditor's score and sentence for each. The pairs are drawn by chance from those
+of the test split that are no controls, so that nobody chooses what is shown. Everything is judged from the images,
+through the public API.
 """
 
 import sys
@@ -46,12 +46,12 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
     folder = data_folder(store, data, needed=True)
     table, auditor = pairs_of_split(store, "test"), Auditor.from_pretrained(workdir)
     choice = np.flatnonzero(~table.control)
-    rows = np.sort(np.random.default_rng(seed).choice(choice, min(pairs, len(choice)), replace=False)).tolist()
+    drawn = np.sort(np.random.default_rng(seed).choice(choice, min(pairs, len(choice)), replace=False)).tolist()
     sheets = []
-    for number, row in enumerate(rows, start=1):
-        prompt = str(store.prompts.prompt[table.prompt[row]])
-        paths = [folder / str(store.images.path[image]) for image in (table.chosen[row], table.rejected[row])]
-        truth = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent) for box in table.boxes[row]]
+    for number, index in enumerate(drawn, start=1):
+        prompt = str(store.prompts.prompt[table.prompt[index]])
+        paths = [folder / str(store.images.path[image]) for image in (table.chosen[index], table.rejected[index])]
+        truth = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent) for box in table.boxes[index]]
         panels, lines = [], []
         for name, path, marks, verdict in zip(
             ("chosen", "rejected"), paths, ([], truth), auditor.score(paths, prompt), strict=True
@@ -63,8 +63,8 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
                 Panel(small.overlay(image), f"{name}, heatmap", ""),
             ]
             lines.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
-        broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[row]) if state == 1)
-        facts = f"pair {table.pair_id[row]}, {table.difficulty[row]}; broken: {broken} ({table.kind[row]})"
+        broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[index]) if state == 1)
+        facts = f"pair {table.pair_id[index]}, {table.difficulty[index]}; broken: {broken} ({table.kind[index]})"
         sheets.append(workdir / "look" / f"seed-{seed}-{number:02d}.png")
         sheets[-1].parent.mkdir(parents=True, exist_ok=True)
         panel_sheet(

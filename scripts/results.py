@@ -186,7 +186,7 @@ def _lowest(record: Record, key: str) -> str:
 
 
 def page(records: Mapping[str, Record]) -> str:
-    """`results.md`: what `TEXT` says, with the tables and the figures of the records."""
+    """`results.md`: `TEXT` with the tables and the figures of the records."""
     filled = {
         "summary": summary(records),
         "made": "\n".join(_made(name, records[name]) for name in RUNS),
@@ -217,7 +217,7 @@ def _made(name: str, record: Record) -> str:
     """What a run was made with, as an entry of a list."""
     versions = ", ".join(f"{library} {version}" for library, version in record["versions"].items())
     encoder, seeds, targets = record["encoder"], record["seeds"], record["targets"]
-    met = sum(row["pass"] is True for row in targets)
+    met = sum(target["pass"] is True for target in targets)
     return (
         f"- `runs/{name}`: {met} of {len(targets)} targets met. {versions}; encoder {encoder['name']},"
         f" {encoder['patches']} patches, digest `{encoder['digest'][:12]}`; store `{record['store_digest'][:12]}`;"
@@ -227,18 +227,19 @@ def _made(name: str, record: Record) -> str:
 
 
 def _targets(records: Mapping[str, Record]) -> str:
-    """A row a target, what each run asks and what was measured."""
-    names = dict.fromkeys(row["name"] for record in records.values() for row in record["targets"])
-    found = {run: {row["name"]: row for row in record["targets"]} for run, record in records.items()}
+    """A row for each target: what each run asks and what was measured."""
+    names = dict.fromkeys(target["name"] for record in records.values() for target in record["targets"])
+    found = {run: {target["name"]: target for target in record["targets"]} for run, record in records.items()}
     rows = [(name, *(_target(found[run].get(name)) for run in records)) for name in names]
     return _table(("target", *(f"`runs/{run}`" for run in records)), rows)
 
 
-def _target(row: Record | None) -> str:
-    if row is None:
+def _target(target: Record | None) -> str:
+    if target is None:
         return "not asked"
-    verdict = {True: "met", False: "missed", None: "not measured"}[row["pass"]]
-    return f"{value_text(row['value'], row['format'])}, asked {row['direction']} {row['threshold']:.4g}: {verdict}"
+    verdict = {True: "met", False: "missed", None: "not measured"}[target["pass"]]
+    value = value_text(target["value"], target["format"])
+    return f"{value}, asked {target['direction']} {target['threshold']:.4g}: {verdict}"
 
 
 def _table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:

@@ -1,4 +1,4 @@
-"""Train the default encoder: a small CLIP that knows the small world and nothing else.
+"""Train the default encoder: a small CLIP, trained on the small world and nothing else.
 
     python scripts/train_tiny_clip.py --out precompute/assets/tiny_clip
 
@@ -97,9 +97,9 @@ def export(
     out.mkdir(parents=True, exist_ok=True)
     half = CLIPModel(model.config)
     half.load_state_dict({name: value.half().float() for name, value in model.state_dict().items()})
-    rows = examine(half.eval(), tokenizer, trials(number))
-    for row in rows:
-        print(row)
+    results = examine(half.eval(), tokenizer, trials(number))
+    for result in results:
+        print(result)
     save_file(
         {name: value.half().contiguous() for name, value in half.state_dict().items() if "position_ids" not in name},
         out / "model.safetensors",
@@ -116,7 +116,8 @@ def export(
         image_std=list(STD),
         do_convert_rgb=True,
     ).save_pretrained(out)
-    figures = {"steps": steps, "scenes": scenes, "weights_sha256": sha256_file(out / "model.safetensors"), "rows": rows}
+    digest = sha256_file(out / "model.safetensors")
+    figures = {"steps": steps, "scenes": scenes, "weights_sha256": digest, "rows": results}
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     (out / "README.md").write_text(
         CARD.format(
@@ -130,9 +131,9 @@ def export(
             crowded=min(steps, CROWDED_STEPS),
             captioned=1 - LOOSE,
             command=command,
-            n=rows[0]["n"],
-            captions=table(rows, "caption_accuracy"),
-            pairs=table(rows, "pair_auc"),
+            n=results[0]["n"],
+            captions=table(results, "caption_accuracy"),
+            pairs=table(results, "pair_auc"),
         )
     )
 
@@ -187,7 +188,7 @@ def begin(
     torch.manual_seed(args.seed)
     model = build_model(tokenizer)
     first = make_batch(np.random.default_rng([args.seed, 0, 0, 7]), tokenizer, number=128, crowded=False)
-    whiten_patches(model, to_pixels(first["pictures"]))
+    whiten_patches(model, to_pixels(first["images"]))
     model.to(device)
     prepare(model)
     state = State(
@@ -230,7 +231,7 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
         time.monotonic(),
         state.step,
     )
-    say = lambda line: print(json.dumps({"step": state.step, **line}), file=log, flush=True)
+    write_line = lambda line: print(json.dumps({"step": state.step, **line}), file=log, flush=True)
     for batch in loader:
         share = pace(state.step, args.steps)
         for optimizer, highest in zip(state.optimizers, peaks, strict=True):
@@ -248,7 +249,7 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
             continue
         if state.step % 50 == 0:
             rate = (state.step - first) * 2 * args.squares / (time.monotonic() - began)
-            say(
+            write_line(
                 {
                     "lr": args.rate * share,
                     **{name: round(value.item(), 4) for name, value in terms.items()},
@@ -257,9 +258,9 @@ def train(args: argparse.Namespace, tokenizer: PreTrainedTokenizerFast) -> State
             )
         if state.step % 250 == 0 or state.step == args.steps:
             state.save()
-            rows = examine(state.model.eval(), tokenizer, every)
+            results = examine(state.model.eval(), tokenizer, every)
             state.model.train()
-            say({"accuracy": {f"{row['category']}/{row['difficulty']}": row["caption_accuracy"] for row in rows}})
+            write_line({"accuracy": {f"{r['category']}/{r['difficulty']}": r["caption_accuracy"] for r in results}})
     return state
 
 

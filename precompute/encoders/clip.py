@@ -1,7 +1,7 @@
-"""The frozen encoder in PyTorch: prompts and prepared images in, L2-normalised f16 rows out.
+"""The frozen encoder in PyTorch: prompts and prepared images in, L2-normalised f16 embeddings out.
 
-Every forward pass has the same batch size, the last one padded, because the last bit of a row depends on the size of
-the batch that it was computed in. Passes may run in several threads at once.
+Every forward pass has the same batch size, the last one padded, because the last bit of an embedding depends on the
+size of the batch that it was computed in. Passes may run in several threads at once.
 """
 
 import math
@@ -28,14 +28,14 @@ from precompute.encoders.prompts import PromptTokens, Tokens
 from tipai_jax.errors import UserError, first_line
 from tipai_jax.store import Fingerprint
 
-__all__ = ["ClipEncoder", "ImageRows", "TextRows", "load_clip"]
+__all__ = ["ClipEncoder", "ImageEmbeddings", "TextEmbeddings", "load_clip"]
 
 FINER = ("crops", "tiles")
 """Patch modes that cut parts out of the image at a higher resolution than the encoder's input."""
 
 
 @dataclass(frozen=True)
-class TextRows:
+class TextEmbeddings:
     """Encoded prompts: text f16[n, d] with norm 1, and their tokens."""
 
     text: np.ndarray
@@ -43,7 +43,7 @@ class TextRows:
 
 
 @dataclass(frozen=True)
-class ImageRows:
+class ImageEmbeddings:
     """Encoded images: image f16[n, d] and patches f16[n, k, d], all with norm 1."""
 
     image: np.ndarray
@@ -57,7 +57,7 @@ class ClipEncoder:
         fingerprint: which encoder, patch mode and dtype.
         preparation: how images are prepared for it.
         device: cpu or cuda.
-        batch_size: rows of every forward pass.
+        batch_size: images, or token sequences, of every forward pass.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class ClipEncoder:
         )
 
     @torch.inference_mode()
-    def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextRows:
+    def encode_text(self, prompts: list[str], *, batch_size: int | None = None) -> TextEmbeddings:
         """Encode prompts of any length; chunks of a long one are normalised, averaged and normalised again.
 
         Args:
@@ -104,10 +104,10 @@ class ClipEncoder:
             features = self._model.get_text_features(torch.from_numpy(ids).to(self.device)).pooler_output
             embedded[part] = _unit(features.float())[: len(part)].cpu()
         pooled = torch.zeros(len(prompts), self.fingerprint.d).index_add_(0, torch.from_numpy(tokens.owner), embedded)
-        return TextRows(_to_f16(_unit(pooled)), tokens)
+        return TextEmbeddings(_to_f16(_unit(pooled)), tokens)
 
     @torch.inference_mode()
-    def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageRows:
+    def encode_images(self, prepared: list[Prepared], *, batch_size: int | None = None) -> ImageEmbeddings:
         """Encode prepared images in batches, the last one padded with its first image.
 
         Args:
@@ -119,13 +119,15 @@ class ClipEncoder:
             part = prepared[start : start + size]
             filled = part + [part[0]] * (size - len(part))
             detail = None if self.fingerprint.patches not in FINER else np.stack([_detail(item) for item in filled])
-            rows = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
-            images.append(rows.image[: len(part)])
-            patches.append(rows.patches[: len(part)])
+            encoded = self.encode_pixels(np.stack([item.pixels for item in filled]), detail)
+            images.append(encoded.image[: len(part)])
+            patches.append(encoded.patches[: len(part)])
         if not images:
             encoder = self.fingerprint
-            return ImageRows(np.zeros((0, encoder.d), np.float16), np.zeros((0, encoder.k, encoder.d), np.float16))
-        return ImageRows(np.concatenate(images), np.concatenate(patches))
+            return ImageEmbeddings(
+                np.zeros((0, encoder.d), np.float16), np.zeros((0, encoder.k, encoder.d), np.float16)
+            )
+        return ImageEmbeddings(np.concatenate(images), np.concatenate(patches))
 
     @torch.inference_mode()
     def encode_whole(self, prepared: list[Prepared]) -> np.ndarray:
@@ -134,7 +136,7 @@ class ClipEncoder:
         return _to_f16(_unit(self._global(self._normalise(pixels)).float()))
 
     @torch.inference_mode()
-    def encode_pixels(self, pixels: np.ndarray, detail: np.ndarray | None) -> ImageRows:
+    def encode_pixels(self, pixels: np.ndarray, detail: np.ndarray | None) -> ImageEmbeddings:
         """One forward pass (and, for crops, 49 more; for tiles, four).
 
         Args:
@@ -148,7 +150,7 @@ class ClipEncoder:
             image, tokens = self._pass(pixel_values, GRID)
         if self.fingerprint.patches == "tiles":
             tokens = _unit(tokens.float()) + self._tiles(detail)
-        return ImageRows(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
+        return ImageEmbeddings(_to_f16(_unit(image.float())), _to_f16(_unit(tokens.float())))
 
     def _pass(self, pixel_values: Tensor, grid: int) -> tuple[Tensor, Tensor]:
         """The global embedding and those of grid x grid patches, out of one pass."""
@@ -167,15 +169,15 @@ class ClipEncoder:
         if detail is None:
             raise ValueError("the patch mode tiles needs the finer view")
         tiles = cut_tiles(self._normalise(_channels_first(detail, self.device)), cells=GRID, span=TILE_SPAN)
-        rows = [_unit(self._pass(part, TILE_SPAN)[1].float()) for part in tiles.split(self.batch_size)]
-        return _unit(merge_tiles(torch.cat(rows), cells=GRID, span=TILE_SPAN))
+        tokens = [_unit(self._pass(part, TILE_SPAN)[1].float()) for part in tiles.split(self.batch_size)]
+        return _unit(merge_tiles(torch.cat(tokens), cells=GRID, span=TILE_SPAN))
 
     def _crops(self, detail: np.ndarray | None) -> Tensor:
         if detail is None:
             raise ValueError("the patch mode crops needs the finer view")
         crops = cut_crops(_channels_first(detail, self.device), cells=GRID, size=self.preparation.image_size)
-        rows = [self._global(self._normalise(part)) for part in crops.split(self.batch_size)]
-        return torch.cat(rows).reshape(len(detail), GRID * GRID, -1)
+        embeddings = [self._global(self._normalise(part)) for part in crops.split(self.batch_size)]
+        return torch.cat(embeddings).reshape(len(detail), GRID * GRID, -1)
 
     def _global(self, pixel_values: Tensor) -> Tensor:
         return self._model.visual_projection(self._model.vision_model(pixel_values=pixel_values).pooler_output)
@@ -234,7 +236,7 @@ def load_clip(
         patches: `dense`, `crops`, `raw` or `tiles`; None for the encoder's own default.
         dtype: float32, float16 or bfloat16; on a CPU the last two are fast only where the processor supports them.
         device: `cpu` or `cuda`.
-        batch_size: rows of every forward pass.
+        batch_size: images, or token sequences, of every forward pass.
 
     Raises:
         UserError: the files do not make up a CLIP model, or there is no such device.

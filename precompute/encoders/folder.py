@@ -158,7 +158,7 @@ class EncoderFolder:
         return int(self.config.get("vision_config", {}).get(key, default))
 
     def view(self) -> tuple[str, float]:
-        """The part of an image that the encoder sees: ("centre", share of the shorter side) or ("whole", 1.0).
+        """The part of an image that the encoder takes: ("centre", share of the shorter side) or ("whole", 1.0).
 
         Raises:
             UserError: the processor does not make square images of the encoder's size.

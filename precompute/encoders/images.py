@@ -1,4 +1,4 @@
-"""From the bytes of an image to the pixels that the encoder sees: decode, resize, crop, with Pillow.
+"""From the bytes of an image to the pixels that the encoder takes: decode, resize, crop, with Pillow.
 
 Equal to `CLIPImageProcessorPil` of transformers up to float rounding. The result is uint8, a quarter of the memory of
 float32; scaling and normalising happen on the batch.

@@ -14,7 +14,7 @@ def read_source(data: str, *, limit: int | None = None, data_dir: str | None = N
 
     Args:
         data: as given to `--data`.
-        limit: read no more than so many rows.
+        limit: read no more than so many pairs.
         data_dir: folder of TFDS data sets; None for that of TFDS.
 
     Raises:

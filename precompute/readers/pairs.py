@@ -47,13 +47,13 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
     records: list[PairRecord] = []
     rejects: list[Reject] = []
     files = _Files(folder)
-    rows = 0
+    count = 0
     for number, line in enumerate(raw.split(b"\n"), start=1):
         if not line.strip():
             continue
-        if limit is not None and rows >= limit:
+        if limit is not None and count >= limit:
             break
-        rows += 1
+        count += 1
         try:
             value = json.loads(line)
         except ValueError as error:
@@ -67,13 +67,13 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
             found = value.get("pair_id") if isinstance(value, dict) else None
             named = found.encode(errors="backslashreplace").decode() if isinstance(found, str) else ""
             rejects.append(Reject(row=number, pair_id=named, reason=bad.reason, detail=str(bad)))
-    if not rows:
+    if not count:
         raise UserError(f"{path}: the file is empty; expected one JSON object a line ({FORMAT})")
     return Source(
         records=check_together(records, str(path)),
         rejects=rejects,
-        rows=rows,
-        identity={"kind": "pairs", "sha256": sha256_bytes(raw), "rows": rows, "limit": limit},
+        rows=count,
+        identity={"kind": "pairs", "sha256": sha256_bytes(raw), "rows": count, "limit": limit},
         small_world_only=is_small_world(folder),
         images=files.known,
         read_image=lambda key: (folder / key).read_bytes(),

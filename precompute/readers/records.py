@@ -1,6 +1,6 @@
-"""The canonical records that every reader produces, and the rules for rows.
+"""The canonical records that every reader produces, and the rules for pairs.
 
-A row that breaks a rule is rejected with a reason. What breaks a rule for all rows together is fatal: duplicate ids,
+A pair that breaks a rule is rejected with a reason. What breaks a rule for all pairs together is fatal: duplicate ids,
 or a group or a prompt in two splits.
 """
 
@@ -34,10 +34,11 @@ class PixelBox(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairRecord:
-    """One usable row of a data set. Images are named by keys that the `Source` can open.
+    """One usable pair of a data set. Images are named by keys that the `Source` can open.
 
-    `boxes` is None where the pair is not annotated. `categories` holds the positions in which the rejected image fails,
-    None where unknown. `split` is one of SPLITS. `sha256` are the hashes the images must have, None where not stated.
+    `row` is the number of the pair, counted from 1: in `pairs.jsonl` that of its line. `boxes` is None where the pair
+    is not annotated. `categories` holds the positions in which the rejected image fails, None where unknown. `split` is
+    one of SPLITS. `sha256` are the hashes the images must have, None where not stated.
     """
 
     row: int
@@ -61,7 +62,7 @@ class PairRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reject:
-    """A row that cannot be used: its line, its id if it has one, the reason as a code and as a sentence."""
+    """A pair that cannot be used: its number, its id if it has one, the reason as a code and as a sentence."""
 
     row: int
     pair_id: str
@@ -70,7 +71,7 @@ class Reject:
 
 
 class BadRow(Exception):
-    """A row breaks a rule; `reason` is the code, the message a sentence."""
+    """A pair breaks a rule; `reason` is the code, the message a sentence."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -92,10 +93,10 @@ class Source:
     """A data set, read but for its images.
 
     Attributes:
-        records: usable rows in order.
+        records: usable pairs in order.
         rejects: the others.
-        rows: all rows.
-        identity: kind, sha256, rows and limit of the input; no paths.
+        rows: number of all pairs.
+        identity: kind, sha256, number of pairs (`rows`) and limit of the input; no paths.
         small_world_only: drawn scenes only.
         images: the file of every key of `records`.
         read_image: the bytes of a key; safe to call from several threads; raises OSError.
@@ -119,11 +120,11 @@ def hashed_split(name: str) -> str:
 
 
 def parse_row(value: Any, row: int) -> PairRecord:
-    """Check one row of pairs and make a record of it; the images' keys are the names in the row.
+    """Check one pair and make a record of it; the images' keys are their names in it.
 
     Args:
         value: a decoded JSON object of the pairs format.
-        row: its line, counted from 1.
+        row: see `PairRecord`.
 
     Raises:
         BadRow: with the reason.
@@ -172,31 +173,31 @@ def parse_row(value: Any, row: int) -> PairRecord:
 
 
 def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
-    """Check the rules for all rows together: ids are unique, rows that share a group or a prompt are in one split.
+    """Check the rules for all pairs together: ids are unique, pairs that share a group or a prompt are in one split.
 
     Args:
-        records: all usable rows.
+        records: all usable pairs.
         where: the name of the input, for messages.
 
     Returns:
-        The records; one without a split has the split of the rows that it shares a group or a prompt with.
+        The records; one without a split has the split of the pairs that it shares a group or a prompt with.
 
     Raises:
-        UserError: a rule is broken; the first such rows are named.
+        UserError: a rule is broken; the first such pairs are named.
     """
     ids = Counter(record.pair_id for record in records)
     if repeated := [pair_id for pair_id, count in ids.items() if count > 1]:
-        rows = [str(record.row) for record in records if record.pair_id == repeated[0]]
+        numbers = [str(record.row) for record in records if record.pair_id == repeated[0]]
         raise UserError(
-            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in rows "
-            f"{', '.join(rows[:4])}; every pair needs its own"
+            f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in pairs "
+            f"{', '.join(numbers[:4])}; every pair needs its own"
         )
     return _linked_splits(records, where)
 
 
 def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
-    """One split for all rows that share a group or a prompt, directly or through other rows: the one that a row of them
-    states, else that of the smallest group name, so that a group which shares no prompt is hashed by its own.
+    """One split for all pairs that share a group or a prompt, directly or through other pairs: the one that a pair of
+    them states, else that of the smallest group name, so that a group which shares no prompt is hashed by its own.
     """
     parent = list(range(len(records)))  # a forest; what follows is true of its roots
     stating = [record if record.has_split else None for record in records]
@@ -217,9 +218,8 @@ def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
             one, two = stating[first], stating[other]
             if one is not None and two is not None and one.split != two.split:
                 raise UserError(
-                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (row {one.row}) and {two.split} (row "
-                    f"{two.row}); "
-                    "give all rows of a group, and all of a prompt, the same split"
+                    f"{where}: {what} {name[:80]!r} is in two splits, {one.split} (pair {one.row}) and {two.split} "
+                    f"(pair {two.row}); give all pairs of a group, and all of a prompt, the same split"
                 )
             parent[other] = first
             stating[first] = one or two

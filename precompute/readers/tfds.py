@@ -42,7 +42,7 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
 
     Args:
         name: as TFDS takes it, `NAME` or `NAME:VERSION`, or the folder of one version.
-        limit: read no more than so many rows.
+        limit: read no more than so many pairs.
         data_dir: folder of data sets; None for that of TFDS.
 
     Raises:
@@ -58,24 +58,24 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
     rejects: list[Reject] = []
     images: dict[str, ImageFile] = {}
     places: dict[str, tuple[str, int, str]] = {}
-    rows, small = 0, False
+    count, small = 0, False
     for split, source in sources.items():
         for index in range(len(source)):
-            if limit is not None and rows >= limit:
+            if limit is not None and count >= limit:
                 break
-            rows += 1
+            count += 1
             example = source[index]
             small = small or bool(example["small_world_only"])
-            value = _row(example, split)
+            value = _json_form(example, split)
             try:
-                records.append(parse_row(value, rows))
+                records.append(parse_row(value, count))
             except BadRow as bad:
-                rejects.append(Reject(row=rows, pair_id=value["pair_id"], reason=bad.reason, detail=str(bad)))
+                rejects.append(Reject(row=count, pair_id=value["pair_id"], reason=bad.reason, detail=str(bad)))
                 continue
             for role in ("chosen_image", "rejected_image"):
                 images.setdefault(value[role], ImageFile(size=len(example[role])))
                 places.setdefault(value[role], (split, index, role))
-    if not rows:
+    if not count:
         raise UserError(f"tfds:{name}: the data set is empty")
     lock = threading.Lock()  # one reader behind a data source
 
@@ -87,8 +87,8 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
     return Source(
         records=check_together(records, f"tfds:{name}"),
         rejects=rejects,
-        rows=rows,
-        identity={"kind": "tfds", "sha256": _hash(Path(builder.data_dir)), "rows": rows, "limit": limit},
+        rows=count,
+        identity={"kind": "tfds", "sha256": _hash(Path(builder.data_dir)), "rows": count, "limit": limit},
         small_world_only=small,
         images=images,
         read_image=read_image,
@@ -136,7 +136,7 @@ def _builder(name: str, data_dir: str | None) -> Any:
     return builder
 
 
-def _row(example: dict[str, Any], split: str) -> dict[str, Any]:
+def _json_form(example: dict[str, Any], split: str) -> dict[str, Any]:
     """The JSON form of an example, which `parse_row` checks like any other."""
     text = {key: bytes(example[key]).decode() for key in ("pair_id", "prompt", "group", "difficulty", "kind")}
     boxes = example["unfaithful_patches"]

@@ -85,13 +85,13 @@ def cells_of(scene: Scene) -> np.ndarray:
     return cells.reshape(-1)
 
 
-def cut(rng: np.random.Generator, picture: np.ndarray, item: Item) -> np.ndarray:
+def cut(rng: np.random.Generator, image: np.ndarray, item: Item) -> np.ndarray:
     """A square crop around (a part of) a thing, 28 to 120 px wide, at 112 x 112."""
     side = int(rng.integers(28, 121))
     x = int(np.clip(rng.integers(item.box.x1, item.box.x2) - side // 2, 0, SIZE - side))
     y = int(np.clip(rng.integers(item.box.y1, item.box.y2) - side // 2, 0, SIZE - side))
     return np.asarray(
-        Image.fromarray(picture[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        Image.fromarray(image[y : y + side, x : x + side]).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
     )
 
 
@@ -146,7 +146,7 @@ def make_batch(
         crowded: scenes of things in no relation, without captions.
 
     Returns:
-        pictures: u8[scenes + crops, side, side, 3], the scenes, then an eighth as many crops.
+        images: u8[scenes + crops, side, side, 3], the scenes, then an eighth as many crops.
         phrases: tokens of "a COLOUR OBJECT" for every thing shown, then of "an OBJECT" for each kind of it.
         targets: [scenes, 49], the phrase of each patch, -1 for none; crop_targets: that of each crop.
         kind_of: for each "a COLOUR OBJECT" the number of its "an OBJECT".
@@ -165,18 +165,18 @@ def make_batch(
     else:
         loose = round(LOOSE * number)
         scenes, captions, named_in = _captioned(rng, number - loose)
-        where = {row: claims for row, scene in enumerate(scenes) if (claims := directions(rng, scene))}
+        where = {index: claims for index, scene in enumerate(scenes) if (claims := directions(rng, scene))}
         scenes += [scene for _ in range(loose) for scene in _square(rng, "hard").scenes]
-    pictures = np.stack([draw(scene) for scene in scenes])
+    images = np.stack([draw(scene) for scene in scenes])
     cells = [cells_of(scene) for scene in scenes]
     phrases, kinds, names = _named(rng, scenes, cells)
     crops, crop_targets = [], []
-    for row in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
-        item = scenes[row].items[rng.integers(len(scenes[row].items))]
-        crops.append(cut(rng, pictures[row], item))
+    for index in rng.choice(len(scenes), max(1, len(scenes) // 8), replace=False).tolist():
+        item = scenes[index].items[rng.integers(len(scenes[index].items))]
+        crops.append(cut(rng, images[index], item))
         crop_targets.append(phrases[phrase_of(item)])
     batch = {
-        "pictures": torch.from_numpy(np.concatenate([shrink(pictures), np.stack(crops)])),
+        "images": torch.from_numpy(np.concatenate([shrink(images), np.stack(crops)])),
         "crop_targets": torch.tensor(crop_targets),
         **names,
     }
@@ -209,14 +209,14 @@ def _named(
     kind_of: list[int] = []
     codes: list[np.ndarray] = []
     targets = np.full((len(scenes), GRID * GRID), -1)
-    for row, scene in enumerate(scenes):
+    for number, scene in enumerate(scenes):
         for item in scene.items:
             if phrase_of(item) not in phrases:
                 phrases[phrase_of(item)] = len(phrases)
                 codes.append(colour_code(rng, item))
                 kind_of.append(kinds.setdefault(phrase_of(replace(item, colour="")), len(kinds)))
         named = np.array([phrases[phrase_of(item)] for item in scene.items] + [-1])
-        targets[row] = named[cells[row]]
+        targets[number] = named[cells[number]]
     found = {
         "targets": torch.from_numpy(targets),
         "kind_of": torch.tensor(kind_of),
@@ -238,14 +238,14 @@ def _sides(
     texts: dict[str, int] = {}
     whole: list[tuple[int, int, int]] = []
     patches: list[tuple[int, int, int, int]] = []
-    for row, scene in enumerate(scenes):
+    for number, scene in enumerate(scenes):
         names = [item.name for item in scene.items]
         for index, item in enumerate(scene.items):
             claims = side(rng, item) if names.count(item.name) == 1 and not item.word else None
             if claims:
                 right, wrong = (texts.setdefault(text, len(texts)) for text in claims)
-                whole.append((row, right, wrong))
-                patches += [(row, int(cell), right, wrong) for cell in np.flatnonzero(cells[row] == index)]
+                whole.append((number, right, wrong))
+                patches += [(number, int(cell), right, wrong) for cell in np.flatnonzero(cells[number] == index)]
     if not patches:
         return {}
     places = [next(i for i, place in enumerate(PLACES) if text.endswith(place)) for text in texts]
@@ -268,24 +268,24 @@ def _parts(
         named_in: objects and colours that each caption names.
     """
     texts: dict[str, int] = {}
-    rows: list[tuple[int, int, int]] = []
+    part_of: list[tuple[int, int, int]] = []
     named: list[bool] = []
     codes: list[np.ndarray] = []
-    for row, named_there in enumerate(named_in):
-        made = parts(rng, scenes[row])
+    for number, named_there in enumerate(named_in):
+        made = parts(rng, scenes[number])
         for right, wrong in [made[i] for i in rng.permutation(len(made))[:PARTS]]:
             codes += [code(phrase) for phrase in (right, wrong) if phrase.text() not in texts]
             true, false = (texts.setdefault(phrase.text(), len(texts)) for phrase in (right, wrong))
-            rows.append((row, true, false))
+            part_of.append((number, true, false))
             named.append((right.name, right.colour) in named_there)
     return (
         {
             "parts": list(texts),
-            "part_of": torch.tensor(rows),
+            "part_of": torch.tensor(part_of),
             "part_named": torch.tensor(named),
             "part_codes": torch.tensor(np.stack(codes)),
         }
-        if rows
+        if part_of
         else {}
     )
 

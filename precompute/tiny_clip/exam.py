@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from transformers import CLIPModel, PreTrainedTokenizerFast
 
-from precompute.tiny_clip.shape import embed_pictures, embed_text, shrink, to_pixels
+from precompute.tiny_clip.shape import embed_images, embed_text, shrink, to_pixels
 from precompute.world.draw import draw
 from precompute.world.square import Square, sample
 from precompute.world.vocabulary import held_out_combinations
@@ -39,17 +39,17 @@ def examine(
         For each trial its category and difficulty, `n`, `caption_accuracy` (an image prefers its own caption to the
         hard negative) and `pair_auc` (a caption prefers its own image).
     """
-    device, rows = next(model.parameters()).device, []
+    device, results = next(model.parameters()).device, []
     for trial in every:
-        pictures = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
+        images = shrink(np.stack([draw(scene) for square in trial.squares for scene in square.scenes]))
         tokens = tokenizer(
             [claim.text() for square in trial.squares for claim in square.claims], padding=True, return_tensors="pt"
         ).to(device)
-        image, _ = embed_pictures(model, to_pixels(torch.from_numpy(pictures).to(device)))
+        image, _ = embed_images(model, to_pixels(torch.from_numpy(images).to(device)))
         text = embed_text(model, tokens.input_ids, tokens.attention_mask)
         own = (image * text).sum(-1).reshape(-1, 2)
         cross = (image * text.reshape(-1, 2, text.shape[-1]).flip(1).reshape_as(text)).sum(-1).reshape(-1, 2)
-        rows.append(
+        results.append(
             {
                 "category": trial.category,
                 "difficulty": trial.difficulty,
@@ -58,12 +58,12 @@ def examine(
                 "pair_auc": round((own > cross.flip(1)).float().mean().item(), 4),
             }
         )
-    return rows
+    return results
 
 
-def table(rows: list[dict[str, float | str | int]], key: str) -> str:
+def table(results: list[dict[str, float | str | int]], key: str) -> str:
     """A Markdown table, categories down, difficulties across."""
-    cell = {(r["category"], r["difficulty"]): r[key] for r in rows}
+    cell = {(r["category"], r["difficulty"]): r[key] for r in results}
     lines = ["| category | " + " | ".join(DIFFICULTIES) + " |", "|---|" + "---|" * len(DIFFICULTIES)]
     return "\n".join(
         lines + [f"| {c} | " + " | ".join(f"{cell[c, d]:.3f}" for d in DIFFICULTIES) + " |" for c in CATEGORIES]

@@ -30,7 +30,7 @@ from transformers import CLIPModel
 
 from precompute.tiny_clip.batches import NEGATIVES
 from precompute.tiny_clip.precision import products
-from precompute.tiny_clip.shape import CONTEXT, JOINT, embed_pictures, embed_text, to_pixels
+from precompute.tiny_clip.shape import CONTEXT, JOINT, embed_images, embed_text, to_pixels
 
 SQUARE_WEIGHT = 2.0
 """The encoder is evaluated on the hard negative. This weight and those below were chosen by hand, not compared."""
@@ -57,8 +57,8 @@ def losses(
         dtype: of the layers' matrix products; all else is float32.
     """
     n = len(batch["targets"])
-    with products(batch["pictures"].device, dtype):
-        image, patches = embed_pictures(model, to_pixels(batch["pictures"]))
+    with products(batch["images"].device, dtype):
+        image, patches = embed_images(model, to_pixels(batch["images"]))
         text = embed_texts(model, batch)
     scale = model.logit_scale.exp().clamp(max=100.0)
     named = _names(batch, text["phrases"], scale * patches, scale * image[n:])
@@ -93,10 +93,10 @@ def embed_texts(model: CLIPModel, batch: dict[str, torch.Tensor]) -> dict[str, t
     )
     length = mask.sum(1)
     groups = [
-        rows for low, high in pairwise(LENGTHS) if len(rows := ((length > low) & (length <= high)).nonzero()[:, 0])
+        part for low, high in pairwise(LENGTHS) if len(part := ((length > low) & (length <= high)).nonzero()[:, 0])
     ]
     made = torch.cat(
-        [embed_text(model, ids[rows, : length[rows].max()], mask[rows, : length[rows].max()]) for rows in groups]
+        [embed_text(model, ids[part, : length[part].max()], mask[part, : length[part].max()]) for part in groups]
     )
     every = made[torch.cat(groups).argsort()]
     return dict(zip(names, every.split([len(batch[name]) for name in names]), strict=True))
@@ -118,12 +118,12 @@ def _part(
     """Images [n, d], scaled, and the captions that name the thing, against what it is and what it is not."""
     if "parts" not in text:
         return {}
-    row, right, wrong = batch["part_of"].T
+    scene, right, wrong = batch["part_of"].T
     named = batch["part_named"]
 
     def against(of: torch.Tensor) -> torch.Tensor:
         other = of[wrong] - of[right]
-        of_image, of_caption = (F.softplus((each[row] * other).sum(-1)) for each in (image, scale * text["captions"]))
+        of_image, of_caption = (F.softplus((each[scene] * other).sum(-1)) for each in (image, scale * text["captions"]))
         return of_image.mean() + (of_caption * named).sum() / named.sum().clamp(min=1)
 
     codes = batch["part_codes"]
@@ -149,14 +149,15 @@ def _side(
     """Images [n, d] and patches [n, 49, d], scaled, against half claims, and the latter two along the anchors."""
     if "sides" not in text:
         return {}
-    gap = lambda seen, right, wrong: F.softplus((seen * (text["sides"][wrong] - text["sides"][right])).sum(-1)).mean()
-    row, right, wrong = batch["side_of"].T
+    claims = text["sides"]
+    gap = lambda features, right, wrong: F.softplus((features * (claims[wrong] - claims[right])).sum(-1)).mean()
+    scene, right, wrong = batch["side_of"].T
     at, cell, true, false = batch["side_patches"].T
     towards = _anchors(image.device)[batch["side_places"]]
-    along = lambda seen, place: F.softplus(-(seen * place).sum(-1)).mean()
+    along = lambda features, place: F.softplus(-(features * place).sum(-1)).mean()
     return {
-        "side": gap(image[row], right, wrong) + gap(patches[at, cell], true, false),
-        "anchor": along(scale * text["sides"], towards) + along(patches[at, cell], towards[true]),
+        "side": gap(image[scene], right, wrong) + gap(patches[at, cell], true, false),
+        "anchor": along(scale * claims, towards) + along(patches[at, cell], towards[true]),
     }
 
 
@@ -165,10 +166,10 @@ def _names(
 ) -> dict[str, torch.Tensor]:
     """Patches [n, 49, d] and crops [m, d], scaled, against the names of the things they show."""
     wanted, coloured = batch["targets"] >= 0, len(batch["kind_of"])
-    seen = patches[: len(wanted)][wanted]
+    labelled = patches[: len(wanted)][wanted]
     target = torch.cat([batch["targets"][wanted], batch["crop_targets"]])
-    weight = torch.cat([seen.new_ones(len(seen)), seen.new_full((len(crops),), CROP_WEIGHT)])
-    things = torch.cat([seen, crops])
+    weight = torch.cat([labelled.new_ones(len(labelled)), labelled.new_full((len(crops),), CROP_WEIGHT)])
+    things = torch.cat([labelled, crops])
     against = lambda phrases, goal: (
         (F.cross_entropy(things @ phrases.T, goal, reduction="none") * weight).sum() / weight.sum()
     )

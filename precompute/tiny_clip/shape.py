@@ -118,17 +118,17 @@ def coordinates(size: float) -> torch.Tensor:
     return column.reshape(-1, 1) * across + row.reshape(-1, 1) * down
 
 
-def shrink(pictures: np.ndarray) -> np.ndarray:
+def shrink(images: np.ndarray) -> np.ndarray:
     """u8[n, 224, 224, 3] to u8[n, 112, 112, 3] by the mean of two by two pixels: what Pillow's BOX resampling does."""
-    top, bottom = pictures[:, 0::2].astype(np.uint16), pictures[:, 1::2]
+    top, bottom = images[:, 0::2].astype(np.uint16), images[:, 1::2]
     rows = top + bottom
     return ((rows[:, :, 0::2] + rows[:, :, 1::2] + 2) >> 2).astype(np.uint8)
 
 
-def to_pixels(pictures: torch.Tensor) -> torch.Tensor:
+def to_pixels(images: torch.Tensor) -> torch.Tensor:
     """u8[n, 112, 112, 3] to normalised f32[n, 3, 112, 112]."""
-    mean, std = torch.tensor(MEAN, device=pictures.device), torch.tensor(STD, device=pictures.device)
-    return ((pictures.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
+    mean, std = torch.tensor(MEAN, device=images.device), torch.tensor(STD, device=images.device)
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()
 
 
 def embed_text(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
@@ -138,7 +138,7 @@ def embed_text(model: CLIPModel, ids: torch.Tensor, mask: torch.Tensor) -> torch
     )
 
 
-def embed_pictures(model: CLIPModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def embed_images(model: CLIPModel, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Normalised image embeddings [n, d] and patch embeddings [n, 49, d] (post_layernorm, projection)."""
     out = model.vision_model(pixel_values=pixels)
     patches = model.visual_projection(model.vision_model.post_layernorm(out.last_hidden_state[:, 1:]))

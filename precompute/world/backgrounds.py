@@ -38,8 +38,8 @@ def background(name: str, variant: int) -> np.ndarray:
         "forest": ((160, 195, 165), (110, 145, 95)),
         "room": ((235, 225, 210), (190, 155, 120)),
     }[name]
-    picture = Image.new("RGB", (SIZE, SIZE), _jitter(rng, sky))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIZE, SIZE), _jitter(rng, sky))
+    draw = ImageDraw.Draw(image)
     draw.rectangle((0, horizon, SIZE, SIZE), fill=_jitter(rng, ground))
     match name:
         case "beach":
@@ -69,4 +69,4 @@ def background(name: str, variant: int) -> np.ndarray:
             for y in range(horizon + 14, SIZE, 22):
                 draw.line((0, y, SIZE, y), fill=_jitter(rng, (175, 140, 106), 4), width=2)
             draw.rectangle((0, horizon - 5, SIZE, horizon), fill=_jitter(rng, (215, 200, 180)))
-    return np.asarray(picture)
+    return np.asarray(image)

@@ -24,8 +24,8 @@ def _fitting_font(word: str, width: int, height: int) -> ImageFont.ImageFont | I
 @functools.cache
 def _board(name: str, word: str, width: int, height: int) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """A sign or a screen with its word, u8[h, w, 4], and the word's place (x1, y1, x2, y2) on it."""
-    picture = Image.new("RGBA", (width, height))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGBA", (width, height))
+    draw = ImageDraw.Draw(image)
     bottom = round(height * 0.74)
     if name == "sign":
         draw.rectangle((width // 2 - 3, bottom, width // 2 + 2, height), fill=(110, 85, 60))
@@ -42,7 +42,7 @@ def _board(name: str, word: str, width: int, height: int) -> tuple[np.ndarray, t
     x1, y1, x2, y2 = draw.textbbox((0, 0), word.upper(), font=font)
     left, top = (width - (x2 - x1)) // 2 - x1, (bottom - (y2 - y1)) // 2 - y1
     draw.text((left, top), word.upper(), font=font, fill=ink)
-    return np.asarray(picture), (int(left + x1), int(top + y1), int(left + x2), int(top + y2))
+    return np.asarray(image), (int(left + x1), int(top + y1), int(left + x2), int(top + y2))
 
 
 def word_box(name: str, word: str, box: Box) -> Box:

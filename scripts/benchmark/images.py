@@ -22,18 +22,18 @@ from precompute.world.square import sample
 from scripts.benchmark.rounds import Candidate
 from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
-__all__ = ["Embedded", "Pictures", "draw_pictures", "embedded", "one_by_one"]
+__all__ = ["DrawnImages", "Embedded", "draw_images", "embedded", "one_by_one"]
 
 
 @dataclass(frozen=True)
-class Pictures:
+class DrawnImages:
     """PNG files in memory, so that no disk is measured."""
 
     files: dict[str, bytes]
 
     @property
     def source(self) -> Source:
-        """As `embed.py` sees a data set."""
+        """The data set that `embed.py` would read."""
         images = {key: ImageFile(size=len(data), changed_ns=0) for key, data in self.files.items()}
         return Source(
             records=[],
@@ -46,7 +46,7 @@ class Pictures:
         )
 
 
-def draw_pictures(number: int, *, seed: int = 0) -> Pictures:
+def draw_images(number: int, *, seed: int = 0) -> DrawnImages:
     """Scenes of every category and difficulty, as PNG of 224 x 224."""
     from PIL import Image
 
@@ -56,7 +56,7 @@ def draw_pictures(number: int, *, seed: int = 0) -> Pictures:
         buffer = io.BytesIO()
         Image.fromarray(draw(square.scenes[0])).save(buffer, format="PNG", compress_level=1)
         files[f"{i}.png"] = buffer.getvalue()
-    return Pictures(files)
+    return DrawnImages(files)
 
 
 @dataclass
@@ -70,18 +70,18 @@ class Embedded:
     """
 
     encoder: ClipEncoder
-    pictures: Pictures
+    images: DrawnImages
     number: int
     preparing: float = 0.0
     waiting: float = 0.0
 
     def __call__(self) -> list[float]:
         """Seconds an image through the whole path, decoding included."""
-        works = [Work("images", 0, tuple(self.pictures.files)[: self.number], "")]
+        works = [Work("images", 0, tuple(self.images.files)[: self.number], "")]
         threads = len(os.sched_getaffinity(0))
         read = encoded = waited = 0.0
         began = asked = time.perf_counter()
-        for batch in image_batches(works, self.pictures.source, self.encoder, threads=threads):
+        for batch in image_batches(works, self.images.source, self.encoder, threads=threads):
             came = time.perf_counter()
             if batch.rows is None:
                 self.encoder.encode_images([item.prepared for item in batch.opened if item.prepared])
@@ -96,15 +96,15 @@ class Embedded:
 
 
 def embedded(
-    folder: EncoderFolder, pictures: Pictures, *, patches: str, number: int, batch_size: int, device: str = "cpu"
+    folder: EncoderFolder, images: DrawnImages, *, patches: str, number: int, batch_size: int, device: str = "cpu"
 ) -> Embedded:
     """The candidate, warm."""
-    made = Embedded(load_clip(folder, patches=patches, batch_size=batch_size, device=device), pictures, number)
+    made = Embedded(load_clip(folder, patches=patches, batch_size=batch_size, device=device), images, number)
     made()
     return made
 
 
-def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device: str = "cpu") -> Candidate:
+def one_by_one(folder: EncoderFolder, images: DrawnImages, *, number: int, device: str = "cpu") -> Candidate:
     """Seconds an image of the loop that the plan suggests: the processor on the image and on each of its 49 crops, the
     model on one crop after the other.
     """
@@ -122,7 +122,7 @@ def one_by_one(folder: EncoderFolder, pictures: Pictures, *, number: int, device
     def measure() -> list[float]:
         torch.set_num_threads(threads)
         found = []
-        for data in list(pictures.files.values())[:number]:
+        for data in list(images.files.values())[:number]:
             began = time.perf_counter()
             image = Image.open(io.BytesIO(data)).convert("RGB")
             edge = image.width / GRID

@@ -57,7 +57,7 @@ def measure_limit(shape: Shape, *, rounds: int = 7) -> Limit:
     """Measure both rates with XLA, on the default device."""
     rows = 2 * shape.k * shape.batch
     rng = np.random.default_rng(0)
-    seen = jnp.asarray(rng.standard_normal((rows, shape.d), np.float32))
+    inputs = jnp.asarray(rng.standard_normal((rows, shape.d), np.float32))
     kernel = jnp.asarray(rng.standard_normal((shape.d, shape.hidden), np.float32))
     back = jnp.asarray(rng.standard_normal((rows, shape.hidden), np.float32))
     forward, gradient = (
@@ -65,11 +65,11 @@ def measure_limit(shape: Shape, *, rounds: int = 7) -> Limit:
         jax.jit(lambda a, g: jax.lax.dot_general(g, a, (((0,), (0,)), ((), ())))),
     )
     each = 2.0 * rows * shape.d * shape.hidden
-    seconds = _best(lambda: forward(seen, kernel).block_until_ready(), rounds=rounds, repeat=8)
-    seconds += _best(lambda: gradient(seen, back).block_until_ready(), rounds=rounds, repeat=8)
+    seconds = _best(lambda: forward(inputs, kernel).block_until_ready(), rounds=rounds, repeat=8)
+    seconds += _best(lambda: gradient(inputs, back).block_until_ready(), rounds=rounds, repeat=8)
     copy = jax.jit(lambda a: a + 1.0)
-    copied = _best(lambda: copy(seen).block_until_ready(), rounds=rounds, repeat=8)
-    return Limit(flops=2 * each / seconds, bytes=2 * seen.nbytes / copied)
+    copied = _best(lambda: copy(inputs).block_until_ready(), rounds=rounds, repeat=8)
+    return Limit(flops=2 * each / seconds, bytes=2 * inputs.nbytes / copied)
 
 
 def describe() -> dict[str, str | int]:

@@ -1,4 +1,4 @@
-"""Our side of the comparison: the same `Setup` and the same loop that a run uses, cut into the parts that are timed.
+"""Our side of the comparison: the same `Setup` and the same loop that a run uses, in the parts that are timed.
 
 Everything that is timed is the project's own code path; nothing is rewritten here.
 """

@@ -25,7 +25,7 @@ class Arrays:
     image: np.ndarray
     patches: np.ndarray
     prompt: np.ndarray
-    picture: np.ndarray
+    image_index: np.ndarray
     patch_label: np.ndarray
     category: np.ndarray
     control: np.ndarray
@@ -45,18 +45,18 @@ class PairSet(torch.utils.data.Dataset):
     def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
         return {name: value[0] for name, value in self.__getitems__([index]).items()}
 
-    def __getitems__(self, rows: list[int]) -> dict[str, torch.Tensor]:
-        a, rows = self.arrays, np.asarray(rows)
+    def __getitems__(self, pairs: list[int]) -> dict[str, torch.Tensor]:
+        a, pairs = self.arrays, np.asarray(pairs)
         edge = np.arange(PIXELS)
-        x1, y1, x2, y2 = a.boxes[rows].T[:, :, None]
+        x1, y1, x2, y2 = a.boxes[pairs].T[:, :, None]
         across, down = (edge >= x1) & (edge < x2), (edge >= y1) & (edge < y2)
         made = {
-            "text": a.text[a.prompt[rows]],
-            "image": a.image[a.picture[rows]],
-            "patches": a.patches[a.picture[rows]],
-            "patch_label": a.patch_label[rows],
-            "category": a.category[rows],
-            "control": a.control[rows],
+            "text": a.text[a.prompt[pairs]],
+            "image": a.image[a.image_index[pairs]],
+            "patches": a.patches[a.image_index[pairs]],
+            "patch_label": a.patch_label[pairs],
+            "category": a.category[pairs],
+            "control": a.control[pairs],
             "mask": down[:, :, None] & across[:, None, :],
         }
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in made.items()}

@@ -1,6 +1,7 @@
 """Measuring in alternation: a machine that is busy for a while then hits every candidate alike.
 
-A candidate is a function that does its work once and says what a step of it took, as often as it looked at the clock.
+A candidate is a function that does its work once and returns the seconds of a step, once for each time that it read
+the clock.
 """
 
 import statistics
@@ -22,7 +23,7 @@ class Timing:
         median: of all measurements.
         fastest: of the rounds' medians.
         rounds: the median of each round.
-        looks: at the clock, in all rounds.
+        looks: how often the clock was read, in all rounds.
     """
 
     median: float
@@ -37,7 +38,7 @@ def clocked(call: Callable[[int], None], *, steps: int, group: int = 1) -> Candi
     Args:
         call: the function; run once here, so that it is warm.
         steps: in a round, at least.
-        group: between two looks at the clock: 1, or a whole dispatch.
+        group: steps between two readings of the clock: 1, or a whole dispatch.
     """
     call(group)
 

@@ -1,8 +1,8 @@
 """A store of random embeddings of any size, written to disk as a real one is: what the benchmark trains from.
 
 The random pairs: one box a rejected image, no controls, every category in turn, every pair with two images of its own.
-Rows are cut from one random block at another place each, which is as good as new numbers for a clock and a hundred
-times faster than drawing them. The tests write stores of their own pairs and embeddings by the same `commit_store`.
+Embeddings are drawn from the rows of one random block, which is as good as new numbers for a clock and a hundred times
+faster than making them. The tests write stores of their own pairs and embeddings by the same `commit_store`.
 """
 
 import math
@@ -39,10 +39,10 @@ def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
     pairs = _pairs(rng, shape)
     block = rng.standard_normal((SHARD * 2, shape.d), np.float32)
     block = (block / np.linalg.norm(block, axis=1, keepdims=True)).astype(np.float16)
-    rows = lambda count: block[rng.integers(len(block), size=count)]
+    embeddings = lambda count: block[rng.integers(len(block), size=count)]
     counts = [min(SHARD, 2 * n - start) for start in range(0, 2 * n, SHARD)]
-    blocks = ((rows(count), rows(count * shape.k).reshape(count, shape.k, shape.d)) for count in counts)
-    return commit_store(folder, _plan(shape), pairs, rows(n), blocks)
+    blocks = ((embeddings(count), embeddings(count * shape.k).reshape(count, shape.k, shape.d)) for count in counts)
+    return commit_store(folder, _plan(shape), pairs, embeddings(n), blocks)
 
 
 def commit_store(
@@ -59,7 +59,7 @@ def commit_store(
 
     Args:
         folder: of the store; there is none in it yet.
-        plan: what the store says it was written from.
+        plan: the store's.
         pairs: its pairs.
         text: embeddings of the prompts.
         blocks: embeddings of images and of their patches, one shard after the other; each is written before the next
@@ -117,26 +117,26 @@ def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
     category = np.zeros((n, 5), np.int8)
     category[np.arange(n), np.arange(n) % 5] = 1
     margin = rng.choice([0.2, 0.4, 0.6, 0.8], size=n).astype(np.float32)
-    rows = np.arange(n, dtype=np.int32)
+    number = np.arange(n, dtype=np.int32)
     return PairTable(
         pair_id=np.array([f"pair-{i}" for i in range(n)], object),
-        prompt=rows,
-        chosen=2 * rows,
-        rejected=2 * rows + 1,
+        prompt=number,
+        chosen=2 * number,
+        rejected=2 * number + 1,
         chosen_score=np.full(n, 0.9, np.float32),
         rejected_score=(0.9 - margin).astype(np.float32),
         margin=margin,
         category=category,
         patch_label=np.stack([np.ones_like(wrong), wrong], axis=1),
-        split=np.where(rows < shape.pairs, "train", "validation"),
-        group=rows,
+        split=np.where(number < shape.pairs, "train", "validation"),
+        group=number,
         group_name=np.array([f"group-{i}" for i in range(n)], object),
         difficulty=np.full(n, "easy"),
         kind=np.full(n, "random"),
         control=np.zeros(n, bool),
         unseen=np.zeros(n, bool),
         annotated=np.ones(n, bool),
-        boxes=Boxes(xyxy=xyxy, category=(rows % 5).astype(np.int8), absent=absent, offsets=offsets.astype(np.int64)),
+        boxes=Boxes(xyxy=xyxy, category=(number % 5).astype(np.int8), absent=absent, offsets=offsets.astype(np.int64)),
     )
 
 

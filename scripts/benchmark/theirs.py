@@ -26,7 +26,7 @@ def arrays_of(store: Store) -> Arrays:
         image=store.image.whole(),
         patches=store.patches.whole(),
         prompt=pairs.prompt,
-        picture=np.stack([pairs.chosen, pairs.rejected], axis=1),
+        image_index=np.stack([pairs.chosen, pairs.rejected], axis=1),
         patch_label=pairs.patch_label,
         category=pairs.category,
         control=pairs.control,

@@ -51,19 +51,19 @@ def run_whole(store: Path, workdir: Path, shape: Shape, *, placement: str, epoch
 
 
 class _Memory(threading.Thread):
-    """Looks at this process's memory ten times a second."""
+    """Reads this process's memory ten times a second."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.most = 0
 
-    def look(self) -> None:
+    def read(self) -> None:
         lines = Path("/proc/self/status").read_text().splitlines()
         self.most = max(self.most, next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon")))
 
     def run(self) -> None:
         while True:
-            self.look()
+            self.read()
             time.sleep(0.1)
 
 
@@ -86,7 +86,7 @@ def main() -> None:
     config = config_of(Shape(batch=args.batch), args.store, args.workdir, placement=args.placement, epochs=args.epochs)
     at = seconds_at(config, every=-(-args.pairs // args.batch))
     took = time.perf_counter() - began
-    memory.look()
+    memory.read()
     epoch = (at[-1] - at[0]) / (args.epochs - 1)
     print(json.dumps({"start": took - epoch * (args.epochs - 1), "epoch": epoch, "resident": memory.most}))
 

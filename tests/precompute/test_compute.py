@@ -27,22 +27,22 @@ def test_a_bar_is_drawn_seldom_where_each_drawing_is_a_line(terminal, seconds, m
 
 
 @pytest.mark.parametrize(
-    ("device", "rows", "patches", "size", "reason"),
+    ("device", "most", "patches", "size", "reason"),
     [
         ("cpu", 40_000, "dense", 64, ""),
         ("cpu", 1009, "dense", 64, ""),
-        ("cpu", 1008, "dense", 63, "only 1008 rows"),
-        ("cpu", 20, "dense", 2, "only 20 rows"),
-        ("cpu", 0, "dense", 1, "only 0 rows"),
+        ("cpu", 1008, "dense", 63, "only 1008 images or prompts"),
+        ("cpu", 20, "dense", 2, "only 20 images or prompts"),
+        ("cpu", 0, "dense", 1, "only 0 images or prompts"),
         ("cpu", 40_000, "crops", 9, "crops of an image take 30 MB"),
-        ("cpu", 20, "crops", 2, "only 20 rows"),
+        ("cpu", 20, "crops", 2, "only 20 images or prompts"),
         ("cuda", 40_000, "tiles", 256, ""),
-        ("cuda", 20, "tiles", 20, "only 20 rows"),
+        ("cuda", 20, "tiles", 20, "only 20 images or prompts"),
         ("cuda", 40_000, "crops", 145, "crops of an image take 30 MB"),
     ],
 )
-def test_batches_are_smaller_for_little_data_and_for_crops(device, rows, patches, size, reason):
-    found, why = choose_batch(device, rows=rows, patches=patches, image_size=224, cells=49)
+def test_batches_are_smaller_for_little_data_and_for_crops(device, most, patches, size, reason):
+    found, why = choose_batch(device, most=most, patches=patches, image_size=224, cells=49)
     assert found == size and bool(why) == bool(reason) and reason in why
 
 

@@ -162,7 +162,7 @@ def test_a_finished_store_is_mended_by_the_same_command(embed, pairs, tmp_path, 
     assert "nothing to do" in embed(pairs, tmp_path / "s")
 
 
-def test_mending_with_another_picture_is_refused(embed, tmp_path):
+def test_mending_with_another_image_is_refused(embed, tmp_path):
     data = write_pairs(tmp_path / "d", pairs=12)
     image, lost = data / "images/0000a.png", tmp_path / "s/images/00000.parquet"
     Image.new("RGB", (56, 56), "red").save(image, compress_level=0)
@@ -233,7 +233,7 @@ def test_little_data_are_embedded_in_small_batches_and_a_store_keeps_its_own(cli
     """Twelve images fill a fifth of a batch of 64 and occupy one thread; a store that was begun keeps its plan."""
     command = ["--data", str(pairs), "--encoder", str(clip), "--device", "cpu", "--threads", "2"]
     assert main([*command, "--out", str(tmp_path / "new")]) == 0
-    assert "--batch-size 1 is used instead of 64: there are only 12 rows" in capsys.readouterr().out
+    assert "--batch-size 1 is used instead of 64: there are only 12 images or prompts" in capsys.readouterr().out
     assert open_store(tmp_path / "new").manifest.micro_batch == 1
     assert main([*command, "--out", str(tmp_path / "old"), "--batch-size", "64", "--worker", "1/2"]) == 0
     assert main([*command, "--out", str(tmp_path / "old"), "--worker", "2/2"]) == 0
@@ -284,31 +284,31 @@ def test_an_image_changed_since_is_refused(embed, tmp_path):
 
 
 def spoiled(folder: Path) -> Path:
-    """200 pairs of which some rows are unusable, each in another way."""
-    rows = [
+    """200 pairs of which some are unusable, each in another way."""
+    changes = [
         {"rejected_image": "images/none.png"},
         {"chosen_score": float("nan")},
         {"unfaithful_patches": [{"bbox": [0, 0, 999, 5], "category": "text"}]},
         {"unfaithful_patches": [{"bbox": [0, 0, 5, 5], "category": "colour"}]},
         {"chosen_image": "../d/../../x.png"},
     ]
-    write_pairs(folder, pairs=200, rows=rows)
+    write_pairs(folder, pairs=200, rows=changes)
     half = folder / "images/0099a.png"
-    half.write_bytes(half.read_bytes()[:-70])  # in rows 199 and 200
+    half.write_bytes(half.read_bytes()[:-70])  # in pairs 199 and 200
     return folder
 
 
 def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
     data = spoiled(tmp_path / "d")
     with pytest.raises(
-        UserError, match=r"4 of 200 rows cannot be used, at most 1\.00% .*missing_image 1.*--allow-rejects 0\.02"
+        UserError, match=r"4 of 200 pairs cannot be used, at most 1\.00% .*missing_image 1.*--allow-rejects 0\.02"
     ):
         embed(data, tmp_path / "s")
     assert not (tmp_path / "s/commit").exists()  # nothing was embedded in vain
-    with pytest.raises(UserError, match=r"7 of 200 rows cannot be used, at most 2\.00%.*damaged_image 2"):
+    with pytest.raises(UserError, match=r"7 of 200 pairs cannot be used, at most 2\.00%.*damaged_image 2"):
         embed(data, tmp_path / "s", "--allow-rejects", "0.02")
     began = embed(data, tmp_path / "s", "--allow-rejects", "0.04")
-    assert "0 to do" in began and "left out  7 rows" in began
+    assert "0 to do" in began and "left out  7 pairs" in began
     store = open_store(tmp_path / "s")
     assert store.manifest.rejects == 7 and len(store.pairs) == 193
     assert dict(zip(store.rejects.row.tolist(), store.rejects.reason.tolist())) == {
@@ -325,9 +325,11 @@ def test_rejects_are_counted_listed_and_limited(embed, tmp_path):
 
 def test_a_dry_run_lists_no_rejects(embed, tmp_path):
     data = spoiled(tmp_path / "d")
-    with pytest.raises(UserError, match=r"4 of 200 rows cannot be used.*first: row 1, .*--allow-rejects 0\.02") as said:
+    with pytest.raises(
+        UserError, match=r"4 of 200 pairs cannot be used.*first: pair 1, .*--allow-rejects 0\.02"
+    ) as raised:
         embed(data, tmp_path / "s", "--dry-run")
-    assert "listed in" not in str(said.value) and not (tmp_path / "s").exists()
+    assert "listed in" not in str(raised.value) and not (tmp_path / "s").exists()
 
 
 def test_one_line_and_exit_code_two(tmp_path):

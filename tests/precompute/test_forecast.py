@@ -1,4 +1,4 @@
-"""The dry run measures little, says what it does, and its estimate counts what a run would compute."""
+"""The dry run measures little, prints what it does, and its estimate counts what a run would compute."""
 
 import pytest
 
@@ -9,7 +9,7 @@ KEYS = [f"image {i}" for i in range(100)]
 
 
 def probed(seconds: float, *, most: int = 64, keys: list[str] = KEYS, budget: float = 3.0) -> list[int]:
-    """How many rows are measured together, where each takes so many seconds."""
+    """How many images are measured together, where each takes so many seconds."""
     measured: list[str] = []
     found = list(
         probe(keys, lambda part: (measured.extend(part), (0.0, seconds * len(part)))[1], most=most, budget=budget)
@@ -18,7 +18,7 @@ def probed(seconds: float, *, most: int = 64, keys: list[str] = KEYS, budget: fl
     return [each.rows for each in found]
 
 
-def test_as_many_rows_are_measured_as_the_time_allows():
+def test_as_many_images_are_measured_as_the_time_allows():
     assert probed(10.0) == [1]  # one at least, however long it takes
     assert probed(0.9) == [1, 2]
     assert probed(0.4) == [1, 2, 4]
@@ -27,8 +27,8 @@ def test_as_many_rows_are_measured_as_the_time_allows():
     assert probed(0.001, keys=KEYS[:1]) == [1] and probed(0.001, keys=[]) == []
 
 
-def work(table: str, rows: int) -> Work:
-    return Work(table, 0, tuple(str(i) for i in range(rows)), "")
+def work(table: str, count: int) -> Work:
+    return Work(table, 0, tuple(str(i) for i in range(count)), "")
 
 
 def test_the_estimate_counts_padded_batches_and_the_threads_that_have_work(monkeypatch):
@@ -36,7 +36,7 @@ def test_the_estimate_counts_padded_batches_and_the_threads_that_have_work(monke
     one, half = Probe(1, 0.25, 0.75), Probe(1, 0.0, 0.5)
     images = [work("images", 20), work("images", 3)]
     assert run_seconds(images, one, batch=64, threads=1, cpu=True) == 128.0  # two batches, one in each shard
-    assert run_seconds(images, one, batch=4, threads=2, cpu=True) == 12.0  # 24 rows
+    assert run_seconds(images, one, batch=4, threads=2, cpu=True) == 12.0  # 24 images, the padding included
     assert (
         run_seconds(images, one, batch=64, threads=16, cpu=True) == 64.0
     )  # two batches keep no more than two threads busy
@@ -58,7 +58,7 @@ def test_the_dry_run_reports_and_writes_nothing(patches, embed, pairs, tmp_path,
     monkeypatch.setattr("precompute.forecast.BUDGET", float("inf"))
     lines = embed(pairs, tmp_path / "s", "--dry-run", "--patches", patches).splitlines()
     starts = [line.split()[0] for line in lines]
-    assert starts == ["rows", "to", "bytes", "loading", "probing", "1", "2", "4", "probing", "1", "2", "4", "estimate"]
+    assert starts == ["pairs", "to", "bytes", "loading", "probing", "1", "2", "4", "probing", "1", "2", "4", "estimate"]
     assert (
         "to encode 12 images, 12 prompts" in lines[1]
         and f"{patches}, float32, cpu, 4 a forward pass" in lines[1]

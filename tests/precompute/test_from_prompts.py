@@ -56,7 +56,7 @@ def test_one_command_ends_where_the_single_steps_end(command, tmp_path, capsys):
     assert open_store(tmp_path / "store/two").manifest.digest == store.manifest.digest
 
 
-def test_the_folder_of_the_pictures_can_be_named(command, tmp_path):
+def test_the_folder_of_the_images_can_be_named(command, tmp_path):
     embed([*command, "--data", "mine"])
     assert (tmp_path / "mine/pairs.jsonl").exists() and not (tmp_path / "data").exists()
 

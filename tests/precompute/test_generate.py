@@ -37,30 +37,31 @@ def files(folder):
     return {path.name: path.read_bytes() for path in (folder / "images").iterdir()}
 
 
-def test_every_picture_has_its_row_and_says_that_it_was_drawn(prompts, tmp_path, capsys):
+def test_every_image_is_in_the_catalogue_and_states_that_it_was_drawn(prompts, tmp_path, capsys):
     assert main(["--prompts", str(prompts), "--out", str(tmp_path / "o")]) == 0
-    rows = images(tmp_path / "o")
-    assert [row.image_id for row in rows] == [f"{entry['prompt_id']}_{seed}" for entry in PROMPTS for seed in range(4)]
-    assert {path.name for path in (tmp_path / "o/images").iterdir()} == {f"{row.image_id}.png" for row in rows}
-    for row in rows:
-        path = tmp_path / "o" / row.path
-        assert row.sha256 == sha256_file(path) and row.drawn and "drawn, not generated" in row.generator
-        with Image.open(path) as picture:
-            assert picture.size == (224, 224) and "drawn, not generated" in picture.info["generator"]
-            assert (picture.info["prompt"], picture.info["seed"]) == (
-                row.prompt,
-                str(row.seed),
-            ) and "OpenMoji" in picture.info["Copyright"]
-        assert row.broken is not None and bool(row.boxes) == row.broken
+    made = images(tmp_path / "o")
+    expected = [f"{entry['prompt_id']}_{seed}" for entry in PROMPTS for seed in range(4)]
+    assert [image.image_id for image in made] == expected
+    assert {path.name for path in (tmp_path / "o/images").iterdir()} == {f"{image.image_id}.png" for image in made}
+    for image in made:
+        path = tmp_path / "o" / image.path
+        assert image.sha256 == sha256_file(path) and image.drawn and "drawn, not generated" in image.generator
+        with Image.open(path) as opened:
+            assert opened.size == (224, 224) and "drawn, not generated" in opened.info["generator"]
+            assert (opened.info["prompt"], opened.info["seed"]) == (
+                image.prompt,
+                str(image.seed),
+            ) and "OpenMoji" in opened.info["Copyright"]
+        assert image.broken is not None and bool(image.boxes) == image.broken
     assert "OpenMoji" in (tmp_path / "o/ATTRIBUTION.md").read_text() and is_small_world(tmp_path / "o")
-    broken = sum(row.broken for row in rows)
+    broken = sum(image.broken for image in made)
     assert f"truth: {16 - broken} keep their prompt, {broken} break it" in capsys.readouterr().out
 
 
 def test_the_same_command_makes_anew_only_what_is_missing_or_changed(prompts, tmp_path, capsys):
     command = ["--prompts", str(prompts), "--out", str(tmp_path / "o")]
     main(command)
-    before, rows = files(tmp_path / "o"), images(tmp_path / "o")
+    before, made = files(tmp_path / "o"), images(tmp_path / "o")
     kept = tmp_path / "o/images/c1_0.png"
     changed_at = kept.stat().st_mtime_ns
     (tmp_path / "o/images/c2_1.png").unlink()
@@ -68,7 +69,7 @@ def test_the_same_command_makes_anew_only_what_is_missing_or_changed(prompts, tm
     capsys.readouterr()
     main(command)
     assert "resuming: 14 images are there, 2 to generate" in capsys.readouterr().out
-    assert files(tmp_path / "o") == before and images(tmp_path / "o") == rows and kept.stat().st_mtime_ns == changed_at
+    assert files(tmp_path / "o") == before and images(tmp_path / "o") == made and kept.stat().st_mtime_ns == changed_at
     main(command)
     assert "complete already, 16 images" in capsys.readouterr().out
     main([*command, "--per-prompt", "5"])
@@ -131,7 +132,7 @@ def test_a_prompt_that_cannot_be_drawn_is_said_before_anything_is_written(tmp_pa
 
 def test_the_chance_of_a_break_can_differ_by_category(prompts, tmp_path):
     main(["--prompts", str(prompts), "--out", str(tmp_path / "o"), "--broken", "attribute=0,counting=1"])
-    broken = {row.image_id: row.broken for row in images(tmp_path / "o")}
+    broken = {image.image_id: image.broken for image in images(tmp_path / "o")}
     assert not any(broken[f"c1_{seed}"] for seed in range(4)) and all(broken[f"c2_{seed}"] for seed in range(4))
 
 
@@ -182,9 +183,9 @@ def test_a_diffusers_model_from_its_folder_through_the_command(tmp_path, capsys)
     assert main([*command, "--per-prompt", "3"]) == 0
     assert "resuming: 1 images are there, 2 to generate" in capsys.readouterr().out
     assert {name: files(tmp_path / "o")[name] for name in two} == two
-    row = images(tmp_path / "o")[0]
-    assert (row.generator, row.drawn, row.broken, row.boxes) == ("tiny-sd", False, None, ()) and json.loads(
-        row.settings
+    image = images(tmp_path / "o")[0]
+    assert (image.generator, image.drawn, image.broken, image.boxes) == ("tiny-sd", False, None, ()) and json.loads(
+        image.settings
     )["steps"] == 2
     assert not (tmp_path / "o/world.json").exists() and (tmp_path / "o" / CATALOG).exists()
     with pytest.raises(UserError, match=r'with .*"steps":2.* instead of .*"steps":3'):

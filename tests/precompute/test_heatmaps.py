@@ -38,11 +38,11 @@ def test_the_scale_is_ranks_among_all_patches():
     assert (risk > 0.5).sum() == pytest.approx(0.15 * 196, abs=1)
 
 
-def test_a_picture_is_drawn_on_as_the_encoder_sees_it(tmp_path):
+def test_an_image_is_drawn_on_as_the_encoder_takes_it(tmp_path):
     path = tmp_path / "i.png"
     Image.new("RGBA", (8, 4), (0, 0, 0, 0)).save(path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    row = CatalogImage(
+    listed = CatalogImage(
         image_id="i",
         sha256=sha256,
         prompt_id="p",
@@ -54,8 +54,8 @@ def test_a_picture_is_drawn_on_as_the_encoder_sees_it(tmp_path):
         settings="{}",
         drawn=False,
     )
-    picture = open_picture(tmp_path, row)
-    assert picture.mode == "RGB" and picture.getpixel((0, 0)) == (255, 255, 255)
+    image = open_picture(tmp_path, listed)
+    assert image.mode == "RGB" and image.getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_row_by_row_from_the_top_left():
@@ -78,7 +78,7 @@ def test_equal_scores_are_green():
         assert (Scale(value, value, value).risk(score(np.full(49, value))) == 0).all()
 
 
-def test_every_picture_is_drawn_under_its_scores_and_none_twice(catalog_copy, capsys):
+def test_every_image_is_drawn_under_its_scores_and_none_twice(catalog_copy, capsys):
     assert main(["--data", str(catalog_copy)]) == 0
     printed = capsys.readouterr().out
     assert (
@@ -90,14 +90,14 @@ def test_every_picture_is_drawn_under_its_scores_and_none_twice(catalog_copy, ca
     values = {(name, k): value for name, entry in scores.items() for k, value in enumerate(entry.patch_scores)}
     worst, best = min(values, key=values.get), max(values, key=values.get)
     for (name, k), reddish in ((worst, True), (best, False)):
-        with Image.open(catalog_copy / f"heatmaps/{name}_heatmap.png") as picture:
+        with Image.open(catalog_copy / f"heatmaps/{name}_heatmap.png") as image:
             assert (
-                picture.size == (224, 224)
-                and "drawn, not generated" in picture.info["generator"]
-                and picture.info["scorer"].startswith("zero_shot@")
+                image.size == (224, 224)
+                and "drawn, not generated" in image.info["generator"]
+                and image.info["scorer"].startswith("zero_shot@")
             )
             place = (32 * (k % 7) + 16, 32 * (k // 7) + 16)
-            red, green, _ = drawn = picture.getpixel(place)
+            red, green, _ = drawn = image.getpixel(place)
         with Image.open(catalog_copy / f"images/{name}.png") as plain:
             unchanged = drawn == plain.convert("RGB").getpixel(place)
         assert (red > green + 30, unchanged) == (reddish, not reddish)

@@ -111,19 +111,19 @@ def rejected(count: int) -> list[Reject]:
 
 
 def test_one_in_a_hundred_passes_and_more_does_not():
-    assert check_rejects(rejected(1), rows=100, allowed=0.01, listed=Path("r")) == {"bad_score": 1}
-    assert check_rejects(rejected(2), rows=100, allowed=0.02, listed=Path("r")) == {"bad_score": 2}
+    assert check_rejects(rejected(1), pairs=100, allowed=0.01, listed=Path("r")) == {"bad_score": 1}
+    assert check_rejects(rejected(2), pairs=100, allowed=0.02, listed=Path("r")) == {"bad_score": 2}
     with pytest.raises(
-        UserError, match=r"2 of 100 rows.*bad_score 2; first: row 1, nan 0.*listed in r; .*--allow-rejects 0\.02"
+        UserError, match=r"2 of 100 pairs.*bad_score 2; first: pair 1, nan 0.*listed in r; .*--allow-rejects 0\.02"
     ):
-        check_rejects(rejected(2), rows=100, allowed=0.01, listed=Path("r"))
-    with pytest.raises(UserError, match=r"first: row 1, nan 0\); correct the data, or allow"):
-        check_rejects(rejected(2), rows=100, allowed=0.01, listed=None)
+        check_rejects(rejected(2), pairs=100, allowed=0.01, listed=Path("r"))
+    with pytest.raises(UserError, match=r"first: pair 1, nan 0\); correct the data, or allow"):
+        check_rejects(rejected(2), pairs=100, allowed=0.01, listed=None)
     with pytest.raises(UserError, match=r"correct the data$"):
-        check_rejects(rejected(3), rows=3, allowed=1.0, listed=Path("r"))
-    assert check_rejects([], rows=3, allowed=0.0, listed=Path("r")) == {}
+        check_rejects(rejected(3), pairs=3, allowed=1.0, listed=Path("r"))
+    assert check_rejects([], pairs=3, allowed=0.0, listed=Path("r")) == {}
 
 
-def test_rejects_are_listed_by_row():
+def test_rejects_are_listed_by_number():
     assert reject_columns(rejected(3)).column("row").to_pylist() == [1, 2, 3]
     assert reject_columns([]).num_rows == 0

@@ -72,25 +72,25 @@ def test_the_count_against_the_truth_by_hand():
     assert count_correct(pairs, [image(name, None) for name in truth], scores) is None
 
 
-def test_a_row_says_no_more_than_is_known_and_fits():
-    def row(chosen, rejected):
+def test_a_line_holds_no_more_than_is_known_and_fits():
+    def line(chosen, rejected):
         one, other = image("a_0", chosen), image("a_1", rejected)
         return pair_row(choose_pairs([one, other], scores_of({"a_0": 0.9, "a_1": 0.1}), ANYONE)[0], one, other)
 
     assert (
-        row(False, True)["unfaithful_patches"] == [BOX]
-        and row(False, True)["category"] == "counting"
-        and "control" not in row(False, True)
+        line(False, True)["unfaithful_patches"] == [BOX]
+        and line(False, True)["category"] == "counting"
+        and "control" not in line(False, True)
     )
     assert (
-        row(False, False)["control"] is True
-        and row(False, False)["unfaithful_patches"] == []
-        and "category" not in row(False, False)
+        line(False, False)["control"] is True
+        and line(False, False)["unfaithful_patches"] == []
+        and "category" not in line(False, False)
     )
     assert (
-        row(True, True) is None and row(True, False) is None
+        line(True, True) is None and line(True, False) is None
     )  # a preference that is known to be wrong is none to learn from
-    assert not {"unfaithful_patches", "category", "control"} & row(None, None).keys()
+    assert not {"unfaithful_patches", "category", "control"} & line(None, None).keys()
 
 
 def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
@@ -102,7 +102,7 @@ def test_pairs_sheets_file_and_truth(catalog_copy, capsys):
         pairs, scores, images = (
             catalog.pairs(scorer),
             catalog.scores(scorer),
-            {row.image_id: row for row in catalog.images()},
+            {image.image_id: image for image in catalog.images()},
         )
     assert [pair.prompt_id for pair in pairs] == ["c1", "c2", "c3", "c4"]
     for pair in pairs:
@@ -163,18 +163,20 @@ def test_the_file_is_really_embedded(catalog_copy, tmp_path, capsys):
         == 0
     )
     store = open_store(tmp_path / "store")
-    rows = [json.loads(line) for line in (catalog_copy / "pairs.jsonl").read_text().splitlines()]
+    lines = [json.loads(text) for text in (catalog_copy / "pairs.jsonl").read_text().splitlines()]
     assert (
         store.manifest.small_world_only
         and store.manifest.encoder.name == "tiny"
         and store.manifest.counts["rejects"] == 0
     )
-    assert list(store.pairs.pair_id) == [row["pair_id"] for row in rows]
-    assert store.pairs.margin == pytest.approx([row["chosen_score"] - row["rejected_score"] for row in rows], abs=1e-6)
-    assert [len(store.pairs.boxes[i]) for i in range(len(rows))] == [
-        len(row.get("unfaithful_patches", [])) for row in rows
+    assert list(store.pairs.pair_id) == [line["pair_id"] for line in lines]
+    assert store.pairs.margin == pytest.approx(
+        [line["chosen_score"] - line["rejected_score"] for line in lines], abs=1e-6
+    )
+    assert [len(store.pairs.boxes[i]) for i in range(len(lines))] == [
+        len(line.get("unfaithful_patches", [])) for line in lines
     ]
-    assert sum(len(row.get("unfaithful_patches", [])) for row in rows) > 0
+    assert sum(len(line.get("unfaithful_patches", [])) for line in lines) > 0
 
 
 def test_refusals_are_one_line(catalog_copy, tmp_path):

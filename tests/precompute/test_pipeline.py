@@ -76,7 +76,7 @@ def test_the_number_of_threads_changes_no_bit(pairs, encoder, tmp_path):
     assert [shard.files for shard in one] == [shard.files for shard in three]
 
 
-def test_a_damaged_image_costs_its_row_and_moves_no_other(tmp_path, encoder):
+def test_a_damaged_image_is_left_out_and_moves_no_other(tmp_path, encoder):
     folder = write_pairs(tmp_path / "d", pairs=12)
     make(tmp_path / "whole", encoder, read_source(str(folder)))
     damaged = folder / "images/0000b.png"

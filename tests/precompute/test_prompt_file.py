@@ -1,4 +1,4 @@
-"""Files of prompts: what is wrong in one is said in a line with its place."""
+"""Files of prompts: what is wrong in one is reported in a line with its place."""
 
 import json
 

@@ -22,7 +22,7 @@ def folder(tmp_path_factory):
     return out
 
 
-def rows_of(folder):
+def pairs_of(folder):
     return [json.loads(line) for line in (folder / "pairs.jsonl").read_text().splitlines()]
 
 
@@ -51,32 +51,34 @@ def test_an_interrupted_folder_is_finished_by_the_same_command(folder, tmp_path)
 
 
 def test_every_scene_is_chosen_once_and_rejected_once(folder):
-    rows = [row for row in rows_of(folder) if not row["control"]]
-    assert len(rows_of(folder)) == 120
-    chosen, rejected = (collections.Counter(row[key] for row in rows) for key in ("chosen_image", "rejected_image"))
+    pairs = [pair for pair in pairs_of(folder) if not pair["control"]]
+    assert len(pairs_of(folder)) == 120
+    chosen, rejected = (collections.Counter(pair[key] for pair in pairs) for key in ("chosen_image", "rejected_image"))
     assert chosen == rejected and set(chosen.values()) == {1}
-    for row in rows_of(folder):
-        with Image.open(folder / row["rejected_image"]) as picture:
-            assert picture.size == (224, 224)
+    for pair in pairs_of(folder):
+        with Image.open(folder / pair["rejected_image"]) as image:
+            assert image.size == (224, 224)
 
 
-def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_rows():
-    every = [row for group in groups(1200, 0) for row in group.rows]
+def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_pairs():
+    every = [pair for group in groups(1200, 0) for pair in group.rows]
     split_of = collections.defaultdict(set)
-    for row in every:
-        split_of[row["prompt"]].add(row["split"])
+    for pair in every:
+        split_of[pair["prompt"]].add(pair["split"])
     assert all(len(splits) == 1 for splits in split_of.values())
-    share = collections.Counter(row["split"] for row in every)
+    share = collections.Counter(pair["split"] for pair in every)
     assert share["train"] / len(every) == pytest.approx(0.7, abs=0.02)
-    assert {row["split"] for row in every if row["unseen_combination"]} == {"test"}
-    assert sum(row["control"] for row in every) == 60
+    assert {pair["split"] for pair in every if pair["unseen_combination"]} == {"test"}
+    assert sum(pair["control"] for pair in every) == 60
     assert all(
-        row["chosen_score"] == row["rejected_score"] and not row["unfaithful_patches"]
-        for row in every
-        if row["control"]
+        pair["chosen_score"] == pair["rejected_score"] and not pair["unfaithful_patches"]
+        for pair in every
+        if pair["control"]
     )
     assert all(
-        row["chosen_score"] > row["rejected_score"] and row["unfaithful_patches"] for row in every if not row["control"]
+        pair["chosen_score"] > pair["rejected_score"] and pair["unfaithful_patches"]
+        for pair in every
+        if not pair["control"]
     )
 
 

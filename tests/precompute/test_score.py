@@ -31,16 +31,16 @@ def test_the_rule_by_hand():
         assert (np.diff(scores) > 0).all() and scores[0] > 0 and scores[-1] < 1
 
 
-def test_scores_are_those_of_the_cosines_of_picture_and_patches(scored):
+def test_scores_are_those_of_the_cosines_of_image_and_patches(scored):
     scorer, images, scores = entries(scored)
     assert len(scores) == 16 and scorer.model.startswith("tiny, tiles patches") and "s * cosine - 15" in scorer.rule
     encoder = load_clip(find_encoder("tiny"), batch_size=16)
     assert scorer.digest == encoder.fingerprint.digest
     image = images[5]
-    rows = encoder.encode_images([encoder.preparation.prepare((scored / image.path).read_bytes())])
+    embedded = encoder.encode_images([encoder.preparation.prepare((scored / image.path).read_bytes())])
     text = encoder.encode_text([image.prompt]).text[0].astype(np.float64)
     scale = encoder.fingerprint.logit_scale
-    cosine, cosines = rows.image[0].astype(np.float64) @ text, rows.patches[0].astype(np.float64) @ text
+    cosine, cosines = embedded.image[0].astype(np.float64) @ text, embedded.patches[0].astype(np.float64) @ text
     assert scores[image.image_id].global_score == pytest.approx(1 / (1 + np.exp(-(scale * cosine - 15) / 6)), abs=2e-3)
     assert np.array(scores[image.image_id].patch_scores) == pytest.approx(
         1 / (1 + np.exp(-(scale * cosines - 15) / 6)), abs=2e-3
@@ -50,7 +50,7 @@ def test_scores_are_those_of_the_cosines_of_picture_and_patches(scored):
     )
 
 
-def test_pictures_that_keep_their_prompt_score_higher(scored):
+def test_images_that_keep_their_prompt_score_higher(scored):
     _, images, scores = entries(scored)
     values = {
         state: [scores[image.image_id].global_score for image in images if image.broken is state]
@@ -101,12 +101,12 @@ def test_an_interrupted_run_keeps_its_batches_and_goes_on(catalog_copy, capsys, 
             catalog.find_scorer("zero_shot")
 
 
-def test_a_changed_picture_is_refused_and_a_picture_made_anew_is_scored_anew(catalog_copy, tmp_path, capsys):
+def test_a_changed_image_is_refused_and_an_image_made_anew_is_scored_anew(catalog_copy, tmp_path, capsys):
     path = catalog_copy / "images/c1_0.png"
     before = path.read_bytes()
     with open_catalog(catalog_copy) as catalog:
-        row = next(image for image in catalog.images() if image.image_id == "c1_0")
-        catalog.put_image(dataclasses.replace(row, sha256="0" * 64))
+        found = next(image for image in catalog.images() if image.image_id == "c1_0")
+        catalog.put_image(dataclasses.replace(found, sha256="0" * 64))
     for content, line in ((before, "has changed since it was made"), (None, "No such file or directory")):
         path.unlink() if content is None else path.write_bytes(content)
         with pytest.raises(UserError, match=rf"c1_0\.png: {line}; run the same generate\.py command again"):

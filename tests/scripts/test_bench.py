@@ -101,7 +101,7 @@ def test_every_candidate_has_its_turn_in_each_round():
     assert found["a"].looks == 4 and len(found["b"].rounds) == 2
 
 
-def test_rows_say_whether_they_hold_and_nothing_where_nothing_was_measured():
+def test_rows_show_whether_they_hold_and_nothing_where_nothing_was_measured():
     rows = [at_least("a", 3.0, 3.5), at_most("b", 3.0, 3.5, "%"), at_most("c", None, 15, "s"), Row("d", 12345.6, "ms")]
     assert [row.holds for row in rows] == [False, True, None, None]
     assert markdown(rows).splitlines()[2:] == [

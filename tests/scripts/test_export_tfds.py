@@ -38,14 +38,14 @@ def embed(clip, out, *data):
 def store(clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     two = [{"bbox": [3, 4, 20, 30], "category": "text"}, {"bbox": [0, 0, 8, 8], "category": "object", "absent": True}]
-    rows = [
+    changes = [
         {},
         {"unfaithful_patches": None},
         {"unfaithful_patches": two, "unseen_combination": True},
         {},
         {"control": True, "unfaithful_patches": []},
     ]
-    return embed(clip, folder / "store", "--data", str(write_pairs(folder / "pairs", pairs=8, rows=rows)))
+    return embed(clip, folder / "store", "--data", str(write_pairs(folder / "pairs", pairs=8, rows=changes)))
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def test_data_source_reads_it_without_tensorflow(exported, store):
 def test_embeddings_go_along(exported, store):
     import tensorflow_datasets as tfds
 
-    row = int(np.flatnonzero(store.pairs.split == "test")[1])
+    index = int(np.flatnonzero(store.pairs.split == "test")[1])
     example = tfds.data_source("my_pairs", split="test", data_dir=exported)[1]
-    np.testing.assert_array_equal(example["patches"][1], store.patches.take(store.pairs.rejected[row]))
-    np.testing.assert_array_equal(example["text"], store.text.take(store.pairs.prompt[row]))
+    np.testing.assert_array_equal(example["patches"][1], store.patches.take(store.pairs.rejected[index]))
+    np.testing.assert_array_equal(example["text"], store.text.take(store.pairs.prompt[index]))
 
 
 def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path):

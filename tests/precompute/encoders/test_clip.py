@@ -14,7 +14,7 @@ from precompute.encoders.patch_recipes import area_matrix
 from tipai_jax.errors import UserError
 
 
-def pictures(preparation, n: int, side: int = 90):
+def drawn(preparation, n: int, side: int = 90):
     rng = np.random.default_rng(0)
     prepared = []
     for _ in range(n):
@@ -40,22 +40,22 @@ def unit(x: torch.Tensor) -> np.ndarray:
 def test_global_embedding_is_that_of_the_model(which, patches, request):
     folder = request.getfixturevalue(which)
     encoder = load_clip(find_encoder(str(folder)), patches=patches, batch_size=3)
-    prepared = pictures(encoder.preparation, 4)
-    rows = encoder.encode_images(prepared)
+    prepared = drawn(encoder.preparation, 4)
+    embedded = encoder.encode_images(prepared)
     model = CLIPModel.from_pretrained(folder).eval()
     ids = torch.tensor([[2, 3, len(AutoTokenizer.from_pretrained(folder)) - 1]])
     expected = model(input_ids=ids, pixel_values=pixel_values(encoder, prepared)).image_embeds.numpy()
-    assert rows.image.dtype == rows.patches.dtype == np.float16
-    assert rows.image.shape == (4, 24) and rows.patches.shape == (4, 49, 24)
-    np.testing.assert_allclose(rows.image, expected, atol=1e-3)
+    assert embedded.image.dtype == embedded.patches.dtype == np.float16
+    assert embedded.image.shape == (4, 24) and embedded.patches.shape == (4, 49, 24)
+    np.testing.assert_allclose(embedded.image, expected, atol=1e-3)
     np.testing.assert_allclose(encoder.encode_whole(prepared), expected, atol=1e-3)
-    np.testing.assert_allclose(np.linalg.norm(rows.patches.astype(np.float32), axis=-1), 1, atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(embedded.patches.astype(np.float32), axis=-1), 1, atol=2e-3)
 
 
 @torch.inference_mode()
 def test_raw_patches_are_the_projected_last_layer(fine_clip):
     encoder = load_clip(find_encoder(str(fine_clip)), patches="raw", batch_size=2)
-    prepared = pictures(encoder.preparation, 2)
+    prepared = drawn(encoder.preparation, 2)
     model = CLIPModel.from_pretrained(fine_clip).eval()
     last = model.vision_model(pixel_values=pixel_values(encoder, prepared)).last_hidden_state[:, 1:]
     grid = model.visual_projection(model.vision_model.post_layernorm(last)).reshape(2, 16, 16, -1)
@@ -68,7 +68,7 @@ def test_raw_patches_are_the_projected_last_layer(fine_clip):
 def test_dense_patches_by_hand(clip):
     """The changed last block spelled out: softmax(q q^T / sqrt(h)) v through out_proj; no residual, no MLP."""
     encoder = load_clip(find_encoder(str(clip)), patches="dense", batch_size=2)
-    prepared = pictures(encoder.preparation, 2)
+    prepared = drawn(encoder.preparation, 2)
     model = CLIPModel.from_pretrained(clip, attn_implementation="eager").eval()
     vision = model.vision_model
     states = vision(pixel_values=pixel_values(encoder, prepared), output_hidden_states=True).hidden_states
@@ -91,8 +91,8 @@ def test_dense_patches_by_hand(clip):
 def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
     encoder = load_clip(find_encoder(str(clip)), patches="crops", batch_size=2)
     side = encoder.preparation.crop_source
-    assert side == 112  # 7 crops of 16 px, twice what the encoder sees
-    prepared = pictures(encoder.preparation, 2, side=side)
+    assert side == 112  # 7 crops of 16 px, twice the encoder's resolution
+    prepared = drawn(encoder.preparation, 2, side=side)
     crop = torch.from_numpy(prepared[1].detail[32:48, 80:96].copy()).permute(2, 0, 1)[None].float()
     enlarged = (
         torch.nn.functional.interpolate(crop, size=(56, 56), mode="bicubic", antialias=True).clamp(0, 255)
@@ -107,7 +107,7 @@ def test_a_crop_is_embedded_like_an_image_of_its_own(clip):
 @pytest.mark.parametrize("plain", ["dense", "raw"])
 @torch.inference_mode()
 def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plain, clip, tmp_path):
-    """The top left cell is seen by one tile alone: the first 56 of 98 pixels each way, just the encoder's size.
+    """The top left cell lies in one tile alone: the first 56 of 98 pixels each way, just the encoder's size.
 
     7x7 tokens of a tile make 4x4 cells.
 
@@ -119,16 +119,16 @@ def test_a_tile_is_embedded_like_an_image_of_its_own_and_added_to_the_whole(plai
     load = lambda patches, size: load_clip(find_encoder(str(tmp_path / "clip")), patches=patches, batch_size=size)
     encoder, alone = load("tiles", 2), load(plain, 1)
     assert encoder.preparation.crop_source == 98
-    prepared = pictures(encoder.preparation, 3, side=98)
-    seen = torch.from_numpy(prepared[2].detail[:56, :56].copy()).permute(2, 0, 1)[None].float()
+    prepared = drawn(encoder.preparation, 3, side=98)
+    corner = torch.from_numpy(prepared[2].detail[:56, :56].copy()).permute(2, 0, 1)[None].float()
     whole = alone.encode_images(prepared[2:]).patches[0, 0].astype(np.float32)
     vision = CLIPModel.from_pretrained(clip).eval()
     if plain == "raw":  # spelled out: the plain last layer, projected, 7x7 to 4x4 by area
-        last = vision.vision_model(pixel_values=alone._normalise(seen)).last_hidden_state[:, 1:]
+        last = vision.vision_model(pixel_values=alone._normalise(corner)).last_hidden_state[:, 1:]
         grid = vision.visual_projection(vision.vision_model.post_layernorm(last)).reshape(7, 7, -1)
         token = torch.einsum("y,x,yxd->d", area_matrix(7, 4)[0], area_matrix(7, 4)[0], grid)
     else:
-        token = alone._pass(alone._normalise(seen), 4)[1][0, 0]
+        token = alone._pass(alone._normalise(corner), 4)[1][0, 0]
     expected = whole + unit(token)
     np.testing.assert_allclose(
         encoder.encode_images(prepared).patches[2, 0], expected / np.linalg.norm(expected), atol=2e-3
@@ -147,17 +147,17 @@ def test_text_is_that_of_the_model_and_long_prompts_are_averaged(clip):
 
     short = ["a red cat", "dog", "a blue boat left of the green dog"]
     long = "a red cat left of the blue dog a sign says stop"  # twelve words, six a chunk
-    rows = encoder.encode_text([*short, long])
-    np.testing.assert_allclose(rows.text[:3], [alone(prompt) for prompt in short], atol=1e-3)
+    embedded = encoder.encode_text([*short, long])
+    np.testing.assert_allclose(embedded.text[:3], [alone(prompt) for prompt in short], atol=1e-3)
     mean = alone("a red cat left of the") + alone("blue dog a sign says stop")
-    np.testing.assert_allclose(rows.text[3], mean / np.linalg.norm(mean), atol=1e-3)
-    assert rows.tokens.chunked.tolist() == [False, False, False, True]
+    np.testing.assert_allclose(embedded.text[3], mean / np.linalg.norm(mean), atol=1e-3)
+    assert embedded.tokens.chunked.tolist() == [False, False, False, True]
 
 
-def test_rows_do_not_depend_on_their_neighbours(clip):
-    """Fixed batches: the bits of a row are the same wherever in the data it stands."""
+def test_embeddings_do_not_depend_on_their_neighbours(clip):
+    """Fixed batches: the bits of an embedding are the same wherever in the data its image stands."""
     encoder = load_clip(find_encoder(str(clip)), batch_size=4)
-    prepared = pictures(encoder.preparation, 6)
+    prepared = drawn(encoder.preparation, 6)
     whole = encoder.encode_images(prepared)
     np.testing.assert_array_equal(encoder.encode_images(prepared[4:]).patches, whole.patches[4:])
     np.testing.assert_array_equal(encoder.encode_images(prepared[:1]).image, whole.image[:1])

@@ -117,10 +117,10 @@ def test_a_folder_of_a_saved_clip_processor_is_the_same_encoder(clip, processed)
     plain, found = find_encoder(str(clip)), find_encoder(str(processed))
     assert found.processor == plain.processor and found.view() == plain.view() == ("centre", 1.0)
     prompts = ["a red cat", "a dog on the boat"]
-    rows, expected = (
+    embedded, expected = (
         load_clip(folder, patches="raw", batch_size=2).encode_text(prompts).text for folder in (found, plain)
     )
-    assert rows.tolist() == expected.tolist()
+    assert embedded.tolist() == expected.tolist()
     change(processed / "processor_config.json", image_processor=plain.processor | {"size": {"shortest_edge": 112}})
     again = find_encoder(str(processed))
     assert again.view() == ("centre", 0.5)

@@ -36,24 +36,24 @@ def test_reduction_of_a_grid_is_the_area_mean():
 
 
 def test_crops_are_cut_row_by_row():
-    picture = torch.zeros(2, 3, 28, 28)
+    images = torch.zeros(2, 3, 28, 28)
     for i in range(7):
         for j in range(7):
-            picture[1, :, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4] = 7 * i + j
-    crops = cut_crops(picture, cells=7, size=9)
+            images[1, :, 4 * i : 4 * i + 4, 4 * j : 4 * j + 4] = 7 * i + j
+    crops = cut_crops(images, cells=7, size=9)
     assert crops.shape == (98, 3, 9, 9)
     torch.testing.assert_close(crops[49:, 0, 4, 4], torch.arange(49.0))
     assert (crops[:49] == 0).all()
 
 
 def test_a_crop_equals_the_cut_and_resize_of_one():
-    picture = torch.randint(0, 256, (3, 3, 56, 56)).float()
-    crops = cut_crops(picture, cells=7, size=20)
-    alone = picture[1:2, :, 8:16, 40:48]
+    images = torch.randint(0, 256, (3, 3, 56, 56)).float()
+    crops = cut_crops(images, cells=7, size=20)
+    alone = images[1:2, :, 8:16, 40:48]
     alone = torch.nn.functional.interpolate(alone, size=(20, 20), mode="bicubic", antialias=True).clamp(0, 255)
     torch.testing.assert_close(crops[49 + 7 + 5], alone[0])
     with pytest.raises(ValueError, match="equal parts"):
-        cut_crops(picture, cells=5, size=20)
+        cut_crops(images, cells=5, size=20)
 
 
 def test_tiles_lie_in_the_four_corners():
@@ -73,6 +73,6 @@ def test_merged_tiles_are_back_in_their_places():
     parts = [grid[:, y : y + 5, x : x + 5].reshape(1, 25, 1) for y in (0, 2) for x in (0, 2)]
     torch.testing.assert_close(merge_tiles(torch.cat(parts), cells=7, span=5), grid.reshape(1, 49, 1))
     marked = torch.zeros(4, 25, 1)
-    marked[0] = 1  # the first tile says 1, the others 0
+    marked[0] = 1  # 1 in the first tile, 0 in the others
     found = merge_tiles(marked, cells=7, span=5).reshape(7, 7)
     assert found[0].tolist() == [1, 1, 0.5, 0.5, 0.5, 0, 0] and found[3, 3] == 0.25 and found[6].sum() == 0

@@ -33,7 +33,7 @@ def pixels(generator, prompt=CAR, seed=0):
     return np.asarray(generator.make(prompt, seed).image)
 
 
-def test_prompt_seed_and_settings_decide_the_picture(folder):
+def test_prompt_seed_and_settings_decide_the_image(folder):
     generator = DiffusionGenerator(str(folder), **QUICK)
     assert generator.load() == "tiny-sd: StableDiffusionPipeline on cpu in float32"
     first = pixels(generator)

@@ -20,7 +20,7 @@ _spec.loader.exec_module(judge)
 CAR = Prompt("p", "a red car on the beach", "attribute")
 
 
-def test_the_projects_own_prompts_can_all_be_drawn_and_truly_are_what_is_said_of_them():
+def test_the_projects_own_prompts_can_all_be_drawn_and_truly_are_as_recorded():
     generator = SceneGenerator()
     prompts = read_prompts(SCENE_PROMPTS)
     generator.check(prompts)
@@ -34,7 +34,7 @@ def test_the_projects_own_prompts_can_all_be_drawn_and_truly_are_what_is_said_of
             assert bool(made.truth.boxes) == breaks and made.image.size == (224, 224)
 
 
-def test_prompt_and_seed_decide_the_picture_and_nothing_else():
+def test_prompt_and_seed_decide_the_image_and_nothing_else():
     one, other = SceneGenerator(), SceneGenerator()
     other.make(Prompt("q", "three red apples", "counting"), 0)
     same = [np.asarray(each.make(CAR, 5).image) for each in (one, other)]

@@ -91,7 +91,7 @@ def test_what_is_wrong_with_the_whole(tmp_path):
 
 def test_duplicate_ids_are_fatal(tmp_path):
     folder = write_pairs(tmp_path / "d", pairs=4, rows=[{"pair_id": "pair0002"}])
-    with pytest.raises(UserError, match="'pair0002' in rows 1, 3"):
+    with pytest.raises(UserError, match="'pair0002' in pairs 1, 3"):
         read_source(str(folder))
 
 
@@ -103,7 +103,7 @@ def test_nan_scores_and_odd_lines_are_rejects(tmp_path):
     assert reasons(source) == ["bad_score", "not_an_object"] and [reject.row for reject in source.rejects] == [1, 5]
 
 
-def test_half_a_character_costs_its_row(tmp_path):
+def test_half_a_character_costs_its_pair(tmp_path):
     """JSON can spell one half of a surrogate pair; no other file can hold it, the list of rejects included."""
     half = "\ud83d"
     folder = write_pairs(
@@ -119,9 +119,9 @@ def test_half_a_character_costs_its_row(tmp_path):
     reject_columns(source.rejects)
 
 
-def test_rows_of_one_prompt_are_in_one_split(tmp_path):
-    rows = [{"prompt": "a cat", "group": f"h{i}", "split": None} for i in range(8)]
-    source = read_source(str(write_pairs(tmp_path / "d", pairs=8, rows=rows)))
+def test_pairs_of_one_prompt_are_in_one_split(tmp_path):
+    changes = [{"prompt": "a cat", "group": f"h{i}", "split": None} for i in range(8)]
+    source = read_source(str(write_pairs(tmp_path / "d", pairs=8, rows=changes)))
     assert len({hashed_split(f"h{i}") for i in range(8)}) > 1, "groups that would part by themselves"
     assert {record.split for record in source.records} == {hashed_split("h0")}
 

@@ -5,7 +5,7 @@ import pytest
 from precompute.readers.records import BadRow, check_together, hashed_split, parse_row
 from tipai_jax.errors import UserError
 
-ROW = {
+PAIR = {
     "pair_id": "p1",
     "prompt": "a red cat",
     "chosen_image": "a.png",
@@ -17,10 +17,10 @@ ROW = {
 
 
 def parse(**changes):
-    return parse_row({key: value for key, value in (ROW | changes).items() if value is not ...}, 3)
+    return parse_row({key: value for key, value in (PAIR | changes).items() if value is not ...}, 3)
 
 
-def test_a_plain_row():
+def test_a_plain_pair():
     record = parse()
     assert (record.row, record.pair_id, record.prompt, record.chosen, record.rejected) == (
         3,
@@ -77,13 +77,13 @@ def test_what_is_unknown_and_what_is_none():
         ({"group": "\udc80"}, "bad_field"),
     ],
 )
-def test_a_bad_row_has_a_reason(changes, reason):
+def test_a_bad_pair_has_a_reason(changes, reason):
     with pytest.raises(BadRow) as caught:
         parse(**changes)
     assert caught.value.reason == reason and str(caught.value)
 
 
-def test_a_row_that_is_no_object():
+def test_a_pair_that_is_no_object():
     with pytest.raises(BadRow, match="found list"):
         parse_row([1], 1)
 
@@ -95,19 +95,19 @@ def test_hashed_splits_are_about_eight_to_one_to_one_and_stay():
     assert splits[:12] == pinned, "a pair would change its split: stores made before would leak from train into test"
 
 
-def test_rows_that_do_not_fit_together():
+def test_pairs_that_do_not_fit_together():
     check_together([parse(), parse(pair_id="p2")], "here")
-    with pytest.raises(UserError, match=r"here: 1 pair_id occur more than once, such as 'p1' in rows 3, 3"):
+    with pytest.raises(UserError, match=r"here: 1 pair_id occur more than once, such as 'p1' in pairs 3, 3"):
         check_together([parse(), parse()], "here")
     spanning = [parse(split="train", group="g"), parse(pair_id="p2", split="test", group="g")]
-    with pytest.raises(UserError, match=r"group 'g' is in two splits, train \(row 3\) and test"):
+    with pytest.raises(UserError, match=r"group 'g' is in two splits, train \(pair 3\) and test"):
         check_together(spanning, "here")
     with pytest.raises(UserError, match="group 'a red cat' is in two splits"):
         check_together([parse(split="train"), parse(pair_id="p2", split="test")], "here")
 
 
-def rows(*described: tuple[str, str, str]):
-    """Records of (prompt, group, split), "" for what a row does not state."""
+def records(*described: tuple[str, str, str]):
+    """Records of (prompt, group, split), "" for what a pair does not state."""
     return [
         parse(pair_id=f"p{i}", prompt=prompt, group=group, split=split)
         for i, (prompt, group, split) in enumerate(described)
@@ -115,7 +115,7 @@ def rows(*described: tuple[str, str, str]):
 
 
 def splits(*described: tuple[str, str, str]) -> list[str]:
-    return [record.split for record in check_together(rows(*described), "here")]
+    return [record.split for record in check_together(records(*described), "here")]
 
 
 def test_splits_are_hashed_by_group_as_long_as_groups_share_no_prompt():
@@ -132,13 +132,13 @@ def test_what_shares_a_prompt_or_a_group_is_in_one_split():
     # a chain: test - "dog" - c - "cat" - train, whose ends share nothing; the smallest name decides, in whatever order
     chain = [("dog", test, ""), ("cat", train, ""), ("dog", "zebra", ""), ("cat", "zebra", ""), ("boat", test, "")]
     assert splits(*chain) == splits(*reversed(chain)) == ["train"] * 5
-    # a row without a group is in the group of its prompt
+    # a pair without a group is in the group of its prompt
     assert splits((test, "", ""), (test, train, "")) == ["train", "train"]
 
 
 def test_a_stated_split_holds_for_all_that_are_linked_with_it():
     assert splits(("cat", "g", ""), ("cat", "h", "validation"), ("dog", "g", "")) == ["validation"] * 3
-    with pytest.raises(UserError, match=r"here: prompt 'cat' is in two splits, train \(row 3\) and test \(row 3\)"):
+    with pytest.raises(UserError, match=r"here: prompt 'cat' is in two splits, train \(pair 3\) and test \(pair 3\)"):
         splits(("cat", "g", "train"), ("cat", "h", "test"))
     with pytest.raises(UserError, match=r"prompt 'dog' is in two splits"):
         splits(("cat", "g", "train"), ("dog", "h", "test"), ("cat", "i", ""), ("dog", "i", ""))

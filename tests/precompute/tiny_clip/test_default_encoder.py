@@ -18,7 +18,7 @@ CELLS = {(row["category"], row["difficulty"]): row for row in FIGURES["rows"]}
 
 @pytest.mark.parametrize("category", ["object", "attribute", "counting", "spatial", "text"])
 @pytest.mark.parametrize("difficulty", ["easy", "medium"])
-def test_a_picture_prefers_its_own_caption(category, difficulty):
+def test_an_image_prefers_its_own_caption(category, difficulty):
     row = CELLS[category, difficulty]
     assert row["n"] >= 400
     assert row["caption_accuracy"] >= (0.85 if category == "text" else 0.95)

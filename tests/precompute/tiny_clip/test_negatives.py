@@ -89,7 +89,7 @@ def test_things_that_touch_or_come_twice_have_no_direction():
 
 
 def test_half_a_claim_says_in_which_half_a_thing_is():
-    said = lambda box: {side(np.random.default_rng(seed), Item("cat", "red", box, 0)) for seed in range(20)}
-    assert said(Box(10, 150, 50, 190)) == {("a cat left of", "a cat right of"), ("a cat below", "a cat above")}
-    assert said(Box(92, 10, 132, 50)) == {("a cat above", "a cat below")}
-    assert said(Box(92, 92, 132, 132)) == {None}
+    claims = lambda box: {side(np.random.default_rng(seed), Item("cat", "red", box, 0)) for seed in range(20)}
+    assert claims(Box(10, 150, 50, 190)) == {("a cat left of", "a cat right of"), ("a cat below", "a cat above")}
+    assert claims(Box(92, 10, 132, 50)) == {("a cat above", "a cat below")}
+    assert claims(Box(92, 92, 132, 132)) == {None}

@@ -41,9 +41,9 @@ def test_a_word_outside_the_world_is_spelled_and_the_end_has_the_highest_id(toke
 
 
 def test_shrinking_is_pillows_box_resampling_to_one_grey_level():
-    picture = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
-    pillow = np.stack([np.asarray(Image.fromarray(p).resize((112, 112), Image.Resampling.BOX)) for p in picture])
-    assert np.abs(shrink(picture).astype(int) - pillow).max() <= 1
+    images = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), dtype=np.uint8)
+    pillow = np.stack([np.asarray(Image.fromarray(p).resize((112, 112), Image.Resampling.BOX)) for p in images])
+    assert np.abs(shrink(images).astype(int) - pillow).max() <= 1
 
 
 def test_column_and_row_are_counted_along_two_directions_of_their_own():
@@ -156,9 +156,9 @@ def test_a_sum_of_codes_tells_which_colour_and_which_number_is_whose():
     """Over many pairs of objects; a sum of a code for each word could not."""
     right = 0
     for a, b in pairwise(THINGS):
-        picture = code(Phrase(a.name, 2, "red")) + code(Phrase(b.name, 1, "blue"))
-        right += picture @ code(Phrase(a.name, 2, "red")) > picture @ code(Phrase(a.name, 2, "blue"))
-        right += picture @ code(Phrase(a.name, 2, "red")) > picture @ code(Phrase(a.name, 1, "red"))
+        shown = code(Phrase(a.name, 2, "red")) + code(Phrase(b.name, 1, "blue"))
+        right += shown @ code(Phrase(a.name, 2, "red")) > shown @ code(Phrase(a.name, 2, "blue"))
+        right += shown @ code(Phrase(a.name, 2, "red")) > shown @ code(Phrase(a.name, 1, "red"))
     assert right == 2 * (len(THINGS) - 1)
     rng = np.random.default_rng(0)
     assert np.linalg.norm(binding("cat", "colour", "red")) == pytest.approx(1, abs=1e-6)

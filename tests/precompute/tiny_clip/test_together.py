@@ -16,7 +16,7 @@ def _gradients(rank: int, port: int, folder: str) -> None:
     with torch.no_grad():
         model.weight.fill_(1.0 + rank)
     begin_alike(model)
-    assert (model.weight == 1.0).all() and agree(f"said by {rank}") == "said by 0"
+    assert (model.weight == 1.0).all() and agree(f"value of {rank}") == "value of 0"
     (model.weight.sum() * (rank + 1)).backward()  # no gradient for the bias in the one, and in the other one of 4
     if rank:
         model.bias.grad = torch.full((2,), 4.0)
