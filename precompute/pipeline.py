@@ -24,7 +24,7 @@ from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
 from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
-from precompute.shards import Work
+from precompute.shards import Work, unknown_column
 from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store import Plan, Shard
 from tipai_jax.store.writer import StoreWriter
@@ -155,7 +155,7 @@ def embed_prompts(
     encodes = encoder.device.type == "cpu"
     with _pool(threads if encodes else 1, encodes=encodes) as pool:
         for work, (rows, encoded) in zip(works, pool.map(encode, works)):
-            columns = _prompt_columns(work, rows, writer.plan)
+            columns = _prompt_columns(work, rows, writer)
             began = time.perf_counter()
             shards.append(
                 writer.commit("prompts", work.index, content=work.content, columns=columns, arrays={"text": rows.text})
@@ -201,16 +201,16 @@ def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core)
 
 
-def _prompt_columns(work: Work, rows: TextRows, plan: Plan) -> pa.Table:
+def _prompt_columns(work: Work, rows: TextRows, writer: StoreWriter) -> pa.Table:
     # a store that an earlier version began keeps the old name, so that a repaired shard is the same file
-    chunked = "chunked" if plan.encoder.files_digest else "truncated"
+    chunked = "chunked" if writer.plan.encoder.files_digest else "truncated"
     return pa.table(
         {
             "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys], pa.string()),
             "prompt": pa.array(list(work.keys), pa.string()),
             "n_tokens": pa.array(rows.tokens.n_tokens),
             chunked: pa.array(rows.tokens.chunked),
-            "unknown_words": pa.array(rows.tokens.unknown),
+            unknown_column(writer): pa.array(rows.tokens.unknown),
         }
     )
 

@@ -158,7 +158,7 @@ class Manifest:
         data: identity of the input, no paths.
         small_world_only: made with the small encoder or of drawn scenes; says nothing of photographs.
         splits: split name to number of pairs.
-        counts: pairs, prompts, images, rejects, prompts_in_chunks, prompts_with_unknown_words.
+        counts: pairs, prompts, images, rejects, prompts_in_chunks, prompts_with_unknown_tokens.
         rejects: rows of the input that could not be used.
         reject_reasons: reason to number of rows.
         micro_batch: rows a forward pass.

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "noted_folder", "open_store", "read_prompts"]
 
 
+_EARLIER = {"truncated": "chunked", "unknown_words": "unknown_tokens"}
+"""Columns of prompts by the names that earlier versions wrote, and the present ones."""
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PromptTable:
     """Unique prompts; row i belongs to row i of `Store.text`.
@@ -35,14 +39,14 @@ class PromptTable:
         prompt: object[n] of str.
         n_tokens: i32[n], special tokens included.
         chunked: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
-        unknown_words: i32[n]: tokens outside the encoder's vocabulary.
+        unknown_tokens: i32[n]: tokens outside the encoder's vocabulary.
     """
 
     prompt_id: np.ndarray
     prompt: np.ndarray
     n_tokens: np.ndarray
     chunked: np.ndarray
-    unknown_words: np.ndarray
+    unknown_tokens: np.ndarray
 
     def __len__(self) -> int:
         return len(self.prompt_id)
@@ -202,13 +206,13 @@ class Store:
 
 
 def read_prompts(path: Path) -> "pyarrow.Table":
-    """The columns of a shard of prompts as `PromptTable` names them; earlier stores call `chunked` `truncated`.
+    """The columns of a shard of prompts as `PromptTable` names them, whichever version wrote it.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     table = read_table(path)
-    return table.rename_columns(["chunked" if name == "truncated" else name for name in table.column_names])
+    return table.rename_columns([_EARLIER.get(name, name) for name in table.column_names])
 
 
 def noted_folder(store: Path, name: str) -> Path | None:

@@ -70,7 +70,7 @@ def image_columns(n: int) -> pa.Table:
 def prompt_columns(n: int) -> pa.Table:
     numbers = pa.array([5] * n, pa.int32())
     words = {"prompt_id": ["x"] * n, "prompt": ["a red cat"] * n}
-    return pa.table({**words, "n_tokens": numbers, "chunked": [False] * n, "unknown_words": numbers})
+    return pa.table({**words, "n_tokens": numbers, "chunked": [False] * n, "unknown_tokens": numbers})
 
 
 def write(path, plan, pairs, order=(0, 1)):
@@ -103,17 +103,22 @@ def test_what_was_written_is_read(tmp_path, plan, pairs, modules):
     assert store.view_box(0) == (0, 0, 224, 224)
 
 
-def test_the_old_name_of_a_column_is_read_beside_the_new_one(tmp_path, plan, pairs):
-    """`chunked` was called `truncated`; a store that was begun then and finished now holds both."""
+def test_old_names_of_columns_are_read_beside_the_new_ones(tmp_path, plan, pairs):
+    """`chunked` was called `truncated`, and `unknown_tokens` `unknown_words`; a store that was begun then and finished
+    now holds both.
+    """
     write(tmp_path / "s", plan, pairs)
     writer, new = StoreWriter(tmp_path / "s", plan), prompt_columns(4)
     old = new.set_column(3, "truncated", pa.array([False, True, False, False]))
+    old = old.set_column(4, "unknown_words", pa.array([0, 2, 0, 0], pa.int32()))
     arrays = {"text": images(4)["image"]}
     commit = lambda i, columns: writer.commit("prompts", i, content="p", columns=columns, arrays=arrays)
     shards = [commit(0, old), commit(1, new)]
     (tmp_path / "s" / MANIFEST).unlink()
     writer.finish(shards, splits={}, counts={}, reject_reasons={})
-    assert open_store(tmp_path / "s").prompts.chunked.tolist() == [False, True, *[False] * 6]
+    prompts = open_store(tmp_path / "s").prompts
+    assert prompts.chunked.tolist() == [False, True, *[False] * 6]
+    assert prompts.unknown_tokens.tolist() == [0, 2, 0, 0, *[5] * 4]
 
 
 def test_the_digest_knows_no_order_and_no_clock(tmp_path, plan, pairs):
