@@ -133,7 +133,7 @@ class Shard:
     """One committed part of a table.
 
     Attributes:
-        table: `prompts`, `images`, `pairs` or `rejects`.
+        table: `prompts`, `images`, `pairs`, `rejects`, or one that only another task reads.
         index: its place among the shards of the table.
         rows: rows it holds.
         content: digest of what it was asked to hold (the ids in order), to tell a shard of other data apart.
