@@ -329,8 +329,7 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
             f"note      {counts['prompts_in_chunks']} prompts are longer than the encoder reads: "
             "encoded in chunks and averaged"
         )
-    if counts["prompts_with_unknown_words"]:
-        unknown = counts["prompts_with_unknown_words"]
+    if unknown := counts.get("prompts_with_unknown_tokens") or counts.get("prompts_with_unknown_words"):
         print(f"note      {unknown} prompts hold words that are not in the encoder's vocabulary")
     if manifest.small_world_only:
         print("note      drawn scenes only: nothing follows for photographs")

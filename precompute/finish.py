@@ -8,7 +8,7 @@ from precompute.encoders.images import Preparation
 from precompute.opened import open_image
 from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
 from precompute.readers.records import Source
-from precompute.shards import Work, committed_shard
+from precompute.shards import Work, committed_shard, unknown_column
 from tipai_jax.store import SPLITS, Manifest, Shard
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
@@ -65,7 +65,7 @@ def finish(
     reasons = check_rejects(rejects, pairs=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
     shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
     counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
-    counts |= {"prompts_in_chunks": chunked, "prompts_with_unknown_words": unknown}
+    counts |= {"prompts_in_chunks": chunked, f"prompts_with_{unknown_column(writer)}": unknown}
     splits = {name: int((pairs.split == name).sum()) for name in SPLITS}
     return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)
 

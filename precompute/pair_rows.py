@@ -42,7 +42,7 @@ def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
 
 
 def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
-    """Row numbers by prompt; how many prompts were encoded in chunks; how many have words not in the vocabulary."""
+    """Row numbers by prompt; how many prompts were encoded in chunks; how many have tokens not in the vocabulary."""
     numbers: dict[str, int] = {}
     chunked = unknown = 0
     for index in range(shards):
@@ -50,7 +50,7 @@ def prompt_rows(store: Path, shards: int) -> tuple[dict[str, int], int, int]:
         for prompt in table.column("prompt").to_pylist():
             numbers[prompt] = len(numbers)
         chunked += int(table.column("chunked").to_numpy().sum())
-        unknown += int((table.column("unknown_words").to_numpy() > 0).sum())
+        unknown += int((table.column("unknown_tokens").to_numpy() > 0).sum())
     return numbers, chunked, unknown
 
 

@@ -25,7 +25,7 @@ from precompute.encoders.images import Preparation, Prepared
 from precompute.encoders.prompts import Tokens
 from precompute.opened import Opened, open_image
 from precompute.readers.records import Source
-from precompute.shards import Work
+from precompute.shards import Work, unknown_column
 from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store import Plan, Shard
 from tipai_jax.store.writer import StoreWriter
@@ -156,7 +156,7 @@ def embed_prompts(
     encodes = encoder.device.type == "cpu"
     with _pool(threads if encodes else 1, encodes=encodes) as pool:
         for work, (embeddings, encoded) in zip(works, pool.map(encode, works)):
-            columns = _prompt_columns(work, embeddings.tokens, writer.plan)
+            columns = _prompt_columns(work, embeddings.tokens, writer)
             began = time.perf_counter()
             shards.append(
                 writer.commit(
@@ -204,16 +204,16 @@ def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core)
 
 
-def _prompt_columns(work: Work, tokens: Tokens, plan: Plan) -> pa.Table:
+def _prompt_columns(work: Work, tokens: Tokens, writer: StoreWriter) -> pa.Table:
     # a store that an earlier version began keeps the old name, so that a repaired shard is the same file
-    chunked = "chunked" if plan.encoder.files_digest else "truncated"
+    chunked = "chunked" if writer.plan.encoder.files_digest else "truncated"
     return pa.table(
         {
             "prompt_id": pa.array([sha256_bytes(prompt.encode())[:16] for prompt in work.keys], pa.string()),
             "prompt": pa.array(list(work.keys), pa.string()),
             "n_tokens": pa.array(tokens.n_tokens),
             chunked: pa.array(tokens.chunked),
-            "unknown_words": pa.array(tokens.unknown),
+            unknown_column(writer): pa.array(tokens.unknown),
         }
     )
 

@@ -11,9 +11,10 @@ from precompute.readers.records import Source
 from tipai_jax.files.atomic import canonical_json, sha256_bytes
 from tipai_jax.store import Shard
 from tipai_jax.store.columns import read_table
+from tipai_jax.store.manifest import MANIFEST, load_manifest
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["Work", "committed_shard", "cut_shards", "unique_keys"]
+__all__ = ["Work", "committed_shard", "cut_shards", "unique_keys", "unknown_column"]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,15 @@ def committed_shard(writer: StoreWriter, work: Work, source: Source, *, rehash: 
     if touched and not _same(table, touched, source):
         return None
     return shard
+
+
+def unknown_column(writer: StoreWriter) -> str:
+    """The name of the column of unknown tokens: a store that an earlier version finished keeps `unknown_words`, so that
+    a repaired shard is the same file.
+    """
+    finished = (writer.path / MANIFEST).exists()
+    earlier = finished and "prompts_with_unknown_words" in load_manifest(writer.path).counts
+    return "unknown_words" if earlier else "unknown_tokens"
 
 
 def _same(table: Path, keys: list[str], source: Source) -> bool:

@@ -20,7 +20,8 @@ from tipai_jax.errors import Parser, UserError, run_main
 if TYPE_CHECKING:
     from tipai_jax.store import Store
 
-SPLITS = ("train", "validation", "test")  # store.SPLITS, without importing numpy for --help
+RENAMED = {"group": "group_name", "unseen_combination": "unseen"}
+"""Columns of `PairTable` whose names differ from those of `pairs.jsonl`, which are the names of the features."""
 
 
 def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) -> Path:
@@ -39,6 +40,8 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
         UserError: the images are gone, or a data set of that name is there.
     """
     import tensorflow_datasets as tfds
+
+    from tipai_jax.store import SPLITS
 
     if not name.isidentifier() or name != name.lower():
         raise UserError(f"--name {name}: expected lower case letters, digits and underscores")
@@ -76,20 +79,16 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
 def _features(store: "Store", *, embeddings: bool) -> Any:
     from tensorflow_datasets import features as kinds
 
+    from precompute.readers.tfds import PLAIN
     from tipai_jax.store import CATEGORIES
 
+    plain = {str: kinds.Text(), float: kinds.Scalar(np.float32), bool: kinds.Scalar(np.bool_)}
     label = kinds.ClassLabel(names=CATEGORIES)
     encoded = kinds.Tensor(shape=(), dtype=np.object_)  # the bytes of the file: kinds.Image would need TensorFlow
-    features = {
-        key: kinds.Text()
-        for key in ("pair_id", "prompt", "chosen_image_id", "rejected_image_id", "group", "difficulty", "kind")
-    }
+    features = {key: plain[kind] for key, kind in PLAIN.items()}
+    features |= {key: plain[str] for key in ("chosen_image_id", "rejected_image_id")}
     features |= {key: encoded for key in ("chosen_image", "rejected_image")}
-    features |= {key: kinds.Scalar(np.float32) for key in ("chosen_score", "rejected_score")}
-    features |= {
-        key: kinds.Scalar(np.bool_)
-        for key in ("annotated", "category_known", "control", "unseen_combination", "small_world_only")
-    }
+    features |= {key: plain[bool] for key in ("annotated", "category_known", "small_world_only")}
     features["unfaithful_patches"] = kinds.Sequence(
         {"bbox": kinds.Tensor(shape=(4,), dtype=np.float32), "category": label, "absent": kinds.Scalar(np.bool_)}
     )
@@ -104,6 +103,8 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
 
 
 def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
+    from precompute.readers.tfds import PLAIN
+
     pairs, images = store.pairs, store.images
     both = [int(pairs.chosen[index]), int(pairs.rejected[index])]
     left, top, right, bottom = store.view_box(both[1])
@@ -119,20 +120,14 @@ def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
         for box in pairs.boxes[index]
         if box.x1 < box.x2 and box.y1 < box.y2  # what lies outside the encoder's view is not kept in a store
     ]
+    plain = {key: kind(getattr(pairs, RENAMED.get(key, key))[index]) for key, kind in PLAIN.items()}
     example = {
-        "pair_id": pairs.pair_id[index],
-        "prompt": store.prompts.prompt[pairs.prompt[index]],
-        "group": pairs.group_name[index],
-        "difficulty": str(pairs.difficulty[index]),
-        "kind": str(pairs.kind[index]),
-        "chosen_score": pairs.chosen_score[index],
-        "rejected_score": pairs.rejected_score[index],
+        **plain,
+        "prompt": store.prompts.prompt[pairs.prompt[index]],  # the pairs hold its row
         "annotated": bool(pairs.annotated[index]),
         "unfaithful_patches": patches,
         "category_known": bool((pairs.category[index] >= 0).all()),
         "category": np.flatnonzero(pairs.category[index] == 1).tolist(),
-        "control": bool(pairs.control[index]),
-        "unseen_combination": bool(pairs.unseen[index]),
         "small_world_only": store.manifest.small_world_only,
     }
     for role, image in zip(("chosen", "rejected"), both):

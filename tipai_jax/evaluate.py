@@ -6,6 +6,7 @@ Exit codes: 0 every target that could be measured is met, 1 one is missed, 2 bad
 answers at once.
 """
 
+import argparse
 import json
 import shlex
 import sys
@@ -35,7 +36,8 @@ def parse(argv: Sequence[str]) -> "Request":
     add = parser.add_argument
     add("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.train")
     add("--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)")
-    add("--split", default="test", choices=("train", "validation", "test"), help="what is evaluated on (default: test)")
+    split = "train, validation or test: what is evaluated on (default: test)"
+    add("--split", type=_split, default="test", metavar="SPLIT", help=split)
     add("--out", type=Path, help="the record (default: WORKDIR/eval.json)")
     heatmaps = "draw N examples into WORKDIR/heatmaps (default: 0)"
     add("--heatmaps", type=whole_number(0), default=0, metavar="N", help=heatmaps)
@@ -47,6 +49,14 @@ def parse(argv: Sequence[str]) -> "Request":
     from tipai_jax.evaluation.run import Request
 
     return Request(**asked, command=shlex.join([*PROG.split(), *argv]))
+
+
+def _split(text: str) -> str:
+    from tipai_jax.store import SPLITS  # late, for --help: it imports numpy
+
+    if text not in SPLITS:
+        raise argparse.ArgumentTypeError(f"{text}: expected one of {', '.join(SPLITS)}")
+    return text
 
 
 def _evaluate_sweep(request: "Request", grid: "Grid", folders: Sequence[Path]) -> int:

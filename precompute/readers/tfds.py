@@ -13,26 +13,31 @@ from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
 from tipai_jax.store import CATEGORIES
 
-__all__ = ["FEATURES", "data_set_name", "read_tfds"]
+__all__ = ["FEATURES", "PLAIN", "data_set_name", "read_tfds"]
+
+PLAIN = {
+    "pair_id": str,
+    "prompt": str,
+    "group": str,
+    "difficulty": str,
+    "kind": str,
+    "chosen_score": float,
+    "rejected_score": float,
+    "control": bool,
+    "unseen_combination": bool,
+}
+"""The features that are the value of a field of `pairs.jsonl`, by its name, and their types."""
 
 FEATURES = (
-    "pair_id",
-    "prompt",
+    *PLAIN,
     "chosen_image",
     "rejected_image",
     "chosen_image_id",
     "rejected_image_id",
-    "chosen_score",
-    "rejected_score",
     "annotated",
     "unfaithful_patches",
     "category_known",
     "category",
-    "group",
-    "difficulty",
-    "kind",
-    "control",
-    "unseen_combination",
     "small_world_only",
 )
 
@@ -138,24 +143,22 @@ def _builder(name: str, data_dir: str | None) -> Any:
 
 def _json_form(example: dict[str, Any], split: str) -> dict[str, Any]:
     """The JSON form of an example, which `parse_row` checks like any other."""
-    text = {key: bytes(example[key]).decode() for key in ("pair_id", "prompt", "group", "difficulty", "kind")}
+    plain = {
+        name: bytes(example[name]).decode() if kind is str else kind(example[name]) for name, kind in PLAIN.items()
+    }
     boxes = example["unfaithful_patches"]
     patches = [
         {"bbox": [float(value) for value in bbox], "category": CATEGORIES[int(category)], "absent": bool(absent)}
         for bbox, category, absent in zip(boxes["bbox"], boxes["category"], boxes["absent"])
     ]
     return {
-        **text,
+        **plain,
         "chosen_image": bytes(example["chosen_image_id"]).decode(),
         "rejected_image": bytes(example["rejected_image_id"]).decode(),
-        "chosen_score": float(example["chosen_score"]),
-        "rejected_score": float(example["rejected_score"]),
         "unfaithful_patches": patches if bool(example["annotated"]) else None,
         "category": [CATEGORIES[int(category)] for category in example["category"]]
         if bool(example["category_known"])
         else None,
-        "control": bool(example["control"]),
-        "unseen_combination": bool(example["unseen_combination"]),
         "split": split,
     }
 

@@ -160,7 +160,7 @@ def _prompts(words: Sequence[str]) -> pa.Table:
             "prompt": list(words),
             "n_tokens": pa.array(zeros + 5),
             "chunked": pa.array(zeros > 0),
-            "unknown_words": pa.array(zeros),
+            "unknown_tokens": pa.array(zeros),
         }
     )
 

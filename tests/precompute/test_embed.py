@@ -31,7 +31,7 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
         "images": 12,
         "rejects": 0,
         "prompts_in_chunks": 0,
-        "prompts_with_unknown_words": 0,
+        "prompts_with_unknown_tokens": 0,
     }
     assert store.manifest.splits == {"train": 4, "validation": 4, "test": 4}
     assert store.manifest.encoder.patches == "dense" and not store.manifest.small_world_only
@@ -222,11 +222,26 @@ def test_a_store_of_an_earlier_version_goes_on_as_it_was(embed, pairs, tmp_path,
     assert "embedded again: images 1, prompts 0" in embed(pairs, tmp_path / "old")
     assert (tmp_path / "old/manifest.json").read_bytes() == old
     embed(pairs, tmp_path / "new")
+    assert "unknown_tokens" in read_table(tmp_path / "new/prompts/00000.parquet").column_names
     assert "chunked" in read_table(tmp_path / "new/prompts/00000.parquet").column_names
     new = open_store(tmp_path / "new").manifest.encoder
     assert (
         new.files_digest and dataclasses.replace(new, files_digest="") == open_store(tmp_path / "old").manifest.encoder
     )
+
+
+def test_a_store_finished_with_unknown_words_is_repaired_as_it_was(embed, pairs, tmp_path, monkeypatch):
+    """An earlier version called unknown tokens so, in the column and in the counts."""
+    with monkeypatch.context() as before:
+        for module in ("pipeline", "finish"):
+            before.setattr(f"precompute.{module}.unknown_column", lambda writer: "unknown_words")
+        embed(pairs, tmp_path / "old")
+    old, prompts = (tmp_path / "old/manifest.json").read_bytes(), tmp_path / "old/prompts/00000.parquet"
+    assert b'"prompts_with_unknown_words"' in old and "unknown_words" in read_table(prompts).column_names
+    assert open_store(tmp_path / "old").prompts.unknown_tokens.tolist() == [0] * 12
+    prompts.unlink()
+    assert "embedded again: prompts 0" in embed(pairs, tmp_path / "old")
+    assert (tmp_path / "old/manifest.json").read_bytes() == old
 
 
 def test_little_data_are_embedded_in_small_batches_and_a_store_keeps_its_own(clip, pairs, tmp_path, capsys):
@@ -362,7 +377,7 @@ def test_too_full_a_disk_is_said_before_the_work(embed, pairs, tmp_path, monkeyp
         embed(pairs, tmp_path / "s")
 
 
-def test_long_prompts_and_unknown_words_are_reported(embed, tmp_path):
+def test_long_prompts_and_unknown_tokens_are_reported(embed, tmp_path):
     data = write_pairs(
         tmp_path / "d",
         pairs=4,

@@ -322,6 +322,8 @@ def test_bad_input_has_one_line(world, record, tmp_path, capsys):
     assert "--workdir" in refused([], capsys)
     assert "--heatmap" in refused(["--workdir", run, "--heatmap", "3"], capsys)
     assert "--heatmaps" in refused(["--workdir", run, "--heatmaps", "-1"], capsys)
+    expected = "--split all: expected one of train, validation, test"
+    assert expected in refused(["--workdir", run, "--split", "all"], capsys)
     assert "no such folder" in refused(["--workdir", run, "--heatmaps", "1", "--data", tmp_path / "nowhere"], capsys)
     assert "no finished store" in refused(["--workdir", run, "--store", tmp_path / "nowhere"], capsys)
     write_store(tmp_path / "small", splits={"test": 10})

@@ -97,6 +97,8 @@ class Boxes(Sequence[tuple[Box, ...]]):
 class PairTable:
     """n pairs: a prompt, an image that was chosen for it and one that was rejected. Every column has length n.
 
+    A further column of shape [n], of numbers or text, is declared here and nowhere else in the store.
+
     Attributes:
         pair_id: object[n] of str.
         prompt: i32[n], row of `Store.text` and `Store.prompts`.
@@ -153,19 +155,9 @@ class PairTable:
         return PairTable(**{name: column[rows] for name, column in columns.items()}, boxes=self.boxes.select(rows))
 
 
-_TEXT = ("pair_id", "split", "group_name", "difficulty", "kind")
-_FIXED = ("split", "difficulty", "kind")  # few values: as numpy strings
-_PLAIN = (
-    "prompt",
-    "chosen",
-    "rejected",
-    "chosen_score",
-    "rejected_score",
-    "margin",
-    "group",
-    "control",
-    "unseen",
-    "annotated",
+_FIXED = ("split", "difficulty", "kind")  # text of few values: as numpy strings
+_PLAIN = tuple(
+    field.name for field in dataclasses.fields(PairTable) if field.name not in ("category", "patch_label", "boxes")
 )
 
 
@@ -173,8 +165,9 @@ def to_arrow(pairs: PairTable) -> "pyarrow.Table":
     """The columns of a parquet shard; `from_arrow` reads them back."""
     import pyarrow as pa
 
-    columns: dict[str, pa.Array] = {name: pa.array(getattr(pairs, name).tolist(), pa.string()) for name in _TEXT}
-    columns |= {name: pa.array(getattr(pairs, name)) for name in _PLAIN}
+    text = [name for name in _PLAIN if getattr(pairs, name).dtype.kind in "OU"]
+    columns: dict[str, pa.Array] = {name: pa.array(getattr(pairs, name).tolist(), pa.string()) for name in text}
+    columns |= {name: pa.array(getattr(pairs, name)) for name in _PLAIN if name not in text}
     for i, name in enumerate(CATEGORIES):
         columns[f"category_{name}"] = pa.array(np.ascontiguousarray(pairs.category[:, i]))
     k = pairs.patch_label.shape[2]
@@ -205,7 +198,7 @@ def from_arrow(table: "pyarrow.Table") -> PairTable:
     def flat(name: str) -> np.ndarray:
         return table.column(name).combine_chunks().flatten().to_numpy(zero_copy_only=False)
 
-    columns = {name: plain(name) for name in (*_TEXT, *_PLAIN)}
+    columns = {name: plain(name) for name in _PLAIN}
     columns |= {name: columns[name].astype(str) if len(table) else np.zeros(0, "<U1") for name in _FIXED}
     k = table.schema.field("patch_label_chosen").type.list_size
     labels = [flat(name).reshape(len(table), k) for name in ("patch_label_chosen", "patch_label_rejected")]

@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from tipai_jax.errors import UserError
 from tipai_jax.store.blocks import map_block
 from tipai_jax.store.columns import read_table
-from tipai_jax.store.manifest import Manifest, load_manifest
+from tipai_jax.store.manifest import Manifest, Shard, load_manifest
 from tipai_jax.store.pairs import PairTable, from_arrow
 from tipai_jax.store.patches import view_box
 from tipai_jax.store.sharded_array import ShardedArray
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     import pyarrow
 
 __all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "noted_folder", "open_store", "read_prompts"]
+
+_ANEW = "delete the store and embed again"
+_EARLIER = {"truncated": "chunked", "unknown_words": "unknown_tokens"}
+"""Columns of prompts by the names that earlier versions wrote, and the present ones."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,14 +40,14 @@ class PromptTable:
         prompt: object[n] of str.
         n_tokens: i32[n], special tokens included.
         chunked: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
-        unknown_words: i32[n]: tokens outside the encoder's vocabulary.
+        unknown_tokens: i32[n]: tokens outside the encoder's vocabulary.
     """
 
     prompt_id: np.ndarray
     prompt: np.ndarray
     n_tokens: np.ndarray
     chunked: np.ndarray
-    unknown_words: np.ndarray
+    unknown_tokens: np.ndarray
 
     def __len__(self) -> int:
         return len(self.prompt_id)
@@ -97,6 +102,8 @@ class RejectTable:
 class Store:
     """A finished store, read-only.
 
+    The tables of pairs of images have names and types here; `columns` and `array` read any table that a store holds.
+
     Attributes:
         path: its folder.
         manifest: what it says of itself.
@@ -109,32 +116,32 @@ class Store:
     @cached_property
     def text(self) -> ShardedArray:
         """f16[prompts, d], L2 norm 1."""
-        return self._rows("prompts", "text", (self.manifest.encoder.d,))
+        return self._embeddings("prompts", "text", (self.manifest.encoder.d,))
 
     @cached_property
     def image(self) -> ShardedArray:
         """f16[images, d], L2 norm 1."""
-        return self._rows("images", "image", (self.manifest.encoder.d,))
+        return self._embeddings("images", "image", (self.manifest.encoder.d,))
 
     @cached_property
     def patches(self) -> ShardedArray:
         """f16[images, k, d], L2 norm 1, row-major from the top left."""
-        return self._rows("images", "patches", (self.manifest.encoder.k, self.manifest.encoder.d))
+        return self._embeddings("images", "patches", (self.manifest.encoder.k, self.manifest.encoder.d))
 
     @cached_property
     def prompts(self) -> PromptTable:
         """The table of prompts."""
-        return PromptTable(**self._columns("prompts"))
+        return PromptTable(**self.columns("prompts"))
 
     @cached_property
     def images(self) -> ImageTable:
         """The table of images."""
-        return ImageTable(**self._columns("images"))
+        return ImageTable(**self.columns("images"))
 
     @cached_property
     def rejects(self) -> RejectTable:
         """The table of rejected rows."""
-        return RejectTable(**self._columns("rejects"))
+        return RejectTable(**self.columns("rejects"))
 
     @cached_property
     def pairs(self) -> PairTable:
@@ -145,6 +152,40 @@ class Store:
             raise UserError(
                 f"{self.path / 'pairs'}: column {error} is missing; embed the data again into a new folder"
             ) from None
+
+    def columns(self, table: str) -> dict[str, np.ndarray]:
+        """The columns of a table, each of as many rows as all its shards together; nothing is kept.
+
+        Args:
+            table: the name it was written under (`StoreWriter.commit`).
+
+        Raises:
+            UserError: the store has no such table, or a file of it is damaged.
+        """
+        read = self._table(table)
+        return {name: read.column(name).to_numpy() for name in read.column_names}
+
+    def array(self, table: str, name: str) -> ShardedArray:
+        """An array that lies beside a table; row i belongs to row i of the table's columns.
+
+        Raises:
+            UserError: the store has no such table, the table no such array, or a file of it is damaged.
+        """
+        parts: list[np.ndarray] = []
+        for shard in self._shards(table):
+            file = f"{table}/{shard.index:05d}.safetensors"
+            found = map_block(self.path / file) if file in shard.files else {}
+            if name not in found:
+                raise UserError(f"{self.path / file}: no array {name!r} (there: {_listed(found)}); {_ANEW}")
+            part = found[name]
+            row = (parts or [part])[0]
+            if part.shape != (shard.rows, *row.shape[1:]) or part.dtype != row.dtype:
+                raise UserError(
+                    f"{self.path / file}: expected {name} {row.dtype.name}{[shard.rows, *row.shape[1:]]}, found"
+                    f" {part.dtype.name}{[*part.shape]}; {_ANEW}"
+                )
+            parts.append(part)
+        return ShardedArray(parts)
 
     @cached_property
     def data_folder(self) -> Path | None:
@@ -176,39 +217,41 @@ class Store:
             int(self.images.width[row]), int(self.images.height[row]), view=encoder.view, share=encoder.view_share
         )
 
-    def _table(self, table: str):
+    def _shards(self, table: str) -> list[Shard]:
+        if shards := self.manifest.of_table(table):
+            return shards
+        there = _listed(shard.table for shard in self.manifest.shards)
+        raise UserError(f"{self.path}: no table {table!r} (there: {there}); make a store that has it")
+
+    def _table(self, table: str) -> "pyarrow.Table":
         import pyarrow as pa
 
         read = read_prompts if table == "prompts" else read_table
-        shards = self.manifest.of_table(table)
+        shards = self._shards(table)
         return pa.concat_tables([read(self.path / f"{table}/{shard.index:05d}.parquet") for shard in shards])
 
-    def _columns(self, table: str) -> dict[str, np.ndarray]:
-        read = self._table(table)
-        return {name: read.column(name).to_numpy() for name in read.column_names}
+    def _embeddings(self, table: str, name: str, row: tuple[int, ...]) -> ShardedArray:
+        rows = self.array(table, name)
+        if rows.shape[1:] != row or rows.dtype != np.float16:
+            raise UserError(
+                f"{self.path / table}: expected rows of {name} float16{[*row]}, found"
+                f" {rows.dtype.name}{[*rows.shape[1:]]}; {_ANEW}"
+            )
+        return rows
 
-    def _rows(self, table: str, name: str, row: tuple[int, ...]) -> ShardedArray:
-        parts = []
-        for shard in self.manifest.of_table(table):
-            path = self.path / f"{table}/{shard.index:05d}.safetensors"
-            part = map_block(path).get(name)
-            if part is None or part.shape != (shard.rows, *row) or part.dtype != np.float16:
-                found = None if part is None else (part.shape, part.dtype.name)
-                raise UserError(
-                    f"{path}: expected {name} f16{[shard.rows, *row]}, found {found}; delete the store and embed again"
-                )
-            parts.append(part)
-        return ShardedArray(parts)
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(set(names))) or "nothing"
 
 
 def read_prompts(path: Path) -> "pyarrow.Table":
-    """The columns of a shard of prompts as `PromptTable` names them; earlier stores call `chunked` `truncated`.
+    """The columns of a shard of prompts as `PromptTable` names them, whichever version wrote it.
 
     Raises:
         UserError: the file is missing or damaged.
     """
     table = read_table(path)
-    return table.rename_columns(["chunked" if name == "truncated" else name for name in table.column_names])
+    return table.rename_columns([_EARLIER.get(name, name) for name in table.column_names])
 
 
 def noted_folder(store: Path, name: str) -> Path | None:

@@ -49,7 +49,7 @@ class StoreWriter:
         """The shard if it was committed whole and holds this content, else None: it has to be written (again).
 
         Args:
-            table: `prompts` or `images`.
+            table: name of the folder.
             index: number of the shard.
             content: digest of what it should hold.
             rehash: read the files and compare their hashes too, not only their sizes.
@@ -78,7 +78,7 @@ class StoreWriter:
         """Write the files of a shard, then its sidecar.
 
         Args:
-            table: name of the folder.
+            table: name of the folder; `Store.columns` and `Store.array` read any table.
             index: number of the shard.
             content: digest of what was asked for.
             columns: the parquet part.

@@ -70,10 +70,10 @@ def image_columns(n: int) -> pa.Table:
 def prompt_columns(n: int) -> pa.Table:
     numbers = pa.array([5] * n, pa.int32())
     words = {"prompt_id": ["x"] * n, "prompt": ["a red cat"] * n}
-    return pa.table({**words, "n_tokens": numbers, "chunked": [False] * n, "unknown_words": numbers})
+    return pa.table({**words, "n_tokens": numbers, "chunked": [False] * n, "unknown_tokens": numbers})
 
 
-def write(path, plan, pairs, order=(0, 1)):
+def write(path, plan, pairs, order=(0, 1), further=lambda writer: []):
     writer = StoreWriter(path, plan)
     for index in order:
         n = (3, 2)[index]
@@ -85,6 +85,7 @@ def write(path, plan, pairs, order=(0, 1)):
     rejects = pa.table({"row": pa.array([7]), "pair_id": ["x"], "reason": ["missing_image"], "detail": ["gone"]})
     shards.append(writer.commit("rejects", 0, content="", columns=rejects))
     shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
+    shards += further(writer)
     return writer.finish(shards, splits={"train": 2}, counts={"pairs": 4}, reject_reasons={"missing_image": 1})
 
 
@@ -103,17 +104,75 @@ def test_what_was_written_is_read(tmp_path, plan, pairs, modules):
     assert store.view_box(0) == (0, 0, 224, 224)
 
 
-def test_the_old_name_of_a_column_is_read_beside_the_new_one(tmp_path, plan, pairs):
-    """`chunked` was called `truncated`; a store that was begun then and finished now holds both."""
+def series(writer, widths=(3, 3)):
+    """Two shards of a table that only a task of series would know: 2 and 1 rows, an array of f32 and one of i8."""
+    shards = []
+    for index, (n, width) in enumerate(zip((2, 1), widths)):
+        columns = pa.table({"name": [f"s{index}{i}" for i in range(n)], "length": pa.array([4] * n, pa.int32())})
+        mean = np.full((n, width), index, np.float32)
+        arrays = {"mean": mean, "order": np.arange(n, dtype=np.int8)}
+        shards.append(writer.commit("series", index, content=f"s{index}", columns=columns, arrays=arrays))
+    return shards
+
+
+def test_a_table_that_no_other_task_knows_is_read(tmp_path, plan, pairs):
+    manifest = write(tmp_path / "s", plan, pairs, further=series)
+    store = open_store(tmp_path / "s")
+    assert verify(tmp_path / "s") == manifest and len(manifest.of_table("series")) == 2
+    columns = store.columns("series")
+    assert columns["name"].tolist() == ["s00", "s01", "s10"] and columns["length"].dtype == np.int32
+    mean = store.array("series", "mean")
+    assert mean.shape == (3, 3) and mean.dtype == np.float32
+    assert mean.take([2, 0]).tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert store.array("series", "order").whole().tolist() == [0, 1, 0]
+    assert store.array("images", "image").shape == store.image.shape  # and so is any other
+    assert list(store.columns("rejects")) == ["row", "pair_id", "reason", "detail"]
+
+
+def test_what_a_store_does_not_hold_or_holds_damaged_is_named(tmp_path, plan, pairs):
+    write(tmp_path / "s", plan, pairs, further=series)
+    store = open_store(tmp_path / "s")
+    with pytest.raises(UserError, match=r"no table 'faces' \(there: images, pairs, prompts, rejects, series\)"):
+        store.columns("faces")
+    with pytest.raises(UserError, match=r"series/00000\.safetensors: no array 'median' \(there: mean, order\)"):
+        store.array("series", "median")
+    with pytest.raises(UserError, match=r"pairs/00000\.safetensors: no array 'text' \(there: nothing\)"):
+        store.array("pairs", "text")
+    for name in ("series/00000.safetensors", "series/00001.parquet"):
+        file = tmp_path / "s" / name
+        whole = file.read_bytes()
+        at = len(whole) - 1 if name.endswith("safetensors") else 8
+        file.write_bytes(whole[:at] + bytes([whole[at] ^ 4]) + whole[at + 1 :])
+        with pytest.raises(UserError, match=rf"{name}: the content differs .*sha256"):
+            verify(tmp_path / "s")
+        if name.endswith("parquet"):
+            with pytest.raises(UserError, match=rf"{name}: not a readable parquet file"):
+                store.columns("series")
+        file.write_bytes(whole[:-1])
+        with pytest.raises(UserError, match=rf"{name}: \d+ bytes, the manifest says"):
+            open_store(tmp_path / "s")
+        file.write_bytes(whole)
+    write(tmp_path / "t", plan, pairs, further=lambda writer: series(writer, widths=(3, 4)))
+    with pytest.raises(UserError, match=r"00001\.safetensors: expected mean float32\[1, 3\], found float32\[1, 4\]"):
+        open_store(tmp_path / "t").array("series", "mean")
+
+
+def test_old_names_of_columns_are_read_beside_the_new_ones(tmp_path, plan, pairs):
+    """`chunked` was called `truncated`, and `unknown_tokens` `unknown_words`; a store that was begun then and finished
+    now holds both.
+    """
     write(tmp_path / "s", plan, pairs)
     writer, new = StoreWriter(tmp_path / "s", plan), prompt_columns(4)
     old = new.set_column(3, "truncated", pa.array([False, True, False, False]))
+    old = old.set_column(4, "unknown_words", pa.array([0, 2, 0, 0], pa.int32()))
     arrays = {"text": images(4)["image"]}
     commit = lambda i, columns: writer.commit("prompts", i, content="p", columns=columns, arrays=arrays)
     shards = [commit(0, old), commit(1, new)]
     (tmp_path / "s" / MANIFEST).unlink()
     writer.finish(shards, splits={}, counts={}, reject_reasons={})
-    assert open_store(tmp_path / "s").prompts.chunked.tolist() == [False, True, *[False] * 6]
+    prompts = open_store(tmp_path / "s").prompts
+    assert prompts.chunked.tolist() == [False, True, *[False] * 6]
+    assert prompts.unknown_tokens.tolist() == [0, 2, 0, 0, *[5] * 4]
 
 
 def test_the_digest_knows_no_order_and_no_clock(tmp_path, plan, pairs):

@@ -20,6 +20,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.evaluation import build as evaluators
 from tipai_jax.evaluation.inference import load_run
 from tipai_jax.report import tables
+from tipai_jax.store import Store
 from tipai_jax.tasks import build as tasks
 from tipai_jax.training import loop
 from tipai_jax.training.checkpoint import Checkpoints
@@ -39,10 +40,11 @@ def get_config():
 
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
-    """The task is made known; that is all."""
+    """The task is made known; that is all. Nothing reads the pairs for it."""
     monkeypatch.setattr(records, "KINDS", [*records.KINDS, HalvesConfig])
     monkeypatch.setitem(tasks.TASKS, HalvesConfig, HalvesTask)
     monkeypatch.setitem(evaluators.EVALUATORS, HalvesTask, HalvesEvaluator)
+    monkeypatch.setattr(Store, "pairs", property(lambda store: pytest.fail("the pairs were read")))
 
 
 @pytest.fixture
