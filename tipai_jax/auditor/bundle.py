@@ -91,7 +91,7 @@ class Bundle:
             folder / WEIGHTS,
             save({name: np.ascontiguousarray(value, np.float32) for name, value in self.weights.items()}),
         )
-        write_file(folder / CARD, model_card(record).encode())
+        write_file(folder / CARD, model_card(record, limits=self.calibration.notes([])).encode())
         write_file(folder / CONFIG, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
 
 

@@ -1,6 +1,6 @@
 """The model card of a saved auditor, written from its record: it claims what `eval.json` holds, and nothing else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tipai_jax.report.figures import figure_text, shown
@@ -8,11 +8,12 @@ from tipai_jax.report.figures import figure_text, shown
 __all__ = ["model_card"]
 
 
-def model_card(record: Mapping[str, Any]) -> str:
+def model_card(record: Mapping[str, Any], *, limits: Sequence[str] = ()) -> str:
     """The card as Markdown with the head that a model hub reads.
 
     Args:
         record: what `config.json` of a saved auditor holds.
+        limits: what the calibration was fitted on too few data for (`Calibration.notes`).
     """
     encoder, trained, evaluation = record["encoder"], record["trained"], record["evaluation"]
     lines = [
@@ -43,8 +44,10 @@ def model_card(record: Mapping[str, Any]) -> str:
         ),
         (
             f"- Heads: {trained['step']} steps, store digest `{trained['store_digest'][:12]}`, heads digest"
-            f" `{record['heads_digest'][:12]}`. Calibrated on validation pairs."
+            f" `{record['heads_digest'][:12]}`."
         ),
+        "- Calibrated on validation pairs, so that a score is a probability where half of the images keep their prompt"
+        + (f"; but {'; '.join(limits)}." if limits else "."),
     ]
     if trained["small_world_only"] or encoder["small_world_only"]:
         lines += [
@@ -68,20 +71,17 @@ def _measured(evaluation: Mapping[str, Any]) -> list[str]:
         for label, figure in shown(evaluation, spec, layout)
     ]
     rows = [
-        f"| {label} | {figure_text(figure, form)} |"
+        f"| {label} | {figure_text(figure, form)} | {figure['n']:,} |"
         for label, figure, form in figures
         if figure and figure["value"] is not None
     ]
     missing = [label for label, figure, _ in figures if not figure or figure["value"] is None]
     where = f"{evaluation['n_examples']:,} {evaluation['unit']} of the store {evaluation.get('store_digest', '')[:12]}"
     lines = [
-        (
-            f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}. "
-            "Scores are calibrated where half of the images keep their prompt."
-        ),
+        f"On the {evaluation['split']} split, {where}; in brackets {evaluation['intervals']}.",
         "",
-        "| figure | value |",
-        "|---|---|",
+        "| figure | value | n |",
+        "|---|---|---|",
         *rows,
         "",
         f"Command: `{evaluation['command']}`",

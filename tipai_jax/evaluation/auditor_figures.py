@@ -4,8 +4,8 @@ Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th per
 groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share prompts and images. `n` counts
 what the name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
 out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is
-None, and the figure has a "reason": an interval needs `MIN_GROUPS` prompt groups, a figure of the conformal prediction
-at a level as many validation images as that level needs (`conformal.examples_needed`).
+None, and the figure has a "reason": every figure needs `MIN_GROUPS` prompt groups, one of the conformal prediction at a
+level as many validation images as that level needs too (`conformal.examples_needed`).
 """
 
 import math
@@ -29,8 +29,10 @@ MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
 MIN_GROUPS = 10
-"""Prompt groups that an interval needs: a bootstrap of fewer knows too few different samples for its outer 2.5 %."""
-TOO_FEW_GROUPS = f"no interval: fewer than {MIN_GROUPS} prompt groups"
+"""Prompt groups that a figure needs: a bootstrap of fewer knows too few different samples for its outer 2.5 %, and a
+value without an interval says less than it seems to.
+"""
+TOO_FEW_GROUPS = f"fewer than {MIN_GROUPS} prompt groups"
 Figure = dict[str, Any]
 
 
@@ -45,8 +47,8 @@ def _figure(value: float, interval: Interval, n: int, group: np.ndarray) -> Figu
         "ci95": ends if n and all(math.isfinite(end) for end in ends) else None,
         "n": int(n),
     }
-    if figure["ci95"] is not None and len(np.unique(group)) < MIN_GROUPS:
-        return figure | {"ci95": None, "reason": TOO_FEW_GROUPS}
+    if figure["value"] is not None and len(np.unique(group)) < MIN_GROUPS:
+        return figure | {"value": None, "ci95": None, "reason": TOO_FEW_GROUPS}
     return figure
 
 

@@ -22,7 +22,6 @@ def gaps(record: Record, *, log: Sequence[Record], sheets: Mapping[str, bytes]) 
         theirs = [label for label, _ in unmeasured(entry, layout, baseline=name) if label not in ours]
         label = layout["baselines"].get(name, name)
         remarks += [f"{label}, {', '.join(theirs)}: this baseline has no such figure"] if theirs else []
-    remarks += _without_interval(record, layout)
     remarks += [str(reason) for reason in (*record["not_measured"], *record.get("notes", []))]
     if not log:
         remarks.append(
@@ -51,13 +50,3 @@ def unmeasured(scorer: Record, layout: Record, *, baseline: str = "") -> Iterato
                 yield label, NOTHING
             elif figure["value"] is None:
                 yield label, figure.get("reason", "it came out as no finite number")
-
-
-def _without_interval(record: Record, layout: Record) -> list[str]:
-    """Our figures that have a value but too few data for an interval, a line for each reason."""
-    found: dict[str, list[str]] = {}
-    for spec in layout["figures"]:
-        for label, figure in shown(record, spec, layout):
-            if figure and figure["value"] is not None and "reason" in figure:
-                found.setdefault(figure["reason"], []).append(label)
-    return [f"{reason}: {'; '.join(labels)}" for reason, labels in found.items()]

@@ -76,12 +76,10 @@ def show(record: Record) -> str:
     )
     parts += [f"not measured: {reason}" for reason in (*record["not_measured"], *reasons)]
     parts += [f"note: {note}" for note in record.get("notes", [])]
-    missed = sum(row["pass"] is False for row in record["targets"])
-    verdict = (
-        f"{missed} of {len(targets)} targets missed"
-        if missed
-        else f"all {len(targets)} targets met or not measurable here"
-    )
+    passed = [row["pass"] for row in record["targets"]]
+    verdict = f"{passed.count(True)} of {len(passed)} targets met"
+    for word, count in (("missed", passed.count(False)), ("not measured", passed.count(None))):
+        verdict += f", {count} {word}" if count else ""
     return "\n\n".join([*parts, verdict])
 
 

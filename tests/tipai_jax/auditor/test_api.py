@@ -2,6 +2,7 @@
 refused.
 """
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -182,12 +183,19 @@ def test_the_card_claims_what_was_measured_and_nothing_else(tmp_path):
     }
     make_bundle(tiny_fingerprint(), evaluation=evaluation).save(tmp_path)
     card = (tmp_path / "README.md").read_text()
-    assert "| global pair AUC | 0.812 (0.750 to 0.875) |" in card and "1,234 pairs of the store abcdef012345" in card
+    assert (
+        "| global pair AUC | 0.812 (0.750 to 0.875) | 10 |" in card and "1,234 pairs of the store abcdef012345" in card
+    )
     assert "| conformal coverage at 90 % | 0.812" in card and "runs/x" in card
     (missing,) = [line for line in card.splitlines() if line.startswith("Not measured: ")]
     assert ", patch pair AUC, " in missing and ", ECE, " in missing and missing.endswith(", baselines: gone.")
     assert "global pair AUC," not in missing
-    assert "Nothing yet" not in card
+    assert "Nothing yet" not in card and "where half of the images keep their prompt." in card
+    bundle = make_bundle(tiny_fingerprint())
+    few = {"score": {"note": "not calibrated: too few"}}
+    bundle = dataclasses.replace(bundle, calibration=dataclasses.replace(bundle.calibration, record=few))
+    bundle.save(tmp_path / "few")
+    assert "; but score: not calibrated: too few." in (tmp_path / "few" / "README.md").read_text()
 
 
 @pytest.mark.parametrize("file", ["model.safetensors", "config.json"])

@@ -7,6 +7,7 @@ import pytest
 from eval_world import write_store
 from sklearn.metrics import roc_auc_score
 
+from tipai_jax.evaluation import auditor_figures
 from tipai_jax.evaluation.auditor_figures import MIN_GROUPS, difference, figures, wins
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt, sigmoid
@@ -47,6 +48,12 @@ def found(pairs, noise):
     return figures(noise, pairs, calibration=IDENTITY, seed=3)
 
 
+@pytest.fixture
+def few_groups_are_enough(monkeypatch):
+    """So that a test can count by hand."""
+    monkeypatch.setattr(auditor_figures, "MIN_GROUPS", 1)
+
+
 def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
     real = np.flatnonzero(~pairs.control)
     score = np.zeros((len(pairs), 2), np.float32)  # all tie
@@ -63,6 +70,7 @@ def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
     assert found["patch_pair_auc"] is None and found["category_roc_auc"] is None and found["heatmap"] is None
 
 
+@pytest.mark.usefixtures("few_groups_are_enough")
 def test_margin_bins_by_hand(pairs):
     """Eight pairs of margins .1 .2 .3 .3 .3 .4 .5 .6: quarters end at .2, .3 and .4, and a bin is closed above: all of
     .3 are in one.
@@ -81,7 +89,7 @@ def test_margin_bins_by_hand(pairs):
     }
     score[3, 1] = 0.0
     again = figures(Predictions(global_logit=score), few, calibration=IDENTITY, seed=0)["pair_auc_by_margin"]
-    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n", "reason"}
+    assert again["0.1 to 0.2"]["value"] == 0.75 and set(again["0.3"]) == {"value", "ci95", "n"}
 
 
 def test_margins_that_are_equal_or_nearly_so_and_none_at_all(pairs, noise):
@@ -95,7 +103,9 @@ def test_margins_that_are_equal_or_nearly_so_and_none_at_all(pairs, noise):
     assert figures(score, controls, calibration=IDENTITY, seed=0)["pair_auc_by_margin"] == {}
 
 
-def test_the_parts_add_up(pairs, noise, found):
+@pytest.mark.usefixtures("few_groups_are_enough")
+def test_the_parts_add_up(pairs, noise):
+    found = figures(noise, pairs, calibration=IDENTITY, seed=0)
     for part in ("pair_auc_by_category", "pair_auc_by_difficulty"):
         entries = found[part].values()
         total = sum(entry["n"] for entry in entries)
@@ -139,6 +149,7 @@ def test_category_auc_is_images_broken_in_it_against_all_others(pairs, noise, fo
         assert found[name]["n"] == 2 * len(pairs) and found[name]["positives"] == truth.sum()
 
 
+@pytest.mark.usefixtures("few_groups_are_enough")
 def test_within_pairs_the_prompt_earns_nothing(pairs):
     """A reason that knows the category of the prompt and nothing of the image: high against all images, at chance
     within pairs.
@@ -173,6 +184,7 @@ def test_ece_by_hand(pairs):
     )
 
 
+@pytest.mark.usefixtures("few_groups_are_enough")
 def test_a_control_that_is_flagged_is_an_alarm(pairs):
     score = np.tile(np.array([[2.0, -2.0]], np.float32), (len(pairs), 1))
     controls = np.flatnonzero(pairs.control)
@@ -237,6 +249,7 @@ def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
     assert other["ci95"] != found["global_pair_auc"]["ci95"]
 
 
+@pytest.mark.usefixtures("few_groups_are_enough")
 def test_conformal_coverage_and_consistency_by_hand(pairs):
     """Thresholds at 0.8 are -1 and 1, so logits between them decide nothing; at 0.95 four examples are too few, and
     there is no figure.
@@ -274,6 +287,7 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
     assert found["consistency"]["accuracy_inconsistent"]["value"] == 2 / 4
 
 
+@pytest.mark.usefixtures("few_groups_are_enough")
 def test_both_images_of_a_control_keep_their_prompt(pairs):
     """At 0.8 a set holds "keeps" from -1 on."""
     few = pairs.select(np.flatnonzero(pairs.control)[:2])
@@ -293,8 +307,8 @@ def test_a_scorer_without_patches_has_no_consistency(pairs, noise):
 
 
 @pytest.mark.parametrize("groups", [MIN_GROUPS - 1, MIN_GROUPS])
-def test_an_interval_needs_groups(pairs, noise, groups):
-    """A figure of fewer groups keeps its value and says why it has no interval; from there on nothing is different."""
+def test_a_figure_needs_groups(pairs, noise, groups):
+    """A figure of fewer groups is not given and says why; from there on nothing is different."""
     kept = ~pairs.control
     few = np.flatnonzero(kept & np.isin(pairs.group, np.unique(pairs.group[kept])[:groups]))
     ours = Predictions(**{name: getattr(noise, name)[few] for name in Predictions.__dataclass_fields__})
@@ -302,8 +316,8 @@ def test_an_interval_needs_groups(pairs, noise, groups):
     gap = difference(ours, ours, pairs.select(few), seed=0)
     measured = [found["global_pair_auc"], found["patch_pair_auc"], found["ece"], gap]
     for figure in measured:
-        assert figure["value"] is not None and figure["n"] > 0
+        assert figure["n"] > 0
         if groups < MIN_GROUPS:
-            assert figure["ci95"] is None and figure["reason"] == "no interval: fewer than 10 prompt groups"
+            assert figure["value"] is figure["ci95"] is None and figure["reason"] == "fewer than 10 prompt groups"
         else:
-            assert len(figure["ci95"]) == 2 and "reason" not in figure
+            assert figure["value"] is not None and len(figure["ci95"]) == 2 and "reason" not in figure

@@ -248,8 +248,8 @@ def test_the_log_is_read_and_a_torn_last_line_left_out(tmp_path):
 
 
 def test_a_target_is_not_held_against_a_figure_of_too_few_data():
-    """Two pairs that are right are no pair AUC of 1; and what has no interval is not missed for the lack of it."""
-    few = {"value": 1.0, "ci95": None, "n": 2, "reason": "no interval: fewer than 10 prompt groups"}
+    """Two pairs that are right are no pair AUC of 1; and what is not given is not missed for the lack of it."""
+    few = {"value": 1.0, "ci95": None, "n": 2, "reason": "fewer than 10 prompt groups"}
     none = few | {"value": None}
     chance = {"global_pair_auc": few, "global_pair_auc_difference": few}
     small = record(

@@ -156,7 +156,7 @@ def test_a_long_log_is_thinned_and_a_repeated_step_counts_once():
 
 def test_what_is_missing_is_named():
     nothing = fig(None, 0)
-    few, short = "no interval: fewer than 10 prompt groups", "fewer than 19 validation images of each kind"
+    few, short = "fewer than 10 prompt groups", "fewer than 19 validation images of each kind"
     bare = record(
         small_world_only=False,
         baselines={},
@@ -168,7 +168,7 @@ def test_what_is_missing_is_named():
         pair_auc_by_margin={},
         unseen_combination_pair_auc=nothing,
         ece=fig(None, 40),
-        global_pair_auc={"value": 1.0, "ci95": None, "n": 2, "reason": few},
+        global_pair_auc=fig(None, 2, reason=few),
         conformal={"0.9": record()["conformal"]["0.9"] | {"abstains": fig(None, 4, reason=short)}},
         notes=["calibration, patch: not calibrated"],
         pair_auc_by_category={"object": fig(), "text": nothing},
@@ -202,7 +202,7 @@ def test_what_is_missing_is_named():
         f"the heads do not predict it: {'; '.join(unpredicted)}",
         "the split holds nothing to measure it on: pair AUC, text; pair AUC, unseen combinations",
         "it came out as no finite number: ECE",
-        "no interval: fewer than 10 prompt groups: global pair AUC",
+        "fewer than 10 prompt groups: global pair AUC",
         "fewer than 19 validation images of each kind: abstains at 90 %",
         "calibration, patch: not calibrated",
         "baselines: the store is gone",

@@ -52,7 +52,7 @@ def test_the_table_of_one_run():
         target("converged at epoch", 2.0, True, direction="<", threshold=21.0, format=".0f"),
         target("patch pair AUC", None, None),
     ]
-    few = {"value": 0.75, "ci95": None, "n": 2, "reason": "no interval: fewer than 10 prompt groups"}
+    few = {"value": 0.75, "ci95": None, "n": 2, "reason": "fewer than 10 prompt groups"}
     missing = ["baselines: some are gone"]
     text = show(record(targets=targets, not_measured=missing, ece=few, notes=["calibration, patch: Platt's"]))
     found = rows(text)
@@ -71,17 +71,17 @@ def test_the_table_of_one_run():
         ["category ROC-AUC, object", "0.900", "0.700"],
         ["ECE", "0.750", "-", "2"],
         ["not measured: baselines: some are gone"],
-        ["not measured: no interval: fewer than 10 prompt groups"],
+        ["not measured: fewer than 10 prompt groups"],
         ["note: calibration, patch: Platt's"],
     ):
         assert row in found, row
-    assert found[-1] == ["1 of 4 targets missed"]
+    assert found[-1] == ["2 of 4 targets met, 1 missed, 1 not measured"]
     names = [row[0] for row in found if row]
     assert names.count("ECE before calibration") == 1 and names.count("ECE") == 1 + 1 + 1, "no baseline has the former"
     (heatmap,) = [line for line in text.splitlines() if line.startswith("heatmap, IoU") and "to" not in line]
     (reason,) = [line for line in text.splitlines() if line.startswith("category ROC-AUC, object") and "to" not in line]
     assert heatmap.rstrip().endswith("0.700") and len(heatmap) < len(reason), "a figure stands under its own baseline"
-    assert show(record(targets=targets[2:])).endswith("all 2 targets met or not measurable here")
+    assert show(record(targets=targets[2:])).endswith("1 of 2 targets met, 1 not measured")
 
 
 def test_a_figure_of_nothing_has_no_line_and_a_run_without_baselines_no_table_of_them():
