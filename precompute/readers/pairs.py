@@ -18,7 +18,7 @@ __all__ = ["is_small_world", "read_pairs"]
 
 PAIRS = "pairs.jsonl"
 WORLD = "world.json"
-FORMAT = "format: README, Your own pairs"
+FORMAT = "format: docs/data-format.md"
 
 
 def is_small_world(folder: Path) -> bool:

@@ -180,8 +180,8 @@ def _bundle_of_run(workdir: Path) -> Bundle:
     calibration = load_calibration(workdir)
     if calibration.record.get("made_for") != made_for(run):
         raise UserError(
-            f"{workdir}/calibration.json belongs to another checkpoint: run `python -m tipai_jax.evaluate --workdir"
-            f" {workdir}` again"
+            f"{workdir}/calibration.json belongs to another checkpoint, or an earlier version made it: run `python -m"
+            f" tipai_jax.evaluate --workdir {workdir}` again"
         )
     encoder = run.store["encoder"]
     return Bundle(

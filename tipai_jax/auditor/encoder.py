@@ -39,8 +39,14 @@ def load_encoder(name: str, *, wanted: Fingerprint, device: str | None, batch_si
         ) from None
     found = folder.fingerprint(patches=wanted.patches, dtype=wanted.dtype)
     if found.digest != wanted.digest:
+        differing = found.differences(wanted)
+        shown = [
+            f"{part} {here}, theirs {there}" for part, (here, there) in differing.items() if part != "files_digest"
+        ]
+        if len(shown) < len(differing) or not differing:
+            shown.append("other weights, configuration, tokenizer or preprocessing")
         raise UserError(
             f"encoder {name}: digest {found.digest[:12]}, but the heads were trained on {wanted.name}"
-            f" with digest {wanted.digest[:12]}; {NAME_IT}"
+            f" with digest {wanted.digest[:12]} ({'; '.join(shown)}); {NAME_IT}"
         )
     return load_clip(folder, patches=wanted.patches, dtype=wanted.dtype, device=device, batch_size=batch_size)

@@ -80,7 +80,7 @@ def understands_old_names(kind: type) -> type:
 def present_names(kind: type, named: dict[str, Any]) -> dict[str, Any]:
     """Values by the present names of the fields of a dataclass; each old name is noted on stderr."""
     renamed = FIELDS.get(kind.__name__, {})
-    for name in renamed.keys() & named.keys():
+    for name in [name for name in renamed if name in named]:
         print(f"note: the field {name} of {kind.__name__} is called {renamed[name]} now", file=sys.stderr)
     present = {name: value for name, value in named.items() if name not in renamed}
     return present | {renamed[name]: value for name, value in named.items() if name in renamed}

@@ -26,4 +26,4 @@ class GlobalHead(PooledHead):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n"]:
         """The logit of each image; f16 inputs become f32 first. `rngs` is needed only while dropout is at work."""
-        return self.scores(text, image, evidence=evidence, rngs=rngs)[..., 0]
+        return self.logits(text, image, evidence=evidence, rngs=rngs)[..., 0]

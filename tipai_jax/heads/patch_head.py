@@ -69,5 +69,5 @@ class PatchHead(nnx.Module):
             hidden = self.joint(text, image, patches)
             if self.position is not None:
                 hidden = hidden + self.position[...]
-        scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))[..., 0]
-        return jnp.broadcast_to(scores, patches.shape[:3])
+        logits = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))[..., 0]
+        return jnp.broadcast_to(logits, patches.shape[:3])

@@ -57,7 +57,7 @@ class PooledHead(nnx.Module):
         self.dropout = nnx.Dropout(dropout)
         self.score = nnx.Linear(hidden, self.outputs, rngs=rngs)
 
-    def scores(
+    def logits(
         self,
         text: Float[Array, "b d"],
         image: Float[Array, "b n d"],
@@ -71,5 +71,5 @@ class PooledHead(nnx.Module):
         if self.pool is not None and self.from_evidence is not None:
             assert evidence is not None, "a head with attention reads the tokens of the evidence trunk"
             hidden = hidden + self.from_evidence(self.pool(text, evidence))
-        scores = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
-        return jnp.broadcast_to(scores, (*image.shape[:2], scores.shape[-1]))
+        logits = self.score(self.dropout(jax.nn.relu(hidden), rngs=rngs))
+        return jnp.broadcast_to(logits, (*image.shape[:2], logits.shape[-1]))

@@ -27,4 +27,4 @@ class ReasonHead(PooledHead):
         rngs: nnx.Rngs | None = None,
     ) -> Float[Array, "b n 5"]:
         """The logits that each category is what fails; `rngs` is needed only while dropout is at work."""
-        return self.scores(text, image, evidence=evidence, rngs=rngs)
+        return self.logits(text, image, evidence=evidence, rngs=rngs)

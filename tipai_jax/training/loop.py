@@ -24,7 +24,8 @@ from tipai_jax.store import open_store
 from tipai_jax.training.checkpoint import Checkpoints
 from tipai_jax.training.interrupt import Interrupt
 from tipai_jax.training.profile import Trace
-from tipai_jax.training.run_dir import FitResult, RunDir, check_same_run
+from tipai_jax.training.resume import check_same_run
+from tipai_jax.training.run_dir import FitResult, RunDir
 from tipai_jax.training.setup import Setup
 from tipai_jax.training.step import NORMS
 

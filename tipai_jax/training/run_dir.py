@@ -12,19 +12,16 @@ from typing import Any, Literal
 import jax.numpy as jnp
 import numpy as np
 
-from tipai_jax.config.records import differences, from_json
-from tipai_jax.config.schema import RunConfig
 from tipai_jax.errors import UserError
 from tipai_jax.files.atomic import write_file
 from tipai_jax.parallel import processes
-from tipai_jax.store import Store
 from tipai_jax.training.checkpoint import Checkpoints, Seal
 from tipai_jax.training.metric_log import MetricLog
 from tipai_jax.training.setup import Member, Setup
 from tipai_jax.training.state import TrainState
 from tipai_jax.training.step import NORMS
 
-__all__ = ["FAILED", "FitResult", "RunDir", "check_same_run"]
+__all__ = ["FAILED", "FitResult", "RunDir"]
 
 FAILED = "failed.txt"
 """In the folder of a member whose loss was not finite: where, and what."""
@@ -207,20 +204,4 @@ class RunDir:
             best_score=None if best is None else best.score,
             workdir=self.path,
             exit_code=2 if self.failure is not None else 0 if self.finished else exit_code,
-        )
-
-
-def check_same_run(last: Seal, config: RunConfig, store: Store) -> None:
-    """Refuse to go on with another config or another store.
-
-    Raises:
-        UserError: with every field that differs.
-    """
-    changed = differences(from_json(last.record["config"]), config)
-    if last.record["store"]["digest"] != store.manifest.digest:
-        changed.append(f"store digest: {last.record['store']['digest'][:12]} -> {store.manifest.digest[:12]}")
-    if changed:
-        raise UserError(
-            f"{config.workdir}: holds a run of another config ({'; '.join(changed)}); give that config to go on with"
-            " it, or another --workdir"
         )

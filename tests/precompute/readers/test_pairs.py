@@ -71,15 +71,15 @@ def test_a_link_that_stays_inside_is_fine(tmp_path):
 def test_what_is_wrong_with_the_whole(tmp_path):
     with pytest.raises(
         UserError,
-        match=r"none: no such folder; --data names one that holds pairs\.jsonl \(format: README, Your own pairs\)$",
+        match=r"none: no such folder; --data names one that holds pairs\.jsonl \(format: docs/data-format\.md\)$",
     ):
         read_source(str(tmp_path / "none"))
-    with pytest.raises(UserError, match=r"pairs\.jsonl: missing; .*\(format: README, Your own pairs\)$"):
+    with pytest.raises(UserError, match=r"pairs\.jsonl: missing; .*\(format: docs/data-format\.md\)$"):
         read_source(str(tmp_path))
     path = tmp_path / "pairs.jsonl"
     for empty in ("", "\n\n  \n"):
         path.write_text(empty)
-        with pytest.raises(UserError, match=r"the file is empty; .*\(format: README, Your own pairs\)$"):
+        with pytest.raises(UserError, match=r"the file is empty; .*\(format: docs/data-format\.md\)$"):
             read_source(str(tmp_path))
     path.write_text('{"pair_id": "a"}\n{"pair_id": ')
     with pytest.raises(UserError, match="line 2 is not JSON"):

@@ -231,7 +231,8 @@ def test_another_encoder_is_refused(tmp_path):
     wrong = Auditor(make_bundle(dataclasses.replace(tiny_fingerprint(), digest="f" * 64)))
     with pytest.raises(
         UserError,
-        match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest ffffffffffff",
+        match=r"encoder tiny: digest [0-9a-f]{12}, but the heads were trained on tiny with digest f{12} "
+        r"\(other weights, configuration, tokenizer or preprocessing\)",
     ):
         wrong.explain(draw_image(0), "a red cat")
 
