@@ -23,12 +23,13 @@ INTERVALS = (
 )
 
 
-def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[str, bytes]) -> str:
+def render(record: Record, *, name: str, date: str, log: Sequence[Record], sheets: Mapping[str, bytes]) -> str:
     """The report as an HTML document.
 
     Args:
         record: as in `eval.json`.
         name: of the run, for the title.
+        date: of the evaluation, in words.
         log: the lines of the run's `log.jsonl`.
         sheets: WebP images by the names that `record["best_and_worst"]` calls them; the page says which are missing.
 
@@ -54,7 +55,7 @@ def render(record: Record, *, name: str, log: Sequence[Record], sheets: Mapping[
     body = [section(key, title, *content) for key, (title, content) in parts.items()]
     head = _headline(record)
     title = f"{name}: {head}, {record['encoder']['name']}, {record['split']} split"
-    return page(title, element("header", *_header(record, name, head), nav), *body)
+    return page(title, element("header", *_header(record, name, date, head), nav), *body)
 
 
 def _headline(record: Record) -> str:
@@ -62,13 +63,14 @@ def _headline(record: Record) -> str:
     return f"{met} of {len(record['targets'])} targets met"
 
 
-def _header(record: Record, name: str, head: str) -> list[Markup]:
+def _header(record: Record, name: str, date: str, head: str) -> list[Markup]:
     missed, unknown = (
         [_target_name(record, row) for row in record["targets"] if row["pass"] is met] for met in (False, None)
     )
     encoder, step = record["encoder"], record["checkpoint"]["step"]
     what = f"{record['n_examples']:,} {record['unit']} of the {record['split']} split. "
     what += f"Heads of step {step:,} on the frozen encoder {encoder['name']} (patches: {encoder['patches']})."
+    what += f" Evaluated on {date}."
     parts = [element("p", f"{name}: {record['layout']['title']}", class_="over"), element("h1", head)]
     if record["small_world_only"]:
         parts.append(element("p", "Small world only: drawn scenes, no photographs", class_="stamp"))

@@ -10,6 +10,7 @@ The page is a function of the record, the run's `log.jsonl` and the sheets alone
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +63,13 @@ def write_report(record: Path, *, workdir: Path) -> Path:
 
     content = read_record(record, workdir)
     path = report_path(record)
+    written = datetime.fromtimestamp(record.stat().st_mtime, UTC)  # the record itself holds no clock
     page = render(
-        content, name=workdir.resolve().name, log=read_log(workdir), sheets=_read_sheets(content, report_folder(record))
+        content,
+        name=workdir.resolve().name,
+        date=written.date().isoformat(),
+        log=read_log(workdir),
+        sheets=_read_sheets(content, report_folder(record)),
     ).encode("utf-8", "replace")
     try:
         if not (path.is_file() and path.read_bytes() == page):

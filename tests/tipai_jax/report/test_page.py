@@ -13,7 +13,7 @@ from tipai_jax.tasks.task import FigureSpec, Layout, Section
 
 
 def document(made, *, lines=None, sheets=SHEETS):
-    return Document(render(made, name="base", log=log() if lines is None else lines, sheets=sheets))
+    return Document(render(made, name="base", date="2026-11-25", log=log() if lines is None else lines, sheets=sheets))
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +148,7 @@ def test_every_table_scrolls_in_a_box_that_the_keyboard_reaches(shown):
 def test_a_long_log_is_thinned_and_a_repeated_step_counts_once():
     lines = [{"step": i, "epoch": i / 1000, "loss": 1.0} for i in range(1, 5001)]
     lines += [{"step": 5000, "epoch": 5.0, "validation": {"loss": loss, "global_pair_auc": 0.5}} for loss in (9.0, 1.0)]
-    page = render(record(), name="base", log=lines, sheets=SHEETS)
+    page = render(record(), name="base", date="2026-11-25", log=lines, sheets=SHEETS)
     paths = re.findall(r'<path d="([^"]*)" class="second">', page)
     assert len(paths) == 1 and paths[0].count("L") == 299
     assert "validation from 1 to 1." in page and "validation from 9" not in page
@@ -422,8 +422,8 @@ def test_a_wholly_different_task_is_shown_by_its_own_layout():
     found = document(series(), lines=SERIES_LOG, sheets={})
     assert list(found.sections) == ["targets", "ranks", "errors", "empty", "training", "gaps", "commands", "notes"]
     assert (
-        "1,200 series of the test split. Heads of step 90 on the frozen encoder waves (patches: windows)."
-        in found.words
+        "1,200 series of the test split. Heads of step 90 on the frozen encoder waves (patches: windows). "
+        "Evaluated on 2026-11-25." in found.words
     )
     assert found.row("ranks", "mean rank") == ["2.00 (1.50 to 2.50)", "4.00 (3.50 to 4.50)", "100"]
     assert found.row("ranks", "accuracy") == ["0.800 (0.750 to 0.850)", "0.400 (0.350 to 0.450)", "100"]
@@ -487,8 +487,8 @@ def test_a_plot_compares_with_the_reference_only_where_its_figure_does():
 
 
 def test_the_page_is_the_same_for_the_same_record():
-    first, second = (render(record(), name="base", log=log(), sheets=SHEETS) for _ in range(2))
-    assert first == second != render(record(split="train"), name="base", log=log(), sheets=SHEETS)
+    first, second = (render(record(), name="base", date="2026-11-25", log=log(), sheets=SHEETS) for _ in range(2))
+    assert first == second != render(record(split="train"), name="base", date="2026-11-25", log=log(), sheets=SHEETS)
 
 
 def test_chance_is_what_the_task_says_it_is():

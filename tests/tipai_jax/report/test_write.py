@@ -1,6 +1,7 @@
 """The report of a run's folder: written where it belongs, the same bytes twice, and every mistake in one line."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -23,6 +24,7 @@ def write_run(folder, name="eval.json", **changes):
 
 def test_the_command_writes_the_same_bytes_again_and_leaves_them_alone(tmp_path, capsys):
     write_run(tmp_path)
+    os.utime(tmp_path / "eval.json", (1_000_000_000, 1_000_000_000))
     assert main(["--workdir", str(tmp_path)]) == 0
     path = tmp_path / "report.html"
     assert capsys.readouterr().out.strip() == str(path)
@@ -30,6 +32,7 @@ def test_the_command_writes_the_same_bytes_again_and_leaves_them_alone(tmp_path,
     assert first.count(b"data:image/webp;base64,") == 2
     page = Document(first.decode())
     assert f"{tmp_path.name}: evaluation of an auditor of text-to-image faithfulness" in page.words
+    assert "Evaluated on 2001-09-09." in first.decode(), "the date of the record's file, for the record holds no clock"
     assert "Term: pair" in page.of("training"), "the log of the folder is in it"
     main(["--workdir", str(tmp_path)])
     assert path.stat().st_mtime_ns == when
