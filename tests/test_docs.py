@@ -127,7 +127,9 @@ def parse(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
         (module.main if hasattr(module, "main") else module.console)()
 
 
-@pytest.mark.parametrize("words", [each for page in PAGES for each in commands(page)], ids=" ".join)
+@pytest.mark.parametrize(
+    "words", [each for page in [*PAGES, ROOT / "CONTRIBUTING.md"] for each in commands(page)], ids=" ".join
+)
 def test_a_command_knows_its_options(words, monkeypatch):
     monkeypatch.chdir(ROOT)
     parse(words, monkeypatch)

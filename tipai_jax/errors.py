@@ -4,6 +4,7 @@ Everything may import this file, so it imports nothing but the standard library.
 """
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -57,10 +58,16 @@ def run_main(main: Callable[[], int | None]) -> int:
 
     Returns:
         The exit code of `main`; 2 after a `UserError`, whose message is printed as `error: ...` on stderr; 130 after
-        an interrupt from the keyboard. Any other exception is a defect of ours and keeps its traceback.
+        an interrupt from the keyboard; 141 where the reader of our output has gone (`... | head`). Any other exception
+        is a defect of ours and keeps its traceback.
     """
     try:
-        return main() or 0
+        code = main() or 0
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to say at the exit
+        return 141
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

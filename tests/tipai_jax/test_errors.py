@@ -1,5 +1,8 @@
 """Every mistake on a command line is one line that names the option, the value and what was expected."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tipai_jax.errors import Parser, UserError, first_line, run_main, whole_number
@@ -56,3 +59,11 @@ def test_a_mistake_ends_in_exit_code_two(capsys):
         and "'c'" in printed.err
         and printed.err.count("\n") == 1
     )
+
+
+def test_a_reader_that_has_gone_ends_a_command_without_a_word():
+    """As `--help | head -1` does, where more is written than a pipe holds."""
+    command = "from tipai_jax.errors import run_main\nraise SystemExit(run_main(lambda: print('x\\n' * 100_000)))"
+    shell = f'"{sys.executable}" -c "{command}" | head -1; exit "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert (done.stdout, done.stderr, done.returncode) == ("x\n", "", 141)

@@ -17,6 +17,7 @@ from flax import nnx
 from loop_world import log_lines, small_config, small_store
 from synthetic_store import write_store
 
+import tipai_jax.train
 from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
@@ -357,3 +358,12 @@ def test_the_command_is_stopped_by_sigterm_and_goes_on(whole, tmp_path):
     assert "SIGTERM: stopped and saved at step" in said and "Traceback" not in said
     bad = subprocess.run([*command, "--seed=3"], env=environment, capture_output=True, text=True)
     assert bad.returncode == 2 and bad.stderr.startswith("error: ") and bad.stderr.count("\n") == 1
+
+
+def test_the_first_screen_of_the_help_says_what_is_needed_first(capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        tipai_jax.train.main(["--help"])
+    screen = capsys.readouterr().out.splitlines()[:12]
+    store = next(number for number, line in enumerate(screen) if "precompute/embed.py" in line)
+    run = next(number for number, line in enumerate(screen) if "tipai_jax.train --config base.py --store" in line)
+    assert "First make a store" in screen[store - 1] and store < run
