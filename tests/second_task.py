@@ -14,7 +14,7 @@ from flax import nnx
 from tipai_jax.config.schema import RunConfig, TargetFields, swept
 from tipai_jax.data.batches import Columns
 from tipai_jax.data.curriculum import CurriculumOrder
-from tipai_jax.data.splits import rows_of_split
+from tipai_jax.data.splits import examples_of_split
 from tipai_jax.evaluation.inference import predict
 from tipai_jax.evaluation.targets import of_figure
 from tipai_jax.losses import reduce
@@ -90,7 +90,7 @@ class HalvesTask:
     def columns(self, store, split):
         twentieth = np.arange(len(store.prompts)) * 20 // len(store.prompts)
         splits = np.select([twentieth < 15, twentieth < 19], ["train", "validation"], "test")
-        prompt = rows_of_split(splits, split, store=store.path, unit=self.unit).astype(np.int32)
+        prompt = examples_of_split(splits, split, store=store.path, unit=self.unit).astype(np.int32)
         label = (store.text.take(prompt)[:, 0] > 0).astype(np.int8)
         ease = np.abs(store.text.take(prompt)[:, 0]).astype(np.float32)
         return Columns(

@@ -116,11 +116,11 @@ class Auditor:
         if not prompts:
             return EmbeddedPrompts(np.zeros((0, self.bundle.encoder.d), np.float16), (), self.digests.encoder, ())
         unique = list(dict.fromkeys(prompts))
-        rows = self.encoder.encode_text(unique, batch_size=bucket(len(unique), self.batch_size))
+        encoded = self.encoder.encode_text(unique, batch_size=bucket(len(unique), self.batch_size))
         place_of = {prompt: place for place, prompt in enumerate(unique)}
         where = [place_of[prompt] for prompt in prompts]
-        unknown = tuple(int(rows.tokens.unknown[place]) for place in where)
-        return EmbeddedPrompts(rows.text[where], tuple(prompts), self.digests.encoder, unknown)
+        unknown = tuple(int(encoded.tokens.unknown[place]) for place in where)
+        return EmbeddedPrompts(encoded.text[where], tuple(prompts), self.digests.encoder, unknown)
 
     def embed_images(self, images: ImageLike | Sequence[ImageLike]) -> EmbeddedImages:
         """Embed images in batches.
@@ -168,10 +168,13 @@ class Auditor:
             with ThreadPoolExecutor(
                 min(16, os.cpu_count() or 1), initializer=torch.set_num_threads, initargs=(1,)
             ) as pool:
-                rows = list(pool.map(encode, parts))
+                encoded = list(pool.map(encode, parts))
         else:
-            rows = [encode(part) for part in parts]
-        image, patches = np.concatenate([each.image for each in rows]), np.concatenate([each.patches for each in rows])
+            encoded = [encode(part) for part in parts]
+        image, patches = (
+            np.concatenate([each.image for each in encoded]),
+            np.concatenate([each.patches for each in encoded]),
+        )
         sizes = tuple((each.width, each.height) for each in prepared)
         return EmbeddedImages(image, patches, self.digests.encoder, sizes)
 
@@ -200,15 +203,15 @@ class Auditor:
         prompts = prompts if isinstance(prompts, EmbeddedPrompts) else self.embed_prompts(prompts)
         self._check(images, prompts)
         if pairwise:
-            rows, columns = (each.reshape(-1) for each in np.indices((len(images), len(prompts))))
-            return Verdicts(self._verdicts(images, prompts, rows, columns), (len(images), len(prompts)))
+            image, prompt = (each.reshape(-1) for each in np.indices((len(images), len(prompts))))
+            return Verdicts(self._verdicts(images, prompts, image, prompt), (len(images), len(prompts)))
         if len(prompts) not in (1, len(images)):
             raise UserError(
                 f"{len(images)} images and {len(prompts)} prompts; expected as many of both, one prompt, or"
                 " pairwise=True"
             )
-        rows = np.arange(len(images))
-        return Verdicts(self._verdicts(images, prompts, rows, rows if len(prompts) > 1 else 0 * rows))
+        image = np.arange(len(images))
+        return Verdicts(self._verdicts(images, prompts, image, image if len(prompts) > 1 else 0 * image))
 
     def __call__(self, images: Sequence[ImageLike], texts: Sequence[str]) -> Float[np.ndarray, "m n"]:
         """Calibrated scores of every image against every text, in the call shape of t2v_metrics."""
@@ -251,10 +254,10 @@ class Auditor:
             )
 
     def _verdicts(
-        self, images: EmbeddedImages, prompts: EmbeddedPrompts, rows: np.ndarray, columns: np.ndarray
+        self, images: EmbeddedImages, prompts: EmbeddedPrompts, image: np.ndarray, prompt: np.ndarray
     ) -> tuple[Verdict, ...]:
-        """The verdicts on images `rows` for prompts `columns`."""
-        output = self._heads.predict(images, prompts, rows, columns)
+        """The verdicts on the images `image` for the prompts `prompt`, by their numbers."""
+        output = self._heads.predict(images, prompts, image, prompt)
         calibration, encoder, size = self.bundle.calibration, self.bundle.encoder, self.bundle.encoder.image_size
         assert calibration.conformal is not None and calibration.worst_patch is not None, "refused in __init__"
         score = calibration.global_score(output["global_logit"])
@@ -263,7 +266,7 @@ class Auditor:
         reasons, consistent = calibration.reasons(output["reason_logit"]), calibration.consistent(score, worst)
         prediction = calibration.conformal.predict(output["global_logit"], self.level)
         verdicts = []
-        for i, (row, column) in enumerate(zip(rows.tolist(), columns.tolist())):
+        for i, (row, column) in enumerate(zip(image.tolist(), prompt.tolist())):
             width, height = images.sizes[row] if images.sizes is not None else (size, size)
             verdict = Verdict(
                 prompt=prompts.prompts[column],

@@ -41,18 +41,18 @@ class CompiledHeads:
         )
 
     def predict(
-        self, images: EmbeddedImages, prompts: EmbeddedPrompts, rows: np.ndarray, columns: np.ndarray
+        self, images: EmbeddedImages, prompts: EmbeddedPrompts, image: np.ndarray, prompt: np.ndarray
     ) -> dict[str, np.ndarray]:
-        """The outputs for images `rows` and prompts `columns`, before calibration.
+        """The outputs for the images `image` and the prompts `prompt`, by their numbers, before calibration.
 
         Returns:
             global_logit f32[n], patch_logit f32[n, k], risk f32[n, k] and reason_logit f32[n, 5].
         """
         pending = []
-        for start in range(0, len(rows), MOST):
-            part = np.arange(start, min(start + MOST, len(rows)))
+        for start in range(0, len(image), MOST):
+            part = np.arange(start, min(start + MOST, len(image)))
             filled = np.concatenate([part, np.full(bucket(len(part), MOST) - len(part), part[0])])
-            row, column = rows[filled], columns[filled]
+            row, column = image[filled], prompt[filled]
             output = self.forward(self._params, prompts.text[column], images.image[row], images.patches[row])
             pending.append((output, len(part)))  # not waited for: the next is gathered meanwhile
         found = {}

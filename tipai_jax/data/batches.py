@@ -54,12 +54,12 @@ class Columns:
     def compact(self) -> "Columns":
         """The same columns with the tables read into memory, reduced to the rows that are used."""
         tables, index = {}, dict(self.index)
-        for table, rows in self.tables.items():
+        for table, array in self.tables.items():
             fields = [name for name, of in self.table_of if of == table]
             used, place = np.unique(
                 np.concatenate([self.index[name].reshape(-1) for name in fields]), return_inverse=True
             )
-            tables[table] = rows.take(used)
+            tables[table] = array.take(used)
             ends = np.cumsum([self.index[name].size for name in fields])[:-1]
             for name, part in zip(fields, np.split(place.reshape(-1), ends), strict=True):
                 index[name] = part.reshape(self.index[name].shape).astype(np.int32)
@@ -69,8 +69,8 @@ class Columns:
         """Bytes of the embeddings that the examples use, each counted once."""
         return sum(
             len(np.unique(np.concatenate([self.index[name].reshape(-1) for name, of in self.table_of if of == table])))
-            * _row_bytes(rows)
-            for table, rows in self.tables.items()
+            * _row_bytes(array)
+            for table, array in self.tables.items()
         )
 
     def example_bytes(self) -> int:
@@ -81,17 +81,17 @@ class Columns:
         )
 
 
-def _row_bytes(rows: ShardedArray) -> int:
-    return int(np.prod(rows.shape[1:], dtype=np.int64)) * rows.dtype.itemsize
+def _row_bytes(array: ShardedArray) -> int:
+    return int(np.prod(array.shape[1:], dtype=np.int64)) * array.dtype.itemsize
 
 
 def gather(columns: Columns, row: Int[AnyArray, "*s b"], valid: Bool[AnyArray, "*s b"]) -> Any:
-    """The batch of these rows: inside jit from columns on the device, outside from columns on the host."""
+    """The batch of these examples: inside jit from columns on the device, outside from columns on the host."""
     found = {name: _take(columns.tables[table], columns.index[name][row]) for name, table in columns.table_of}
     return columns.batch(
         **found, **{name: values[row] for name, values in columns.values.items()}, valid=valid, row=row
     )
 
 
-def _take(table: Any, rows: Any) -> Any:
-    return table[rows] if isinstance(table, jax.Array) else table.take(rows)
+def _take(table: Any, where: Any) -> Any:
+    return table[where] if isinstance(table, jax.Array) else table.take(where)

@@ -1,12 +1,13 @@
-"""Which example comes when: the order of the rows as a pure function of (seed, step), with a curriculum.
+"""Which example comes when: the order of the examples as a pure function of (seed, step), with a curriculum.
 
 Early epochs draw from the easiest examples only, later ones from all ("anneal to include hard pairs"). The rule:
 
 - Of the ranked examples, epoch e (from 0) may draw the share f(e) = start + (1 - start) * min(1, e / full) of the
   greatest ease; equal ones are ranked by a fixed shuffle, so that no kind comes first by accident.
 - Examples that cannot be ranked by ease (the controls among pairs): the same share f(e) of them, by a fixed shuffle.
-- An epoch is always n draws, n the examples of the split: one permutation of the eligible rows after another, up to n.
-  From epoch `full` on that is each row exactly once. The last batch is padded with `valid=False`; nothing is dropped.
+- An epoch is always n draws, n the examples of the split: one permutation of the eligible examples after another, up
+  to n. From epoch `full` on that is each example exactly once. The last batch is padded with `valid=False`; nothing is
+  dropped.
 """
 
 import math
@@ -48,7 +49,7 @@ class CurriculumOrder:
         self._ranked = shuffle[~unranked[shuffle]]
         self._ranked = self._ranked[np.argsort(-ease[self._ranked], kind="stable")]
         self._unranked = shuffle[unranked[shuffle]]
-        self._rows_of_epoch = lru_cache(maxsize=2)(self._draw)
+        self._of_epoch = lru_cache(maxsize=2)(self._draw)
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -66,17 +67,17 @@ class CurriculumOrder:
         return self.start_fraction + (1 - self.start_fraction) * grown
 
     def eligible(self, epoch: int) -> Int[np.ndarray, " m"]:
-        """The rows that an epoch may draw from, in no particular order."""
+        """The examples that an epoch may draw from, in no particular order."""
         fraction = self.fraction(epoch)
-        return np.concatenate([rows[: math.ceil(fraction * len(rows))] for rows in (self._ranked, self._unranked)])
+        return np.concatenate([part[: math.ceil(fraction * len(part))] for part in (self._ranked, self._unranked)])
 
     def batch(self, step: int) -> tuple[Int[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
-        """The rows of a step (counted from 0) and which of them are real; a padded place holds row 0."""
+        """The examples of a step (counted from 0) and which of them are real; a padded place holds example 0."""
         epoch, place = divmod(step, self.steps_per_epoch)
-        rows = np.zeros(self.batch_size, np.int32)
-        drawn = self._rows_of_epoch(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
-        rows[: len(drawn)] = drawn
-        return rows, np.arange(self.batch_size) < len(drawn)
+        examples = np.zeros(self.batch_size, np.int32)
+        drawn = self._of_epoch(epoch)[place * self.batch_size : (place + 1) * self.batch_size]
+        examples[: len(drawn)] = drawn
+        return examples, np.arange(self.batch_size) < len(drawn)
 
     def size(self, step: int) -> int:
         """How many real examples the batch of a step holds."""

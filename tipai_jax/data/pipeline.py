@@ -1,7 +1,7 @@
-"""From the rows of each step to what the compiled loop reads: resident (rows only) or streaming (whole batches).
+"""From the examples of a step to what the compiled loop reads: their numbers (resident) or whole batches (streaming).
 
-A *chunk* is a fixed number of steps that one dispatch runs; both sources make one from the same rows, and `batch` turns
-an element of it into the same batch inside jit, so the figures are the same either way.
+A *chunk* is a fixed number of steps that one dispatch runs; both sources make one from the same numbers, and `batch`
+turns an element of it into the same batch inside jit, so the figures are the same either way.
 """
 
 import os
@@ -51,7 +51,7 @@ class Order(Protocol):
         ...
 
     def batch(self, step: int) -> tuple[Int[np.ndarray, " b"], Bool[np.ndarray, " b"]]:
-        """The rows of a step (counted from 0) and which of them are real; a padded place holds row 0."""
+        """The examples of a step (counted from 0) and which of them are real; a padded place holds example 0."""
         ...
 
     def size(self, step: int) -> int:
@@ -61,10 +61,11 @@ class Order(Protocol):
 
 @dataclass(frozen=True)
 class Chunk:
-    """The rows of the steps of one dispatch, on the host.
+    """The examples of the steps of one dispatch, on the host.
 
     Attributes:
-        row: rows of each step; in a sweep whose members meet the examples in different orders, of each member.
+        row: the examples of each step, by their place in the columns; in a sweep whose members meet the examples in
+            different orders, of each member.
         valid: False for padding.
         step: the number of each step, from 0; -1 for those that fill up the last chunk of an epoch, which are not run.
     """
@@ -94,7 +95,7 @@ def _numbered(first: int, steps: int, length: int) -> Int[np.ndarray, " s"]:
 
 
 def chunks_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
-    """Every row once, in order, padded at the end: the chunks of an evaluation."""
+    """Every example once, in order, padded at the end: the chunks of an evaluation."""
     steps = -(-n // batch_size)
     chunks = -(-steps // length)
     row = np.arange(chunks * length * batch_size, dtype=np.int32)
@@ -105,7 +106,7 @@ def chunks_in_order(n: int, *, batch_size: int, length: int) -> list[Chunk]:
 
 
 class Resident:
-    """All embeddings that the examples use live on every device; a chunk carries rows only.
+    """All embeddings that the examples use live on every device; a chunk carries numbers only.
 
     Args:
         columns: of the split, on the host.

@@ -1,4 +1,4 @@
-"""The rows of a split, checked."""
+"""Which examples belong to a split, checked."""
 
 from pathlib import Path
 
@@ -7,24 +7,24 @@ from jaxtyping import Int, Shaped
 
 from tipai_jax.errors import UserError
 
-__all__ = ["rows_of_split"]
+__all__ = ["examples_of_split"]
 
 
-def rows_of_split(splits: Shaped[np.ndarray, " n"], split: str, *, store: Path, unit: str) -> Int[np.ndarray, " m"]:
-    """The rows that belong to a split, in the order of the table.
+def examples_of_split(splits: Shaped[np.ndarray, " n"], split: str, *, store: Path, unit: str) -> Int[np.ndarray, " m"]:
+    """The examples that belong to a split, in the order of the table.
 
     Args:
-        splits: the split of every row.
+        splits: the split of every example.
         split: "train", "validation" or "test".
         store: where the table lies, for the message.
-        unit: what a row is, in the plural, for the message.
+        unit: what an example is, in the plural, for the message.
 
     Raises:
         UserError: there is none.
     """
-    rows = np.flatnonzero(splits == split)
-    if not len(rows):
+    found = np.flatnonzero(splits == split)
+    if not len(found):
         there = ", ".join(sorted(set(splits.tolist()))) or "nothing"
         mend = f"embed more {unit}, or set `split` in the data and embed again into a new --out"
         raise UserError(f"{store}: no {unit} in the split {split!r} (there: {there}); {mend}")
-    return rows
+    return found

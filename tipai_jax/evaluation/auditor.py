@@ -68,12 +68,12 @@ def pick_best_and_worst(
         count: how many of each, at most; of few pairs each is shown once.
 
     Returns:
-        Row numbers, the best first and the worst first.
+        Which pairs, the best first and the worst first.
     """
-    rows = np.flatnonzero(~pairs.control)
-    calibrated = calibration.global_score(ours.global_logit[rows])
-    gap, logits = calibrated[:, 0] - calibrated[:, 1], ours.global_logit[rows, 0] - ours.global_logit[rows, 1]
-    order = rows[np.lexsort((pairs.pair_id[rows].astype(str), -logits, -gap))].tolist()
+    counted = np.flatnonzero(~pairs.control)
+    calibrated = calibration.global_score(ours.global_logit[counted])
+    gap, logits = calibrated[:, 0] - calibrated[:, 1], ours.global_logit[counted, 0] - ours.global_logit[counted, 1]
+    order = counted[np.lexsort((pairs.pair_id[counted].astype(str), -logits, -gap))].tolist()
     best = order[: min(count, (len(order) + 1) // 2)]
     return best, order[len(best) :][-count:][::-1]
 
@@ -152,8 +152,8 @@ class AuditorEvaluator:
         drawn = []
         if count:
             assert data is not None
-            rows = pick_pairs(pairs, count)
-            drawn = draw_sheets(store, pairs, rows, prediction=prediction, data=data, out=sheets, stamp=stamp)
+            shown = pick_pairs(pairs, count)
+            drawn = draw_sheets(store, pairs, shown, prediction=prediction, data=data, out=sheets, stamp=stamp)
         best, worst = pick_best_and_worst(self._ours, pairs, self._calibration)
         sides = {"best": best, "worst": worst}
         shown = draw_best_and_worst(
@@ -165,7 +165,7 @@ class AuditorEvaluator:
     def targets(record: Mapping[str, Any], asked: TargetsConfig) -> Sequence[Target]:
         """The plan's targets, and those of the config beyond it."""
         reasons = record["category_roc_auc"] or {}
-        rows = [
+        found = [
             of_figure("global pair AUC", record["global_pair_auc"], ">", asked.pair_auc),
             of_figure("patch pair AUC", record["patch_pair_auc"], ">", asked.patch_pair_auc),
             *(
@@ -175,19 +175,19 @@ class AuditorEvaluator:
             of_figure("ECE", record["ece"], "<", asked.ece),
         ]
         if asked.auc_judd is not None:
-            rows.append(of_figure("heatmap AUC-Judd", (record["heatmap"] or {}).get("auc_judd"), ">", asked.auc_judd))
+            found.append(of_figure("heatmap AUC-Judd", (record["heatmap"] or {}).get("auc_judd"), ">", asked.auc_judd))
         if asked.conformal is not None:
-            rows.append(_coverage(record.get("conformal") or {}, asked.conformal))
+            found.append(_coverage(record.get("conformal") or {}, asked.conformal))
         for name, baseline in record["baselines"].items():
             if name in ABLATIONS:
                 if asked.ablations_at_chance:
-                    rows.append(at_chance(name, baseline.get("global_pair_auc")))
+                    found.append(at_chance(name, baseline.get("global_pair_auc")))
             elif asked.beats_baselines:
                 gap: Mapping[str, Any] = baseline.get("global_pair_auc_difference") or {"n": 0}
                 low = gap["ci95"][0] if gap.get("ci95") else None
                 title = f"pair AUC above {name}, lower end of the difference"
-                rows.append(target(title, low, ">", 0.0, measured=enough(gap), ci95=gap.get("ci95")))
-        return rows
+                found.append(target(title, low, ">", 0.0, measured=enough(gap), ci95=gap.get("ci95")))
+        return found
 
     @staticmethod
     def calibrated(run: Run, workdir: Path) -> bool:

@@ -84,13 +84,13 @@ def difference(ours: Predictions, theirs: Predictions, pairs: PairTable, *, seed
 
 def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
     won = wins(predictions)
-    scored = lambda rows: _mean(won[rows & ~pairs.control], pairs.group[rows & ~pairs.control], seed)
+    scored = lambda which: _mean(won[which & ~pairs.control], pairs.group[which & ~pairs.control], seed)
     everyone = np.ones(len(won), bool)
     return {
         "global_pair_auc": scored(everyone),
         "pair_auc_by_category": {name: scored(pairs.category[:, c] == 1) for c, name in enumerate(CATEGORIES)},
         "pair_auc_by_difficulty": {name: scored(pairs.difficulty == name) for name in DIFFICULTIES},
-        "pair_auc_by_margin": {name: scored(rows) for name, rows in _margin_bins(pairs).items()},
+        "pair_auc_by_margin": {name: scored(which) for name, which in _margin_bins(pairs).items()},
         "unseen_combination_pair_auc": scored(pairs.unseen),
     }
 
@@ -109,7 +109,7 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     )
     index = np.searchsorted(edges, pairs.margin, side="left")  # a bin is closed above: its edge is a margin that occurs
     bins = [counted & (index == i) for i in np.unique(index[counted])]
-    ends = [(float(pairs.margin[rows].min()), float(pairs.margin[rows].max())) for rows in bins]
+    ends = [(float(pairs.margin[each].min()), float(pairs.margin[each].max())) for each in bins]
     names: list[str] = []
     for digits in range(2, 10):  # nine tell any two float32 apart
         names = [f"{low:.{digits}g}" if low == high else f"{low:.{digits}g} to {high:.{digits}g}" for low, high in ends]
@@ -166,12 +166,12 @@ def _ece(
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
     probability = calibration.global_score(predictions.global_logit)
     flagged = probability < calibration.score_threshold
-    rows, others = pairs.control, ~pairs.control
+    controls, others = pairs.control, ~pairs.control
     return {
         "control": {
             "threshold": calibration.score_threshold,
-            "alarm_rate": _mean(flagged[rows, 1], pairs.group[rows], seed),
-            "score_gap": _mean(probability[rows, 0] - probability[rows, 1], pairs.group[rows], seed),
+            "alarm_rate": _mean(flagged[controls, 1], pairs.group[controls], seed),
+            "score_gap": _mean(probability[controls, 0] - probability[controls, 1], pairs.group[controls], seed),
             "alarm_rate_faithful": _mean(flagged[others, 0], pairs.group[others], seed),
             "alarm_rate_broken": _mean(flagged[others, 1], pairs.group[others], seed),
         }
@@ -232,16 +232,16 @@ def _consistency_figures(
 def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
     if predictions.risk is None:
         return {"heatmap": None}
-    rows, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
+    which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
     measured["box_found_in_chosen"] = localise.region_found(
-        predictions.risk[rows, 0], threshold=calibration.risk_threshold
+        predictions.risk[which, 0], threshold=calibration.risk_threshold
     )
     kept = {
         name: np.isfinite(values) for name, values in measured.items()
     }  # a box that fills the image has no AUC-Judd
     return {
         "heatmap": {
-            name: _mean(values[kept[name]], pairs.group[rows][kept[name]], seed) for name, values in measured.items()
+            name: _mean(values[kept[name]], pairs.group[which][kept[name]], seed) for name, values in measured.items()
         }
     }
 

@@ -177,16 +177,18 @@ def reason_examples(
 
 def score_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Logit, label (chosen 1, rejected 0) and group of every image that is not of a control pair."""
-    rows = ~pairs.control
-    logit = np.concatenate([predictions.global_logit[rows, 0], predictions.global_logit[rows, 1]]).astype(np.float64)
-    label = np.repeat(np.array([1, 0], np.int8), int(rows.sum()))
-    return logit, label, np.concatenate([pairs.group[rows], pairs.group[rows]])
+    counted = ~pairs.control
+    logit = np.concatenate([predictions.global_logit[counted, 0], predictions.global_logit[counted, 1]]).astype(
+        np.float64
+    )
+    label = np.repeat(np.array([1, 0], np.int8), int(counted.sum()))
+    return logit, label, np.concatenate([pairs.group[counted], pairs.group[counted]])
 
 
 def worst_patch(predictions: Predictions, pairs: PairTable) -> Float[np.ndarray, " i"]:
     """The lowest patch logit of every image that `score_examples` gives, in its order."""
-    rows = ~pairs.control
-    lowest = np.asarray(predictions.patch_logit, np.float64)[rows].min(axis=-1)
+    counted = ~pairs.control
+    lowest = np.asarray(predictions.patch_logit, np.float64)[counted].min(axis=-1)
     return np.concatenate([lowest[:, 0], lowest[:, 1]])
 
 
@@ -221,9 +223,9 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         known, broken, owner = reason_examples(pairs)
         reasons = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
         for c, name in enumerate(CATEGORIES):
-            rows = known[:, c]
+            which = known[:, c]
             chosen[f"reason.{name}"] = choose_calibrator(
-                reasons[rows, c], broken[rows, c].astype(np.int8), group=owner[rows]
+                reasons[which, c], broken[which, c].astype(np.int8), group=owner[which]
             )
     nothing = Chosen(Platt(), {}, 0)
     return Calibration(

@@ -14,14 +14,14 @@ from tipai_jax.render import Region, enlarge, find_regions
 from tipai_jax.render.boxes import MAP_SIDE as SIZE
 from tipai_jax.store import PairTable, box_mask
 
-__all__ = ["SIZE", "best_threshold", "localisation_figures", "region_found", "rows_with_pixels"]
+__all__ = ["SIZE", "best_threshold", "localisation_figures", "pairs_with_pixels", "region_found"]
 
 LEVELS = 200
 """Thresholds that are tried."""
 
 
-def rows_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
-    """Rows whose rejected image has pixels to blame: no controls, none that only miss something, none without boxes."""
+def pairs_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
+    """Pairs whose rejected image has pixels to blame: no controls, none that only miss something or have no boxes."""
     boxes = pairs.boxes
     owner = np.repeat(np.arange(len(boxes)), boxes.counts)
     blamed = np.bincount(owner[~boxes.absent], minlength=len(boxes)) > 0
@@ -29,11 +29,11 @@ def rows_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
 
 
 def _maps(
-    risk: Float[np.ndarray, "b k"], pairs: PairTable, rows: Int[np.ndarray, " n"]
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, which: Int[np.ndarray, " n"]
 ) -> Iterator[tuple[Float[np.ndarray, "h w"], Bool[np.ndarray, "h w"]]]:
-    """The enlarged risk and the true mask of each row."""
-    for row in rows.tolist():
-        yield _enlarged(risk[row]), box_mask(pairs.boxes[row], SIZE)
+    """The enlarged risk and the true mask of each pair."""
+    for pair in which.tolist():
+        yield _enlarged(risk[pair]), box_mask(pairs.boxes[pair], SIZE)
 
 
 def _enlarged(risk: Float[np.ndarray, " k"]) -> Float[np.ndarray, "h w"]:
@@ -41,9 +41,9 @@ def _enlarged(risk: Float[np.ndarray, " k"]) -> Float[np.ndarray, "h w"]:
     return enlarge(risk.reshape(side, side), (SIZE, SIZE))
 
 
-def spread(rows: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
-    """At most so many of the rows, at even distances."""
-    return rows[np.unique(np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64))]
+def spread(which: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
+    """At most so many of them, at even distances."""
+    return which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).astype(np.int64))]
 
 
 def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
@@ -52,20 +52,20 @@ def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: in
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs of the validation split.
-        most: how many images are looked at, spread evenly over the rows.
+        most: how many images are looked at, spread evenly over the pairs.
 
     Returns:
         The threshold; 0.5 where there is no image to choose on.
     """
-    rows = rows_with_pixels(pairs)
-    if not len(rows):
+    which = pairs_with_pixels(pairs)
+    if not len(which):
         return 0.5
-    rows = spread(rows, most)
-    low, high = (float(edge) for edge in np.quantile(risk[rows], [0.0, 1.0]))
+    which = spread(which, most)
+    low, high = (float(edge) for edge in np.quantile(risk[which], [0.0, 1.0]))
     if not high > low:
         return 0.5
     dice = np.zeros(LEVELS)
-    for heat, mask in _maps(risk, pairs, rows):
+    for heat, mask in _maps(risk, pairs, which):
         place = ((heat - low) * (LEVELS / (high - low))).astype(np.int64).clip(0, LEVELS - 1)
         counts = np.bincount((place + LEVELS * mask).reshape(-1), minlength=2 * LEVELS).reshape(2, LEVELS)
         off, hit = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
@@ -98,14 +98,14 @@ def localisation_figures(
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs.
         threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
-        most: how many images are looked at, spread evenly over the rows; 2,000 tell a mean AUC-Judd to +-.004.
+        most: how many images are looked at, spread evenly over the pairs; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
-        The rows measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap` is 1
-        where the found box of the highest risk (`render.find_regions`) shares a pixel with what is truly wrong;
+        Which pairs were measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap`
+        is 1 where the found box of the highest risk (`render.find_regions`) shares a pixel with what is truly wrong;
         `pointing_game` (Zhang et al. 2016) is 1 where the pixel of the highest risk lies in it.
     """
-    rows = spread(rows_with_pixels(pairs), most)
+    which = spread(pairs_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {
         "iou": [],
         "dice": [],
@@ -115,7 +115,7 @@ def localisation_figures(
         "pointing_game": [],
         "box_found_in_rejected": [],
     }
-    for heat, mask in _maps(risk, pairs, rows):
+    for heat, mask in _maps(risk, pairs, which):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
@@ -124,4 +124,4 @@ def localisation_figures(
         figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
         figures["box_found_in_rejected"].append(float(bool(reddest)))
         figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))
-    return rows, {name: np.asarray(values, np.float64) for name, values in figures.items()}
+    return which, {name: np.asarray(values, np.float64) for name, values in figures.items()}

@@ -49,7 +49,7 @@ class PairPrediction:
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
-    """Rows to show: one of each kind in turn, where a kind is a category (or a control) at a difficulty.
+    """Pairs to show: one of each kind in turn, where a kind is a category (or a control) at a difficulty.
 
     The kinds are walked diagonally, so that the first six already hold every category and every difficulty.
 
@@ -167,7 +167,7 @@ def _truth_line(pairs: PairTable, row: int) -> str:
 def draw_sheets(
     store: Store,
     pairs: PairTable,
-    rows: Sequence[int],
+    shown: Sequence[int],
     *,
     prediction: Callable[[int], PairPrediction],
     data: Path,
@@ -179,8 +179,8 @@ def draw_sheets(
     Args:
         store: names the prompts and the images.
         pairs: the evaluated pairs.
-        rows: which of them.
-        prediction: the auditor's, of a row.
+        shown: which of them.
+        prediction: the auditor's, of a pair.
         data: the folder of the images.
         out: the folder to write into; sheets of an earlier evaluation in it are replaced.
         stamp: a remark for each sheet ("" for none).
@@ -191,12 +191,12 @@ def draw_sheets(
     Raises:
         UserError: an image is missing or cannot be read.
     """
-    images = [read_images(store, pairs, row, data) for row in rows]
+    images = [read_images(store, pairs, row, data) for row in shown]
     out.mkdir(parents=True, exist_ok=True)
     for old in [*out.glob("pair-*.png"), *out.glob("contact.png")]:
         old.unlink()
     written, sheets = [], []
-    for place, (row, both) in enumerate(zip(rows, images)):
+    for place, (row, both) in enumerate(zip(shown, images)):
         prompt = str(store.prompts.prompt[pairs.prompt[row]])
         sheets.append(draw_pair(pairs, row, prediction(row), prompt=prompt, images=both, stamp=stamp))
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(pairs.pair_id[row]))[:60]

@@ -1,6 +1,6 @@
 """Confidence intervals by resampling whole groups (prompts) with replacement.
 
-Rows of one prompt are not independent, so the prompt is the unit. Every draw is a pure function of the seed and the
+Examples of one prompt are not independent, so the prompt is the unit. Every draw is a pure function of the seed and the
 groups, so two statistics over the same groups and seed see the same resamples.
 """
 
@@ -42,48 +42,48 @@ def percentiles(statistics: Float[np.ndarray, " n"], level: float) -> Interval:
     return Interval(float(lo), float(hi))
 
 
-def numbered(groups: Shaped[np.ndarray, " rows"]) -> tuple[Int[np.ndarray, " rows"], int]:
+def numbered(groups: Shaped[np.ndarray, " examples"]) -> tuple[Int[np.ndarray, " examples"], int]:
     """Groups as 0..G-1, and G."""
     names, index = np.unique(groups, return_inverse=True)
     return index, len(names)
 
 
 def mean_by_group(
-    values: Shaped[np.ndarray, " rows"],
-    groups: Shaped[np.ndarray, " rows"],
+    values: Shaped[np.ndarray, " examples"],
+    groups: Shaped[np.ndarray, " examples"],
     *,
     seed: int = 0,
     n: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """The interval of the mean of `values`; rows that are NaN are left out."""
+    """The interval of the mean of `values`; values that are NaN are left out."""
     values, groups = values[np.isfinite(values)], groups[np.isfinite(values)]
     if not values.size:
         return Interval(float("nan"), float("nan"))
     index, count = numbered(groups)
     totals = np.bincount(index, weights=values.astype(np.float64), minlength=count)
-    rows = np.bincount(index, minlength=count).astype(np.float64)
-    means = [(drawn @ totals) / (drawn @ rows) for drawn in resamples(count, seed=seed, n=n)]
+    sizes = np.bincount(index, minlength=count).astype(np.float64)
+    means = [(drawn @ totals) / (drawn @ sizes) for drawn in resamples(count, seed=seed, n=n)]
     return percentiles(np.concatenate(means), level)
 
 
 def difference_by_group(
-    ours: Shaped[np.ndarray, " rows"],
-    theirs: Shaped[np.ndarray, " rows"],
-    groups: Shaped[np.ndarray, " rows"],
+    ours: Shaped[np.ndarray, " examples"],
+    theirs: Shaped[np.ndarray, " examples"],
+    groups: Shaped[np.ndarray, " examples"],
     *,
     seed: int = 0,
     n: int = 1000,
     level: float = 0.95,
 ) -> Interval:
-    """The interval of mean(ours) - mean(theirs), paired row by row: both means see the same resamples."""
+    """The interval of mean(ours) - mean(theirs), paired one by one: both means see the same resamples."""
     return mean_by_group(ours.astype(np.float64) - theirs, groups, seed=seed, n=n, level=level)
 
 
 def roc_auc_by_group(
     score: Float[np.ndarray, "*shape"],
     label: Shaped[np.ndarray, "*shape"],
-    groups: Shaped[np.ndarray, " rows"],
+    groups: Shaped[np.ndarray, " examples"],
     *,
     seed: int = 0,
     n: int = 1000,
@@ -95,9 +95,9 @@ def roc_auc_by_group(
     scores that is exact; beyond, an area moves by less than half a bin's share of the negatives, about 1e-4.
 
     Args:
-        score: one row a group member; further axes (patches) belong to their row.
+        score: of each example; further axes (patches) belong to their example.
         label: 1, 0 or -1 (left out).
-        groups: the resampling unit of each row.
+        groups: the resampling unit of each example.
         seed, n, level: the draw, the number of resamples, the coverage.
     """
     return percentiles(roc_auc_draws(score, label, groups, seed=seed, n=n), level)
@@ -106,7 +106,7 @@ def roc_auc_by_group(
 def roc_auc_draws(
     score: Float[np.ndarray, "*shape"],
     label: Shaped[np.ndarray, "*shape"],
-    groups: Shaped[np.ndarray, " rows"],
+    groups: Shaped[np.ndarray, " examples"],
     *,
     seed: int,
     n: int,
@@ -120,9 +120,9 @@ def roc_auc_draws(
 
     bins = int(bin_of.max(initial=0)) + 1
 
-    def histogram(rows: Shaped[np.ndarray, " m"]) -> sparse.csr_matrix:
-        ones = np.ones(int(rows.sum()))
-        return sparse.csr_matrix((ones, (bin_of[rows], index[rows])), shape=(bins, count))
+    def histogram(which: Shaped[np.ndarray, " m"]) -> sparse.csr_matrix:
+        ones = np.ones(int(which.sum()))
+        return sparse.csr_matrix((ones, (bin_of[which], index[which])), shape=(bins, count))
 
     hits, misses = histogram(positive), histogram(~positive)
     areas = []

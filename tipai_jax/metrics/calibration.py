@@ -1,7 +1,4 @@
-"""Calibration metrics: does a probability of 0.8 come true eight times in ten.
-
-Fits nothing: that is `evaluation/calibrators.py`.
-"""
+"""Calibration metrics: does a probability of 0.8 come true eight times in ten."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -38,8 +35,8 @@ def bin_of(
         probability: in 0..1.
         bins: how many.
         kind: "width": [0, 1] cut evenly, each bin closed on the right; "mass": as near to equal
-            counts as can be with equal probabilities in one bin. (Ranks would part them by the order of the rows, and
-            rows that stand in the order of their labels would look miscalibrated.)
+            counts as can be with equal probabilities in one bin. (Ranks would part them by the order of the examples,
+            and examples that stand in the order of their labels would look miscalibrated.)
     """
     if kind == "width":
         return np.clip(np.searchsorted(np.linspace(0.0, 1.0, bins + 1), probability, side="left") - 1, 0, bins - 1)

@@ -1,7 +1,7 @@
 """The interval of an expected calibration error, by resampling whole groups.
 
 An ECE over bins that stay where they are is a function of sums: what each bin lacks in confidence, and how many it
-holds. Fits nothing.
+holds.
 """
 
 from typing import Literal

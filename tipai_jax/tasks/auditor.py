@@ -22,7 +22,7 @@ from jaxtyping import Array, Bool, Float, Int
 from tipai_jax.config.auditor import AuditorConfig, ModelConfig
 from tipai_jax.data.batches import AnyArray, Columns
 from tipai_jax.data.curriculum import CurriculumOrder
-from tipai_jax.data.splits import rows_of_split
+from tipai_jax.data.splits import examples_of_split
 from tipai_jax.errors import UserError
 from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
 from tipai_jax.losses import (
@@ -107,7 +107,7 @@ def pairs_of_split(store: Store, split: str) -> PairTable:
     Raises:
         UserError: the split has no pair, or none in which one image is better (controls alone teach no ranking).
     """
-    pairs = store.pairs.select(rows_of_split(store.pairs.split, split, store=store.path, unit="pairs"))
+    pairs = store.pairs.select(examples_of_split(store.pairs.split, split, store=store.path, unit="pairs"))
     if pairs.control.all():
         better = "it needs pairs of a better and a worse image"
         raise UserError(f"{store.path}: the split {split!r} holds controls only; {better}")

@@ -1,9 +1,9 @@
 """The training loop: the one place where store, order, step, log and checkpoints meet.
 
 The order of things is an invariant: **evaluate, checkpoint, next batch, dispatch, log the previous chunk**. While the
-device runs a chunk of steps, the host prepares the next rows and reads the figures of the chunk before; it never waits
-for the chunk it has just sent. Before a validation or a checkpoint the chunk in flight is read and checked, so no state
-that came out of a NaN is ever measured or saved.
+device runs a chunk of steps, the host prepares the next examples and reads the figures of the chunk before; it never
+waits for the chunk it has just sent. Before a validation or a checkpoint the chunk in flight is read and checked, so no
+state that came out of a NaN is ever measured or saved.
 
 A chunk never crosses the end of an epoch, and always starts at a multiple of `steps_per_dispatch` within one; so a run
 that was stopped between two chunks goes on with the very chunks it would have run.
@@ -127,7 +127,7 @@ def _loop(run: Setup, folders: list[RunDir], stop: Interrupt) -> None:
                 say(trace.close())
         trace.close()  # of a window that the run's end, or a signal, cut short
         if halt and not all(folder.ended for folder in folders):
-            why = "another process was told to stop" if stop.signal is None else stop.signal.name
+            why = "another process was asked to stop" if stop.signal is None else stop.signal.name
             say(
                 f"{why}: stopped and saved at step {step} of {run.total}; the same command goes on from there",
                 always=True,

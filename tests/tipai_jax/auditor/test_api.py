@@ -459,11 +459,11 @@ text, image, patches = x["text"], x["image"], x["patches"]  # [b, d], [b, d], [b
 d = text.shape[1]
 sigmoid = lambda z: 1 / (1 + np.exp(-z))
 
-def head(name, columns, sees):
+def head(name, columns, inputs):
     """Linear on the concatenation of text, image (or patch) and their product; ReLU; Linear."""
-    kernel, scale = w[f"{name}.joint.kernel"], d**0.5 if sees["scale_inputs"] else 1.0
+    kernel, scale = w[f"{name}.joint.kernel"], d**0.5 if inputs["scale_inputs"] else 1.0
     columns = [text[:, None] if columns.ndim == 3 else text, columns]
-    products = [columns[0] * columns[1] * scale**2] if sees["products"] else []
+    products = [columns[0] * columns[1] * scale**2] if inputs["products"] else []
     blocks = [columns[0] * scale, columns[1] * scale, *products]
     hidden = sum(block @ kernel[i * d : (i + 1) * d] for i, block in enumerate(blocks)) + w[f"{name}.joint.bias"]
     return np.maximum(hidden, 0) @ w[f"{name}.score.kernel"] + w[f"{name}.score.bias"]
@@ -481,9 +481,11 @@ assert not any(name in sys.modules for name in ("jax", "flax", "torch", "tipai_j
 
 def test_the_weights_are_read_without_jax(tmp_path, drawn):
     """A forward pass in numpy, out of the two files alone; calibration included."""
-    sees = InputFeatures(products=True, scale_inputs=True)
+    inputs = InputFeatures(products=True, scale_inputs=True)
     auditor = Auditor(
-        make_bundle(tiny_fingerprint(), model=ModelConfig(hidden=16, global_inputs=InputFeatures(), patch_inputs=sees))
+        make_bundle(
+            tiny_fingerprint(), model=ModelConfig(hidden=16, global_inputs=InputFeatures(), patch_inputs=inputs)
+        )
     )
     auditor.save_pretrained(tmp_path / "saved")
     images, prompts = auditor.embed_images(drawn), auditor.embed_prompts(["a red cat"] * 5)

@@ -15,9 +15,9 @@ def pairs(tmp_path_factory):
     return write_store(tmp_path_factory.mktemp("store"), splits={"test": 20}).pairs
 
 
-def test_rows_with_pixels(pairs):
+def test_pairs_with_pixels(pairs):
     wanted = [i for i, boxes in enumerate(pairs.boxes) if not pairs.control[i] and any(not box.absent for box in boxes)]
-    assert localise.rows_with_pixels(pairs).tolist() == wanted
+    assert localise.pairs_with_pixels(pairs).tolist() == wanted
     assert 0 < len(wanted) < len(pairs)
 
 
@@ -27,9 +27,9 @@ def test_the_threshold_has_the_largest_mean_dice(pairs):
     found = localise.best_threshold(risk, pairs)
     matrix = bilinear_matrix(localise.SIZE, 7)
 
-    rows = localise.rows_with_pixels(pairs).tolist()
-    maps = np.stack([matrix @ risk[row].reshape(7, 7) @ matrix.T for row in rows])
-    masks = np.stack([box_mask(pairs.boxes[row], 224) for row in rows])
+    which = localise.pairs_with_pixels(pairs).tolist()
+    maps = np.stack([matrix @ risk[row].reshape(7, 7) @ matrix.T for row in which])
+    masks = np.stack([box_mask(pairs.boxes[row], 224) for row in which])
 
     def mean_dice(threshold):
         return float(np.mean(localisation.dice(maps, masks, threshold=threshold)))
@@ -46,10 +46,10 @@ def test_a_constant_risk_has_no_threshold_to_find(pairs):
 
 def test_at_most_so_many_pictures_are_measured_evenly_spread(pairs):
     risk = np.random.default_rng(0).random((len(pairs), 49), np.float32)
-    rows, every = localise.localisation_figures(risk, pairs, threshold=0.5)
+    which, every = localise.localisation_figures(risk, pairs, threshold=0.5)
     few, measured = localise.localisation_figures(risk, pairs, threshold=0.5, most=3)
-    assert few.tolist() == [rows[0], rows[(len(rows) - 1) // 2], rows[-1]]
-    np.testing.assert_array_equal(measured["auc_judd"], every["auc_judd"][np.searchsorted(rows, few)])
+    assert few.tolist() == [which[0], which[(len(which) - 1) // 2], which[-1]]
+    np.testing.assert_array_equal(measured["auc_judd"], every["auc_judd"][np.searchsorted(which, few)])
 
 
 def test_a_region_is_found_where_one_is_hot():

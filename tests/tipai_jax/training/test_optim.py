@@ -44,8 +44,8 @@ def test_first_update_by_hand():
 
 
 def test_only_kernels_decay():
-    sees = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
-    config = ModelConfig(hidden=8, global_inputs=sees, patch_inputs=sees, reason_inputs=sees, saliency="decoder")
+    inputs = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
+    config = ModelConfig(hidden=8, global_inputs=inputs, patch_inputs=inputs, reason_inputs=inputs, saliency="decoder")
     mask = decay_mask(split_heads(nnx.eval_shape(lambda: build_heads(config, d=16, k=49, seed=0)))[2])
     assert mask["patch_head"]["score"] == {"kernel": True, "bias": False}
     assert mask["evidence"]["position"] is False and mask["evidence"]["norm_out"]["scale"] is False

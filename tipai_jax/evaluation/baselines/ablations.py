@@ -42,7 +42,7 @@ EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
 
 
 def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, workdir: Path, pairs: int) -> AuditorConfig:
-    """The short run of a ablation.
+    """The short run of an ablation.
 
     Args:
         config: of the run it stands beside; only the seed and the placement are taken over.
@@ -97,7 +97,7 @@ class AblationHeads:
 
 
 def fit_ablation(config: AuditorConfig, store: Store, *, which: Ablation, pairs: int, folder: Path) -> AblationHeads:
-    """Train a ablation, or load it if this very run was done before.
+    """Train an ablation, or load it if this very run was done before.
 
     Args:
         config: of the run it stands beside.

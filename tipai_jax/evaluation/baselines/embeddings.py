@@ -17,10 +17,10 @@ def pair_embeddings(
 ) -> Iterator[tuple[Float[np.ndarray, "b d"], Float[np.ndarray, "b 2 d"], Float[np.ndarray, "b 2 k d"]]]:
     """Prompts, images and patches of the pairs in order, the chosen image first; at most 256 pairs at a time."""
     for start in range(0, len(pairs.pair_id), CHUNK):
-        rows = slice(start, start + CHUNK)
-        images = np.stack([pairs.chosen[rows], pairs.rejected[rows]], axis=1)
+        part = slice(start, start + CHUNK)
+        images = np.stack([pairs.chosen[part], pairs.rejected[part]], axis=1)
         yield (
-            store.text.take(pairs.prompt[rows]).astype(np.float32),
+            store.text.take(pairs.prompt[part]).astype(np.float32),
             store.image.take(images).astype(np.float32),
             store.patches.take(images).astype(np.float32),
         )

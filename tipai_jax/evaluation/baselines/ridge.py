@@ -171,16 +171,16 @@ def _patch_probe(store: Store, train: PairTable, validation: PairTable, *, seed:
         size = min(most // 2, *(len(part) for part in places))
         if size == 0:
             return None
-        rows, side, cell = np.concatenate([rng.permutation(part)[:size] for part in places]).T
-        order = np.argsort(rows, kind="stable")
-        rows, side, cell = rows[order], side[order], cell[order]
-        label = pairs.patch_label[rows, side, cell].astype(np.float32)
-        images = np.where(side == 0, pairs.chosen[rows], pairs.rejected[rows])
+        pair, side, cell = np.concatenate([rng.permutation(part)[:size] for part in places]).T
+        order = np.argsort(pair, kind="stable")
+        pair, side, cell = pair[order], side[order], cell[order]
+        label = pairs.patch_label[pair, side, cell].astype(np.float32)
+        images = np.where(side == 0, pairs.chosen[pair], pairs.rejected[pair])
         parts = [
             store.patches.take(images[at : at + 4096])[np.arange(len(images[at : at + 4096])), cell[at : at + 4096]]
             for at in range(0, len(images), 4096)
         ]
-        return store.text.take(pairs.prompt[rows]).astype(np.float32), np.concatenate(parts).astype(np.float32), label
+        return store.text.take(pairs.prompt[pair]).astype(np.float32), np.concatenate(parts).astype(np.float32), label
 
     fitted, held = sample(train, most), sample(validation, most // 4)
     if fitted is None or held is None:
