@@ -6,9 +6,8 @@ Figures:  test split: pair AUC .891, patch AUC .917, AUC-Judd .927, ECE .012; al
 
 Both scorers read the prompt's and the image's (the patch's) embedding side by side, the risk map is the enlarged
 1 - score, the four losses weigh 1.0 / 1.0 / 0.5 / 0.1 on probabilities. The reason head is ours: the plan only asks
-that
-each reason be told apart. It reads products besides, and shares no parameter with the rest, so it changes nothing of
-the plan. The plan names a curriculum without numbers: here the first epoch draws from the half of the pairs with the
+that each reason be told apart. It reads products besides, and shares no parameter with the rest, so it changes nothing
+of the plan. The plan names a curriculum without numbers: here the first epoch draws from the half of the pairs with the
 greatest margin, the sixth from all.
 """
 
