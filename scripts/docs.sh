@@ -23,7 +23,7 @@ case "$*" in
 esac
 bash scripts/setup.sh
 if [ -n "$execute" ]; then
-  .venv/bin/python -m nbconvert --to notebook --execute --inplace --log-level WARN docs/tour.ipynb
+  .venv/bin/python -m nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False --log-level WARN docs/tour.ipynb
 fi
 rm -rf build/docs build/site
 mkdir -p build/docs
