@@ -22,13 +22,15 @@ import numpy as np
 from jaxtyping import Float
 
 from tipai_jax.auditor.bundle import Bundle, find_bundle
-from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPrompts
+from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPhrases, EmbeddedPrompts
 from tipai_jax.auditor.encoder import load_encoder
 from tipai_jax.auditor.heads import CompiledHeads, bucket
-from tipai_jax.auditor.verdict import Digests, Ranking, Verdict, Verdicts
+from tipai_jax.auditor.phrases import embed_phrases
+from tipai_jax.auditor.verdict import Digests, JudgedPhrase, Ranking, Verdict, Verdicts
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.calibrators import Platt
 from tipai_jax.render.images import ImageLike, image_list, read_image, type_name
-from tipai_jax.store import CATEGORIES, view_box
+from tipai_jax.store import CATEGORIES, PHRASE_KINDS, view_box
 
 if TYPE_CHECKING:
     from precompute.encoders.clip import ClipEncoder
@@ -114,13 +116,20 @@ class Auditor:
             if not isinstance(prompt, str) or not prompt.strip():
                 raise UserError(f"prompt {place} is {prompt!r}; expected words")
         if not prompts:
-            return EmbeddedPrompts(np.zeros((0, self.bundle.encoder.d), np.float16), (), self.digests.encoder, ())
+            nothing = np.zeros((0, self.bundle.encoder.d), np.float16)
+            return EmbeddedPrompts(nothing, (), self.digests.encoder, (), self._phrases_of(()))
         unique = list(dict.fromkeys(prompts))
         encoded = self.encoder.encode_text(unique, batch_size=bucket(len(unique), self.batch_size))
         place_of = {prompt: place for place, prompt in enumerate(unique)}
         where = [place_of[prompt] for prompt in prompts]
         unknown = tuple(int(encoded.tokens.unknown[place]) for place in where)
-        return EmbeddedPrompts(encoded.text[where], tuple(prompts), self.digests.encoder, unknown)
+        phrases = self._phrases_of(prompts)
+        return EmbeddedPrompts(encoded.text[where], tuple(prompts), self.digests.encoder, unknown, phrases)
+
+    def _phrases_of(self, prompts: Sequence[str]) -> EmbeddedPhrases | None:
+        if not self._heads.reads_phrases:
+            return None
+        return embed_phrases(prompts, self.encoder, batch_size=self.batch_size)
 
     def embed_images(self, images: ImageLike | Sequence[ImageLike]) -> EmbeddedImages:
         """Embed images in batches.
@@ -285,9 +294,25 @@ class Auditor:
                 digests=self.digests,
                 small_world_only=self.bundle.small_world_only,
                 unknown_tokens=0 if prompts.unknown is None else prompts.unknown[column],
+                phrases=self._phrases(prompts, column, output["phrase_logit"][i]) if self._heads.reads_phrases else (),
             )
             verdicts.append(verdict)
         return tuple(verdicts)
+
+    def _phrases(
+        self, prompts: EmbeddedPrompts, column: int, logit: Float[np.ndarray, " p"]
+    ) -> tuple[JudgedPhrase, ...]:
+        """The phrases of a prompt with the probability that an image keeps each."""
+        phrases, calibrator = prompts.phrases, self.bundle.calibration.phrase or Platt()
+        assert phrases is not None, "refused in predict"
+        kept = calibrator(np.asarray(logit, np.float64))
+        found = []
+        for place in np.flatnonzero(phrases.present[column]).tolist():
+            start, end = (int(each) for each in phrases.span[column, place])
+            kind = PHRASE_KINDS[int(phrases.kind[column, place])]
+            text = prompts.prompts[column][start:end]
+            found.append(JudgedPhrase(text=text, start=start, end=end, kind=kind, kept=float(kept[place])))
+        return tuple(found)
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Write `config.json`, `model.safetensors` and a model card; `from_pretrained` reads them, and so can programs
@@ -316,8 +341,9 @@ class Auditor:
     def export(self, form: str = "stablehlo") -> bytes:
         """The heads as a program that `jax.export.deserialize` loads, for any number of images.
 
-        Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d]; it returns logits and risks before
-        calibration: global_logit f32[b], patch_logit f32[b, k], risk f32[b, k], reason_logit f32[b, 5].
+        Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d], and of heads that read phrases the
+        arrays of `EmbeddedPhrases` but the spans, in their order; it returns logits and risks before calibration:
+        global_logit f32[b], patch_logit f32[b, k], risk f32[b, k], reason_logit f32[b, 5], phrase_logit f32[b, 8].
 
         What it writes expires: jax promises to read it for six months. `save_pretrained` is the durable form.
         """

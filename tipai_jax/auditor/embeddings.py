@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
-__all__ = ["EmbeddedImages", "EmbeddedPrompts"]
+__all__ = ["EmbeddedImages", "EmbeddedPhrases", "EmbeddedPrompts"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -32,6 +32,30 @@ class EmbeddedImages:
         return len(self.image)
 
 
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class EmbeddedPhrases:
+    """The phrases of prompts, p places each, for heads that read them.
+
+    Attributes:
+        text: embedding of each phrase in the singular with its attributes, L2-normalised; 0 where there is none.
+        bare: the same without attributes.
+        kind: its number in `store.PHRASE_KINDS`.
+        count: how many.
+        subject, object: of a relation, the places of what it connects; -1 for none.
+        present: whether there is a phrase at this place.
+        span: first character in the prompt and the one behind the last; -1 where the words do not occur there.
+    """
+
+    text: Float[np.ndarray, "n p d"]
+    bare: Float[np.ndarray, "n p d"]
+    kind: Int[np.ndarray, "n p"]
+    count: Int[np.ndarray, "n p"]
+    subject: Int[np.ndarray, "n p"]
+    object: Int[np.ndarray, "n p"]
+    present: Bool[np.ndarray, "n p"]
+    span: Int[np.ndarray, "n p 2"]
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedPrompts:
     """Embeddings of prompts; take them from `Auditor.embed_prompts`, or from a store.
@@ -41,12 +65,14 @@ class EmbeddedPrompts:
         prompts: the words.
         encoder: digest of the encoder that made them.
         unknown: tokens of each that its vocabulary does not hold; None where that is not known.
+        phrases: of each; None where the heads read none.
     """
 
     text: Float[np.ndarray, "n d"]
     prompts: tuple[str, ...]
     encoder: str
     unknown: tuple[int, ...] | None = None
+    phrases: EmbeddedPhrases | None = None
 
     def __repr__(self) -> str:
         return f"EmbeddedPrompts({len(self)} prompts, width {self.text.shape[-1]}, encoder {self.encoder[:12]})"

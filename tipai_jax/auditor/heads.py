@@ -1,5 +1,6 @@
 """The heads of an auditor as a compiled program, applied to embeddings in batches of a few fixed sizes."""
 
+import dataclasses
 from typing import Any
 
 import jax
@@ -11,12 +12,14 @@ from tipai_jax.auditor.bundle import Bundle
 from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPrompts
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import nest
-from tipai_jax.store import CATEGORIES
+from tipai_jax.heads.phrase_heads import Phrases
+from tipai_jax.store import CATEGORIES, MOST_PHRASES
 from tipai_jax.tasks.auditor import build_heads
 from tipai_jax.training.step import split_heads
 
 __all__ = ["CompiledHeads", "bucket"]
 
+PHRASE_FIELDS = tuple(field.name for field in dataclasses.fields(Phrases))
 MOST = 256
 """Pairs of an image and a prompt per forward pass, at most."""
 
@@ -25,7 +28,8 @@ class CompiledHeads:
     """The heads of a bundle.
 
     Attributes:
-        forward: the compiled program; takes parameters, text [b, d], image [b, d] and patches [b, k, d].
+        forward: the compiled program; takes parameters, text [b, d], image [b, d], patches [b, k, d] and, of heads that
+            read phrases, the arrays of `heads.phrase_heads.Phrases`.
 
     Raises:
         UserError: a weight is missing, too many or of another shape.
@@ -36,8 +40,11 @@ class CompiledHeads:
         model = nnx.eval_shape(lambda: build_heads(bundle.model, d=self._d, k=self._k, seed=0))
         _, graph, like = split_heads(model)
         self._params = _filled(like, nest(bundle.weights))
+        self.reads_phrases = bundle.model.heads == "phrases"
         self.forward = jax.jit(
-            lambda params, text, image, patches: nnx.merge(graph, params)(text, image[:, None], patches[:, None])
+            lambda params, text, image, patches, *phrases: nnx.merge(graph, params)(
+                text, image[:, None], patches[:, None], *(Phrases(*each) for each in [phrases] if each)
+            )
         )
 
     def predict(
@@ -46,14 +53,21 @@ class CompiledHeads:
         """The outputs for the images `image` and the prompts `prompt`, by their numbers, before calibration.
 
         Returns:
-            global_logit f32[n], patch_logit f32[n, k], risk f32[n, k] and reason_logit f32[n, 5].
+            global_logit f32[n], patch_logit f32[n, k], risk f32[n, k], reason_logit f32[n, 5] and, of heads that read
+            phrases, phrase_logit f32[n, 8].
+
+        Raises:
+            UserError: the heads read phrases, and the prompts come without.
         """
+        if self.reads_phrases and prompts.phrases is None:
+            raise UserError("these heads read the phrases of a prompt; take prompts from Auditor.embed_prompts")
         pending = []
         for start in range(0, len(image), MOST):
             part = np.arange(start, min(start + MOST, len(image)))
             filled = np.concatenate([part, np.full(bucket(len(part), MOST) - len(part), part[0])])
             row, column = image[filled], prompt[filled]
-            output = self.forward(self._params, prompts.text[column], images.image[row], images.patches[row])
+            said = [getattr(prompts.phrases, name)[column] for name in PHRASE_FIELDS] if self.reads_phrases else []
+            output = self.forward(self._params, prompts.text[column], images.image[row], images.patches[row], *said)
             pending.append((output, len(part)))  # not waited for: the next is gathered meanwhile
         found = {}
         for name, shape in self._shapes().items():
@@ -66,17 +80,22 @@ class CompiledHeads:
         from jax import export
 
         (b,) = export.symbolic_shape("b")
-        row = lambda *shape: jax.ShapeDtypeStruct((b, *shape), jnp.float16)
+        row = lambda *shape, dtype=jnp.float16: jax.ShapeDtypeStruct((b, *shape), dtype)
+        of_phrase = {"text": row(MOST_PHRASES, self._d), "bare": row(MOST_PHRASES, self._d)}
+        of_phrase["present"] = row(MOST_PHRASES, dtype=jnp.bool_)
+        number = row(MOST_PHRASES, dtype=jnp.int8)
+        more = [of_phrase.get(name, number) for name in PHRASE_FIELDS] if self.reads_phrases else []
 
-        def heads(text: Any, image: Any, patches: Any) -> dict[str, Any]:
-            output = self.forward(self._params, text, image, patches)
+        def heads(text: Any, image: Any, patches: Any, *phrases: Any) -> dict[str, Any]:
+            output = self.forward(self._params, text, image, patches, *phrases)
             return {name: getattr(output, name)[:, 0] for name in self._shapes()}
 
         exported = export.export(jax.jit(heads), platforms=("cpu", "cuda", "tpu"))
-        return bytes(exported(row(self._d), row(self._d), row(self._k, self._d)).serialize())
+        return bytes(exported(row(self._d), row(self._d), row(self._k, self._d), *more).serialize())
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"global_logit": (), "patch_logit": (self._k,), "risk": (self._k,), "reason_logit": (len(CATEGORIES),)}
+        shapes = {"global_logit": (), "patch_logit": (self._k,), "risk": (self._k,), "reason_logit": (len(CATEGORIES),)}
+        return shapes | ({"phrase_logit": (MOST_PHRASES,)} if self.reads_phrases else {})
 
 
 def bucket(n: int, most: int) -> int:

@@ -19,7 +19,7 @@ from tipai_jax.evaluation.conformal import BREAKS, KEEPS
 from tipai_jax.render import FOUND, Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
 from tipai_jax.render.images import ImageLike, open_image
 
-__all__ = ["Digests", "FoundBox", "Ranking", "Verdict", "Verdicts", "percent"]
+__all__ = ["Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
 
 WRONG = {
     "object": "an object is missing, another one is in its place, or one is there that should not be",
@@ -82,6 +82,24 @@ class FoundBox:
     risk: float
 
 
+@dataclass(frozen=True)
+class JudgedPhrase:
+    """A phrase of the prompt, and whether the image keeps it.
+
+    Attributes:
+        text: the words, as the prompt has them.
+        start, end: its first character in the prompt and the one behind its last.
+        kind: one of `store.PHRASE_KINDS`: object, attribute, count, relation, place, text, other.
+        kept: calibrated probability that the image keeps it.
+    """
+
+    text: str
+    start: int
+    end: int
+    kind: str
+    kept: float
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Verdict:
     """The predictions on one image for one prompt. Verdicts of one auditor are ordered by their logit.
@@ -108,6 +126,8 @@ class Verdict:
         digests: which auditor made the predictions.
         small_world_only: its encoder knows drawn scenes only and nothing of photographs.
         unknown_tokens: tokens of the prompt that its encoder's vocabulary does not hold.
+        phrases: of the prompt in its order, each with the probability that the image keeps it; none of heads that read
+            no phrases.
     """
 
     prompt: str
@@ -126,6 +146,7 @@ class Verdict:
     digests: Digests
     small_world_only: bool
     unknown_tokens: int = 0
+    phrases: tuple[JudgedPhrase, ...] = ()
 
     def __repr__(self) -> str:
         return f"Verdict({_short(self.prompt)}, score={self.score:.3f}, prediction={self.prediction!r})"
@@ -170,12 +191,15 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in words: prediction, strongest reason, and where the first box lies."""
+        """The verdict in words: prediction, the phrase that fails, strongest reason, where the first box lies."""
         name = max(self.reasons, key=lambda each: self.reasons[each])
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
             self.prediction, "Not sure whether it keeps the prompt"
         )
-        if self.reasons[name] < 0.5:
+        failing = self.failing
+        if failing is not None:
+            words = f'{head}, most likely in "{failing.text}": {WRONG.get(name, name)} ({name}, {self.reasons[name]:.2f}).'
+        elif self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
             words = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."
@@ -186,6 +210,11 @@ class Verdict:
         if not self.consistent:
             words += " The score and the worst patch disagree: check the image yourself."
         return words
+
+    @property
+    def failing(self) -> JudgedPhrase | None:
+        """The phrase that the image most likely breaks; None where it is not judged to break its prompt."""
+        return min(self.phrases, key=lambda phrase: phrase.kept, default=None) if self.prediction == BREAKS else None
 
     def place(self, box: FoundBox) -> str:
         """Where a box lies, in words: "at the upper left"."""
@@ -247,6 +276,7 @@ class Verdict:
             "level": self.level,
             "sentence": self.sentence,
             "reasons": dict(self.reasons),
+            "phrases": [vars(phrase) for phrase in self.phrases],
             "boxes": [vars(box) for box in self.boxes],
             "consistent": self.consistent,
             "worst_patch_score": self.worst_patch_score,

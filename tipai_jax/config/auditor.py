@@ -17,6 +17,15 @@ __all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
 class ModelConfig:
     """The heads over the frozen embeddings."""
 
+    heads: Literal["plan", "phrases"] = "plan"
+    """The plan's separate heads on the prompt, or one transformer over the image, its patches and the prompt's phrases.
+    """
+    width: int = 96
+    """Phrase heads: width of the tokens, a multiple of 4 (the attention heads)."""
+    layers: int = 2
+    """Phrase heads: transformer layers."""
+    reads: Literal["both", "prompt", "image"] = "both"
+    """Phrase heads: what they may read. The matched ablations read the prompt or the image alone."""
     hidden: int = 256
     """Width of the hidden layer of every head."""
     dropout: float = 0.0
@@ -42,8 +51,12 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self, "model.")
+        require(is_whole(self.width, 1) and self.width % 4 == 0, "model.width", self.width, "a positive multiple of 4")
+        require(is_whole(self.layers, 1), "model.layers", self.layers, "a whole number from 1")
         require(is_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
         require(is_number(self.dropout) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
+        if self.heads == "plan" and self.reads != "both":
+            raise UserError(f"config: model.reads={self.reads} needs {option_of('model.heads')}=phrases")
         width = self.attention_width
         require(is_whole(width, 1) and width % 4 == 0, "model.attention_width", width, "a positive multiple of 4")
         for name, inputs in (("global_inputs", self.global_inputs), ("reason_inputs", self.reason_inputs)):
@@ -71,6 +84,15 @@ class LossConfig:
     """Weight of 1 - Dice of the risk map."""
     reason: float = swept(0.1)
     """Weight of the five categories. Not in the plan; the reason head shares no parameter with the others."""
+    pointwise: float = swept(0.0)
+    """Weight of the binary classification of the images: a score that means the same for every prompt. Not in the plan.
+    """
+    phrase: float = swept(0.0)
+    """Weight of the binary classification of the phrases, where it is known which of them an image breaks. Not in the
+    plan; needs model.heads=phrases.
+    """
+    unfaithful_weight: float = 1.0
+    """Weight of an unfaithful patch in the classification of the patches; a faithful one weighs 1 (the plan: both)."""
     score_space: Literal["probability", "logit"] = "probability"
     """The ranking losses compare sigmoid scores (the plan) or logits."""
     patch_over: Literal["all", "unfaithful"] = "all"
@@ -80,7 +102,7 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self, "loss.")
-        for name in ("pair", "patch", "faithfulness", "saliency", "reason"):
+        for name in ("pair", "patch", "faithfulness", "saliency", "reason", "pointwise", "phrase", "unfaithful_weight"):
             require(is_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
 
 

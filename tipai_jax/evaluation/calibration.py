@@ -23,6 +23,7 @@ __all__ = [
     "calibration_to_json",
     "fit_calibration",
     "load_calibration",
+    "phrase_examples",
     "reason_examples",
     "save_calibration",
     "score_examples",
@@ -42,6 +43,8 @@ class Calibration:
         global_score: turns the global logit into the probability that the image keeps the prompt.
         patch: turns a patch's logit into the probability that the patch is faithful.
         reason: turns a category's logit into the probability that the image breaks the prompt in it.
+        phrase: turns a phrase's logit into the probability that the image keeps the phrase; None where it is not
+            known of any image which phrase it breaks.
         worst_patch: turns the lowest patch logit of an image into the probability that the image keeps the prompt, a
             second judgement beside the first; None for a baseline.
         conformal: predicts at a level that is named later; None for a baseline.
@@ -57,6 +60,7 @@ class Calibration:
     conformal: Conformal | None
     risk_threshold: float
     score_threshold: float = 0.5
+    phrase: Calibrator | None = None
     record: dict[str, Any] = field(default_factory=dict)
 
     def reasons(self, logit: Float[np.ndarray, "*shape c"]) -> Float[np.ndarray, "*shape c"]:
@@ -100,6 +104,7 @@ def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
         "patch": _to_json(calibration.patch),
         "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
         "worst_patch": None if calibration.worst_patch is None else _to_json(calibration.worst_patch),
+        "phrase": None if calibration.phrase is None else _to_json(calibration.phrase),
         "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
         "risk_threshold": calibration.risk_threshold,
         "score_threshold": calibration.score_threshold,
@@ -116,6 +121,7 @@ def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
         patch=_from_json(content["patch"]),
         reason={name: _from_json(entry) for name, entry in content["reason"].items()},
         worst_patch=None if (worst := content["worst_patch"]) is None else _from_json(worst),
+        phrase=None if (phrase := content.get("phrase")) is None else _from_json(phrase),
         conformal=None
         if (examples := content["conformal"]) is None
         else Conformal(**{name: tuple(values) for name, values in examples.items()}),
@@ -192,6 +198,16 @@ def worst_patch(predictions: Predictions, pairs: PairTable) -> Float[np.ndarray,
     return np.concatenate([lowest[:, 0], lowest[:, 1]])
 
 
+def phrase_examples(predictions: Predictions, pairs: PairTable) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Logit, label (kept 1, broken 0) and group of every known phrase of both images, controls left out."""
+    assert predictions.phrase_logit is not None
+    known = (pairs.phrase_label >= 0) & ~pairs.control[:, None]
+    group = np.broadcast_to(pairs.group[:, None], known.shape)[known]
+    logit = np.concatenate([predictions.phrase_logit[:, side][known] for side in (0, 1)]).astype(np.float64)
+    rejected = pairs.phrase_label[known]
+    return logit, np.concatenate([np.ones_like(rejected), rejected]), np.concatenate([group, group])
+
+
 def _patch_examples(
     predictions: Predictions, pairs: PairTable, most: int = 40_000
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,12 +243,16 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
             chosen[f"reason.{name}"] = choose_calibrator(
                 reasons[which, c], broken[which, c].astype(np.int8), group=owner[which]
             )
+    if everything and predictions.phrase_logit is not None and (pairs.phrase_label == 0).any():
+        phrase_logit, kept, owners = phrase_examples(predictions, pairs)
+        chosen["phrase"] = choose_calibrator(phrase_logit, kept, group=owners)
     nothing = Chosen(Platt(), {}, 0)
     return Calibration(
         global_score=chosen["global_score"].calibrator,
         patch=chosen.get("patch", nothing).calibrator,
         reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
         worst_patch=chosen["worst_patch"].calibrator if "worst_patch" in chosen else None,
+        phrase=chosen["phrase"].calibrator if "phrase" in chosen else None,
         conformal=fit_conformal(logit, label) if everything else None,
         risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
         record={

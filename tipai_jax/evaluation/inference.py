@@ -151,7 +151,7 @@ def predict(task: Task, model: Any, columns: Columns, *, batch_size: int = 64) -
         batch_size: examples at a time; the last batch is padded, so there is one compilation.
 
     Returns:
-        Each field of the output as an array [n, ...].
+        Each field of the output as an array [n, ...]; one that these heads leave None is not there.
     """
     graph, params = nnx.split(model, nnx.Param)
     n, pending = columns.n, []
@@ -162,7 +162,7 @@ def predict(task: Task, model: Any, columns: Columns, *, batch_size: int = 64) -
         pending.append(
             _forward(task, graph, nnx.to_pure_dict(params), batch)
         )  # not waited for: the next is gathered meanwhile
-    fields = [field.name for field in dataclasses.fields(pending[0])]
+    fields = [field.name for field in dataclasses.fields(pending[0]) if getattr(pending[0], field.name) is not None]
     done = jax.device_get([{name: getattr(each, name) for name in fields} for each in pending])
     return {name: np.concatenate([each[name] for each in done])[:n] for name in fields}
 

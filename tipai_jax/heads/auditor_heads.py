@@ -1,10 +1,8 @@
 """All heads of the auditor in one module, sharing the evidence trunk."""
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, assert_never
 
-import jax
 import jax.numpy as jnp
 from flax import nnx
 from jaxtyping import Array, Float
@@ -12,29 +10,12 @@ from jaxtyping import Array, Float
 from tipai_jax.heads.evidence import Evidence
 from tipai_jax.heads.global_head import GlobalHead
 from tipai_jax.heads.inputs import DEFAULT_INPUTS, InputFeatures
+from tipai_jax.heads.output import AuditorOutput
 from tipai_jax.heads.patch_head import PatchHead
 from tipai_jax.heads.reason_head import ReasonHead
 from tipai_jax.heads.saliency_head import DecoderSaliency, InterpolateSaliency
 
-__all__ = ["AuditorHeads", "AuditorOutput"]
-
-
-@jax.tree_util.register_dataclass
-@dataclass(frozen=True)
-class AuditorOutput:
-    """What the auditor says of n images for each of b prompts, before calibration.
-
-    Attributes:
-        global_logit: how well the image keeps the prompt; sigmoid gives the plan's S(p, I).
-        patch_logit: the same of each patch, row-major from the top left; sigmoid gives S_R(p, I_R).
-        risk: the risk of each cell in 0..1, before bilinear enlargement (`tipai_jax.grids`).
-        reason_logit: that object, attribute, counting, spatial, text is what fails.
-    """
-
-    global_logit: Float[Array, "b n"]
-    patch_logit: Float[Array, "b n k"]
-    risk: Float[Array, "b n k"]
-    reason_logit: Float[Array, "b n 5"]
+__all__ = ["AuditorHeads"]
 
 
 class AuditorHeads(nnx.Module):

@@ -1,4 +1,4 @@
-"""The auditor as a task: pairs of images, its heads, its five loss terms, and its cheap validation figure.
+"""The auditor as a task: pairs of images, its heads, its loss terms, and its cheap validation figure.
 
 Which label feeds which loss, and what counts where:
 
@@ -7,6 +7,8 @@ Which label feeds which loss, and what counts where:
 - faithfulness: every known patch label, in the rejected image or in both; controls count, all their patches faithful.
 - saliency: pairs with pixels to blame (not controls, not those whose only fault is something missing).
 - reason: the categories that fail in the rejected image, where known, and none in the chosen one.
+- pointwise: whether each image keeps its prompt, by the global logit; both images of a control do.
+- phrase: whether each image keeps each phrase, where known; the chosen one keeps all.
 """
 
 from collections.abc import Mapping
@@ -24,7 +26,9 @@ from tipai_jax.data.batches import AnyArray, Columns
 from tipai_jax.data.curriculum import CurriculumOrder
 from tipai_jax.data.splits import examples_of_split
 from tipai_jax.errors import UserError
-from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
+from tipai_jax.heads.auditor_heads import AuditorHeads
+from tipai_jax.heads.output import AuditorOutput
+from tipai_jax.heads.phrase_heads import PhraseHeads, Phrases
 from tipai_jax.losses import (
     dice_loss,
     faithfulness_loss,
@@ -37,13 +41,14 @@ from tipai_jax.losses import (
 )
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
-from tipai_jax.store import Fingerprint, PairTable, Store, small_masks
+from tipai_jax.store import PHRASE_KINDS, Fingerprint, PairTable, Store, small_masks
 from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.tasks.task import Hyper, Layout, Schedules
 
 __all__ = ["MASK_SIZE", "TERMS", "AuditorTask", "PairBatch", "build_heads", "pair_columns", "pairs_of_split"]
 
-TERMS = ("pair", "patch", "faithfulness", "saliency", "reason")
+TERMS = ("pair", "patch", "faithfulness", "saliency", "reason", "pointwise", "phrase")
+PHRASE_NUMBERS = ("phrase_count", "phrase_subject", "phrase_object")
 MASK_SIZE = 224
 """Pixels of a side of the true mask that the saliency loss compares with, for every encoder."""
 
@@ -66,6 +71,9 @@ class PairBatch:
         control: both images keep the prompt.
         valid: False for the padding of an uneven last batch, which counts nowhere.
         row: number of the pair in the split.
+        phrase_text, phrase_bare, phrase_kind, phrase_count, phrase_subject, phrase_object, phrase_present: the phrases
+            of the prompt (`heads.phrase_heads.Phrases`); None where the heads read none.
+        phrase_label: 1 the rejected image keeps that phrase, 0 it breaks it, -1 unknown or no phrase; None likewise.
     """
 
     text: Float[AnyArray, "*s b d"]
@@ -78,14 +86,45 @@ class PairBatch:
     control: Bool[AnyArray, "*s b"]
     valid: Bool[AnyArray, "*s b"]
     row: Int[AnyArray, "*s b"]
+    phrase_text: Float[AnyArray, "*s b p d"] | None = None
+    phrase_bare: Float[AnyArray, "*s b p d"] | None = None
+    phrase_kind: Int[AnyArray, "*s b p"] | None = None
+    phrase_count: Int[AnyArray, "*s b p"] | None = None
+    phrase_subject: Int[AnyArray, "*s b p"] | None = None
+    phrase_object: Int[AnyArray, "*s b p"] | None = None
+    phrase_present: Bool[AnyArray, "*s b p"] | None = None
+    phrase_label: Int[AnyArray, "*s b p"] | None = None
+
+    @property
+    def phrases(self) -> Phrases:
+        """The phrases of the prompts, for heads that read them."""
+        return Phrases(
+            text=self.phrase_text,
+            bare=self.phrase_bare,
+            kind=self.phrase_kind,
+            count=self.phrase_count,
+            subject=self.phrase_subject,
+            object=self.phrase_object,
+            present=self.phrase_present,
+        )
 
 
-def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHeads:
+def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHeads | PhraseHeads:
     """The heads of a config for embeddings of width d and k patches, freshly initialised.
 
     Raises:
         UserError: the config asks for a square grid of patches, and k is none.
     """
+    if config.heads == "phrases":
+        return PhraseHeads(
+            d,
+            k=k,
+            width=config.width,
+            layers=config.layers,
+            reads=config.reads,
+            dtype=config.dtype,
+            rngs=nnx.Rngs(seed),
+        )
     return AuditorHeads(
         d,
         k=k,
@@ -114,20 +153,50 @@ def pairs_of_split(store: Store, split: str) -> PairTable:
     return pairs
 
 
-def pair_columns(store: Store, pairs: PairTable) -> Columns:
+def phrase_columns(store: Store, pairs: PairTable) -> dict[str, np.ndarray]:
+    """The phrases of each pair's prompt but their embeddings, by the names of `PairBatch`; `phrase` is their rows.
+
+    Raises:
+        UserError: the store was embedded by a version that knew no phrases.
+    """
+    kinds = np.array([PHRASE_KINDS.index(kind) for kind in store.phrases.kind], np.int8)
+    of_pair = {name: getattr(store.prompts, name)[pairs.prompt] for name in ("phrase", *PHRASE_NUMBERS)}
+    row, present = of_pair.pop("phrase"), store.prompts.phrase[pairs.prompt] >= 0
+    row = np.maximum(row, 0)
+    return {**of_pair, "phrase": row, "phrase_kind": kinds[row], "phrase_present": present}
+
+
+def pair_columns(store: Store, pairs: PairTable, *, phrases: bool) -> Columns:
     """The columns of a table of pairs of this store, embeddings left on the disk; |margin| and controls for
     the order.
+
+    Args:
+        store: holds the embeddings.
+        pairs: some pairs of it.
+        phrases: with the phrases of the prompts.
+
+    Raises:
+        UserError: phrases are wanted, and the store has none.
     """
     boxes, cells = pairs.boxes, store.manifest.encoder.grid[0]
     where = {"xyxy": boxes.xyxy, "absent": boxes.absent, "offsets": boxes.offsets}
     mask, area = small_masks(**where, size=MASK_SIZE, cells=cells)
     images = np.stack([pairs.chosen, pairs.rejected], axis=1).astype(np.int32)
+    tables = {"text": store.text, "image": store.image, "patches": store.patches}
+    index = {"text": pairs.prompt.astype(np.int32), "image": images, "patches": images}
+    more = {}
+    if phrases:
+        more = phrase_columns(store, pairs)
+        tables |= {"phrase_text": store.phrase_text, "phrase_bare": store.phrase_bare}
+        index |= dict.fromkeys(("phrase_text", "phrase_bare"), more.pop("phrase").astype(np.int32))
+        more["phrase_label"] = pairs.phrase_label.astype(np.int8)
     return Columns(
         batch=PairBatch,
-        tables={"text": store.text, "image": store.image, "patches": store.patches},
-        table_of=(("text", "text"), ("image", "image"), ("patches", "patches")),
-        index={"text": pairs.prompt.astype(np.int32), "image": images, "patches": images},
+        tables=tables,
+        table_of=tuple((name, name) for name in tables),
+        index=index,
         values={
+            **more,
             "patch_label": pairs.patch_label.astype(np.int8),
             "mask": mask,
             "mask_area": area,
@@ -151,11 +220,15 @@ class AuditorTask:
     @property
     def random(self) -> bool:
         """Whether the heads drop hidden units in training."""
-        return self.config.model.dropout > 0
+        return self.config.model.heads == "plan" and self.config.model.dropout > 0
 
     def columns(self, store: Store, split: str) -> Columns:
         """Prompts, images, patches and labels of the pairs; their |margin| and controls for the order."""
-        return pair_columns(store, pairs_of_split(store, split))
+        return self.columns_of(store, pairs_of_split(store, split))
+
+    def columns_of(self, store: Store, pairs: PairTable) -> Columns:
+        """The columns of some pairs, with phrases where the heads read them."""
+        return pair_columns(store, pairs, phrases=self.config.model.heads == "phrases")
 
     def order(self, columns: Columns, config: AuditorConfig) -> CurriculumOrder:
         """From pairs of a great |margin| to all of them; controls by a fixed shuffle, in the same share."""
@@ -168,7 +241,7 @@ class AuditorTask:
             full_at_epoch=config.data.full_at_epoch,
         )
 
-    def build(self, encoder: Fingerprint, *, seed: int) -> AuditorHeads:
+    def build(self, encoder: Fingerprint, *, seed: int) -> AuditorHeads | PhraseHeads:
         """The heads, freshly initialised."""
         return build_heads(self.config.model, d=encoder.d, k=encoder.k, seed=seed)
 
@@ -180,8 +253,10 @@ class AuditorTask:
         """The weights of the terms, the same in every step."""
         return Schedules({name: np.full(steps, getattr(config.loss, name)) for name in TERMS})
 
-    def forward(self, model: AuditorHeads, batch: PairBatch, *, key: Array | None) -> AuditorOutput:
+    def forward(self, model: Any, batch: PairBatch, *, key: Array | None) -> AuditorOutput:
         """The heads on a batch; `key` is that of the step, needed in training with dropout."""
+        if isinstance(model, PhraseHeads):
+            return model(batch.text, batch.image, batch.patches, batch.phrases)
         rngs = None if key is None else nnx.Rngs(dropout=key)
         return model(batch.text, batch.image, batch.patches, rngs=rngs)
 
@@ -193,6 +268,8 @@ class AuditorTask:
             "faithfulness": self._faithfulness,
             "saliency": self._saliency,
             "reason": self._reason,
+            "pointwise": self._pointwise,
+            "phrase": self._phrase,
         }
         return {name: makers[name](output, batch) for name in TERMS if name in hyper.weights}
 
@@ -225,9 +302,9 @@ class AuditorTask:
     def _faithfulness(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         images = slice(1, 2) if self.config.loss.faithfulness_over == "rejected" else slice(0, 2)
         label = batch.patch_label[:, images]
-        return reduce(
-            faithfulness_loss(output.patch_logit[:, images], label), (label >= 0) & batch.valid[:, None, None]
-        )
+        weight = jnp.where(label == 0, self.config.loss.unfaithful_weight, 1.0)
+        counts = (label >= 0) & batch.valid[:, None, None]
+        return reduce(faithfulness_loss(output.patch_logit[:, images], label), weight * counts)
 
     def _saliency(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         ones = jnp.asarray(small_ones((MASK_SIZE, MASK_SIZE), batch.mask.shape[-1]))
@@ -237,3 +314,15 @@ class AuditorTask:
     def _reason(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         label = jnp.stack([jnp.zeros_like(batch.category), batch.category], axis=1)
         return reduce(reason_loss(output.reason_logit, label), (label >= 0) & batch.valid[:, None, None])
+
+    def _pointwise(self, output: AuditorOutput, batch: PairBatch) -> Sums:
+        label = jnp.stack([jnp.ones_like(batch.control), batch.control], axis=1).astype(jnp.int8)
+        counts = jnp.broadcast_to(batch.valid[:, None], label.shape)
+        return reduce(faithfulness_loss(output.global_logit, label), counts)
+
+    def _phrase(self, output: AuditorOutput, batch: PairBatch) -> Sums:
+        assert output.phrase_logit is not None, "the config allows this term only with heads that read phrases"
+        known = jnp.any(batch.phrase_label >= 0, axis=1, keepdims=True)  # else the chosen images would teach "all is well"
+        chosen = jnp.where(batch.phrases.present & known, 1, -1).astype(batch.phrase_label.dtype)
+        label = jnp.stack([chosen, batch.phrase_label], axis=1)
+        return reduce(faithfulness_loss(output.phrase_logit, label), (label >= 0) & batch.valid[:, None, None])

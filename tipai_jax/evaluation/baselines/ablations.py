@@ -27,7 +27,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.store import PairTable, Store
-from tipai_jax.tasks.auditor import pair_columns
+from tipai_jax.tasks.auditor import AuditorTask
 from tipai_jax.training.loop import fit
 
 __all__ = ["ABLATIONS", "AblationHeads", "ablation_config", "fit_ablation"]
@@ -93,7 +93,7 @@ class AblationHeads:
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
         """Predictions on pairs."""
-        return Predictions.from_heads(predict(self._run.task, self._run.model, pair_columns(store, pairs)))
+        return Predictions.from_heads(predict(self._run.task, self._run.model, self._run.task.columns_of(store, pairs)))
 
 
 def fit_ablation(config: AuditorConfig, store: Store, *, which: Ablation, pairs: int, folder: Path) -> AblationHeads:

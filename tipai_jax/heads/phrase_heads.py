@@ -1,0 +1,186 @@
+"""The phrase heads: one small transformer over an image, its patches and the phrases of a prompt, read by all outputs.
+
+A phrase ("a red car") is embedded by the frozen text tower like a prompt of its own, with and without its attributes.
+The similarity of each phrase with each patch is a map of where the image shows it; a head that gets these maps need not
+learn from pairs what the encoder knows already, only what follows from them: which phrase has no place, whose colour
+lies elsewhere, how often a thing occurs, what is left of what.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+from jaxtyping import Array, Bool, Float, Int
+
+from tipai_jax.heads.output import AuditorOutput
+from tipai_jax.heads.product import operand, product
+from tipai_jax.heads.transformer import TransformerLayer
+
+__all__ = ["PhraseHeads", "Phrases", "Reads"]
+
+KINDS, MOST_COUNT = 7, 9
+"""Kinds of phrases, in the order of `store.PHRASE_KINDS`; greater counts share the last embedding."""
+SHARPNESS = 20.0
+"""Cosines of a CLIP differ by hundredths; times this they are of size one, as a layer likes its inputs."""
+Reads = Literal["both", "prompt", "image"]
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class Phrases:
+    """The phrases of b prompts, p places each.
+
+    Attributes:
+        text: the phrase in the singular with its attributes, "a blue dog"; L2-normalised, f16 or f32.
+        bare: without attributes, "a dog".
+        kind: its number in `store.PHRASE_KINDS`.
+        count: how many, 1 where no number is said.
+        subject, object: of a relation, the places of the phrases that it connects; -1 for none.
+        present: False for a place that holds no phrase; what the other fields say there counts nowhere.
+    """
+
+    text: Float[Array, "b p d"]
+    bare: Float[Array, "b p d"]
+    kind: Int[Array, "b p"]
+    count: Int[Array, "b p"]
+    subject: Int[Array, "b p"]
+    object: Int[Array, "b p"]
+    present: Bool[Array, "b p"]
+
+
+class PhraseHeads(nnx.Module):
+    """Global, patch, phrase and reason logits from one joint transformer.
+
+    Tokens: one for the image, one a patch, one a phrase, all of `width`.
+
+    - image: Linear(v sqrt(d)) + its kind.
+    - patch: Linear(v_k sqrt(d)) + sum over phrases of m_kj V(token of phrase j) + Linear(max over phrases of both maps)
+      + its place + its kind, m_kj the map of phrase j.
+    - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
+      places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
+
+    Each patch token gives the logit of "this patch is faithful", each phrase token that of "the image keeps this
+    phrase". The global logit is `scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) - log(1/2)
+    + a read-out of the image's token and the maximum over the patches. The layers that end in these outputs start at
+    zero, so untrained heads are zero-shot CLIP.
+
+    Args:
+        d: width of the embeddings.
+        k: patches of an image.
+        places: phrases of a prompt, at most.
+        width: width of the tokens, a multiple of `heads`.
+        layers: transformer layers.
+        heads: attention heads.
+        reads: "both"; "image" hides the prompt and its phrases, "prompt" the image: the matched ablations.
+        dtype: of the operands of the products with the embeddings, float32 or bfloat16; everything else is float32.
+        rngs: source of the initial values.
+    """
+
+    def __init__(
+        self,
+        d: int,
+        *,
+        k: int = 49,
+        places: int = 8,
+        width: int = 96,
+        layers: int = 2,
+        heads: int = 4,
+        reads: Reads = "both",
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        rngs: nnx.Rngs,
+    ) -> None:
+        self.d, self.width, self.reads, self.dtype = d, width, reads, jnp.dtype(dtype)
+        lecun, small, zero = nnx.initializers.lecun_normal(), nnx.initializers.normal(0.02), nnx.initializers.zeros
+        kernel = lambda: nnx.Param(lecun(rngs.params(), (d, width)))
+        table = lambda rows: nnx.Param(small(rngs.params(), (rows, width)))
+        self.image_in, self.patch_in, self.phrase_in, self.bare_in = kernel(), kernel(), kernel(), kernel()
+        self.token_kind, self.patch_place, self.phrase_place = table(3), table(k), table(places)
+        self.phrase_kind, self.count = table(KINDS), table(MOST_COUNT + 1)
+        self.subject, self.object = table(places + 1), table(places + 1)  # the last row: connects nothing
+        self.similarity_in = nnx.Linear(4, width, rngs=rngs)
+        self.map_in = nnx.Linear(2, width, rngs=rngs)
+        self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
+        self.layers = nnx.List([TransformerLayer(width, heads=heads, rngs=rngs) for _ in range(layers)])
+        self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
+        self.patch_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
+        self.phrase_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
+        self.global_in = nnx.Linear(2 * width, width, rngs=rngs)
+        self.global_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
+        self.reason_in = nnx.Linear(3 * width, width, rngs=rngs)
+        self.reason_out = nnx.Linear(width, 5, rngs=rngs)
+        self.scale = nnx.Param(jnp.asarray(SHARPNESS))
+
+    def __call__(
+        self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"], phrases: Phrases
+    ) -> AuditorOutput:
+        """Judge n images for each prompt.
+
+        Args:
+            text: L2-normalised prompt embeddings, f16 or f32.
+            image: L2-normalised global image embeddings.
+            patches: L2-normalised patch embeddings.
+            phrases: of the prompts.
+        """
+        text, image, patches, phrases = self._hide(text, image, patches, phrases)
+        (b, n, k, _), p = patches.shape, phrases.present.shape[1]
+        tokens = self._tokens(image, patches, phrases)
+        present = jnp.concatenate([jnp.ones((b, 1 + k), bool), phrases.present], axis=1)
+        attended = jnp.repeat(present, n, axis=0)
+        for layer in self.layers:
+            tokens = layer(tokens, attended)
+        tokens = self.norm(tokens).reshape(b, n, 1 + k + p, self.width)
+        whole, places, said = jnp.split(tokens, (1, 1 + k), axis=2)
+        phrase_logit = self.phrase_out(said)[..., 0]
+        patch_logit = self.patch_out(places)[..., 0]
+        kept = jnp.where(phrases.present[:, None], jax.nn.log_sigmoid(phrase_logit) + jnp.log(2.0), 0.0)
+        pooled = jnp.concatenate([whole[:, :, 0], jnp.max(places, axis=2)], axis=-1)
+        every = jnp.max(said, axis=2, where=phrases.present[:, None, :, None], initial=-1e9)
+        every = jnp.where(jnp.any(phrases.present, axis=1)[:, None, None], every, 0.0)
+        reason = self.reason_out(jax.nn.gelu(self.reason_in(jnp.concatenate([pooled, every], axis=-1))))
+        cosine = jnp.einsum("bd,bnd->bn", text.astype(jnp.float32), image.astype(jnp.float32))
+        read = self.global_out(jax.nn.gelu(self.global_in(pooled)))[..., 0]
+        return AuditorOutput(
+            global_logit=self.scale[...] * cosine + jnp.sum(kept, axis=-1) + read,
+            patch_logit=patch_logit,
+            risk=jax.nn.sigmoid(-patch_logit),
+            reason_logit=reason,
+            phrase_logit=phrase_logit,
+        )
+
+    def _hide(
+        self, text: Array, image: Array, patches: Array, phrases: Phrases
+    ) -> tuple[Array, Array, Array, Phrases]:
+        """The inputs in their number format, without what these heads do not read."""
+        text, image, patches = (operand(each.astype(self.dtype)) for each in (text, image, patches))
+        seen = phrases.present[..., None]  # a place without a phrase holds whatever row the padding pointed to
+        said = (operand(jnp.where(seen, each, 0).astype(self.dtype)) for each in (phrases.text, phrases.bare))
+        phrases = Phrases(*said, phrases.kind, phrases.count, phrases.subject, phrases.object, phrases.present)
+        if self.reads == "image":
+            nothing = jax.tree.map(jnp.zeros_like, phrases)
+            return jnp.zeros_like(text), image, patches, nothing
+        if self.reads == "prompt":
+            return text, jnp.zeros_like(image), jnp.zeros_like(patches), phrases
+        return text, image, patches, phrases
+
+    def _tokens(
+        self, image: Float[Array, "b n d"], patches: Float[Array, "b n k d"], phrases: Phrases
+    ) -> Float[Array, "bn t width"]:
+        b, n, k, d = patches.shape
+        unit = d**0.5  # the embeddings are L2-normalised: so their elements are of size one
+        kind_of_token = self.token_kind[...]
+        both = jnp.stack([phrases.text, phrases.bare], axis=1)  # [b, 2, p, d]
+        similar = lambda a, spec: SHARPNESS * jnp.einsum(spec, a, both, preferred_element_type=jnp.float32)
+        maps, cosine = similar(patches, "bnkd,bcpd->bnkpc"), similar(image, "bnd,bcpd->bnpc")
+        said = product(phrases.text, self.phrase_in[...] * unit) + product(phrases.bare, self.bare_in[...] * unit)
+        said = said + self.phrase_kind[...][phrases.kind] + self.count[...][jnp.clip(phrases.count, 0, MOST_COUNT)]
+        said = said + self.subject[...][phrases.subject] + self.object[...][phrases.object]  # -1 is the last row
+        said = said + self.phrase_place[...] + kind_of_token[0]
+        said = said[:, None] + self.similarity_in(jnp.concatenate([jnp.max(maps, axis=2), cosine], axis=-1))
+        said = jnp.where(phrases.present[:, None, :, None], said, 0.0)
+        where = jnp.einsum("bnkp,bnpw->bnkw", maps[..., 0] / SHARPNESS, self.map_value(said))
+        here = product(patches, self.patch_in[...] * unit) + where + self.map_in(jnp.max(maps, axis=3))
+        here = here + self.patch_place[...] + kind_of_token[1]
+        whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
+        return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)
