@@ -5,8 +5,8 @@ largest. Noise only ever adds to such a size, so the plug-in of a perfectly cali
 are few (Roelofs et al. 2022, "Mitigating bias in calibration error estimation"; Kumar et al. 2019, "Verified
 uncertainty calibration"), and the percentiles of a bootstrap, which adds noise once more, lie beside the truth. Here
 the size is read off backwards: for each possible size, gaps of that size plus the noise of the sample give a
-distribution of plug-ins, and the interval holds the sizes for which the plug-in that was seen is not among the outer 2.5 %
-(test inversion); the value is the size for which it is the median.
+distribution of plug-ins, and the interval holds the sizes for which the plug-in that was seen is not among the outer
+2.5 % (test inversion); the value is the size for which it is the median.
 """
 
 from collections.abc import Callable
