@@ -139,7 +139,7 @@ class AuditorEvaluator:
             calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
             theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
             shared = {"calibration": calibration, "uncalibrated": probable, "seed": inputs.seed}
-            gap = difference(self._ours, theirs, pairs, seed=inputs.seed)
+            gap = difference(self._ours, theirs, pairs)
             measured[name] = {**figures(theirs, pairs, **shared), "global_pair_auc_difference": gap}
             inputs.progress(f"baseline {name}")
         return measured

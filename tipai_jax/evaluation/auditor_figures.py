@@ -1,8 +1,8 @@
 """The definitions of every figure of the auditor's `eval.json`.
 
-Each figure is `{"value", "ci95", "n"}`: the interval is the 2.5th to 97.5th percentile of a bootstrap that draws prompt
-groups (`pairs.group`) with replacement, 1000 times, because two pairs of one group share prompts and images. `n` counts
-what the name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
+Each figure is `{"value", "ci95", "n"}`: the 95 % interval has prompt groups (`pairs.group`) as its unit, because two
+pairs of one group share prompts and images (`metrics.intervals`, `metrics.calibration_intervals`). `n` counts what the
+name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
 out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is
 None, and the figure has a "reason": every figure needs `MIN_GROUPS` prompt groups, one of the conformal prediction at a
 level as many validation images as that level needs too (`conformal.examples_needed`).
@@ -18,8 +18,16 @@ from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.calibration import Calibration, reason_examples, score_examples, worst_patch
 from tipai_jax.evaluation.calibrators import sigmoid
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.metrics import Interval, difference_by_group, ece, mean_by_group, pair_wins, roc_auc, roc_auc_by_group
-from tipai_jax.metrics.ece_bootstrap import ece_by_group
+from tipai_jax.metrics import (
+    Interval,
+    difference_by_group,
+    ece,
+    ece_by_group,
+    mean_by_group,
+    pair_wins,
+    roc_auc,
+    roc_auc_by_group,
+)
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
 __all__ = ["ECE_BINS", "MIN_GROUPS", "Figure", "difference", "figures", "reliability", "wins"]
@@ -29,8 +37,8 @@ MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
 MIN_GROUPS = 10
-"""Prompt groups that a figure needs: a bootstrap of fewer knows too few different samples for its outer 2.5 %, and a
-value without an interval says less than it seems to.
+"""Prompt groups that a figure needs: from fewer, a variance between groups is hardly known, and a value without an
+interval says less than it seems to.
 """
 TOO_FEW_GROUPS = f"fewer than {MIN_GROUPS} prompt groups"
 Figure = dict[str, Any]
@@ -52,19 +60,20 @@ def _figure(value: float, interval: Interval, n: int, group: np.ndarray) -> Figu
     return figure
 
 
-def _mean(values: np.ndarray, group: np.ndarray, seed: int) -> Figure:
+def _mean(values: np.ndarray, group: np.ndarray, within: tuple[float, float] = (0.0, 1.0)) -> Figure:
+    """The mean of values between the two numbers of `within`."""
     value = float(np.mean(values)) if len(values) else float("nan")
-    return _figure(value, mean_by_group(values, group, seed=seed), len(values), group)
+    return _figure(value, mean_by_group(values, group, within=within), len(values), group)
 
 
-def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray, seed: int) -> Figure:
+def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray) -> Figure:
     """ROC-AUC; n is 0 unless both classes occur."""
     if not len(score) or positive.all() or not positive.any():
         return _figure(float("nan"), NOTHING, 0, group)
     if not np.isfinite(score).all():
         return _figure(float("nan"), NOTHING, len(score), group)
     label = positive.astype(np.int8)
-    interval = roc_auc_by_group(score, label, group, seed=seed)
+    interval = roc_auc_by_group(score, label, group)
     return _figure(roc_auc(score, label), interval, len(score), group) | {"positives": int(label.sum())}
 
 
@@ -74,17 +83,17 @@ def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
     return np.asarray(pair_wins(predictions.global_logit[:, 0], predictions.global_logit[:, 1]), np.float64)
 
 
-def difference(ours: Predictions, theirs: Predictions, pairs: PairTable, *, seed: int) -> Figure:
-    """Global pair AUC of one scorer minus another's on the same pairs, with the paired bootstrap's interval."""
+def difference(ours: Predictions, theirs: Predictions, pairs: PairTable) -> Figure:
+    """Global pair AUC of one scorer minus another's on the same pairs, with the paired interval."""
     counted = ~pairs.control
     mine, other, group = wins(ours)[counted], wins(theirs)[counted], pairs.group[counted]
     value = float((mine - other).mean()) if counted.any() else float("nan")
-    return _figure(value, difference_by_group(mine, other, group, seed=seed), len(group), group)
+    return _figure(value, difference_by_group(mine, other, group), len(group), group)
 
 
-def _pair_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+def _pair_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     won = wins(predictions)
-    scored = lambda which: _mean(won[which & ~pairs.control], pairs.group[which & ~pairs.control], seed)
+    scored = lambda which: _mean(won[which & ~pairs.control], pairs.group[which & ~pairs.control])
     everyone = np.ones(len(won), bool)
     return {
         "global_pair_auc": scored(everyone),
@@ -118,21 +127,21 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     return dict(zip(names, bins))
 
 
-def _patch_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+def _patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
     if predictions.patch_logit is None:
         return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
     logit, group = predictions.patch_logit, np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
 
     def over(known: Bool[np.ndarray, "b 2 k"]) -> Figure:
-        return _auc(logit[known], pairs.patch_label[known] == 1, group[known], seed)
+        return _auc(logit[known], pairs.patch_label[known] == 1, group[known])
 
     known = pairs.patch_label >= 0
     rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
     return {"patch_pair_auc": over(known), "patch_pair_auc_within_rejected": over(rejected)}
 
 
-def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> dict[str, Any]:
+def _category_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     """ROC-AUC of each category's reason: images that break the prompt in it, against all other images or their own
     chosen ones.
     """
@@ -142,11 +151,11 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
     logit = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
     return {
         "category_roc_auc": {
-            name: _auc(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]], seed)
+            name: _auc(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]])
             for c, name in enumerate(CATEGORIES)
         },
         "category_roc_auc_within_pairs": {
-            name: _auc(logit[both, c], broken[both, c], group[both], seed)
+            name: _auc(logit[both, c], broken[both, c], group[both])
             for c, name in enumerate(CATEGORIES)
             for both in [np.tile((pairs.category[:, c] == 1) & ~pairs.control, 2)]
         },
@@ -156,31 +165,29 @@ def _category_figures(predictions: Predictions, pairs: PairTable, seed: int) -> 
 def _ece(
     probability: np.ndarray, label: np.ndarray, group: np.ndarray, *, kind: Literal["width", "mass"], seed: int
 ) -> Figure:
-    """Expected calibration error over 15 bins of equal width, or of equal mass."""
+    """Expected calibration error over 15 bins of equal width, or of equal mass, without the bias of its plug-in."""
     if not len(label) or not np.isfinite(probability).all():
         return _figure(float("nan"), NOTHING, len(label), group)
-    interval = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(ece(probability, label, bins=ECE_BINS, kind=kind).ece, interval, len(label), group)
+    found = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
+    return _figure(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
 
 
-def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     probability = calibration.global_score(predictions.global_logit)
     flagged = probability < calibration.score_threshold
     controls, others = pairs.control, ~pairs.control
     return {
         "control": {
             "threshold": calibration.score_threshold,
-            "alarm_rate": _mean(flagged[controls, 1], pairs.group[controls], seed),
-            "score_gap": _mean(probability[controls, 0] - probability[controls, 1], pairs.group[controls], seed),
-            "alarm_rate_faithful": _mean(flagged[others, 0], pairs.group[others], seed),
-            "alarm_rate_broken": _mean(flagged[others, 1], pairs.group[others], seed),
+            "alarm_rate": _mean(flagged[controls, 1], pairs.group[controls]),
+            "score_gap": _mean(probability[controls, 0] - probability[controls, 1], pairs.group[controls], (-1.0, 1.0)),
+            "alarm_rate_faithful": _mean(flagged[others, 0], pairs.group[others]),
+            "alarm_rate_broken": _mean(flagged[others, 1], pairs.group[others]),
         }
     }
 
 
-def _conformal_figures(
-    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
-) -> dict[str, Any]:
+def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     logit, label, group = score_examples(predictions, pairs)
     if calibration.conformal is None or not np.isfinite(logit).all():
         return {"conformal": None}
@@ -200,10 +207,10 @@ def _conformal_figures(
         }
         owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
         figures_at = {
-            name: _mean(values.astype(np.float64), owners.get(name, group), seed) for name, values in shares.items()
+            name: _mean(values.astype(np.float64), owners.get(name, group)) for name, values in shares.items()
         }
         held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
-        figures_at["coverage_controls"] = _mean(held, owners_of_controls, seed)
+        figures_at["coverage_controls"] = _mean(held, owners_of_controls)
         if reason := calibration.conformal.too_few(level):  # every set holds both answers, whatever the scorer is worth
             missing = {"value": None, "ci95": None, "reason": reason}
             figures_at = {name: each | missing if each["n"] else each for name, each in figures_at.items()}
@@ -211,9 +218,7 @@ def _conformal_figures(
     return {"conformal": found}
 
 
-def _consistency_figures(
-    predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int
-) -> dict[str, Any]:
+def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     if calibration.worst_patch is None or predictions.patch_logit is None:
         return {"consistency": None}
     logit, label, group = score_examples(predictions, pairs)
@@ -222,14 +227,14 @@ def _consistency_figures(
     right = ((score >= calibration.score_threshold) == (label == 1)).astype(np.float64)
     return {
         "consistency": {
-            "inconsistent_rate": _mean((~agree).astype(np.float64), group, seed),
-            "accuracy_consistent": _mean(right[agree], group[agree], seed),
-            "accuracy_inconsistent": _mean(right[~agree], group[~agree], seed),
+            "inconsistent_rate": _mean((~agree).astype(np.float64), group),
+            "accuracy_consistent": _mean(right[agree], group[agree]),
+            "accuracy_inconsistent": _mean(right[~agree], group[~agree]),
         }
     }
 
 
-def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration, seed: int) -> dict[str, Any]:
+def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     if predictions.risk is None:
         return {"heatmap": None}
     which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
@@ -241,7 +246,8 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }  # a box that fills the image has no AUC-Judd
     return {
         "heatmap": {
-            name: _mean(values[kept[name]], pairs.group[which][kept[name]], seed) for name, values in measured.items()
+            name: _mean(values[kept[name]], pairs.group[which][kept[name]], (-1.0, 1.0) if name == "cc" else (0.0, 1.0))
+            for name, values in measured.items()
         }
     }
 
@@ -278,7 +284,7 @@ def figures(
         pairs: the truth.
         calibration: fitted elsewhere, on validation.
         uncalibrated: whether the raw logits claim to be logits of a probability, so that `ece_before` means something.
-        seed: of the bootstrap.
+        seed: of the draws of noise of the calibration errors.
 
     Returns:
         Figures by name; None for what the scorer does not predict.
@@ -287,16 +293,16 @@ def figures(
     probability = calibration.global_score(logit)
     return {
         "n_examples": len(pairs.pair_id),
-        **_pair_figures(predictions, pairs, seed),
-        **_patch_figures(predictions, pairs, seed),
-        **_category_figures(predictions, pairs, seed),
+        **_pair_figures(predictions, pairs),
+        **_patch_figures(predictions, pairs),
+        **_category_figures(predictions, pairs),
         "ece": _ece(probability, label, group, kind="width", seed=seed),
         "ece_equal_mass": _ece(probability, label, group, kind="mass", seed=seed),
         "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
-        **_heatmap_figures(predictions, pairs, calibration, seed),
-        **_control_figures(predictions, pairs, calibration, seed),
-        **_conformal_figures(predictions, pairs, calibration, seed),
-        **_consistency_figures(predictions, pairs, calibration, seed),
+        **_heatmap_figures(predictions, pairs, calibration),
+        **_control_figures(predictions, pairs, calibration),
+        **_conformal_figures(predictions, pairs, calibration),
+        **_consistency_figures(predictions, pairs, calibration),
     }
 
 

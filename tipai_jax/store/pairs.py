@@ -110,7 +110,7 @@ class PairTable:
         category: i8[n, 5] in the order of `CATEGORIES`: 1 the rejected image fails in it, 0 it does not, -1 unknown.
         patch_label: i8[n, 2, k]: 1 faithful, 0 unfaithful, -1 unknown; [:, 0] chosen, [:, 1] rejected.
         split: str[n], train, validation or test.
-        group: i32[n]; rows of a group stay in one split and are drawn together by a bootstrap.
+        group: i32[n]; rows of a group stay in one split and are the unit of every interval.
         group_name: object[n] of str.
         difficulty: str[n]: easy, medium, hard or "".
         kind: str[n]: a finer name of what was corrupted, or "".

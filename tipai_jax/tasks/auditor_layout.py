@@ -192,7 +192,7 @@ FIGURES = (
 
 LAYOUT = Layout(
     title="evaluation of an auditor of text-to-image faithfulness",
-    intervals="95 %, percentiles of 1000 bootstrap resamples of whole prompt groups (pairs.group)",
+    intervals="95 %, with whole prompt groups (pairs.group) as the unit (docs/metrics.md)",
     sections=SECTIONS,
     figures=FIGURES,
     baselines={

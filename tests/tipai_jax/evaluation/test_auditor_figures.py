@@ -172,12 +172,13 @@ def test_ece_by_hand(pairs):
     score = np.tile(np.array([[logit(0.8), logit(0.4)]], np.float32), (len(pairs), 1))
     found = figures(Predictions(global_logit=score), pairs, calibration=IDENTITY, seed=0)
     wanted = 0.5 * 0.2 + 0.5 * 0.4
-    assert found["ece"]["value"] == pytest.approx(wanted, abs=1e-6)
+    assert found["ece"]["plug_in"] == pytest.approx(wanted, abs=1e-6)
+    assert found["ece"]["value"] == pytest.approx(wanted, abs=0.05)
     assert found["ece"]["n"] == 2 * (~pairs.control).sum()
-    assert found["ece_equal_mass"]["value"] == pytest.approx(wanted, abs=1e-6)
+    assert found["ece_equal_mass"]["plug_in"] == pytest.approx(wanted, abs=1e-6)
     perfect = dataclasses.replace(IDENTITY, global_score=Platt(100.0, 0.0))
     calibrated = figures(Predictions(global_logit=score), pairs, calibration=perfect, seed=0)
-    assert calibrated["ece"]["value"] < 1e-6 and calibrated["ece_before"]["value"] == pytest.approx(wanted, abs=1e-6)
+    assert calibrated["ece"]["value"] < 1e-6 and calibrated["ece_before"]["plug_in"] == pytest.approx(wanted, abs=1e-6)
     assert (
         figures(Predictions(global_logit=score), pairs, calibration=perfect, uncalibrated=False, seed=0)["ece_before"]
         is None
@@ -231,22 +232,22 @@ def test_heatmaps_of_the_truth_are_nearly_perfect_and_absent_boxes_have_none(pai
 
 
 def test_the_difference_is_paired(pairs, noise, found):
-    again = difference(noise, noise, pairs, seed=3)
-    assert again["value"] == 0.0 and again["ci95"] == [0.0, 0.0]
+    again = difference(noise, noise, pairs)
+    groups = len(np.unique(pairs.group[~pairs.control]))
+    unseen = 1 - 0.025 ** (1 / groups)  # so many other groups may differ, and none of so few would show it
+    assert again["value"] == 0.0 and again["ci95"] == pytest.approx([-unseen, unseen])
     chance = Predictions(global_logit=np.zeros((len(pairs), 2), np.float32))
-    gap = difference(noise, chance, pairs, seed=3)
+    gap = difference(noise, chance, pairs)
     whole = found["global_pair_auc"]
     assert gap["value"] == pytest.approx(whole["value"] - 0.5)
-    np.testing.assert_allclose(gap["ci95"], np.array(whole["ci95"]) - 0.5, atol=1e-9)
+    np.testing.assert_allclose(gap["ci95"], np.array(whole["ci95"]) - 0.5, atol=0.02)
 
 
-def test_the_same_twice_and_another_seed_another_interval(pairs, noise, found):
+def test_the_same_twice_and_another_seed_another_interval_where_noise_is_drawn(pairs, noise, found):
     assert figures(noise, pairs, calibration=IDENTITY, seed=3) == found
-    other = figures(Predictions(global_logit=noise.global_logit), pairs, calibration=IDENTITY, seed=4)[
-        "global_pair_auc"
-    ]
-    assert other["value"] == found["global_pair_auc"]["value"]
-    assert other["ci95"] != found["global_pair_auc"]["ci95"]
+    other = figures(noise, pairs, calibration=IDENTITY, seed=4)
+    assert other["global_pair_auc"] == found["global_pair_auc"]
+    assert other["ece"]["plug_in"] == found["ece"]["plug_in"] and other["ece"]["ci95"] != found["ece"]["ci95"]
 
 
 @pytest.mark.usefixtures("few_groups_are_enough")
@@ -313,7 +314,7 @@ def test_a_figure_needs_groups(pairs, noise, groups):
     few = np.flatnonzero(kept & np.isin(pairs.group, np.unique(pairs.group[kept])[:groups]))
     ours = Predictions(**{name: getattr(noise, name)[few] for name in Predictions.__dataclass_fields__})
     found = figures(ours, pairs.select(few), calibration=IDENTITY, seed=0)
-    gap = difference(ours, ours, pairs.select(few), seed=0)
+    gap = difference(ours, ours, pairs.select(few))
     measured = [found["global_pair_auc"], found["patch_pair_auc"], found["ece"], gap]
     for figure in measured:
         assert figure["n"] > 0
