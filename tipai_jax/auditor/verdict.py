@@ -198,7 +198,9 @@ class Verdict:
         )
         failing = self.failing
         if failing is not None:
-            words = f'{head}, most likely in "{failing.text}": {WRONG.get(name, name)} ({name}, {self.reasons[name]:.2f}).'
+            words = (
+                f'{head}, most likely in "{failing.text}": {WRONG.get(name, name)} ({name}, {self.reasons[name]:.2f}).'
+            )
         elif self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:

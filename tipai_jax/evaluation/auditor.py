@@ -17,11 +17,12 @@ from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, predict
 from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_sheets, pick_pairs
+from tipai_jax.evaluation.part_figures import objects_of_pairs
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
 from tipai_jax.store import PairTable, Store
-from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
+from tipai_jax.tasks.auditor import pairs_of_split
 
 __all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
@@ -83,6 +84,7 @@ class AuditorEvaluator:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs, self._pairs = inputs, pairs_of_split(inputs.store, inputs.split)
+        self._objects = objects_of_pairs(inputs.store, self._pairs)
 
     def evaluate(self) -> dict[str, Any]:
         """Figures of the heads and of each baseline, and the bins of the reliability diagram."""
@@ -95,7 +97,7 @@ class AuditorEvaluator:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         found = {
-            **figures(self._ours, pairs, calibration=self._calibration, seed=inputs.seed),
+            **figures(self._ours, pairs, objects=self._objects, calibration=self._calibration, seed=inputs.seed),
             "reliability": reliability(self._ours, pairs, self._calibration),
             **({"notes": notes} if notes else {}),
         }
@@ -138,7 +140,12 @@ class AuditorEvaluator:
             scorer = make()
             calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
             theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
-            shared = {"calibration": calibration, "uncalibrated": probable, "seed": inputs.seed}
+            shared = {
+                "objects": self._objects,
+                "calibration": calibration,
+                "uncalibrated": probable,
+                "seed": inputs.seed,
+            }
             gap = difference(self._ours, theirs, pairs)
             measured[name] = {**figures(theirs, pairs, **shared), "global_pair_auc_difference": gap}
             inputs.progress(f"baseline {name}")

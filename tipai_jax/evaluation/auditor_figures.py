@@ -4,11 +4,10 @@ Each figure is `{"value", "ci95", "n"}`: the 95 % interval has prompt groups (`p
 pairs of one group share prompts and images (`metrics.intervals`, `metrics.calibration_intervals`). `n` counts what the
 name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
 out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is
-None, and the figure has a "reason": every figure needs `MIN_GROUPS` prompt groups, one of the conformal prediction at a
+None, and the figure has a "reason": every figure needs `figure.MIN_GROUPS` prompt groups, one of the conformal prediction at a
 level as many validation images as that level needs too (`conformal.examples_needed`).
 """
 
-import math
 from typing import Any, Literal
 
 import numpy as np
@@ -17,64 +16,18 @@ from jaxtyping import Bool, Float
 from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.calibration import Calibration, reason_examples, score_examples, worst_patch
 from tipai_jax.evaluation.calibrators import sigmoid
+from tipai_jax.evaluation.figure import NOTHING, Figure, auc_figure, figure_of, mean_figure
+from tipai_jax.evaluation.part_figures import PairObjects, part_figures
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.metrics import (
-    Interval,
-    difference_by_group,
-    ece,
-    ece_by_group,
-    mean_by_group,
-    pair_wins,
-    roc_auc,
-    roc_auc_by_group,
-)
+from tipai_jax.metrics import difference_by_group, ece, ece_by_group, pair_wins
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
-__all__ = ["ECE_BINS", "MIN_GROUPS", "Figure", "difference", "figures", "reliability", "wins"]
+__all__ = ["ECE_BINS", "LEVELS", "difference", "figures", "reliability", "wins"]
 
 ECE_BINS = 15
 MARGIN_BINS = 4
 LEVELS = (0.8, 0.9, 0.95)
 """At which conformal coverage is measured."""
-MIN_GROUPS = 10
-"""Prompt groups that a figure needs: from fewer, a variance between groups is hardly known, and a value without an
-interval says less than it seems to.
-"""
-TOO_FEW_GROUPS = f"fewer than {MIN_GROUPS} prompt groups"
-Figure = dict[str, Any]
-
-
-NOTHING = Interval(float("nan"), float("nan"))
-
-
-def _figure(value: float, interval: Interval, n: int, group: np.ndarray) -> Figure:
-    """One figure as JSON knows it; what is not finite becomes None. `group` holds the prompt group of each row."""
-    ends = [float(end) for end in interval]
-    figure: Figure = {
-        "value": float(value) if n and math.isfinite(value) else None,
-        "ci95": ends if n and all(math.isfinite(end) for end in ends) else None,
-        "n": int(n),
-    }
-    if figure["value"] is not None and len(np.unique(group)) < MIN_GROUPS:
-        return figure | {"value": None, "ci95": None, "reason": TOO_FEW_GROUPS}
-    return figure
-
-
-def _mean(values: np.ndarray, group: np.ndarray, within: tuple[float, float] = (0.0, 1.0)) -> Figure:
-    """The mean of values between the two numbers of `within`."""
-    value = float(np.mean(values)) if len(values) else float("nan")
-    return _figure(value, mean_by_group(values, group, within=within), len(values), group)
-
-
-def _auc(score: np.ndarray, positive: np.ndarray, group: np.ndarray) -> Figure:
-    """ROC-AUC; n is 0 unless both classes occur."""
-    if not len(score) or positive.all() or not positive.any():
-        return _figure(float("nan"), NOTHING, 0, group)
-    if not np.isfinite(score).all():
-        return _figure(float("nan"), NOTHING, len(score), group)
-    label = positive.astype(np.int8)
-    interval = roc_auc_by_group(score, label, group)
-    return _figure(roc_auc(score, label), interval, len(score), group) | {"positives": int(label.sum())}
 
 
 def wins(predictions: Predictions) -> Float[np.ndarray, " b"]:
@@ -88,12 +41,12 @@ def difference(ours: Predictions, theirs: Predictions, pairs: PairTable) -> Figu
     counted = ~pairs.control
     mine, other, group = wins(ours)[counted], wins(theirs)[counted], pairs.group[counted]
     value = float((mine - other).mean()) if counted.any() else float("nan")
-    return _figure(value, difference_by_group(mine, other, group), len(group), group)
+    return figure_of(value, difference_by_group(mine, other, group), len(group), group)
 
 
 def _pair_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     won = wins(predictions)
-    scored = lambda which: _mean(won[which & ~pairs.control], pairs.group[which & ~pairs.control])
+    scored = lambda which: mean_figure(won[which & ~pairs.control], pairs.group[which & ~pairs.control])
     everyone = np.ones(len(won), bool)
     return {
         "global_pair_auc": scored(everyone),
@@ -134,7 +87,7 @@ def _patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]
     logit, group = predictions.patch_logit, np.broadcast_to(pairs.group[:, None, None], pairs.patch_label.shape)
 
     def over(known: Bool[np.ndarray, "b 2 k"]) -> Figure:
-        return _auc(logit[known], pairs.patch_label[known] == 1, group[known])
+        return auc_figure(logit[known], pairs.patch_label[known] == 1, group[known])
 
     known = pairs.patch_label >= 0
     rejected = known & (np.arange(2) == 1)[None, :, None] & ~pairs.control[:, None, None]
@@ -151,11 +104,11 @@ def _category_figures(predictions: Predictions, pairs: PairTable) -> dict[str, A
     logit = np.concatenate([predictions.reason_logit[:, 0], predictions.reason_logit[:, 1]])
     return {
         "category_roc_auc": {
-            name: _auc(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]])
+            name: auc_figure(logit[known[:, c], c], broken[known[:, c], c], group[known[:, c]])
             for c, name in enumerate(CATEGORIES)
         },
         "category_roc_auc_within_pairs": {
-            name: _auc(logit[both, c], broken[both, c], group[both])
+            name: auc_figure(logit[both, c], broken[both, c], group[both])
             for c, name in enumerate(CATEGORIES)
             for both in [np.tile((pairs.category[:, c] == 1) & ~pairs.control, 2)]
         },
@@ -167,9 +120,9 @@ def _ece(
 ) -> Figure:
     """Expected calibration error over 15 bins of equal width, or of equal mass, without the bias of its plug-in."""
     if not len(label) or not np.isfinite(probability).all():
-        return _figure(float("nan"), NOTHING, len(label), group)
+        return figure_of(float("nan"), NOTHING, len(label), group)
     found = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return _figure(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
+    return figure_of(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
@@ -179,10 +132,12 @@ def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     return {
         "control": {
             "threshold": calibration.score_threshold,
-            "alarm_rate": _mean(flagged[controls, 1], pairs.group[controls]),
-            "score_gap": _mean(probability[controls, 0] - probability[controls, 1], pairs.group[controls], (-1.0, 1.0)),
-            "alarm_rate_faithful": _mean(flagged[others, 0], pairs.group[others]),
-            "alarm_rate_broken": _mean(flagged[others, 1], pairs.group[others]),
+            "alarm_rate": mean_figure(flagged[controls, 1], pairs.group[controls]),
+            "score_gap": mean_figure(
+                probability[controls, 0] - probability[controls, 1], pairs.group[controls], (-1.0, 1.0)
+            ),
+            "alarm_rate_faithful": mean_figure(flagged[others, 0], pairs.group[others]),
+            "alarm_rate_broken": mean_figure(flagged[others, 1], pairs.group[others]),
         }
     }
 
@@ -207,10 +162,10 @@ def _conformal_figures(predictions: Predictions, pairs: PairTable, calibration: 
         }
         owners = {"coverage_keeps": group[label == 1], "coverage_breaks": group[label == 0]}
         figures_at = {
-            name: _mean(values.astype(np.float64), owners.get(name, group)) for name, values in shares.items()
+            name: mean_figure(values.astype(np.float64), owners.get(name, group)) for name, values in shares.items()
         }
         held = calibration.conformal.sets(controls, level)[0].astype(np.float64)
-        figures_at["coverage_controls"] = _mean(held, owners_of_controls)
+        figures_at["coverage_controls"] = mean_figure(held, owners_of_controls)
         if reason := calibration.conformal.too_few(level):  # every set holds both answers, whatever the scorer is worth
             missing = {"value": None, "ci95": None, "reason": reason}
             figures_at = {name: each | missing if each["n"] else each for name, each in figures_at.items()}
@@ -227,9 +182,9 @@ def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration
     right = ((score >= calibration.score_threshold) == (label == 1)).astype(np.float64)
     return {
         "consistency": {
-            "inconsistent_rate": _mean((~agree).astype(np.float64), group),
-            "accuracy_consistent": _mean(right[agree], group[agree]),
-            "accuracy_inconsistent": _mean(right[~agree], group[~agree]),
+            "inconsistent_rate": mean_figure((~agree).astype(np.float64), group),
+            "accuracy_consistent": mean_figure(right[agree], group[agree]),
+            "accuracy_inconsistent": mean_figure(right[~agree], group[~agree]),
         }
     }
 
@@ -246,14 +201,22 @@ def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Ca
     }  # a box that fills the image has no AUC-Judd
     return {
         "heatmap": {
-            name: _mean(values[kept[name]], pairs.group[which][kept[name]], (-1.0, 1.0) if name == "cc" else (0.0, 1.0))
+            name: mean_figure(
+                values[kept[name]], pairs.group[which][kept[name]], (-1.0, 1.0) if name == "cc" else (0.0, 1.0)
+            )
             for name, values in measured.items()
         }
     }
 
 
 def figures(
-    predictions: Predictions, pairs: PairTable, *, calibration: Calibration, uncalibrated: bool = True, seed: int
+    predictions: Predictions,
+    pairs: PairTable,
+    *,
+    objects: PairObjects | None = None,
+    calibration: Calibration,
+    uncalibrated: bool = True,
+    seed: int,
 ) -> dict[str, Any]:
     """Every figure of one scorer on some pairs.
 
@@ -282,6 +245,7 @@ def figures(
     Args:
         predictions: of the scorer.
         pairs: the truth.
+        objects: in the rejected images, where the data name them.
         calibration: fitted elsewhere, on validation.
         uncalibrated: whether the raw logits claim to be logits of a probability, so that `ece_before` means something.
         seed: of the draws of noise of the calibration errors.
@@ -303,6 +267,7 @@ def figures(
         **_control_figures(predictions, pairs, calibration),
         **_conformal_figures(predictions, pairs, calibration),
         **_consistency_figures(predictions, pairs, calibration),
+        **part_figures(predictions, pairs, objects, calibration=calibration),
     }
 
 

@@ -113,7 +113,11 @@ class PhraseHeads(nnx.Module):
         self.scale = nnx.Param(jnp.asarray(SHARPNESS))
 
     def __call__(
-        self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"], phrases: Phrases
+        self,
+        text: Float[Array, "b d"],
+        image: Float[Array, "b n d"],
+        patches: Float[Array, "b n k d"],
+        phrases: Phrases,
     ) -> AuditorOutput:
         """Judge n images for each prompt.
 
@@ -149,9 +153,7 @@ class PhraseHeads(nnx.Module):
             phrase_logit=phrase_logit,
         )
 
-    def _hide(
-        self, text: Array, image: Array, patches: Array, phrases: Phrases
-    ) -> tuple[Array, Array, Array, Phrases]:
+    def _hide(self, text: Array, image: Array, patches: Array, phrases: Phrases) -> tuple[Array, Array, Array, Phrases]:
         """The inputs in their number format, without what these heads do not read."""
         text, image, patches = (operand(each.astype(self.dtype)) for each in (text, image, patches))
         seen = phrases.present[..., None]  # a place without a phrase holds whatever row the padding pointed to

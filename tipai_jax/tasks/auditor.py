@@ -322,7 +322,9 @@ class AuditorTask:
 
     def _phrase(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         assert output.phrase_logit is not None, "the config allows this term only with heads that read phrases"
-        known = jnp.any(batch.phrase_label >= 0, axis=1, keepdims=True)  # else the chosen images would teach "all is well"
+        known = jnp.any(
+            batch.phrase_label >= 0, axis=1, keepdims=True
+        )  # else the chosen images would teach "all is well"
         chosen = jnp.where(batch.phrases.present & known, 1, -1).astype(batch.phrase_label.dtype)
         label = jnp.stack([chosen, batch.phrase_label], axis=1)
         return reduce(faithfulness_loss(output.phrase_logit, label), (label >= 0) & batch.valid[:, None, None])

@@ -8,10 +8,11 @@ from eval_world import write_store
 from sklearn.metrics import roc_auc_score
 
 from tipai_jax.evaluation import auditor_figures
-from tipai_jax.evaluation.auditor_figures import MIN_GROUPS, difference, figures, wins
+from tipai_jax.evaluation.auditor_figures import difference, figures, wins
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt, sigmoid
 from tipai_jax.evaluation.conformal import Conformal
+from tipai_jax.evaluation.figure import MIN_GROUPS
 from tipai_jax.evaluation.predictions import Predictions
 
 IDENTITY = Calibration(

@@ -27,7 +27,6 @@ from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.store import PairTable, Store
-from tipai_jax.tasks.auditor import AuditorTask
 from tipai_jax.training.loop import fit
 
 __all__ = ["ABLATIONS", "AblationHeads", "ablation_config", "fit_ablation"]

@@ -1,0 +1,209 @@
+"""Figures of the parts of an image and of a prompt: objects, boxes, phrases, and the reason within a pair.
+
+None of them can be earned without looking at both: what is compared lies in one image (its objects, its phrases), or at
+one place of both images of a pair. Definitions: docs/metrics.md.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from tipai_jax.evaluation import localise
+from tipai_jax.evaluation.calibration import Calibration, score_examples
+from tipai_jax.evaluation.figure import Figure, figure_of, mean_figure, missing
+from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.metrics import largest_gap_by_group
+from tipai_jax.metrics.detection import average_precision, average_precision_by_group, match_boxes
+from tipai_jax.metrics.phrases import (
+    macro_f1,
+    macro_f1_by_group,
+    named_phrase_right,
+    named_reason,
+    reasons_within_pairs,
+)
+from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
+from tipai_jax.render import regions_of_grid
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store
+
+__all__ = ["PairObjects", "objects_of_pairs", "part_figures"]
+
+OVERLAPS = (0.25, 0.5)
+MOST = 2000
+"""Pairs whose boxes are searched, at most; spread evenly."""
+NO_OBJECTS = "the data do not say which objects the images show"
+NO_PHRASES = "the data do not say which phrases an image breaks"
+
+
+class PairObjects(NamedTuple):
+    """The objects in the rejected images of b pairs, image after image.
+
+    Attributes:
+        xyxy: corners, fractions of what the encoder saw.
+        wrong: 1 breaks the prompt, 0 does not, -1 unknown.
+        named: 1 a phrase of the prompt names it, 0 none does, -1 unknown.
+        offsets: pair i owns offsets[i]:offsets[i + 1].
+    """
+
+    xyxy: Float[np.ndarray, "m 4"]
+    wrong: Int[np.ndarray, " m"]
+    named: Int[np.ndarray, " m"]
+    offsets: Int[np.ndarray, " b1"]
+
+
+def objects_of_pairs(store: Store, pairs: PairTable) -> PairObjects | None:
+    """The objects of the rejected images; None where the data do not name them."""
+    if not store.manifest.of_table("objects"):
+        return None
+    table, place = store.objects, {name: i for i, name in enumerate(pairs.pair_id)}
+    of = np.array([place.get(name, -1) for name in store.pairs.pair_id], np.int64)[table.pair]
+    which = np.flatnonzero((of >= 0) & (table.side == 1))
+    which = which[np.argsort(of[which], kind="stable")]
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(of[which], minlength=len(pairs)))])
+    xyxy = np.stack([table.x1, table.y1, table.x2, table.y2], axis=1)[which]
+    return PairObjects(xyxy, table.wrong[which], table.named[which], offsets)
+
+
+def part_figures(
+    predictions: Predictions, pairs: PairTable, objects: PairObjects | None, *, calibration: Calibration
+) -> dict[str, Any]:
+    """Every figure of this file for one scorer on some pairs.
+
+    Args:
+        predictions: of the scorer; what it does not predict gets None.
+        pairs: the truth.
+        objects: `objects_of_pairs`.
+        calibration: fitted elsewhere, on validation.
+    """
+    return {
+        "objects": _object_figures(predictions, pairs, objects),
+        "boxes": _box_figures(predictions, pairs, calibration),
+        "phrases": _phrase_figures(predictions, pairs, calibration),
+        "reason_macro_f1": _reason_figure(predictions, pairs, calibration),
+        "patch_auc_same_place": _same_place(predictions, pairs),
+        "calibration_gap": _calibration_gap(predictions, pairs, calibration),
+    }
+
+
+def _averaged(values: Float[np.ndarray, " n"], group: np.ndarray, which: Bool[np.ndarray, " n"]) -> Figure:
+    counted = which & np.isfinite(values)
+    return mean_figure(values[counted], group[counted])
+
+
+def _object_figures(predictions: Predictions, pairs: PairTable, objects: PairObjects | None) -> dict[str, Any] | None:
+    if predictions.risk is None:
+        return None
+    if objects is None:
+        return {"auc": missing(NO_OBJECTS), "hottest_right": missing(NO_OBJECTS)}
+    risk = risk_of_boxes(predictions.risk[:, 1], objects.xyxy, objects.offsets)
+    broken, group = ~pairs.control, pairs.group
+
+    def auc(others: Bool[np.ndarray, " m"]) -> Float[np.ndarray, " n"]:
+        return auc_within(risk, np.where((objects.wrong == 1) | others, objects.wrong, -1), objects.offsets)
+
+    every = auc(np.ones(len(risk), bool))
+    known = np.where(objects.wrong < 0, -np.inf, risk)
+    return {
+        "auc": _averaged(every, group, broken),
+        "auc_against_named": _averaged(auc(objects.named == 1), group, broken),
+        "auc_against_unnamed": _averaged(auc(objects.named == 0), group, broken),
+        "auc_by_category": {
+            name: _averaged(every, group, broken & (pairs.category[:, c] == 1)) for c, name in enumerate(CATEGORIES)
+        },
+        "auc_by_difficulty": {
+            name: _averaged(every, group, broken & (pairs.difficulty == name)) for name in DIFFICULTIES
+        },
+        "hottest_right": _averaged(top_right(known, objects.wrong == 1, objects.offsets), group, broken),
+        "hottest_by_chance": _averaged(_chance(objects), group, broken),
+    }
+
+
+def _chance(objects: PairObjects) -> Float[np.ndarray, " n"]:
+    chance = chance_of_top(objects.wrong == 1, objects.offsets)
+    return np.where((chance > 0) & (chance < 1), chance, np.nan)
+
+
+def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any] | None:
+    """Average precision of the marked regions over chosen and rejected images together, and how often a chosen image
+    gets any.
+    """
+    if predictions.risk is None:
+        return None
+    shown = localise.spread(np.flatnonzero(pairs.annotated & ~pairs.control), MOST)
+    if not len(shown):
+        return {f"ap{round(100 * overlap)}": missing("no pair has boxes") for overlap in OVERLAPS}
+    found, score, sizes, truth, truths = [], [], [], [], []
+    for side in (0, 1):
+        for pair in shown.tolist():
+            regions = regions_of_grid(predictions.risk[pair, side], calibration.risk_threshold, size=(224, 224))
+            found += [(each.x1, each.y1, each.x2, each.y2) for each in regions]
+            score += [each.share for each in regions]
+            sizes.append(len(regions))
+            boxes = [box[:4] for box in pairs.boxes[pair] if not box.absent] if side else []
+            truth += boxes
+            truths.append(len(boxes))
+    starts = lambda each: np.concatenate([[0], np.cumsum(each)])
+    flat = lambda boxes: np.asarray(boxes, np.float64).reshape(-1, 4)
+    scores, group = np.asarray(score, np.float64), np.tile(pairs.group[shown], 2)
+    figures: dict[str, Any] = {}
+    for overlap in OVERLAPS:
+        right = match_boxes(flat(found), scores, starts(sizes), flat(truth), starts(truths), overlap=overlap)
+        value = average_precision(scores, right, sum(truths))
+        interval = average_precision_by_group(scores, right, starts(sizes), np.asarray(truths), group)
+        figures[f"ap{round(100 * overlap)}"] = figure_of(value, interval, len(group), group)
+    marked = np.asarray(sizes[: len(shown)]) > 0
+    return figures | {"marked_in_chosen": mean_figure(marked * 1.0, pairs.group[shown])}
+
+
+def _phrase_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any] | None:
+    if predictions.phrase_logit is None:
+        return None
+    known = (pairs.phrase_label >= 0) & ~pairs.control[:, None]
+    if not (pairs.phrase_label[known] == 0).any():
+        return {"auc": missing(NO_PHRASES), "named_right": missing(NO_PHRASES)}
+    offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
+    kept, label = predictions.phrase_logit[:, 1][known].astype(np.float64), pairs.phrase_label[known]
+    score = calibration.global_score(predictions.global_logit[:, 1])
+    named = named_phrase_right(kept, label, offsets, score < calibration.score_threshold)
+    same = paired_wins(
+        predictions.phrase_logit[:, 0], predictions.phrase_logit[:, 1], known & (pairs.phrase_label == 0)
+    )
+    every = np.ones(len(pairs), bool)
+    return {
+        "auc": _averaged(auc_within(kept, label, offsets), pairs.group, every),
+        "auc_same_phrase": _averaged(same, pairs.group, every),
+        "named_right": _averaged(named, pairs.group, every),
+        "named_by_chance": _averaged(
+            np.where(np.isfinite(named), chance_of_top(label == 0, offsets), np.nan), pairs.group, every
+        ),
+    }
+
+
+def _reason_figure(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> Figure | None:
+    if predictions.reason_logit is None:
+        return None
+    probability, counted = calibration.reasons(predictions.reason_logit), ~pairs.control
+    chosen, rejected = (named_reason(probability[counted, side], 0.5) for side in (0, 1))
+    counts, group = reasons_within_pairs(chosen, rejected, pairs.category[counted]), pairs.group[counted]
+    return figure_of(macro_f1(counts), macro_f1_by_group(counts, group), int(counted.sum()), group)
+
+
+def _same_place(predictions: Predictions, pairs: PairTable) -> Figure | None:
+    if predictions.patch_logit is None:
+        return None
+    compared = (pairs.patch_label[:, 1] == 0) & (pairs.patch_label[:, 0] == 1)
+    wins = paired_wins(predictions.patch_logit[:, 0], predictions.patch_logit[:, 1], compared)
+    return _averaged(wins, pairs.group, ~pairs.control)
+
+
+def _calibration_gap(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> Figure:
+    """The largest difference between mean score and share of images that keep their prompt, over the categories and
+    the numbers of phrases of a prompt.
+    """
+    logit, label, group = score_examples(predictions, pairs)
+    counted = ~pairs.control
+    phrases = (pairs.phrase_label[counted] >= 0).sum(axis=1)
+    sets = [pairs.category[counted] == 1, phrases[:, None] == np.arange(1, MOST_PHRASES + 1)]
+    member = np.tile(np.concatenate(sets, axis=1), (2, 1))
+    found = largest_gap_by_group(calibration.global_score(logit), label, member, group)
+    return figure_of(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
