@@ -11,6 +11,7 @@ from typing import Literal
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
@@ -24,6 +25,7 @@ KINDS, MOST_COUNT = 7, 9
 """Kinds of phrases, in the order of `store.PHRASE_KINDS`; greater counts share the last embedding."""
 SHARPNESS = 20.0
 """Cosines of a CLIP differ by hundredths; times this they are of size one, as a layer likes its inputs."""
+ABSENT = -1e9
 Reads = Literal["both", "prompt", "image"]
 
 
@@ -41,13 +43,13 @@ class Phrases:
         present: False for a place that holds no phrase; what the other fields say there counts nowhere.
     """
 
-    text: Float[Array, "b p d"]
-    bare: Float[Array, "b p d"]
-    kind: Int[Array, "b p"]
-    count: Int[Array, "b p"]
-    subject: Int[Array, "b p"]
-    object: Int[Array, "b p"]
-    present: Bool[Array, "b p"]
+    text: Float[Array | np.ndarray, "b p d"]
+    bare: Float[Array | np.ndarray, "b p d"]
+    kind: Int[Array | np.ndarray, "b p"]
+    count: Int[Array | np.ndarray, "b p"]
+    subject: Int[Array | np.ndarray, "b p"]
+    object: Int[Array | np.ndarray, "b p"]
+    present: Bool[Array | np.ndarray, "b p"]
 
 
 class PhraseHeads(nnx.Module):
@@ -62,7 +64,7 @@ class PhraseHeads(nnx.Module):
       places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
 
     Each patch token gives the logit of "this patch is faithful", each phrase token that of "the image keeps this
-    phrase". The global logit is `scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) - log(1/2)
+    phrase". The global logit is `cosine_scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) - log(1/2)
     + a read-out of the image's token and the maximum over the patches. The layers that end in these outputs start at
     zero, so untrained heads are zero-shot CLIP.
 
@@ -110,7 +112,7 @@ class PhraseHeads(nnx.Module):
         self.global_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
         self.reason_in = nnx.Linear(3 * width, width, rngs=rngs)
         self.reason_out = nnx.Linear(width, 5, rngs=rngs)
-        self.scale = nnx.Param(jnp.asarray(SHARPNESS))
+        self.cosine_scale = nnx.Param(jnp.asarray(SHARPNESS))
 
     def __call__(
         self,
@@ -139,14 +141,14 @@ class PhraseHeads(nnx.Module):
         phrase_logit = self.phrase_out(said)[..., 0]
         patch_logit = self.patch_out(places)[..., 0]
         kept = jnp.where(phrases.present[:, None], jax.nn.log_sigmoid(phrase_logit) + jnp.log(2.0), 0.0)
-        pooled = jnp.concatenate([whole[:, :, 0], jnp.max(places, axis=2)], axis=-1)
-        every = jnp.max(said, axis=2, where=phrases.present[:, None, :, None], initial=-1e9)
-        every = jnp.where(jnp.any(phrases.present, axis=1)[:, None, None], every, 0.0)
-        reason = self.reason_out(jax.nn.gelu(self.reason_in(jnp.concatenate([pooled, every], axis=-1))))
+        pooled = jnp.concatenate([whole[:, :, 0], _highest(places)], axis=-1)
+        spoken = _highest(jnp.where(phrases.present[:, None, :, None], said, ABSENT))
+        spoken = jnp.where(jnp.any(phrases.present, axis=1)[:, None, None], spoken, 0.0)
+        reason = self.reason_out(jax.nn.gelu(self.reason_in(jnp.concatenate([pooled, spoken], axis=-1))))
         cosine = jnp.einsum("bd,bnd->bn", text.astype(jnp.float32), image.astype(jnp.float32))
         read = self.global_out(jax.nn.gelu(self.global_in(pooled)))[..., 0]
         return AuditorOutput(
-            global_logit=self.scale[...] * cosine + jnp.sum(kept, axis=-1) + read,
+            global_logit=self.cosine_scale[...] * cosine + jnp.sum(kept, axis=-1) + read,
             patch_logit=patch_logit,
             risk=jax.nn.sigmoid(-patch_logit),
             reason_logit=reason,
@@ -186,3 +188,13 @@ class PhraseHeads(nnx.Module):
         here = here + self.patch_place[...] + kind_of_token[1]
         whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
         return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)
+
+
+def _highest(tokens: Float[Array, "b n t w"]) -> Float[Array, "b n w"]:
+    """The maximum of each feature over the tokens.
+
+    The gradient of `jnp.max` divides by the number of elements that equal the maximum, which is 0 where a compiler
+    computes the elements once more and rounds them otherwise; the place of the maximum knows no such doubt.
+    """
+    place = jnp.argmax(jax.lax.stop_gradient(tokens), axis=2, keepdims=True)
+    return jnp.take_along_axis(tokens, place, axis=2)[:, :, 0]

@@ -1,0 +1,94 @@
+"""The phrase heads once more, in plain PyTorch, written from their docstring, an image and a prompt at a time."""
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+SHARPNESS = 20.0
+
+
+class LayerTwin(nn.Module):
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads = heads
+        self.norm_attention, self.norm_mlp = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.mlp_in, self.mlp_out = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def forward(self, x):
+        split = lambda part: part.unflatten(-1, (self.heads, -1)).transpose(0, 1)
+        query, key, value = map(split, self.qkv(self.norm_attention(x)).chunk(3, dim=-1))
+        mixed = F.scaled_dot_product_attention(query[None], key[None], value[None])[0]
+        x = x + self.out(mixed.transpose(0, 1).flatten(1))
+        return x + self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)), approximate="tanh"))
+
+
+class PhraseTwin(nn.Module):
+    """Takes absent phrases out instead of masking them."""
+
+    def __init__(self, d, k, width, layers=2, heads=4, places=8):
+        super().__init__()
+        table = lambda rows: nn.Parameter(torch.zeros(rows, width))
+        for name in ("image_in", "patch_in", "phrase_in", "bare_in"):
+            setattr(self, name, nn.Parameter(torch.zeros(d, width)))
+        sizes = {"token_kind": 3, "patch_place": k, "phrase_place": places, "phrase_kind": 7, "count": 10}
+        for name, rows in {**sizes, "subject": places + 1, "object": places + 1}.items():
+            setattr(self, name, table(rows))
+        self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2, width)
+        self.map_value = nn.Linear(width, width, bias=False)
+        self.layers = nn.ModuleList(LayerTwin(width, heads) for _ in range(layers))
+        self.norm = nn.LayerNorm(width)
+        self.patch_out, self.phrase_out, self.global_out = nn.Linear(width, 1), nn.Linear(width, 1), nn.Linear(width, 1)
+        self.global_in, self.reason_in = nn.Linear(2 * width, width), nn.Linear(3 * width, width)
+        self.reason_out = nn.Linear(width, 5)
+        self.cosine_scale = nn.Parameter(torch.tensor(0.0))
+
+    def forward(self, text, image, patches, *phrases):
+        rows = [
+            [self.one(text[b], image[b, n], patches[b, n], *(x[b] for x in phrases)) for n in range(2)]
+            for b in range(len(text))
+        ]
+        outputs = [torch.stack([torch.stack([each[i] for each in row]) for row in rows]) for i in range(5)]
+        return outputs
+
+    def one(self, text, image, patches, said, bare, kind, count, subject, object, present):
+        there = present.nonzero()[:, 0]
+        d = len(image)
+        said, bare = said[there], bare[there]
+        full_map, bare_map = SHARPNESS * patches @ said.T, SHARPNESS * patches @ bare.T  # [k, p]
+        seen = [full_map.max(0).values, bare_map.max(0).values, SHARPNESS * said @ image, SHARPNESS * bare @ image]
+        phrase = (
+            said @ self.phrase_in * d**0.5
+            + bare @ self.bare_in * d**0.5
+            + self.phrase_kind[kind[there].long()]
+            + self.count[count[there].long().clamp(0, 9)]
+            + self.subject[subject[there].long()]
+            + self.object[object[there].long()]
+            + self.phrase_place[there]
+            + self.token_kind[0]
+            + self.similarity_in(torch.stack(seen, dim=-1))
+        )
+        absent = torch.zeros(len(patches), int(len(there) < len(present)))  # whose similarity is 0
+        strongest = [torch.cat([each, absent], dim=1).max(1).values for each in (full_map, bare_map)]
+        patch = (
+            patches @ self.patch_in * d**0.5
+            + full_map / SHARPNESS @ self.map_value(phrase)
+            + self.map_in(torch.stack(strongest, dim=-1))
+            + self.patch_place
+            + self.token_kind[1]
+        )
+        x = torch.cat([(image @ self.image_in * d**0.5 + self.token_kind[2])[None], patch, phrase])
+        for layer in self.layers:
+            x = layer(x)
+        x = self.norm(x)
+        whole, patch, phrase = x[0], x[1 : 1 + len(patches)], x[1 + len(patches) :]
+        patch_logit, logit = self.patch_out(patch)[:, 0], self.phrase_out(phrase)[:, 0]
+        pooled = torch.cat([whole, patch.max(0).values])
+        read = self.global_out(F.gelu(self.global_in(pooled), approximate="tanh"))[0]
+        everything = (
+            read + self.cosine_scale * text @ image + (F.logsigmoid(logit) - F.logsigmoid(torch.zeros(()))).sum()
+        )
+        reason = self.reason_in(torch.cat([pooled, phrase.max(0).values]))
+        reason = self.reason_out(F.gelu(reason, approximate="tanh"))
+        every = torch.zeros(len(present)).index_put((there,), logit)
+        return everything, patch_logit, 1 - torch.sigmoid(patch_logit), reason, every
