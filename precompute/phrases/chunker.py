@@ -5,8 +5,8 @@ verb form of "to be", "with" and the like, at a word of relation ("left of", "un
 number stands. Then:
 
 1. A participle or a frequent verb behind a noun is a relation if something follows that it can connect ("a child
-   *reading* a book", "a cat *sitting on* a box"), else an attribute ("two dogs *playing*"). Two noun phrases never stand
-   side by side, so the last word before the second is a verb.
+   *reading* a book", "a cat *sitting on* a box"), else an attribute ("two dogs *playing*"). Two noun phrases never
+   stand side by side, so the last word before the second is a verb.
 2. "in", "on", "at" or "inside" before a word of place or time make one phrase: "in a modern kitchen".
 3. What is quoted belongs to the thing that "says" it: 'a sign with the word "open"'.
 4. "no" and "without" make the phrase one of the kind `other`: it is not to be seen.
@@ -18,7 +18,7 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from precompute.phrases.nouns import is_plural
-from precompute.phrases.phrase import QUOTES, THINGS, TOKEN, Phrase, from_words, noun_kind
+from precompute.phrases.phrase import QUOTES, THINGS, TOKEN, Phrase, from_words
 from precompute.phrases.words import (
     ATTRIBUTES,
     COLLECTIVES,
@@ -206,23 +206,20 @@ class _Chunker:
             return
         start, end = run[0].start, run[-1].end
         said = tuple(token.low for token in content)
-        before = self.done[-1][0] if self.done else None
-        if self.copula and said and set(said) <= ATTRIBUTES and isinstance(before, Phrase) and len(said) == len(run):
-            if before.kind in THINGS and self.done[-1][1] == self.sentence:  # "the apple is red"
-                kind = noun_kind(None, said) if before.kind == "object" else before.kind
-                self.done[-1] = (
-                    dataclasses.replace(
-                        before,
-                        text=self.prompt[before.start : end],
-                        end=end,
-                        kind=kind,
-                        attributes=before.attributes + said,
-                    ),
-                    self.sentence,
-                )
-                return
+        if self.copula and said and set(said) <= ATTRIBUTES and len(said) == len(run) and self.described(said, end):
+            return
         if content or any(token.low in NEGATIONS for token in run):
             self.finish(from_words(self.prompt[start:end], start=start))
+
+    def described(self, said: tuple[str, ...], end: int) -> bool:
+        """Whether the words up to `end` became attributes of the thing before them ("the apple is red")."""
+        thing, sentence = self.done[-1]
+        if not isinstance(thing, Phrase) or thing.kind not in THINGS or sentence != self.sentence:
+            return False
+        kind = "attribute" if thing.kind == "object" else thing.kind
+        text, attributes = self.prompt[thing.start : end], thing.attributes + said
+        self.done[-1] = dataclasses.replace(thing, text=text, end=end, kind=kind, attributes=attributes), sentence
+        return True
 
     def finish(self, phrase: Phrase) -> None:
         self.done.append((phrase, self.sentence))
@@ -268,16 +265,17 @@ def _joined(prompt: str, done: list[tuple[Phrase | _Relation, int]]) -> list[Phr
                 found.append((part, sentence))
             place = ""
             continue
-        thing = isinstance(following, Phrase) and its_sentence == sentence and following.kind in THINGS
-        place = _place_kind(prompt, part.preposition, following) if thing else ""
+        thing = following if isinstance(following, Phrase) and its_sentence == sentence else None
+        thing = thing if thing and thing.kind in THINGS else None
+        place = _place_kind(prompt, part.preposition, thing) if thing else ""
         if part.verb and (place or not (thing or part.preposition)):
             if not _absorbed(prompt, found, part.verb):
                 found.append((_words_of(prompt, *part.verb, "relation"), sentence))
         elif not place and (thing or part.verb):  # a preposition that connects nothing says nothing
             span = [*(part.verb or ()), *(part.preposition or ())]
             found.append((_words_of(prompt, span[0], span[-1], "relation"), sentence))
-        if place and part.preposition:
-            found.append((_words_of(prompt, part.preposition[0], following.end, place), sentence))
+        if thing and place and part.preposition:
+            found.append((_words_of(prompt, part.preposition[0], thing.end, place), sentence))
     return _with_arguments(found)
 
 

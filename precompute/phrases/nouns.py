@@ -1,26 +1,26 @@
 """English nouns in the singular, and their article."""
 
+from precompute.phrases.words import word_set
 from precompute.world.vocabulary import THINGS
 
 __all__ = ["is_plural", "singular", "with_article"]
 
-_IRREGULAR = {thing.plural: thing.name for thing in THINGS} | dict(
-    pair.split(":")
-    for pair in (
-        "men:man women:woman children:child people:person feet:foot teeth:tooth geese:goose mice:mouse oxen:ox "
-        "knives:knife leaves:leaf wolves:wolf loaves:loaf halves:half shelves:shelf scarves:scarf calves:calf "
-        "wives:wife lives:life thieves:thief elves:elf hooves:hoof cacti:cactus fungi:fungus buses:bus gases:gas "
-        "lenses:lens vases:vase roses:rose houses:house horses:horse noses:nose cases:case bases:base purses:purse "
-        "nurses:nurse hoses:hose blouses:blouse mooses:moose axes:axe shoes:shoe toes:toe canoes:canoe movies:movie "
-        "cookies:cookie ties:tie pies:pie zombies:zombie selfies:selfie caches:cache headaches:headache quizzes:quiz "
-        "firemen:fireman policemen:policeman snowmen:snowman fishermen:fisherman policewomen:policewoman "
-        "businessmen:businessman grandchildren:grandchild"
-    ).split()
-)
-_SAME = frozenset(
+_IRREGULAR = {thing.plural: thing.name for thing in THINGS}
+for _pair in word_set(
+    "men:man women:woman children:child people:person feet:foot teeth:tooth geese:goose mice:mouse oxen:ox "
+    "knives:knife leaves:leaf wolves:wolf loaves:loaf halves:half shelves:shelf scarves:scarf calves:calf wives:wife "
+    "lives:life thieves:thief elves:elf hooves:hoof cacti:cactus fungi:fungus buses:bus gases:gas lenses:lens "
+    "vases:vase roses:rose houses:house horses:horse noses:nose cases:case bases:base purses:purse nurses:nurse "
+    "hoses:hose blouses:blouse axes:axe shoes:shoe toes:toe canoes:canoe movies:movie cookies:cookie ties:tie pies:pie "
+    "zombies:zombie selfies:selfie caches:cache headaches:headache quizzes:quiz firemen:fireman policemen:policeman "
+    "snowmen:snowman fishermen:fisherman policewomen:policewoman businessmen:businessman grandchildren:grandchild"
+):
+    _many, _, _one = _pair.partition(":")
+    _IRREGULAR[_many] = _one
+_SAME = word_set(
     "sheep fish deer moose bison salmon trout scissors glasses sunglasses pants jeans shorts trousers pajamas goggles "
-    "binoculars headphones tongs pliers tweezers clothes series species news mathematics gas lens canvas atlas christmas "
-    "mars venus iris tennis chess texas paris kansas vegas molasses pancreas always perhaps".split()
+    "binoculars headphones tongs pliers tweezers clothes series species news mathematics gas lens canvas atlas "
+    "christmas mars venus iris tennis chess texas paris kansas vegas molasses pancreas always perhaps"
 )
 """Words that end in s, or mean several, and stay as they are."""
 

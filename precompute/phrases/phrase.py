@@ -49,8 +49,8 @@ class Phrase:
 def embedded_forms(phrase: Phrase) -> tuple[str, str]:
     """What is embedded of a phrase: in the singular with its attributes, and without them.
 
-    "two blue dogs" gives ("a blue dog", "a dog"); 'a sign that says "open"' gives itself and "a sign". Relations, places
-    and others are their words, twice; names and things that are not counted ("coffee") get no article.
+    "two blue dogs" gives ("a blue dog", "a dog"); 'a sign that says "open"' gives itself and "a sign". Relations,
+    places and others are their words, twice; names and things that are not counted ("coffee") get no article.
     """
     words = " ".join(phrase.text.split())
     if phrase.kind not in THINGS or not phrase.head:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from precompute.phrases.chunker import FUNCTION_WORDS, chunk
 from precompute.phrases.phrase import TOKEN, Phrase, at_most
 from precompute.phrases.small_world import world_phrases
+from precompute.phrases.words import FRAMES
 
 __all__ = ["coverage", "take_apart"]
 
@@ -32,14 +33,11 @@ def coverage(prompt: str, phrases: Iterable[Phrase]) -> tuple[int, int]:
     """
     spans = [(phrase.start, phrase.end) for phrase in phrases if phrase.start >= 0]
     words = [match for match in TOKEN.finditer(prompt) if any(letter.isalnum() for letter in match[0])]
-    frame = next((i + 1 for i, match in enumerate(words[:3]) if match[0].lower() in _FRAME), 0)
-    frame = frame if [match[0].lower() for match in words[frame : frame + 1]] == ["of"] else 0
-    content = [match for match in words[frame:] if match[0].lower() not in FUNCTION_WORDS]
+    small = [match[0].lower() for match in words]
+    frame = next((len(frame) for frame in FRAMES if small[: len(frame)] == frame), 0)
+    content = [match for match, word in zip(words[frame:], small[frame:]) if word not in FUNCTION_WORDS]
     inside = sum(any(start <= match.start() and match.end() <= end for start, end in spans) for match in content)
     return inside, len(content)
-
-
-_FRAME = frozenset("photo picture image photograph drawing painting illustration rendering shot".split())
 
 
 def _whole(prompt: str) -> Phrase:

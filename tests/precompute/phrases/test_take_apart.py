@@ -1,4 +1,4 @@
-"""Prompts of the plan, of GenEval's and DrawBench's kinds and of the small world are taken apart; nothing ever fails."""
+"""Prompts of the plan, of GenEval's and DrawBench's kinds and of the small world are taken apart; nothing fails."""
 
 import json
 import random
@@ -173,7 +173,8 @@ def test_what_is_too_much_is_the_last_phrase():
 
 def random_prompts() -> list[str]:
     chosen = random.Random(0)
-    vocabulary = [word for name in words.__all__ for word in getattr(words, name) if isinstance(word, str)]
+    tables = [getattr(words, name) for name in words.__all__ if name.isupper()]
+    vocabulary = sorted({word for table in tables for word in table if isinstance(word, str)})
     vocabulary += [
         '"open"',
         "'x y'",
