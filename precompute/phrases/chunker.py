@@ -15,6 +15,7 @@ A relation connects the nearest thing before it in the sentence with the one tha
 """
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from precompute.phrases.nouns import is_plural
@@ -39,7 +40,7 @@ from precompute.phrases.words import (
     SIMPLE_VERBS,
 )
 
-__all__ = ["FUNCTION_WORDS", "chunk"]
+__all__ = ["FUNCTION_WORDS", "chunk", "chunk_runs"]
 
 FUNCTION_WORDS = (DETERMINERS - {"both"}) | CONJUNCTIONS | PRONOUNS | MODES | FILLERS | PREPOSITIONS | {"of", "side"}
 """Words that need not lie in a phrase."""
@@ -93,6 +94,13 @@ class _Chunker:
             i = self.step(i)
         self.flush()
         return _joined(self.prompt, self.done)
+
+    def take(self, first: int, last: int) -> int:
+        """Take the tokens first..last-1 as one noun phrase, which somebody else has found."""
+        self.flush()
+        self.run = self.tokens[first:last]
+        self.flush()
+        return last
 
     def step(self, i: int) -> int:
         """Take the token i, and what belongs to it; returns the next one's number."""
@@ -232,8 +240,26 @@ class _Chunker:
 
 def chunk(prompt: str) -> list[Phrase]:
     """The phrases of any English prompt, in order, not overlapping; none where it holds no word with a meaning."""
-    tokens = [_Token(match[0], match.start(), match.end(), match[0].lower()) for match in TOKEN.finditer(prompt)]
-    return _Chunker(prompt, tokens).chunk()
+    return _Chunker(prompt, _tokens(prompt)).chunk()
+
+
+def chunk_runs(prompt: str, runs: Sequence[tuple[int, int]]) -> list[Phrase]:
+    """As `chunk`, where the noun phrases are known already: the spans of their characters, in order."""
+    chunker = _Chunker(prompt, _tokens(prompt))
+    starts = {start: end for start, end in runs}
+    i = 0
+    while i < len(chunker.tokens):
+        end = starts.get(chunker.tokens[i].start)
+        if end is None:
+            i = chunker.step(i)
+        else:
+            i = chunker.take(i, max(i + 1, sum(token.end <= end for token in chunker.tokens)))
+    chunker.flush()
+    return _joined(prompt, chunker.done)
+
+
+def _tokens(prompt: str) -> list[_Token]:
+    return [_Token(match[0], match.start(), match.end(), match[0].lower()) for match in TOKEN.finditer(prompt)]
 
 
 def _is_number(word: str) -> bool:

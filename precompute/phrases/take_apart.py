@@ -1,13 +1,14 @@
 """From a prompt to its phrases: by the small world's grammar where it applies, else by the chunker."""
 
+import dataclasses
 from collections.abc import Iterable
 
 from precompute.phrases.chunker import FUNCTION_WORDS, chunk
 from precompute.phrases.phrase import TOKEN, Phrase, at_most
 from precompute.phrases.small_world import world_phrases
-from precompute.phrases.words import FRAMES
+from precompute.phrases.words import FRAMES, RELATIONS
 
-__all__ = ["coverage", "take_apart"]
+__all__ = ["coverage", "one_phrase", "take_apart"]
 
 
 def take_apart(prompt: str) -> tuple[Phrase, ...]:
@@ -23,6 +24,20 @@ def take_apart(prompt: str) -> tuple[Phrase, ...]:
         return ()
     phrases = world_phrases(prompt) or chunk(prompt) or [_whole(prompt)]
     return at_most(phrases, prompt)
+
+
+def one_phrase(text: str, *, start: int = -1) -> Phrase:
+    """A text that is known to be one phrase, such as "two blue dogs", "left of" or "in a park"; `start` as in `Phrase`.
+
+    One that the chunker would divide is of the kind `other`.
+    """
+    end = start + len(text) if start >= 0 else -1
+    found = chunk(text)
+    kind = "relation" if tuple(text.lower().split()) in RELATIONS else "other"
+    whole = Phrase(text=text, start=start, end=end, kind=kind, head=" ".join(text.split()))
+    if len(found) != 1 or found[0].text != text.strip(" .,;:!?"):
+        return whole
+    return dataclasses.replace(found[0], text=text, start=start, end=end)
 
 
 def coverage(prompt: str, phrases: Iterable[Phrase]) -> tuple[int, int]:

@@ -18,8 +18,9 @@ from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
-from tipai_jax.store.reader import ImageTable, PromptTable, RejectTable, Store, noted_folder, open_store
+from tipai_jax.store.reader import Store, noted_folder, open_store
 from tipai_jax.store.sharded_array import ShardedArray
+from tipai_jax.store.tables import ImageTable, ObjectTable, PhraseTable, PromptTable, RejectTable
 
 __all__ = [
     "ALIASES",
@@ -33,7 +34,9 @@ __all__ = [
     "Fingerprint",
     "ImageTable",
     "Manifest",
+    "ObjectTable",
     "PairTable",
+    "PhraseTable",
     "Plan",
     "PromptTable",
     "RejectTable",
