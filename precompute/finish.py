@@ -70,16 +70,19 @@ def finish(
     reasons = check_rejects(rejects, pairs=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
     counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
     counts |= {"prompts_in_chunks": chunked, f"prompts_with_{unknown_column(writer)}": unknown}
-    sizes = None
-    if index := source.phrases:
+    columns = to_arrow(pairs)
+    if (index := source.phrases) is None:
+        columns = columns.drop_columns(["phrase_label"])  # as the version wrote it that began the store
+    else:
         sizes = np.array([len(index.rows[prompt]) for prompt in prompts])[pairs.prompt]
+        columns = to_arrow(pairs, sizes)
         counts |= {"phrases": len(index.entries), "content_words": index.content_words}
         counts["content_words_in_phrases"] = index.covered_words
         objects = object_columns(source.records, pairs, images=images, encoder=encoder, phrases=index)
         if objects is not None:
             shards.append(writer.commit("objects", 0, content="", columns=objects))
             counts["objects"] = objects.num_rows
-    shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs, sizes)))
+    shards.append(writer.commit("pairs", 0, content="", columns=columns))
     shifts = sorted({name for name in pairs.split.tolist() if name not in SPLITS})
     splits = {name: int((pairs.split == name).sum()) for name in (*SPLITS, *shifts)}
     return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)

@@ -172,8 +172,7 @@ def to_arrow(pairs: PairTable, phrases: np.ndarray | None = None) -> "pyarrow.Ta
 
     Args:
         pairs: the table.
-        phrases: i[n], the number of phrases of each pair's prompt; None leaves the column of their labels out, as
-            earlier versions did.
+        phrases: i[n], the number of phrases of each pair's prompt, the length of its list of labels; None writes all 8.
     """
     import pyarrow as pa
 
@@ -194,8 +193,8 @@ def to_arrow(pairs: PairTable, phrases: np.ndarray | None = None) -> "pyarrow.Ta
         )
     columns["box_category"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.category))
     columns["box_absent"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.absent))
-    if phrases is not None:
-        columns["phrase_label"] = list_column(pairs.phrase_label, phrases)
+    phrases = np.full(len(pairs), MOST_PHRASES) if phrases is None else phrases
+    columns["phrase_label"] = list_column(pairs.phrase_label, phrases)
     return pa.table(columns)
 
 
