@@ -29,8 +29,8 @@ PLAIN = {
 """The features that are the value of a field of `pairs.jsonl`, by its name, and their types."""
 
 ANNOTATIONS = "annotations"
-"""A text with the JSON of the fields `phrases`, `failing_phrases`, `objects` and `style`, as far as they are known. Data
-sets of earlier versions lack it.
+"""A text with the JSON of the fields `phrases`, `failing_phrases`, `objects` and `style`, as far as they are known.
+Data sets of earlier versions lack it.
 """
 
 FEATURES = (

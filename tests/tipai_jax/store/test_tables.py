@@ -25,7 +25,7 @@ def test_lists_become_padded_arrays_and_back(tmp_path):
 
 
 def test_a_list_that_is_too_long_is_no_store_of_ours():
-    with pytest.raises(ValueError, match="shape mismatch|cannot assign"):
+    with pytest.raises(ValueError, match=r"shape mismatch|cannot assign"):
         padded(pa.chunked_array([[list(range(9))]]), np.dtype(np.int8))
 
 
