@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from precompute.phrases import Phrase, coverage, embedded_forms
-from precompute.phrases.with_spacy import OWN, Parse, find_parser
+from precompute.phrases.parser import OWN, Parse, find_parser
 from precompute.readers.records import PairRecord, Source
 from tipai_jax.files.atomic import canonical_json, sha256_bytes
 

@@ -177,7 +177,7 @@ def _phrase(store: "Store", row: int, place: int) -> dict[str, Any]:
         "text": prompts.prompt[row][start:end] if start >= 0 else phrases.phrase[number],
         "kind": phrases.kind[number],
         "head": phrases.head[number] or None,
-        "attributes": phrases.attributes[number].split(),
+        "attributes": str(phrases.attributes[number]).split(),
         "count": int(prompts.phrase_count[row, place]),
         "arguments": [int(prompts.phrase_subject[row, place]), int(prompts.phrase_object[row, place])],
     }
@@ -190,7 +190,7 @@ def _object(store: "Store", i: int, image: int, spans: list[tuple[int, int]]) ->
     box = [getattr(objects, name)[i] for name in ("x1", "y1", "x2", "y2")]
     value = {
         "name": objects.name[i],
-        "attributes": objects.attributes[i].split(),
+        "attributes": str(objects.attributes[i]).split(),
         "bbox": _in_pixels(store, image, box),
         "wrong": None if objects.wrong[i] < 0 else bool(objects.wrong[i]),
     }

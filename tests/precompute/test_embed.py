@@ -518,6 +518,6 @@ def test_a_store_begun_without_phrases_goes_on_without_them(embed, pairs, tmp_pa
 
 def test_other_phrases_are_another_store(embed, pairs, tmp_path, monkeypatch):
     embed(pairs, tmp_path / "s")
-    monkeypatch.setattr("precompute.phrases.with_spacy.take_apart", lambda prompt: take_apart(prompt)[:1])
+    monkeypatch.setattr("precompute.phrases.parser.take_apart", lambda prompt: take_apart(prompt)[:1])
     with pytest.raises(UserError, match=r"a store of something else is there \(data\.phrases\.sha256: "):
         embed(pairs, tmp_path / "s")

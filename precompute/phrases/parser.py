@@ -1,4 +1,6 @@
-"""Phrases by spaCy, for those who have it: its noun chunks, and the words of relation between them."""
+"""What takes prompts apart: our own chunker, or spaCy for those who have it, with its noun chunks and the words of
+relation between them.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
