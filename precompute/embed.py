@@ -74,6 +74,13 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         kept="; a store that was begun keeps its own",
         fewer=", fewer for little data and for crops; a store that was begun keeps its own",
     )
+    add(
+        "--phrases",
+        default="own",
+        metavar="PARSER",
+        help="what takes prompts apart into phrases: own (default), spacy or spacy:MODEL, if you have it; phrases that "
+        "the data give are kept",
+    )
     add("--threads", type=whole_number(1), help="threads that read and decode (default: one per core, at most 16)")
     add("--images-per-shard", type=whole_number(1), help="images per shard, the unit of work (default: 1024)")
     add(
@@ -152,6 +159,7 @@ def main(arguments: list[str] | None = None) -> int:
     source = read_source(args.data, limit=args.limit, data_dir=args.data_dir)
     folder = find_encoder(args.encoder or (TINY if source.small_world_only else PHOTO_ENCODER))
     _stop_if_rejected(args, source, source.rejects)
+    source = _with_phrases(args, source)
     plan = _plan(args, source, folder)
     works = cut_shards(source, plan.shard_rows)
     if args.dry_run:
@@ -196,6 +204,18 @@ def _draw_scenes(*, dry_run: bool) -> None:
     draw(SCENES, pairs=SCENE_PAIRS, seed=0)
 
 
+def _with_phrases(args: argparse.Namespace, source: "Source") -> "Source":
+    """The data with the phrases of its prompts, unless the store was begun by a version that knew none."""
+    from precompute.phrase_rows import with_phrases
+    from tipai_jax.store.manifest import load_plan
+
+    begun = load_plan(args.out) if args.out.is_dir() else None
+    if begun is not None and "phrases" not in begun.shard_rows:
+        print(f"note      {args.out} was begun without phrases and gets none; for phrases choose another --out")
+        return source
+    return with_phrases(source, args.phrases)
+
+
 def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -> "Plan":
     """The plan of the store; what the command line leaves open is taken from a store that was begun, else a default."""
     from precompute.shards import unique_keys
@@ -213,13 +233,15 @@ def _plan(args: argparse.Namespace, source: "Source", folder: "EncoderFolder") -
     if begun and not begun.encoder.files_digest:  # begun before this was recorded: the plan stays what it is
         encoder = replace(encoder, files_digest="")
     if (micro_batch := args.batch_size or (begun.micro_batch if begun else None)) is None:
-        most = max(len(keys) for keys in unique_keys(source).values())
+        most = max(len(keys) for table, keys in unique_keys(source).items() if table != "phrases")
         micro_batch, why = choose_batch(
             device, most=most, patches=patches, image_size=encoder.image_size, cells=encoder.k
         )
         if why:
             print(f"note      --batch-size {micro_batch} is used instead of {BATCH[device]}: {why}")
     shard_rows = {"prompts": 2048, "images": args.images_per_shard or (begun.shard_rows["images"] if begun else 1024)}
+    if source.phrases is not None:
+        shard_rows["phrases"] = 2048
     return Plan(
         encoder=encoder,
         data=source.identity,
@@ -285,15 +307,19 @@ def _embed(
     from tqdm import tqdm
 
     from precompute.forecast import check_disk
-    from precompute.pipeline import embed_images, embed_prompts, load_encoder
+    from precompute.pipeline import embed_images, embed_phrases, embed_prompts, load_encoder
 
     check_disk(args.out, writer.plan, todo)
     encoder = load_encoder(folder, writer.plan)
-    prompts, images = ([work for work in todo if work.table == table] for table in ("prompts", "images"))
+    prompts, phrases, images = (
+        [work for work in todo if work.table == table] for table in ("prompts", "phrases", "images")
+    )
     total = sum(len(work.keys) for work in todo)
     with tqdm(total=total, unit="item", mininterval=bar_seconds(), desc="embedding", smoothing=0.1) as bar:
-        made = embed_prompts(prompts, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
-        made += embed_images(images, source, encoder, writer, threads=args.threads, done=bar.update, report=bar.write)
+        options = {"threads": args.threads, "done": bar.update, "report": bar.write}
+        made = embed_prompts(prompts, source, encoder, writer, **options)
+        made += embed_phrases(phrases, encoder, writer, **options)
+        made += embed_images(images, source, encoder, writer, **options)
     return known | {(shard.table, shard.index): shard for shard in made}
 
 
@@ -321,6 +347,9 @@ def _print_summary(out: Path, manifest: "Manifest") -> None:
         f"{out}: {counts['pairs']} pairs ({splits}), {counts['images']} images, {counts['prompts']} prompts; "
         f"{encoder.name}, {encoder.patches} patches, computed in {encoder.dtype}"
     )
+    if "phrases" in counts:
+        share = counts["content_words_in_phrases"] / max(1, counts["content_words"])
+        print(f"phrases   {counts['phrases']} different ones, which hold {share:.1%} of the prompts' content words")
     if counts["rejects"]:
         reasons = ", ".join(f"{reason} {count}" for reason, count in manifest.reject_reasons.items())
         print(f"left out  {counts['rejects']} pairs ({reasons}), listed in {out / 'rejects/00000.parquet'}")

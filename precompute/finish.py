@@ -3,8 +3,11 @@
 The worker that finishes last writes them; any other would write the same bytes.
 """
 
+import numpy as np
+
 from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation
+from precompute.object_rows import object_columns
 from precompute.opened import open_image
 from precompute.pair_rows import build_pairs, check_rejects, image_rows, prompt_rows, reject_columns
 from precompute.readers.records import Source
@@ -31,7 +34,7 @@ def finish(
         source: the data.
         folder: the encoder's files.
         writer: the store's.
-        works: all shards of prompts and images.
+        works: all shards of prompts, phrases and images.
         made: those that this run wrote or checked by hash; the others are hashed here.
         allowed: the largest share of rejects that is accepted.
 
@@ -59,14 +62,29 @@ def finish(
     prompts, chunked, unknown = prompt_rows(writer.path, sum(work.table == "prompts" for work in works))
     missing = [key for work in works if work.table == "images" for key in work.keys if key not in images]
     problems = _problems(missing, source, folder)
-    pairs, late = build_pairs(source.records, images=images, prompts=prompts, problems=problems, encoder=encoder)
+    pairs, late = build_pairs(
+        source.records, images=images, prompts=prompts, problems=problems, encoder=encoder, phrases=source.phrases
+    )
     rejects = source.rejects + late
     shards.append(writer.commit("rejects", 0, content="", columns=reject_columns(rejects)))
     reasons = check_rejects(rejects, pairs=source.rows, allowed=allowed, listed=writer.path / "rejects/00000.parquet")
-    shards.append(writer.commit("pairs", 0, content="", columns=to_arrow(pairs)))
     counts = {"pairs": len(pairs), "prompts": len(prompts), "images": len(images), "rejects": len(rejects)}
     counts |= {"prompts_in_chunks": chunked, f"prompts_with_{unknown_column(writer)}": unknown}
-    splits = {name: int((pairs.split == name).sum()) for name in SPLITS}
+    columns = to_arrow(pairs)
+    if (index := source.phrases) is None:
+        columns = columns.drop_columns(["phrase_label"])  # as the version wrote it that began the store
+    else:
+        sizes = np.array([len(index.rows[prompt]) for prompt in prompts])[pairs.prompt]
+        columns = to_arrow(pairs, sizes)
+        counts |= {"phrases": len(index.entries), "content_words": index.content_words}
+        counts["content_words_in_phrases"] = index.covered_words
+        objects = object_columns(source.records, pairs, images=images, encoder=encoder, phrases=index)
+        if objects is not None:
+            shards.append(writer.commit("objects", 0, content="", columns=objects))
+            counts["objects"] = objects.num_rows
+    shards.append(writer.commit("pairs", 0, content="", columns=columns))
+    shifts = sorted({name for name in pairs.split.tolist() if name not in SPLITS})
+    splits = {name: int((pairs.split == name).sum()) for name in (*SPLITS, *shifts)}
     return writer.finish(shards, splits=splits, counts=counts, reject_reasons=reasons)
 
 

@@ -1,4 +1,4 @@
-"""What an embedding run would take: bytes, disk, and an estimate of its seconds from a few images and prompts."""
+"""What an embedding run would take: bytes, disk, and an estimate of its seconds from a few images and texts."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ import torch
 from precompute.encoders.clip import ClipEncoder
 from precompute.encoders.folder import EncoderFolder
 from precompute.opened import open_image
-from precompute.pipeline import blank, check_plan_device, load_encoder
+from precompute.pipeline import blank, check_plan_device, load_encoder, unique_texts
 from precompute.readers.records import Source
 from precompute.shards import Work
 from tipai_jax.errors import UserError
@@ -76,19 +76,20 @@ def run_seconds(works: Sequence[Work], found: Probe, *, batch: int, threads: int
         found: what an image or a prompt takes on one core, or on the GPU.
         batch: images or prompts of a forward pass; the last pass of a shard is padded.
         threads: threads of the run.
-        cpu: the encoder runs on the CPU, a pass (for prompts a shard) in each thread; else one after the other.
+        cpu: the encoder runs on the CPU, a pass (for texts a shard) in each thread; else one after the other.
     """
     passes = sum(-(-len(work.keys) // batch) for work in works)
     if not cpu:
         return passes * batch * max(found.read / threads, found.encoded)
-    parallel = len(works) if works and works[0].table == "prompts" else passes
+    parallel = len(works) if works and works[0].table != "images" else passes
     return passes * batch * found.seconds / max(1, min(threads, os.cpu_count() or 1, parallel))
 
 
 def store_bytes(plan: Plan, works: list[Work]) -> int:
     """About how many bytes the shards will take."""
     encoder = plan.encoder
-    bytes_of = {"prompts": 2 * encoder.d + 200, "images": 2 * encoder.d * (1 + encoder.k) + 200}
+    texts = {"prompts": 2 * encoder.d + 200, "phrases": 4 * encoder.d + 200}
+    bytes_of = {**texts, "images": 2 * encoder.d * (1 + encoder.k) + 200}
     return sum(len(work.keys) * bytes_of[work.table] for work in works)
 
 
@@ -129,11 +130,13 @@ def print_forecast(
     """
     check_plan(out, plan)
     check_plan_device(plan)
-    tables = {table: [work for work in works if work.table == table] for table in ("images", "prompts")}
+    names = ["images", "prompts", *(["phrases"] if source.phrases else [])]
+    tables = {table: [work for work in works if work.table == table] for table in names}
     keys = {table: [key for work in those for key in work.keys] for table, those in tables.items()}
+    entries = {entry.phrase: entry for work in works for entry in work.entries}
     print(f"pairs     {source.rows}: {len(source.records)} usable, {len(source.rejects)} rejects so far")
     print(
-        f"to encode {len(keys['images'])} images, {len(keys['prompts'])} prompts with {plan.encoder.name} "
+        f"to encode {', '.join(f'{len(those)} {table}' for table, those in keys.items())} with {plan.encoder.name} "
         f"({plan.encoder.patches}, {plan.encoder.dtype}, {plan.device}, {plan.micro_batch} a forward pass)"
     )
     print(f"bytes     {store_bytes(plan, works) / 1e6:.1f} MB into {out}, {_free_bytes(out) / 1e6:.1f} MB free")
@@ -142,14 +145,15 @@ def print_forecast(
     cpu = encoder.device.type == "cpu"
     measures = {
         "images": lambda part: _measure_images(part, source, encoder),
-        "prompts": lambda part: _measure_prompts(part, encoder),
+        "prompts": lambda part: _measure_texts(part, encoder),
+        "phrases": lambda part: _measure_texts(unique_texts([entries[key] for key in part]), encoder),
     }
     total, parts = 0.0, []
     before = torch.get_num_threads()
     try:
         if cpu:
             torch.set_num_threads(1)  # as in every thread of a run
-        for table, measure in measures.items():
+        for table, measure in ((table, measures[table]) for table in names):
             passes = 1 + encoder.fingerprint.k if table == "images" and encoder.fingerprint.patches == "crops" else 1
             print(
                 f"probing   {table}" + (f", one of the {passes} forward passes that each takes" if passes > 1 else ""),
@@ -182,7 +186,7 @@ def _measure_images(keys: Sequence[str], source: Source, encoder: ClipEncoder) -
     return read - began, time.perf_counter() - read
 
 
-def _measure_prompts(keys: Sequence[str], encoder: ClipEncoder) -> tuple[float, float]:
+def _measure_texts(texts: Sequence[str], encoder: ClipEncoder) -> tuple[float, float]:
     began = time.perf_counter()
-    encoder.encode_text(list(keys), batch_size=len(keys))
+    encoder.encode_text(list(texts), batch_size=len(texts))
     return 0.0, time.perf_counter() - began

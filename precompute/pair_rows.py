@@ -4,30 +4,22 @@ The checks that need an image's size or hash are made here; rows and groups are 
 """
 
 from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from precompute.readers.records import BadRow, PairRecord, PixelBox, Reject
+from precompute.object_rows import ImageRow, check_objects
+from precompute.phrase_rows import PhraseIndex, phrase_labels
+from precompute.readers.bad_row import BadRow
+from precompute.readers.records import PairRecord, PixelBox, Reject
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES, Boxes, Fingerprint, PairTable, label_cells, view_box
+from tipai_jax.store import CATEGORIES, MOST_PHRASES, Boxes, Fingerprint, PairTable, label_cells, view_box
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.patches import to_view
 from tipai_jax.store.reader import read_prompts
 
 __all__ = ["ImageRow", "build_pairs", "check_rejects", "image_rows", "prompt_rows", "reject_columns"]
-
-
-@dataclass(frozen=True, slots=True)
-class ImageRow:
-    """An embedded image: its row number, its size in pixels and the hash of its file."""
-
-    row: int
-    width: int
-    height: int
-    sha256: str
 
 
 def image_rows(store: Path, shards: int) -> dict[str, ImageRow]:
@@ -61,6 +53,7 @@ def build_pairs(
     prompts: dict[str, int],
     problems: dict[str, str],
     encoder: Fingerprint,
+    phrases: PhraseIndex | None = None,
 ) -> tuple[PairTable, list[Reject]]:
     """The table of pairs, and rejects for those whose images do not fit.
 
@@ -70,6 +63,7 @@ def build_pairs(
         prompts: row number of each prompt.
         problems: why images could not be embedded, by key.
         encoder: whose grid and view of an image are used.
+        phrases: those of the prompts; None leaves their labels unknown.
     """
     kept: list[PairRecord] = []
     boxes, rejects = [], []
@@ -77,6 +71,7 @@ def build_pairs(
         try:
             _check_images(record, images, problems)
             shown = _boxes_in_view(record, images[record.rejected], encoder)
+            check_objects(record, images)
         except BadRow as bad:
             rejects.append(Reject(row=record.row, pair_id=record.pair_id, reason=bad.reason, detail=str(bad)))
             continue
@@ -105,6 +100,7 @@ def build_pairs(
         margin=scores[:, 0] - scores[:, 1],
         category=np.array([_category_labels(record) for record in kept], dtype=np.int8).reshape(-1, len(CATEGORIES)),
         patch_label=_patch_labels(table_boxes, annotated, cells=encoder.grid[0]),
+        phrase_label=_phrase_labels(kept, phrases),
         split=np.array([record.split for record in kept], dtype=str),
         group=np.array([groups[record.group] for record in kept], dtype=np.int32),
         group_name=_objects([record.group for record in kept]),
@@ -195,6 +191,16 @@ def _patch_labels(boxes: Boxes, annotated: np.ndarray, *, cells: int) -> np.ndar
     rejected = label_cells(boxes.xyxy, boxes.absent, offsets=boxes.offsets, cells=cells)
     labels = np.stack([np.ones_like(rejected), rejected], axis=1)
     labels[~annotated] = -1
+    return labels
+
+
+def _phrase_labels(records: list[PairRecord], phrases: PhraseIndex | None) -> np.ndarray:
+    """i8[n, 8], see `PairTable.phrase_label`."""
+    labels = np.full((len(records), MOST_PHRASES), -1, np.int8)
+    if phrases is not None:
+        for row, record in zip(labels, records):
+            own = phrase_labels(record, phrases.by_prompt[record.prompt])
+            row[: len(own)] = own
     return labels
 
 

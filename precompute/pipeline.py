@@ -10,9 +10,10 @@ import functools
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +25,26 @@ from precompute.encoders.folder import EncoderFolder
 from precompute.encoders.images import Preparation, Prepared
 from precompute.encoders.prompts import Tokens
 from precompute.opened import Opened, open_image
+from precompute.phrase_rows import PhraseEntry, phrase_columns, prompt_lists
 from precompute.readers.records import Source
 from precompute.shards import Work, unknown_column
 from tipai_jax.files.atomic import sha256_bytes
 from tipai_jax.store import Plan, Shard
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["Batch", "blank", "check_plan_device", "embed_images", "embed_prompts", "image_batches", "load_encoder"]
+__all__ = [
+    "Batch",
+    "blank",
+    "check_plan_device",
+    "embed_images",
+    "embed_phrases",
+    "embed_prompts",
+    "image_batches",
+    "load_encoder",
+    "unique_texts",
+]
 
+Encoded = TypeVar("Encoded")
 _AHEAD = 2  # micro-batches per thread that may wait for the encoder; bounds the memory
 
 
@@ -138,6 +151,7 @@ def embed_images(
 
 def embed_prompts(
     works: list[Work],
+    source: Source,
     encoder: ClipEncoder,
     writer: StoreWriter,
     *,
@@ -147,28 +161,70 @@ def embed_prompts(
 ) -> list[Shard]:
     """Embed and commit the prompt shards, each in a thread; arguments as in `embed_images`."""
 
-    def encode(work: Work) -> tuple[TextEmbeddings, float]:
+    def commit(work: Work, embeddings: TextEmbeddings) -> Shard:
+        columns = _prompt_columns(work, embeddings.tokens, source, writer)
+        arrays = {"text": embeddings.text}
+        return writer.commit("prompts", work.index, content=work.content, columns=columns, arrays=arrays)
+
+    encode = lambda work: encoder.encode_text(list(work.keys))
+    return _embed_texts(works, encode, commit, encoder, writer, threads=threads, done=done, report=report)
+
+
+def embed_phrases(
+    works: list[Work],
+    encoder: ClipEncoder,
+    writer: StoreWriter,
+    *,
+    threads: int,
+    done: Callable[[int], object],
+    report: Callable[[str], None],
+) -> list[Shard]:
+    """Embed and commit the shards of phrases, with their attributes and without; arguments as in `embed_images`."""
+
+    def encode(work: Work) -> dict[str, np.ndarray]:
+        texts = unique_texts(work.entries)
+        rows = {text: row for row, text in enumerate(texts)}
+        text = encoder.encode_text(texts).text
+        forms = {"text": [entry.phrase for entry in work.entries], "bare": [entry.bare for entry in work.entries]}
+        return {name: text[[rows[words] for words in form]] for name, form in forms.items()}
+
+    def commit(work: Work, arrays: dict[str, np.ndarray]) -> Shard:
+        columns = phrase_columns(work.entries)
+        return writer.commit("phrases", work.index, content=work.content, columns=columns, arrays=arrays)
+
+    return _embed_texts(works, encode, commit, encoder, writer, threads=threads, done=done, report=report)
+
+
+def unique_texts(entries: Sequence[PhraseEntry]) -> list[str]:
+    """What is encoded for some phrases: each text once, for many phrases have the same bare form."""
+    return list(dict.fromkeys(text for entry in entries for text in (entry.phrase, entry.bare)))
+
+
+def _embed_texts(
+    works: list[Work],
+    encode: Callable[[Work], Encoded],
+    commit: Callable[[Work, Encoded], Shard],
+    encoder: ClipEncoder,
+    writer: StoreWriter,
+    *,
+    threads: int,
+    done: Callable[[int], object],
+    report: Callable[[str], None],
+) -> list[Shard]:
+    """Encode each shard in a thread, and commit them in order."""
+
+    def timed(work: Work) -> tuple[Encoded, float]:
         began = time.perf_counter()
-        embeddings = encoder.encode_text(list(work.keys))
-        return embeddings, time.perf_counter() - began
+        return encode(work), time.perf_counter() - began
 
     shards = []
     encodes = encoder.device.type == "cpu"
     with _pool(threads if encodes else 1, encodes=encodes) as pool:
-        for work, (embeddings, encoded) in zip(works, pool.map(encode, works)):
-            columns = _prompt_columns(work, embeddings.tokens, writer)
+        for work, (encoded, seconds) in zip(works, pool.map(timed, works)):
             began = time.perf_counter()
-            shards.append(
-                writer.commit(
-                    "prompts", work.index, content=work.content, columns=columns, arrays={"text": embeddings.text}
-                )
-            )
-            _log(
-                writer,
-                work,
-                {"read": 0.0, "waited": 0.0, "encoded": encoded, "written": time.perf_counter() - began},
-                report,
-            )
+            shards.append(commit(work, encoded))
+            spent = {"read": 0.0, "waited": 0.0, "encoded": seconds, "written": time.perf_counter() - began}
+            _log(writer, work, spent, report)
             done(len(work.keys))
     return shards
 
@@ -204,7 +260,7 @@ def _pool(threads: int, *, encodes: bool) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="embed", initializer=one_core)
 
 
-def _prompt_columns(work: Work, tokens: Tokens, writer: StoreWriter) -> pa.Table:
+def _prompt_columns(work: Work, tokens: Tokens, source: Source, writer: StoreWriter) -> pa.Table:
     # a store that an earlier version began keeps the old name, so that a repaired shard is the same file
     chunked = "chunked" if writer.plan.encoder.files_digest else "truncated"
     return pa.table(
@@ -214,11 +270,13 @@ def _prompt_columns(work: Work, tokens: Tokens, writer: StoreWriter) -> pa.Table
             "n_tokens": pa.array(tokens.n_tokens),
             chunked: pa.array(tokens.chunked),
             unknown_column(writer): pa.array(tokens.unknown),
+            **({} if source.phrases is None else prompt_lists(work.keys, source.phrases)),
         }
     )
 
 
 def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table:
+    styles = [] if source.phrases is None else ["style"]  # an earlier version had neither phrases nor styles
     good = [(key, item, item.prepared) for key, item in zip(work.keys, opened) if item.prepared is not None]
     return pa.table(
         {
@@ -229,6 +287,7 @@ def _image_columns(work: Work, opened: list[Opened], source: Source) -> pa.Table
             "height": pa.array([prepared.height for _, _, prepared in good], pa.int32()),
             "generator": pa.array([source.images[key].generator for key, _, _ in good], pa.string()),
             "seed": pa.array([source.images[key].seed for key, _, _ in good], pa.int64()),
+            **{name: pa.array([source.images[key].style for key, _, _ in good], pa.string()) for name in styles},
         }
     )
 

@@ -1,4 +1,4 @@
-"""Division of a data set into shards of unique prompts and images, and which of them are committed.
+"""Division of a data set into shards of unique prompts, phrases and images, and which of them are committed.
 
 Shards depend on the data alone, so any worker, now or after a kill, makes the same ones. Images are opened only to
 check whether they have changed since they were embedded.
@@ -6,6 +6,7 @@ check whether they have changed since they were embedded.
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from precompute.readers.records import Source
 from tipai_jax.files.atomic import canonical_json, sha256_bytes
@@ -13,6 +14,9 @@ from tipai_jax.store import Shard
 from tipai_jax.store.columns import read_table
 from tipai_jax.store.manifest import MANIFEST, load_manifest
 from tipai_jax.store.writer import StoreWriter
+
+if TYPE_CHECKING:
+    from precompute.phrase_rows import PhraseEntry
 
 __all__ = ["Work", "committed_shard", "cut_shards", "unique_keys", "unknown_column"]
 
@@ -22,22 +26,28 @@ class Work:
     """One shard to be embedded.
 
     Attributes:
-        table: `prompts` or `images`.
+        table: `prompts`, `phrases` or `images`.
         index: number of the shard.
-        keys: the prompts themselves, or the keys of the images, in order.
+        keys: the prompts or phrases themselves, or the keys of the images, in order.
         content: digest of the keys (for images with the sizes of the files).
+        entries: of phrases, the rows of the table.
     """
 
     table: str
     index: int
     keys: tuple[str, ...]
     content: str
+    entries: tuple["PhraseEntry", ...] = ()
 
 
 def unique_keys(source: Source) -> dict[str, list[str]]:
-    """Every unique prompt and every unique image of a data set, by table, in order of first appearance."""
+    """Every unique prompt, phrase and image of a data set, by table, in order of first appearance; no phrases before
+    the prompts were taken apart.
+    """
+    phrases = {} if source.phrases is None else {"phrases": [entry.phrase for entry in source.phrases.entries]}
     return {
         "prompts": list(dict.fromkeys(record.prompt for record in source.records)),
+        **phrases,
         "images": list(dict.fromkeys(key for record in source.records for key in (record.chosen, record.rejected))),
     }
 
@@ -49,8 +59,9 @@ def cut_shards(source: Source, shard_rows: dict[str, int]) -> list[Work]:
         rows = shard_rows[table]
         for index, start in enumerate(range(0, len(keys), rows)):
             part = tuple(keys[start : start + rows])
-            named = part if table == "prompts" else [[key, source.images[key].size] for key in part]
-            works.append(Work(table, index, part, sha256_bytes(canonical_json(list(named)))))
+            entries = source.phrases.entries[start : start + rows] if table == "phrases" and source.phrases else ()
+            named = [[key, source.images[key].size] for key in part] if table == "images" else entries or part
+            works.append(Work(table, index, part, sha256_bytes(canonical_json(list(named))), entries))
     return works
 
 

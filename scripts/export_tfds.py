@@ -5,8 +5,9 @@ The file format is array_record, so `tfds.data_source` reads it without TensorFl
 tfds:NAME` takes it as input.
 """
 
+import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from tipai_jax.errors import Parser, UserError, run_main
 if TYPE_CHECKING:
     from tipai_jax.store import Store
 
+SIDES = ("chosen", "rejected")
 RENAMED = {"group": "group_name", "unseen_combination": "unseen"}
 """Columns of `PairTable` whose names differ from those of `pairs.jsonl`, which are the names of the features."""
 
@@ -41,8 +43,6 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
     """
     import tensorflow_datasets as tfds
 
-    from tipai_jax.store import SPLITS
-
     if not name.isidentifier() or name != name.lower():
         raise UserError(f"--name {name}: expected lower case letters, digits and underscores")
     if (out / name).exists():
@@ -63,7 +63,7 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
             )
 
         def _split_generators(self, download_manager: Any) -> dict[str, Iterator[tuple[int, dict[str, Any]]]]:
-            present = [split for split in SPLITS if (store.pairs.split == split).any()]
+            present = [split for split in store.manifest.splits if (store.pairs.split == split).any()]
             return {split: self._generate_examples(split) for split in present}
 
         def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -79,14 +79,14 @@ def export(store: "Store", *, out: Path, name: str, embeddings: bool = False) ->
 def _features(store: "Store", *, embeddings: bool) -> Any:
     from tensorflow_datasets import features as kinds
 
-    from precompute.readers.tfds import PLAIN
+    from precompute.readers.tfds import ANNOTATIONS, PLAIN
     from tipai_jax.store import CATEGORIES
 
     plain = {str: kinds.Text(), float: kinds.Scalar(np.float32), bool: kinds.Scalar(np.bool_)}
     label = kinds.ClassLabel(names=CATEGORIES)
     encoded = kinds.Tensor(shape=(), dtype=np.object_)  # the bytes of the file: kinds.Image would need TensorFlow
     features = {key: plain[kind] for key, kind in PLAIN.items()}
-    features |= {key: plain[str] for key in ("chosen_image_id", "rejected_image_id")}
+    features |= {key: plain[str] for key in ("chosen_image_id", "rejected_image_id", ANNOTATIONS)}
     features |= {key: encoded for key in ("chosen_image", "rejected_image")}
     features |= {key: plain[bool] for key in ("annotated", "category_known", "small_world_only")}
     features["unfaithful_patches"] = kinds.Sequence(
@@ -103,17 +103,13 @@ def _features(store: "Store", *, embeddings: bool) -> Any:
 
 
 def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
-    from precompute.readers.tfds import PLAIN
+    from precompute.readers.tfds import ANNOTATIONS, PLAIN
 
     pairs, images = store.pairs, store.images
     both = [int(pairs.chosen[index]), int(pairs.rejected[index])]
-    left, top, right, bottom = store.view_box(both[1])
     patches = [
         {
-            "bbox": [
-                round(left + x * (right - left), 4) if i % 2 == 0 else round(top + x * (bottom - top), 4)
-                for i, x in enumerate(box[:4])
-            ],
+            "bbox": _in_pixels(store, both[1], box[:4]),
             "category": box.category,
             "absent": box.absent,
         }
@@ -129,6 +125,7 @@ def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
         "category_known": bool((pairs.category[index] >= 0).all()),
         "category": np.flatnonzero(pairs.category[index] == 1).tolist(),
         "small_world_only": store.manifest.small_world_only,
+        ANNOTATIONS: json.dumps(_annotations(store, index, both)),
     }
     for role, image in zip(("chosen", "rejected"), both):
         example[f"{role}_image_id"] = images.image_id[image]
@@ -140,6 +137,68 @@ def _example(store: "Store", index: int, *, embeddings: bool) -> dict[str, Any]:
             "patches": store.patches.take(both),
         }
     return example
+
+
+def _in_pixels(store: "Store", image: int, box: Sequence[float]) -> list[float]:
+    """A box in fractions of what the encoder saw of an image, in pixels of the image."""
+    left, top, right, bottom = store.view_box(image)
+    ends = (left, right), (top, bottom)
+    return [round(ends[i % 2][0] + x * (ends[i % 2][1] - ends[i % 2][0]), 4) for i, x in enumerate(box)]
+
+
+def _annotations(store: "Store", index: int, images: list[int]) -> dict[str, Any]:
+    """The fields of `pairs.jsonl` about phrases, objects and styles of a pair, as far as the store knows them."""
+    tables = {shard.table for shard in store.manifest.shards}
+    found: dict[str, Any] = {}
+    if styles := {side: style for side, style in zip(SIDES, store.images.style[images]) if style}:
+        found["style"] = styles
+    if "phrases" not in tables:
+        return found
+    row, labels = store.pairs.prompt[index], store.pairs.phrase_label[index]
+    prompts = store.prompts
+    spans = list(zip(prompts.phrase_start[row].tolist(), prompts.phrase_end[row].tolist()))
+    found["phrases"] = [_phrase(store, row, place) for place in range((prompts.phrase[row] >= 0).sum())]
+    if (labels[: len(found["phrases"])] >= 0).all() and not store.pairs.control[index]:
+        found["failing_phrases"] = [list(span) for span, label in zip(spans, labels) if label == 0]
+    if "objects" in tables and (rows := np.flatnonzero(store.objects.pair == index)).size:
+        found["objects"] = {side: [] for side in SIDES}
+        for i in rows.tolist():
+            side = int(store.objects.side[i])
+            found["objects"][SIDES[side]].append(_object(store, i, images[side], spans))
+    return found
+
+
+def _phrase(store: "Store", row: int, place: int) -> dict[str, Any]:
+    """A phrase of a prompt as `pairs.jsonl` has it."""
+    prompts, phrases = store.prompts, store.phrases
+    start, end = int(prompts.phrase_start[row, place]), int(prompts.phrase_end[row, place])
+    number = prompts.phrase[row, place]
+    value = {
+        "text": prompts.prompt[row][start:end] if start >= 0 else phrases.phrase[number],
+        "kind": phrases.kind[number],
+        "head": phrases.head[number] or None,
+        "attributes": str(phrases.attributes[number]).split(),
+        "count": int(prompts.phrase_count[row, place]),
+        "arguments": [int(prompts.phrase_subject[row, place]), int(prompts.phrase_object[row, place])],
+    }
+    return value | ({"start": start, "end": end} if start >= 0 else {})
+
+
+def _object(store: "Store", i: int, image: int, spans: list[tuple[int, int]]) -> dict[str, Any]:
+    """An object of an image as `pairs.jsonl` has it."""
+    objects = store.objects
+    box = [getattr(objects, name)[i] for name in ("x1", "y1", "x2", "y2")]
+    value = {
+        "name": objects.name[i],
+        "attributes": str(objects.attributes[i]).split(),
+        "bbox": _in_pixels(store, image, box),
+        "wrong": None if objects.wrong[i] < 0 else bool(objects.wrong[i]),
+    }
+    if objects.named[i] == 0:
+        value["phrase"] = None
+    elif objects.phrase[i] >= 0:
+        value["phrase"] = list(spans[objects.phrase[i]])
+    return value
 
 
 def _description(store: "Store") -> str:

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.benchmark.synthetic import commit_store, fingerprint
-from tipai_jax.store import Boxes, PairTable, Plan, Store, label_cells
+from tipai_jax.store import MOST_PHRASES, Boxes, PairTable, Plan, Store, label_cells
 
 D, CELLS = 16, 7
 SPLITS = {"train": 120, "validation": 40, "test": 50}
@@ -109,6 +109,7 @@ def _table(rows: list[dict]) -> PairTable:
         margin=np.where(control, 0.0, 0.7).astype(np.float32),
         category=category,
         patch_label=labels,
+        phrase_label=np.full((len(rows), MOST_PHRASES), -1, np.int8),
         split=column("split", str),
         group=column("group", np.int32),
         group_name=np.array([str(row["group"]) for row in rows], object),

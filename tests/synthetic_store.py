@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.benchmark.synthetic import commit_store, fingerprint
-from tipai_jax.store import Boxes, PairTable, Plan, Store, label_cells
+from tipai_jax.store import MOST_PHRASES, Boxes, PairTable, Plan, Store, label_cells
 
 K = 49
 SHARD = 128
@@ -78,6 +78,7 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
         margin=margin,
         category=category,
         patch_label=labels,
+        phrase_label=np.full((n, MOST_PHRASES), -1, np.int8),
         split=split,
         group=rows // 2,
         group_name=np.array([f"group-{i // 2}" for i in range(n)], object),

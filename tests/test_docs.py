@@ -191,6 +191,10 @@ def test_the_pairs_that_are_shown_can_be_read():
     from precompute.readers.records import parse_row
 
     for page in (README, ROOT / "docs" / "data-format.md"):
-        (shown,) = blocks(page, "json")
+        shown, *fields = blocks(page, "json")
         record = parse_row(json.loads(shown), 1)
         assert record.pair_id == "p1" and record.boxes and record.categories == (1,)
+        for field in fields:
+            prompt = {"prompt": "a red car left of two blue dogs"}
+            phrases = parse_row({**json.loads(shown), **prompt, **json.loads(field)}, 1).phrases
+            assert phrases and [phrase.start for phrase in phrases] == [0, 10, 18]

@@ -60,9 +60,10 @@ def read_pairs(data: Path, *, limit: int | None = None) -> Source:
             raise UserError(f"{path}: line {number} is not JSON ({error}); correct or remove the line") from None
         try:
             record = parse_row(value, number)
-            records.append(
-                dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected))
-            )
+            record = dataclasses.replace(record, chosen=files.key(record.chosen), rejected=files.key(record.rejected))
+            records.append(record)
+            for key, style in zip((record.chosen, record.rejected), record.style):
+                files.note_style(key, style)
         except BadRow as bad:
             found = value.get("pair_id") if isinstance(value, dict) else None
             named = found.encode(errors="backslashreplace").decode() if isinstance(found, str) else ""
@@ -114,6 +115,11 @@ class _Files:
             raise BadRow("empty_image", f"{name!r} is empty")
         self.known[key] = ImageFile(size=entry.st_size, changed_ns=entry.st_mtime_ns)
         return key
+
+    def note_style(self, key: str, style: str) -> None:
+        """Keep what the first pair says of how an image is made."""
+        if style and not self.known[key].style:
+            self.known[key] = dataclasses.replace(self.known[key], style=style)
 
     def _inside(self, parent: str) -> bool:
         if parent not in self._parents:

@@ -10,10 +10,16 @@ import string
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from precompute.phrases import Phrase
+from precompute.readers.annotations import SeenObject, parse_failing, parse_objects, parse_phrases, parse_style
+from precompute.readers.bad_row import BadRow, whole_characters
 from tipai_jax.errors import UserError
-from tipai_jax.store import CATEGORIES, DIFFICULTIES, SPLITS, category_index
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, SPLITS, category_index, is_split
+
+if TYPE_CHECKING:
+    from precompute.phrase_rows import PhraseIndex
 
 __all__ = ["BadRow", "PairRecord", "PixelBox", "Reject", "Source", "check_together", "hashed_split", "parse_row"]
 
@@ -38,7 +44,9 @@ class PairRecord:
 
     `row` is the number of the pair, counted from 1: in `pairs.jsonl` that of its line. `boxes` is None where the pair
     is not annotated. `categories` holds the positions in which the rejected image fails, None where unknown. `split` is
-    one of SPLITS. `sha256` are the hashes the images must have, None where not stated.
+    one of SPLITS, or shift-NAME. `phrases` are those that the data give for the prompt, `failing` the spans of its
+    characters that the rejected image breaks, `objects` all objects of both images, `style` how either is made ("":
+    unknown); None where the data do not say. `sha256` are the hashes the images must have, None where not stated.
     """
 
     row: int
@@ -56,6 +64,10 @@ class PairRecord:
     kind: str = ""
     control: bool = False
     unseen: bool = False
+    phrases: tuple[Phrase, ...] | None = None
+    failing: tuple[tuple[int, int], ...] | None = None
+    objects: tuple[SeenObject, ...] | None = None
+    style: tuple[str, str] = ("", "")
     sha256: tuple[str, str] | None = None
     has_split: bool = True
 
@@ -70,22 +82,15 @@ class Reject:
     detail: str
 
 
-class BadRow(Exception):
-    """A pair breaks a rule; `reason` is the code, the message a sentence."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
 @dataclass(frozen=True, kw_only=True)
 class ImageFile:
-    """An image before it is opened: its size in bytes, the time of its last change (0: not known), its origin."""
+    """An image before it is opened: its size in bytes, its last change (0: not known), its origin and style."""
 
     size: int
     changed_ns: int = 0
     generator: str = ""
     seed: int = -1
+    style: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +106,7 @@ class Source:
         images: the file of every key of `records`.
         read_image: the bytes of a key; safe to call from several threads; raises OSError.
         folder: from which relative image paths start; None where there are no files.
+        phrases: those of all prompts, once they are taken apart; None before, and for stores without phrases.
     """
 
     records: list[PairRecord]
@@ -111,6 +117,7 @@ class Source:
     images: dict[str, ImageFile]
     read_image: Callable[[str], bytes] = field(repr=False)
     folder: Any = None
+    phrases: "PhraseIndex | None" = field(default=None, repr=False)
 
 
 def hashed_split(name: str) -> str:
@@ -131,7 +138,8 @@ def parse_row(value: Any, row: int) -> PairRecord:
     """
     if not isinstance(value, dict):
         raise BadRow("not_an_object", f"expected a JSON object, found {type(value).__name__}")
-    prompt = _text(value, "prompt").strip()
+    said = _text(value, "prompt")
+    prompt, skipped = said.strip(), len(said) - len(said.lstrip())
     if not prompt:
         raise BadRow("empty_prompt", "the prompt is empty")
     chosen_score, rejected_score = _score(value, "chosen_score"), _score(value, "rejected_score")
@@ -146,8 +154,8 @@ def parse_row(value: Any, row: int) -> PairRecord:
         named = tuple(sorted({box.category for box in boxes}))
     group = _label(value, "group") or prompt
     split = value.get("split") or ""
-    if split and split not in SPLITS:
-        raise BadRow("unknown_split", f"split {split!r}, expected one of {', '.join(SPLITS)}")
+    if split and not (isinstance(split, str) and is_split(split)):
+        raise BadRow("unknown_split", f"split {split!r}, expected one of {', '.join(SPLITS)} or shift-NAME")
     difficulty = value.get("difficulty") or ""
     if difficulty and difficulty not in DIFFICULTIES:
         raise BadRow("unknown_difficulty", f"difficulty {difficulty!r}, expected one of {', '.join(DIFFICULTIES)}")
@@ -167,6 +175,10 @@ def parse_row(value: Any, row: int) -> PairRecord:
         kind=_label(value, "kind"),
         control=control,
         unseen=_flag(value, "unseen_combination"),
+        phrases=parse_phrases(value.get("phrases"), prompt, skipped=skipped),
+        failing=parse_failing(value.get("failing_phrases"), prompt, skipped=skipped, control=control),
+        objects=parse_objects(value.get("objects"), prompt, skipped=skipped),
+        style=parse_style(value.get("style")),
         sha256=_hashes(value.get("sha256")),
         has_split=bool(split),
     )
@@ -192,7 +204,19 @@ def check_together(records: list[PairRecord], where: str) -> list[PairRecord]:
             f"{where}: {len(repeated)} pair_id occur more than once, such as {repeated[0]!r} in pairs "
             f"{', '.join(numbers[:4])}; every pair needs its own"
         )
+    _check_phrases(records, where)
     return _linked_splits(records, where)
+
+
+def _check_phrases(records: list[PairRecord], where: str) -> None:
+    """A prompt has the same phrases in all pairs that give some."""
+    first: dict[str, PairRecord] = {}
+    for record in records:
+        if record.phrases is not None and (one := first.setdefault(record.prompt, record)).phrases != record.phrases:
+            raise UserError(
+                f"{where}: the phrases of prompt {record.prompt[:80]!r} differ between pair {one.row} and pair "
+                f"{record.row}; give all pairs of a prompt the same, or only one of them any"
+            )
 
 
 def _linked_splits(records: list[PairRecord], where: str) -> list[PairRecord]:
@@ -238,21 +262,12 @@ def _text(value: Mapping[str, Any], key: str) -> str:
         raise BadRow("missing_field", f"field {key!r} is missing")
     if not isinstance(text, str) or not text:
         raise BadRow("bad_field", f"field {key!r} is {text!r}, expected a text that is not empty")
-    return _unicode(text, key)
+    return whole_characters(text, key)
 
 
 def _label(value: Mapping[str, Any], key: str) -> str:
     """A text that may be left out."""
-    return _unicode(str(value.get(key) or ""), key)
-
-
-def _unicode(text: str, key: str) -> str:
-    """The text, if UTF-8 can hold it: JSON can spell half a character, which no file can keep."""
-    if any("\ud800" <= character <= "\udfff" for character in text):
-        raise BadRow(
-            "bad_field", f"field {key!r} is {text[:80]!r}, which holds half a surrogate pair; expected whole characters"
-        )
-    return text
+    return whole_characters(str(value.get(key) or ""), key)
 
 
 def _score(value: Mapping[str, Any], key: str) -> float:

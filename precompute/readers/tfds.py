@@ -13,7 +13,7 @@ from tipai_jax.errors import UserError, first_line
 from tipai_jax.files.atomic import canonical_json, sha256_bytes, sha256_file
 from tipai_jax.store import CATEGORIES
 
-__all__ = ["FEATURES", "PLAIN", "data_set_name", "read_tfds"]
+__all__ = ["ANNOTATIONS", "FEATURES", "PLAIN", "data_set_name", "read_tfds"]
 
 PLAIN = {
     "pair_id": str,
@@ -27,6 +27,11 @@ PLAIN = {
     "unseen_combination": bool,
 }
 """The features that are the value of a field of `pairs.jsonl`, by its name, and their types."""
+
+ANNOTATIONS = "annotations"
+"""A text with the JSON of the fields `phrases`, `failing_phrases`, `objects` and `style`, as far as they are known.
+Data sets of earlier versions lack it.
+"""
 
 FEATURES = (
     *PLAIN,
@@ -73,12 +78,13 @@ def read_tfds(name: str, *, limit: int | None = None, data_dir: str | None = Non
             small = small or bool(example["small_world_only"])
             value = _json_form(example, split)
             try:
-                records.append(parse_row(value, count))
+                record = parse_row(value, count)
+                records.append(record)
             except BadRow as bad:
                 rejects.append(Reject(row=count, pair_id=value["pair_id"], reason=bad.reason, detail=str(bad)))
                 continue
-            for role in ("chosen_image", "rejected_image"):
-                images.setdefault(value[role], ImageFile(size=len(example[role])))
+            for role, style in zip(("chosen_image", "rejected_image"), record.style):
+                images.setdefault(value[role], ImageFile(size=len(example[role]), style=style))
                 places.setdefault(value[role], (split, index, role))
     if not count:
         raise UserError(f"tfds:{name}: the data set is empty")
@@ -160,6 +166,7 @@ def _json_form(example: dict[str, Any], split: str) -> dict[str, Any]:
         if bool(example["category_known"])
         else None,
         "split": split,
+        **(json.loads(bytes(example[ANNOTATIONS])) if ANNOTATIONS in example else {}),
     }
 
 

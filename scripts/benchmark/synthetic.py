@@ -17,7 +17,7 @@ import pyarrow as pa
 from jaxtyping import Float16
 
 from scripts.benchmark.shapes import Shape
-from tipai_jax.store import Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
+from tipai_jax.store import MOST_PHRASES, Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 
@@ -128,6 +128,7 @@ def _pairs(rng: np.random.Generator, shape: Shape) -> PairTable:
         margin=margin,
         category=category,
         patch_label=np.stack([np.ones_like(wrong), wrong], axis=1),
+        phrase_label=np.full((n, MOST_PHRASES), -1, np.int8),
         split=np.where(number < shape.pairs, "train", "validation"),
         group=number,
         group_name=np.array([f"group-{i}" for i in range(n)], object),

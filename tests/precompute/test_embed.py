@@ -12,6 +12,7 @@ from PIL import Image
 from random_clip import write_pairs
 
 from precompute.embed import main, worker_of
+from precompute.phrases import take_apart
 from tipai_jax.errors import UserError
 from tipai_jax.store import open_store
 from tipai_jax.store.columns import read_table
@@ -32,7 +33,11 @@ def test_from_folder_to_store(embed, pairs, tmp_path):
         "rejects": 0,
         "prompts_in_chunks": 0,
         "prompts_with_unknown_tokens": 0,
+        "phrases": 17,
+        "content_words": 30,
+        "content_words_in_phrases": 26,
     }
+    assert "17 different ones, which hold 86.7% of the prompts' content words" in printed
     assert store.manifest.splits == {"train": 4, "validation": 4, "test": 4}
     assert store.manifest.encoder.patches == "dense" and not store.manifest.small_world_only
     assert store.image.shape == (12, 24) and store.patches.shape == (12, 49, 24) and store.text.shape == (12, 24)
@@ -79,7 +84,7 @@ def test_a_launcher_is_checked_where_asserts_are_left_out():
 
 def test_workers_end_in_the_same_digest(embed, pairs, tmp_path):
     embed(pairs, tmp_path / "one")
-    assert "2 of 4 shards are there" in embed(pairs, tmp_path / "two", "--worker", "2/2")
+    assert "2 of 5 shards are there" in embed(pairs, tmp_path / "two", "--worker", "2/2")
     embed(pairs, tmp_path / "two", "--worker", "1/2")
     assert open_store(tmp_path / "one").manifest.digest == open_store(tmp_path / "two").manifest.digest
 
@@ -133,7 +138,7 @@ def test_a_bit_that_flipped_meanwhile_is_mended(embed, pairs, tmp_path):
     data = bytearray(block.read_bytes())
     data[-9] ^= 1
     block.write_bytes(data)
-    assert "resuming: 3 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
+    assert "resuming: 4 shards are there, 1 to do" in embed(pairs, tmp_path / "s")
     assert verify(tmp_path / "s").digest == digest
 
 
@@ -144,6 +149,7 @@ def test_a_bit_that_flipped_meanwhile_is_mended(embed, pairs, tmp_path):
         (["rejects/00000.parquet", "prompts/00000.safetensors"], "prompts 0, rejects 0"),
         (["images/00001.safetensors", "images/00002.parquet"], "images 1, images 2"),
         (["commit/images-00001.json"], "images 1"),
+        (["phrases/00000.safetensors"], "phrases 0"),
     ],
 )
 @pytest.mark.parametrize("cut", [False, True], ids=["missing", "cut short"])
@@ -434,3 +440,84 @@ def test_photographs_default_to_the_large_encoder(monkeypatch, pairs, tmp_path):
     with pytest.raises(UserError, match="enough"):
         main(["--data", str(pairs), "--out", str(tmp_path / "s")])
     assert asked == ["openai/clip-vit-large-patch14"]
+
+
+def annotated(folder: Path) -> Path:
+    """Four pairs of one prompt, with everything that a row can say of phrases."""
+    prompt = {"prompt": "a red cat left of two blue dogs", "group": "g", "split": "shift-style"}
+    cat = {"name": "cat", "attributes": ["red"], "bbox": [0, 0, 28, 28], "phrase": [0, 9], "wrong": True}
+    changes = [
+        {**prompt, "failing_phrases": [[0, 9]], "objects": {"chosen": [], "rejected": [cat]}},
+        {**prompt, "style": {"chosen": "fill=flat", "rejected": "fill=noisy"}},
+        {**prompt, "control": True, "unfaithful_patches": []},
+        {"prompt": "a boat", "phrases": [{"text": "boat", "attributes": ["green"]}], "group": "h", "split": "test"},
+    ]
+    return write_pairs(folder, pairs=4, rows=changes)
+
+
+def test_phrases_and_objects_are_kept_in_the_store(embed, tmp_path):
+    printed = embed(annotated(tmp_path / "d"), tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    assert "phrases   4 different ones, which hold 100.0% of the prompts' content words" in printed
+    assert "shift-style 3)" in printed and store.manifest.splits["shift-style"] == 3
+    assert store.phrases.phrase.tolist() == ["a red cat", "left of", "a blue dog", "green boat"]
+    assert store.phrases.bare.tolist() == ["a cat", "left of", "a dog", "boat"]
+    assert store.phrases.kind.tolist() == ["attribute", "relation", "count", "attribute"]
+    assert store.prompts.phrase.tolist() == [[0, 1, 2] + [-1] * 5, [3] + [-1] * 7]
+    assert store.prompts.phrase_count.tolist()[0][:4] == [1, 1, 2, -1] and store.prompts.phrase_count.dtype == np.int8
+    assert store.prompts.phrase_start.tolist()[0][:3] == [0, 10, 18] and store.prompts.phrase_end[0, 2] == 31
+    assert store.prompts.phrase_subject[0, 1] == 0 and store.prompts.phrase_object[0, 1] == 2
+    assert store.pairs.phrase_label[:, :3].tolist() == [[0, 1, 1], [-1, -1, -1], [1, 1, 1], [-1, -1, -1]]
+    assert (store.objects.pair.tolist(), store.objects.name.tolist()) == ([0], ["cat"])
+    assert (store.objects.x2.tolist(), store.objects.phrase.tolist(), store.manifest.counts["objects"]) == (
+        [0.5],
+        [0],
+        1,
+    )
+    styles = dict(zip(store.images.path.tolist(), store.images.style.tolist()))
+    assert styles["images/0000b.png"] == "fill=flat" and styles["images/0000a.png"] == "fill=noisy"
+    assert styles["images/0001a.png"] == ""
+
+
+def test_phrases_are_embedded_by_the_text_tower_with_and_without_attributes(embed, clip, tmp_path):
+    from precompute.encoders.clip import load_clip
+    from precompute.encoders.folder import find_encoder
+
+    embed(annotated(tmp_path / "d"), tmp_path / "s")
+    store = open_store(tmp_path / "s")
+    encoder = load_clip(find_encoder(str(clip)), patches="raw", batch_size=4)
+    for name, rows in (("phrase", store.phrase_text), ("bare", store.phrase_bare)):
+        expected = encoder.encode_text(getattr(store.phrases, name).tolist()).text
+        np.testing.assert_allclose(rows.whole().astype(np.float32), expected.astype(np.float32), atol=2e-3)
+    np.testing.assert_array_equal(store.phrase_text.take(1), store.phrase_bare.take(1))
+    assert not np.array_equal(store.phrase_text.take(0), store.phrase_bare.take(0))
+
+
+def test_a_store_begun_without_phrases_goes_on_without_them(embed, pairs, tmp_path, monkeypatch):
+    with monkeypatch.context() as before:
+        before.setattr("precompute.embed._with_phrases", lambda args, source: source)
+        embed(pairs, tmp_path / "old")
+    old = (tmp_path / "old/manifest.json").read_bytes()
+    assert "phrase" not in old.decode()
+    for name in ("images/00001.parquet", "prompts/00000.parquet", "pairs/00000.parquet"):
+        (tmp_path / "old" / name).unlink()
+    printed = embed(pairs, tmp_path / "old")
+    assert "was begun without phrases and gets none; for phrases choose another --out" in printed
+    assert (tmp_path / "old/manifest.json").read_bytes() == old
+    store = open_store(tmp_path / "old")
+    assert (store.prompts.phrase == -1).all() and (store.pairs.phrase_label == -1).all()
+    assert set(store.images.style) == {""} and len(store.pairs) == 12
+    for name in ("phrases", "phrase_text", "phrase_bare"):
+        with pytest.raises(
+            UserError, match=r"holds no phrases of its prompts.*embed the data again into a new folder$"
+        ):
+            getattr(store, name)
+    with pytest.raises(UserError, match=r"the data say of no image which objects it shows; add `objects`"):
+        store.objects  # noqa: B018
+
+
+def test_other_phrases_are_another_store(embed, pairs, tmp_path, monkeypatch):
+    embed(pairs, tmp_path / "s")
+    monkeypatch.setattr("precompute.phrases.parser.take_apart", lambda prompt: take_apart(prompt)[:1])
+    with pytest.raises(UserError, match=r"a store of something else is there \(data\.phrases\.sha256: "):
+        embed(pairs, tmp_path / "s")

@@ -1,9 +1,12 @@
 """The dry run measures little, prints what it does, and its estimate counts what a run would compute."""
 
+from types import SimpleNamespace
+
 import pytest
 
-from precompute.forecast import Probe, probe, run_seconds
+from precompute.forecast import Probe, probe, run_seconds, store_bytes
 from precompute.shards import Work
+from scripts.benchmark.synthetic import fingerprint
 
 KEYS = [f"image {i}" for i in range(100)]
 
@@ -58,15 +61,22 @@ def test_the_dry_run_reports_and_writes_nothing(patches, embed, pairs, tmp_path,
     monkeypatch.setattr("precompute.forecast.BUDGET", float("inf"))
     lines = embed(pairs, tmp_path / "s", "--dry-run", "--patches", patches).splitlines()
     starts = [line.split()[0] for line in lines]
-    assert starts == ["pairs", "to", "bytes", "loading", "probing", "1", "2", "4", "probing", "1", "2", "4", "estimate"]
+    assert starts == ["pairs", "to", "bytes", "loading", *3 * ["probing", "1", "2", "4"], "estimate"]
     assert (
-        "to encode 12 images, 12 prompts" in lines[1]
+        "to encode 12 images, 12 prompts, 17 phrases" in lines[1]
         and f"{patches}, float32, cpu, 4 a forward pass" in lines[1]
         and "MB free" in lines[2]
     )
     assert ("one of the 50 forward passes that each takes" in lines[4]) == (patches == "crops")
     assert "12 images in " in lines[-1] and "s each on one core" in lines[-1] and "with 2 threads" in lines[-1]
+    assert ", 17 phrases in " in lines[-1]
     assert not (tmp_path / "s").exists()
+
+
+def test_bytes_count_each_phrase_twice():
+    plan = SimpleNamespace(encoder=fingerprint(d=24))
+    works = [work("prompts", 10), work("phrases", 10)]
+    assert store_bytes(plan, works) - store_bytes(plan, works[:1]) == 10 * (2 * 2 * 24 + 200)
 
 
 def test_the_dry_run_computes_few_images(embed, pairs, tmp_path, monkeypatch):

@@ -110,7 +110,13 @@ def test_prompts(pairs, encoder, tmp_path):
     source = read_source(str(pairs))
     works = [work for work in cut_shards(source, {"prompts": 7, "images": 5}) if work.table == "prompts"]
     embed_prompts(
-        works, encoder, writer_for(tmp_path, encoder, source), threads=2, done=lambda _: None, report=lambda _: None
+        works,
+        source,
+        encoder,
+        writer_for(tmp_path, encoder, source),
+        threads=2,
+        done=lambda _: None,
+        report=lambda _: None,
     )
     prompts = [
         name

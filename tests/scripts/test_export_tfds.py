@@ -38,12 +38,17 @@ def embed(clip, out, *data):
 def store(clip, tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
     two = [{"bbox": [3, 4, 20, 30], "category": "text"}, {"bbox": [0, 0, 8, 8], "category": "object", "absent": True}]
+    shown = {"chosen": [], "rejected": [{"name": "cat", "bbox": [0, 0, 28, 14], "phrase": [0, 9], "wrong": True}]}
+    shift = {"prompt": "a red cat left of two blue dogs", "group": "g", "split": "shift-style"}
     changes = [
         {},
         {"unfaithful_patches": None},
         {"unfaithful_patches": two, "unseen_combination": True},
         {},
         {"control": True, "unfaithful_patches": []},
+        {},
+        {**shift, "failing_phrases": [[10, 17]], "style": {"chosen": "fill=flat"}},
+        {**shift, "failing_phrases": [[0, 9]], "objects": shown},
     ]
     return embed(clip, folder / "store", "--data", str(write_pairs(folder / "pairs", pairs=8, rows=changes)))
 
@@ -85,6 +90,7 @@ def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path
         "margin",
         "category",
         "patch_label",
+        "phrase_label",
         "difficulty",
         "control",
         "unseen",
@@ -96,6 +102,14 @@ def test_embedding_it_again_gives_the_same_pairs(exported, store, clip, tmp_path
     np.testing.assert_allclose(again.pairs.boxes.xyxy, pairs.boxes.xyxy, atol=1e-6)
     np.testing.assert_array_equal(again.images.sha256[again.pairs.rejected], store.images.sha256[pairs.rejected])
     np.testing.assert_allclose(again.image.take(again.pairs.chosen), store.image.take(pairs.chosen), atol=2e-3)
+    both = dict(zip(again.prompts.prompt, again.prompts.phrase_start.tolist()))
+    assert both == dict(zip(store.prompts.prompt, store.prompts.phrase_start.tolist()))
+    assert sorted(again.phrases.phrase) == sorted(store.phrases.phrase) and len(again.phrases) > 3
+    assert again.objects.pair.tolist() == [again.pairs.pair_id.tolist().index("pair0007")]
+    for name in ("name", "side", "x2", "y2", "wrong", "named", "phrase"):
+        np.testing.assert_array_equal(getattr(again.objects, name), getattr(store.objects, name), err_msg=name)
+    assert sorted(again.images.style) == sorted(store.images.style) and "fill=flat" in again.images.style
+    assert "shift-style" in again.pairs.split and again.manifest.splits == store.manifest.splits
     assert again.data_folder is None and again.manifest.data["kind"] == "tfds"
     with pytest.raises(UserError, match=r"no folder of images is known \(moved, or embedded from TFDS\)"):
         again.image_path(0)

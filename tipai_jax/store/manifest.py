@@ -133,7 +133,7 @@ class Shard:
     """One committed part of a table.
 
     Attributes:
-        table: `prompts`, `images`, `pairs`, `rejects`, or one that only another task reads.
+        table: `prompts`, `phrases`, `images`, `pairs`, `objects`, `rejects`, or one that only another task reads.
         index: its place among the shards of the table.
         rows: rows it holds.
         content: digest of what it was asked to hold (the ids in order), to tell a shard of other data apart.
@@ -158,7 +158,9 @@ class Manifest:
         data: identity of the input, no paths.
         small_world_only: made with the small encoder or of drawn scenes; says nothing of photographs.
         splits: split name to number of pairs.
-        counts: pairs, prompts, images, rejects, prompts_in_chunks, prompts_with_unknown_tokens.
+        counts: pairs, prompts, images, rejects, prompts_in_chunks, prompts_with_unknown_tokens; of phrases, how many
+            different ones there are, and how many of the prompts' words with a meaning (`content_words`) lie in one
+            (`content_words_in_phrases`).
         rejects: rows of the input that could not be used.
         reject_reasons: reason to number of rows.
         micro_batch: rows a forward pass.

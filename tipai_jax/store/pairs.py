@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 import numpy as np
 
-from tipai_jax.store.categories import CATEGORIES
+from tipai_jax.store.categories import CATEGORIES, MOST_PHRASES
+from tipai_jax.store.tables import list_column, padded
 
 if TYPE_CHECKING:
     import pyarrow
@@ -109,7 +110,9 @@ class PairTable:
         margin: f32[n], chosen_score - rejected_score, never negative.
         category: i8[n, 5] in the order of `CATEGORIES`: 1 the rejected image fails in it, 0 it does not, -1 unknown.
         patch_label: i8[n, 2, k]: 1 faithful, 0 unfaithful, -1 unknown; [:, 0] chosen, [:, 1] rejected.
-        split: str[n], train, validation or test.
+        phrase_label: i8[n, 8], aligned with the phrases of the prompt (`PromptTable.phrase`): 1 the rejected image
+            keeps it, 0 it breaks it, -1 unknown, and where there are fewer phrases.
+        split: str[n], train, validation, test or shift-NAME.
         group: i32[n]; rows of a group stay in one split and are the unit of every interval.
         group_name: object[n] of str.
         difficulty: str[n]: easy, medium, hard or "".
@@ -129,6 +132,7 @@ class PairTable:
     margin: np.ndarray
     category: np.ndarray
     patch_label: np.ndarray
+    phrase_label: np.ndarray
     split: np.ndarray
     group: np.ndarray
     group_name: np.ndarray
@@ -157,12 +161,19 @@ class PairTable:
 
 _FIXED = ("split", "difficulty", "kind")  # text of few values: as numpy strings
 _PLAIN = tuple(
-    field.name for field in dataclasses.fields(PairTable) if field.name not in ("category", "patch_label", "boxes")
+    field.name
+    for field in dataclasses.fields(PairTable)
+    if field.name not in ("category", "patch_label", "phrase_label", "boxes")
 )
 
 
-def to_arrow(pairs: PairTable) -> "pyarrow.Table":
-    """The columns of a parquet shard; `from_arrow` reads them back."""
+def to_arrow(pairs: PairTable, phrases: np.ndarray | None = None) -> "pyarrow.Table":
+    """The columns of a parquet shard; `from_arrow` reads them back.
+
+    Args:
+        pairs: the table.
+        phrases: i[n], the number of phrases of each pair's prompt, the length of its list of labels; None writes all 8.
+    """
     import pyarrow as pa
 
     text = [name for name in _PLAIN if getattr(pairs, name).dtype.kind in "OU"]
@@ -182,6 +193,8 @@ def to_arrow(pairs: PairTable) -> "pyarrow.Table":
         )
     columns["box_category"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.category))
     columns["box_absent"] = pa.ListArray.from_arrays(offsets, pa.array(pairs.boxes.absent))
+    phrases = np.full(len(pairs), MOST_PHRASES) if phrases is None else phrases
+    columns["phrase_label"] = list_column(pairs.phrase_label, phrases)
     return pa.table(columns)
 
 
@@ -210,4 +223,9 @@ def from_arrow(table: "pyarrow.Table") -> PairTable:
         offsets=np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64),
     )
     category = np.stack([plain(f"category_{name}") for name in CATEGORIES], axis=1)
-    return PairTable(**columns, category=category, patch_label=np.stack(labels, axis=1), boxes=boxes)
+    phrase_label = np.full((len(table), MOST_PHRASES), -1, np.int8)  # of an earlier version
+    if "phrase_label" in table.column_names:
+        phrase_label = padded(table.column("phrase_label"), phrase_label.dtype)
+    return PairTable(
+        **columns, category=category, patch_label=np.stack(labels, axis=1), phrase_label=phrase_label, boxes=boxes
+    )

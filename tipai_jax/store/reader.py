@@ -5,7 +5,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,84 +18,27 @@ from tipai_jax.store.manifest import Manifest, Shard, load_manifest
 from tipai_jax.store.pairs import PairTable, from_arrow
 from tipai_jax.store.patches import view_box
 from tipai_jax.store.sharded_array import ShardedArray
+from tipai_jax.store.tables import (
+    ImageTable,
+    ObjectTable,
+    PhraseTable,
+    PromptTable,
+    RejectTable,
+    image_table,
+    object_table,
+    phrase_table,
+    prompt_table,
+)
 from tipai_jax.store.writer import SOURCE
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["ImageTable", "PromptTable", "RejectTable", "Store", "noted_folder", "open_store", "read_prompts"]
+__all__ = ["Store", "noted_folder", "open_store", "read_prompts"]
 
 _ANEW = "delete the store and embed again"
 _EARLIER = {"truncated": "chunked", "unknown_words": "unknown_tokens"}
 """Columns of prompts by the names that earlier versions wrote, and the present ones."""
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PromptTable:
-    """Unique prompts; row i belongs to row i of `Store.text`.
-
-    Attributes:
-        prompt_id: object[n] of str.
-        prompt: object[n] of str.
-        n_tokens: i32[n], special tokens included.
-        chunked: bool[n]: longer than the encoder reads, so encoded in chunks and averaged (never cut).
-        unknown_tokens: i32[n]: tokens outside the encoder's vocabulary.
-    """
-
-    prompt_id: np.ndarray
-    prompt: np.ndarray
-    n_tokens: np.ndarray
-    chunked: np.ndarray
-    unknown_tokens: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.prompt_id)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ImageTable:
-    """Unique images; row i belongs to row i of `Store.image` and `Store.patches`.
-
-    Attributes:
-        image_id: object[n] of str.
-        path: object[n] of str, relative to the folder of the data.
-        sha256: object[n] of str, of the file's bytes.
-        width: i32[n] pixels, after the orientation of the file was applied.
-        height: i32[n].
-        generator: object[n] of str, "" when unknown.
-        seed: i64[n], -1 when unknown.
-    """
-
-    image_id: np.ndarray
-    path: np.ndarray
-    sha256: np.ndarray
-    width: np.ndarray
-    height: np.ndarray
-    generator: np.ndarray
-    seed: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.image_id)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class RejectTable:
-    """Rows of the input that could not be used: where, which and why.
-
-    Attributes:
-        row: i64[n], line of the input, counted from 1.
-        pair_id: object[n] of str, "" where it could not be read.
-        reason: object[n] of str, a short code such as `missing_image`.
-        detail: object[n] of str, a sentence.
-    """
-
-    row: np.ndarray
-    pair_id: np.ndarray
-    reason: np.ndarray
-    detail: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.row)
 
 
 class Store:
@@ -130,13 +72,49 @@ class Store:
 
     @cached_property
     def prompts(self) -> PromptTable:
-        """The table of prompts."""
-        return PromptTable(**self.columns("prompts"))
+        """The table of prompts; without phrases in a store of an earlier version."""
+        return prompt_table(self._table("prompts"))
 
     @cached_property
     def images(self) -> ImageTable:
         """The table of images."""
-        return ImageTable(**self.columns("images"))
+        return image_table(self._table("images"))
+
+    @cached_property
+    def phrases(self) -> PhraseTable:
+        """The table of phrases.
+
+        Raises:
+            UserError: the store was embedded by a version that knew none.
+        """
+        self._check_phrases()
+        return phrase_table(self._table("phrases"))
+
+    @cached_property
+    def phrase_text(self) -> ShardedArray:
+        """f16[phrases, d], L2 norm 1: each phrase in the singular, with its attributes; errors as of `phrases`."""
+        self._check_phrases()
+        return self._embeddings("phrases", "text", (self.manifest.encoder.d,))
+
+    @cached_property
+    def phrase_bare(self) -> ShardedArray:
+        """f16[phrases, d], L2 norm 1: each phrase without its attributes; errors as of `phrases`."""
+        self._check_phrases()
+        return self._embeddings("phrases", "bare", (self.manifest.encoder.d,))
+
+    @cached_property
+    def objects(self) -> ObjectTable:
+        """The table of objects.
+
+        Raises:
+            UserError: the data did not say which objects their images show.
+        """
+        if not self.manifest.of_table("objects"):
+            raise UserError(
+                f"{self.path}: the data say of no image which objects it shows; add `objects` to pairs.jsonl"
+                " (docs/data-format.md) and embed the data again into a new folder"
+            )
+        return object_table(self._table("objects"))
 
     @cached_property
     def rejects(self) -> RejectTable:
@@ -216,6 +194,13 @@ class Store:
         return view_box(
             int(self.images.width[row]), int(self.images.height[row]), view=encoder.view, share=encoder.view_share
         )
+
+    def _check_phrases(self) -> None:
+        if not self.manifest.of_table("phrases"):
+            raise UserError(
+                f"{self.path}: the store holds no phrases of its prompts, for an earlier version embedded it; embed the"
+                " data again into a new folder"
+            )
 
     def _shards(self, table: str) -> list[Shard]:
         if shards := self.manifest.of_table(table):

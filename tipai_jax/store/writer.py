@@ -135,7 +135,11 @@ class StoreWriter:
                 " this program changed; delete the store and embed again"
             )
         write_file(self.path / MANIFEST, manifest.to_bytes())
-        for table in ("prompts", "images"):  # what a killed run left half written; nobody writes these any more
+        for table in (
+            "prompts",
+            "phrases",
+            "images",
+        ):  # what a killed run left half written; nobody writes these any more
             for left in (self.path / table).glob(f".*{TEMPORARY}*"):
                 left.unlink(missing_ok=True)
         return manifest

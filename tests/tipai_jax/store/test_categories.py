@@ -1,6 +1,6 @@
 import pytest
 
-from tipai_jax.store.categories import ALIASES, CATEGORIES, category_index
+from tipai_jax.store.categories import ALIASES, CATEGORIES, SPLITS, category_index, is_split
 
 
 def test_order_and_aliases():
@@ -17,3 +17,8 @@ def test_order_and_aliases():
 def test_unknown_category_says_what_is_allowed():
     with pytest.raises(KeyError, match=r"colour.*object, attribute"):
         category_index("colour")
+
+
+def test_a_split_is_one_of_three_or_a_shift():
+    assert all(map(is_split, (*SPLITS, "shift-style", "shift-renderer-2")))
+    assert not any(map(is_split, ("", "dev", "shift", "shift-", "shift-a-", "shift-A", "shift-a\n", "ashift-a")))

@@ -28,6 +28,7 @@ def table(n=4) -> PairTable:
         margin=np.ones(n, np.float32),
         category=np.tile(np.array([1, 0, -1, 0, 0], np.int8), (n, 1)),
         patch_label=(np.arange(n * 98).reshape(n, 2, 49) % 3 - 1).astype(np.int8),
+        phrase_label=(np.arange(n * 8).reshape(n, 8) % 3 - 1).astype(np.int8),
         split=np.array(["train", "validation", "test", "train"] * n, dtype=str)[:n],
         group=rows // 2,
         group_name=names,
