@@ -1,4 +1,4 @@
-"""Our figures against other people's code: torchmetrics and crepes. Scikit-learn and pycocotools are beside the rest."""
+"""Our figures against torchmetrics and crepes; scikit-learn and pycocotools stand in the tests of their figures."""
 
 import numpy as np
 import pytest
