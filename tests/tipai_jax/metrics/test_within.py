@@ -90,11 +90,18 @@ def test_the_risk_of_boxes_is_the_mean_of_their_pixels():
 
 def test_boxes_at_the_edges():
     risk = np.arange(49.0)[None]
-    boxes = np.array([[0, 0, 1, 1], [0.9, 0.9, 1.4, 1.2], [0.02, 0.02, 0.1, 0.1], [1, 0, 1, 0], [0.5, 0.5, 0.5, 0.5]])
-    found = risk_of_boxes(risk, boxes, np.array([0, 5]))
-    np.testing.assert_allclose(found, [24, 48, 0, 6, 24])
+    whole, over, small, line, point = (
+        [0, 0, 1, 1],
+        [0.9, 0.9, 1.4, 1.2],
+        [0.02, 0.02, 0.1, 0.1],
+        [1, 0, 1, 0],
+        [0.5] * 4,
+    )
+    boxes = np.array([whole, over, small, line, point, [1.2, 0, 1.5, 0.1]])
+    found = risk_of_boxes(risk, boxes, np.array([0, 6]))
+    np.testing.assert_allclose(found, [24, 48, 0, 6, 24, 6])
     with pytest.raises(ValueError, match="square"):
-        risk_of_boxes(np.zeros((1, 48)), boxes, np.array([0, 5]))
+        risk_of_boxes(np.zeros((1, 48)), boxes, np.array([0, 6]))
 
 
 def test_a_map_of_noise_does_not_prefer_large_boxes():
