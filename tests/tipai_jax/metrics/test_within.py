@@ -97,11 +97,11 @@ def test_boxes_at_the_edges():
         [1, 0, 1, 0],
         [0.5] * 4,
     )
-    boxes = np.array([whole, over, small, line, point, [1.2, 0, 1.5, 0.1]])
-    found = risk_of_boxes(risk, boxes, np.array([0, 6]))
-    np.testing.assert_allclose(found, [24, 48, 0, 6, 24, 6])
+    boxes = np.array([whole, over, small, line, point, [1.2, 0, 1.5, 0.1], [-0.5, -0.5, -0.2, -0.2]])
+    found = risk_of_boxes(risk, boxes, np.array([0, 7]))
+    np.testing.assert_allclose(found, [24, 48, 0, 6, 24, 6, 0])
     with pytest.raises(ValueError, match="square"):
-        risk_of_boxes(np.zeros((1, 48)), boxes, np.array([0, 6]))
+        risk_of_boxes(np.zeros((1, 48)), boxes, np.array([0, 7]))
 
 
 def test_a_map_of_noise_does_not_prefer_large_boxes():
