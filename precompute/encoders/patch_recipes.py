@@ -3,7 +3,8 @@
 raw     the tokens of the last block
 dense   those of a changed last block, as in ClearCLIP (Lan et al. 2024, "Decomposing Vision-Language Representations
         for Dense Vision-Language Inference"): attention of q with q, no residual and no MLP; written from the paper
-crops   the global embedding of each of 7x7 crops
+crops   the global embedding of each of 7x7 crops, cut from a view of the image of about twice the encoder's size and
+        enlarged to that size
 tiles   tokens of four overlapping tiles, one in each corner, enlarged 1.75 times, added to those of the whole image
 
 Any token grid is reduced to 7x7 by area. The functions here do not normalise.
@@ -95,7 +96,9 @@ def cut_crops(detail: Tensor, *, cells: int, size: int) -> Tensor:
     """Cut every image of a batch into cells x cells crops and resize all of them at once.
 
     Args:
-        detail: f32[b, 3, s, s] on 0..255, s a multiple of `cells`.
+        detail: f32[b, 3, s, s] on 0..255, s a multiple of `cells`: a finer view of the image than the encoder takes
+            (`clip._crop_source`: the least multiple of 7 that is at least twice its size, 448 for 224), so that a crop
+            is enlarged from 64 pixels and not from 32. An image smaller than that view is enlarged to it first.
         cells: crops along an axis.
         size: pixels of a resized crop.
 

@@ -78,6 +78,16 @@ def _overlaps(region: Region, mask: Bool[np.ndarray, "h w"]) -> bool:
     return bool(mask[y1:y2, x1:x2].any())
 
 
+def _pointed(risk: Float[np.ndarray, " k"], mask: Bool[np.ndarray, "h w"]) -> float:
+    """The share of the hottest cells whose centre lies in the mask. Not the highest pixel of the enlarged map: from the
+    centre of a cell at the border to that border all pixels are equal, and the first of them lies in the corner.
+    """
+    side = grid_side(len(risk))
+    row, column = np.divmod(np.flatnonzero(risk == risk.max()), side)
+    centre = lambda cell: ((cell + 0.5) * SIZE / side).astype(np.int64)
+    return float(mask[centre(row), centre(column)].mean())
+
+
 def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
     """1 for each image in which a region stands out (`render.find_regions`), 0 for the others.
 
@@ -103,7 +113,8 @@ def localisation_figures(
     Returns:
         Which pairs were measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap`
         is 1 where the found box of the highest risk (`render.find_regions`) shares a pixel with what is truly wrong;
-        `pointing_game` (Zhang et al. 2016) is 1 where the pixel of the highest risk lies in it.
+        `pointing_game` (Zhang et al. 2016) is 1 where the centre of the hottest cell lies in it, and the share of the
+        hottest cells' centres that do where several are equally hot.
     """
     which = spread(pairs_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {
@@ -115,7 +126,7 @@ def localisation_figures(
         "pointing_game": [],
         "box_found_in_rejected": [],
     }
-    for heat, mask in _maps(risk, pairs, which):
+    for pair, (heat, mask) in zip(which.tolist(), _maps(risk, pairs, which)):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
@@ -123,5 +134,5 @@ def localisation_figures(
         reddest = find_regions(heat, threshold)[:1]
         figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
         figures["box_found_in_rejected"].append(float(bool(reddest)))
-        figures["pointing_game"].append(float(mask.reshape(-1)[heat.argmax()]))
+        figures["pointing_game"].append(_pointed(risk[pair], mask))
     return which, {name: np.asarray(values, np.float64) for name, values in figures.items()}

@@ -1,7 +1,9 @@
-"""L_patch: good patches should score higher than bad patches.
+"""L_patch: each patch of the chosen image should score higher than the patch of the rejected one at the same position.
 
-The plan's form, which pairs position k of the chosen image with position k of the rejected one. Scores are sigmoids
-or logits, as the caller chose.
+The plan's form. What is compared are the two images, position by position: no two patches of one image meet, and the
+plan's own choice of positions (all of them) reads no patch label. So nothing in it asks that a bad patch score lower
+than a good one beside it, and a head that lowers every patch of a rejected image alike makes the loss as small as one
+that finds the bad ones. Scores are sigmoids or logits, as the caller chose.
 """
 
 from typing import Literal

@@ -54,10 +54,10 @@ def match_boxes(
 def average_precision(
     score: Float[np.ndarray, " m"],
     right: Bool[np.ndarray, " m"],
-    truths: float,
-    weight: Float[np.ndarray, " m"] | None = None,
+    truths: float | int,
+    weight: Shaped[np.ndarray, " m"] | None = None,
 ) -> float:
-    """The mean over the recalls 0, 0.01 ... 1 of the best precision at that recall or beyond; 0 where it is not reached.
+    """The mean over the recalls 0, 0.01 ... 1 of the best precision at that recall or beyond; 0 beyond the last.
 
     Args:
         score: of every found box of all images; equal ones stay in their order.
@@ -91,6 +91,9 @@ def average_precision_by_group(
 ) -> Interval:
     """The interval of `average_precision`; its variance is that over n resamples of whole groups.
 
+    The best precision *at that recall or beyond* is too high by chance where boxes are few, so the interval is laid
+    around the value without that bias (as far as resamples show it: their mean minus the value).
+
     Args:
         score, right, found_offsets: of the found boxes.
         truths: true boxes of each image.
@@ -100,9 +103,10 @@ def average_precision_by_group(
     if not truths.sum():
         return NOTHING
     index, count = numbered(groups)
-    value = average_precision(score, right, float(truths.sum()))
+    value = average_precision(score, right, int(truths.sum()))
     owner = owner_of(found_offsets)
     drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=n)[:, index]
-    values = [average_precision(score, right, float(times @ truths), times[owner]) for times in drawn]
-    variance = float(np.nanvar(values)) * count / max(count - 1, 1)
-    return bounded_interval(value, Spread(variance, max(count - 1.0, 1.0), count), level)
+    values = [average_precision(score, right, int(times @ truths), times[owner]) for times in drawn]
+    spread = Spread(float(np.nanvar(values)) * count / max(count - 1, 1), max(count - 1.0, 1.0), count)
+    unbiased = float(np.clip(2 * value - np.nanmean(values), 0.0, 1.0))
+    return bounded_interval(unbiased, spread, level)

@@ -124,5 +124,5 @@ def macro_f1_by_group(counts: NamedCounts, groups: Shaped[np.ndarray, " n"], *, 
     holders = np.array([len(np.unique(index[which])) for which in ((right + missed) > 0).T])
     spread = spread_of(away, index, count)
     if spread.variance <= 1e-15:
-        spread = spread._replace(groups=int(len(holders) ** 2 / (1 / holders).sum()))
+        spread = spread._replace(groups=round(len(holders) ** 2 / (1 / holders).sum()))
     return bounded_interval(float(each[found].mean()), spread, level)

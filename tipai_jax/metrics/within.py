@@ -20,7 +20,7 @@ PerImage = Float[np.ndarray, " n"]
 def risk_of_boxes(
     risk: Float[np.ndarray, "n k"], xyxy: Float[np.ndarray, "m 4"], offsets: Shaped[np.ndarray, " n1"]
 ) -> Float[np.ndarray, " m"]:
-    """The risk under each box: the mean over the box of the grid's cells, each weighing as much as the box covers of it.
+    """The risk under each box: the mean of the cells, each weighing as much as the box covers of it.
 
     The mean and not the maximum: the maximum over more cells is higher by chance alone, so that the larger of two
     objects would look guilty to a map of noise. The mean of a box that is smaller than a cell is that cell's risk.

@@ -43,8 +43,8 @@ SECTIONS = (
             (
                 "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of"
                 " equal width (or of about as many images each), the distance between the mean score and the share of"
-                " images that keep the prompt, weighted by the images in a bin. Chosen images count as keeping it,"
-                " rejected ones as not, controls are left out."
+                " images that keep the prompt, weighted by the images in a bin, without what noise adds to it. Chosen"
+                " images count as keeping it, rejected ones as not, controls are left out."
             ),
             (
                 "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image is"

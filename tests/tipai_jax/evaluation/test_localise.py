@@ -57,3 +57,17 @@ def test_a_region_is_found_where_one_is_hot():
     risk[0, 24], risk[1, 24] = 0.9, 0.4
     assert localise.region_found(risk, threshold=0.5).tolist() == [1.0, 0.0, 0.0]
     assert localise.region_found(risk[:0], threshold=0.5).shape == (0,)
+
+
+def test_the_pointing_game_points_at_the_centre_of_the_hottest_cell():
+    """A cell in a corner is hottest, and the box lies around its centre, not in the very corner of the image."""
+    mask = np.zeros((224, 224), bool)
+    mask[8:24, 200:216] = True
+    risk = np.zeros(49, np.float32)
+    risk[6] = 0.9
+    heat = localise._enlarged(risk)
+    assert not mask.reshape(-1)[heat.argmax()] and mask[heat >= heat.max()].any()
+    assert localise._pointed(risk, mask) == 1.0
+    risk[7] = 0.9  # as hot, and elsewhere
+    assert localise._pointed(risk, mask) == 0.5
+    assert localise._pointed(np.zeros(49, np.float32), mask) == pytest.approx(1 / 49)

@@ -153,7 +153,7 @@ def measured(tmp_path_factory):
         global_logit=draw(), patch_logit=draw(49), risk=rng.random((b, 2, 49)).astype(np.float32), reason_logit=draw(5)
     )
     found = figures(ours, pairs, calibration=CALIBRATION, seed=0)
-    gap = difference(ours, ours, pairs, seed=0)
+    gap = difference(ours, ours, pairs)
     return found | {"baselines": {name: found | {"global_pair_auc_difference": gap} for name in LAYOUT.baselines}}
 
 
