@@ -2,10 +2,10 @@
 
 Each figure is `{"value", "ci95", "n"}`: the 95 % interval has prompt groups (`pairs.group`) as its unit, because two
 pairs of one group share prompts and images (`metrics.intervals`, `metrics.calibration_intervals`). `n` counts what the
-name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came
-out as NaN has value None and n above 0, and misses its target. What is not given because there are too few data is
-None, and the figure has a "reason": every figure needs `figure.MIN_GROUPS` prompt groups, one of the conformal prediction at a
-level as many validation images as that level needs too (`conformal.examples_needed`).
+name of the figure counts. A figure that nothing could be measured for has value None and n 0; one that came out as NaN
+has value None and n above 0, and misses its target. What is not given because there are too few data is None, and the
+figure has a "reason": every figure needs `figure.MIN_GROUPS` prompt groups, one of the conformal prediction at a level
+as many validation images as that level needs too (`conformal.examples_needed`).
 """
 
 from typing import Any, Literal

@@ -64,9 +64,9 @@ class PhraseHeads(nnx.Module):
       places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
 
     Each patch token gives the logit of "this patch is faithful", each phrase token that of "the image keeps this
-    phrase". The global logit is `cosine_scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) - log(1/2)
-    + a read-out of the image's token and the maximum over the patches. The layers that end in these outputs start at
-    zero, so untrained heads are zero-shot CLIP.
+    phrase". The global logit is `cosine_scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) -
+    log(1/2) + a read-out of the image's token and the maximum over the patches. The layers that end in these outputs
+    start at zero, so untrained heads are zero-shot CLIP.
 
     Args:
         d: width of the embeddings.
