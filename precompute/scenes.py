@@ -25,13 +25,14 @@ from precompute.world.draw import draw as draw_scene
 from precompute.world.pictograms import ATTRIBUTION
 from precompute.world.scene import SIZE, Scene
 from precompute.world.square import CHOSEN_SCORE, DIFFICULTY_SHARES, Square, sample
+from precompute.world.truth import failing_phrases, objects
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.errors import Parser, UserError, run_main, whole_number
 from tipai_jax.files.atomic import write_file
 from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
-VERSION = 2
-"""Version of the world; raised whenever the same seed would draw other scenes."""
+VERSION = 3
+"""Version of the world; raised whenever the same seed would draw other scenes or write other lines."""
 CONTROL_SHARE = 0.05
 SPLIT_SHARES = {"train": 0.7, "validation": 0.1, "test": 0.2}
 PNG_END = b"IEND\xaeB`\x82"
@@ -74,6 +75,15 @@ def _square_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
                 "chosen_score": CHOSEN_SCORE,
                 "rejected_score": round(CHOSEN_SCORE - square.margin, 4),
                 "unfaithful_patches": patches,
+                "failing_phrases": failing_phrases(square, chosen),
+                "objects": {
+                    "chosen": objects(square.scenes[chosen], square.claims[chosen], wrong=()),
+                    "rejected": objects(
+                        square.scenes[rejected],
+                        square.claims[chosen],
+                        wrong=() if square.absent[rejected] else square.wrong[rejected],
+                    ),
+                },
                 "split": split,
                 "group": name,
                 "category": square.category,
@@ -88,7 +98,7 @@ def _square_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
     return tuple(pairs)
 
 
-def _control_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
+def _control_pairs(square: Square, name: str, split: str, other: Scene) -> tuple[dict, ...]:
     return (
         {
             "pair_id": f"{name}-a",
@@ -98,6 +108,11 @@ def _control_pairs(square: Square, name: str, split: str) -> tuple[dict, ...]:
             "chosen_score": CHOSEN_SCORE,
             "rejected_score": CHOSEN_SCORE,
             "unfaithful_patches": [],
+            "failing_phrases": [],
+            "objects": {
+                side: objects(scene, square.claims[0], wrong=())
+                for side, scene in (("chosen", square.scenes[0]), ("rejected", other))
+            },
             "split": split,
             "group": name,
             "difficulty": square.difficulty,
@@ -142,7 +157,7 @@ def _group(recipe: _Recipe, index: int, attempt: int = 0) -> Group:
     if index not in recipe.controls:
         return Group(name, square.scenes, _square_pairs(square, name, split))
     other = vary(rng, square.scenes[0], square.claims[0], banned=held_out)
-    return Group(name, (square.scenes[0], other), _control_pairs(square, name, split))
+    return Group(name, (square.scenes[0], other), _control_pairs(square, name, split, other))
 
 
 def groups(pairs: int, seed: int, *, processes: int = 1) -> list[Group]:

@@ -1,6 +1,7 @@
 """A scene (which things are where) and a claim (what a caption states about it), with the caption's grammar."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from precompute.world.vocabulary import BACKGROUNDS, BY_NAME, COUNT_WORDS
 
@@ -89,10 +90,39 @@ class Claim:
 
     def text(self) -> str:
         """The caption."""
-        words = [phrase.text() for phrase in self.phrases]
-        if self.relation:
-            words[:2] = [f"{words[0]} {self.relation} {words[1]}"]
+        return "".join(words for words, _ in self._pieces())
+
+    def spans(self) -> "Spans":
+        """Where in the caption its parts stand."""
+        found: dict[str, list[tuple[int, int]]] = {"phrase": [], "relation": [], "only": [], "place": [], "": []}
+        start = 0
+        for words, part in self._pieces():
+            found[part].append((start, start + len(words)))
+            start += len(words)
+        first = lambda part: found[part][0] if found[part] else None
+        return Spans(tuple(found["phrase"]), first("relation"), first("only"), first("place"))
+
+    def _pieces(self) -> list[tuple[str, str]]:
+        """The caption in pieces, each with the part that it is, "" for what stands between."""
+        pieces: list[tuple[str, str]] = []
+        last = len(self.phrases) - (not self.only)
+        for index, phrase in enumerate(self.phrases):
+            if index == 1 and self.relation:
+                pieces += [(" ", ""), (self.relation, "relation"), (" ", "")]
+            elif index:
+                pieces.append((" and " if index == last else ", ", ""))
+            pieces.append((phrase.text(), "phrase"))
         if self.only:
-            words.append("nothing else")
-        caption = ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
-        return f"{caption} {BACKGROUNDS[self.background]}" if self.background else caption
+            pieces += [(" and ", ""), ("nothing else", "only")]
+        if self.background:
+            pieces += [(" ", ""), (BACKGROUNDS[self.background], "place")]
+        return pieces
+
+
+class Spans(NamedTuple):
+    """Characters [start, end) of a caption: its noun phrases in order, the relation, "nothing else" and the place."""
+
+    phrases: tuple[tuple[int, int], ...]
+    relation: tuple[int, int] | None
+    only: tuple[int, int] | None
+    place: tuple[int, int] | None

@@ -22,7 +22,7 @@ from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
 from tipai_jax.store import PairTable, Store
-from tipai_jax.tasks.auditor import pairs_of_split
+from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
 
 __all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
@@ -35,7 +35,9 @@ def predict_pairs(run: Run, store: Store, pairs: PairTable) -> Predictions:
     Raises:
         UserError: something that is not a finite number.
     """
-    predictions = Predictions.from_heads(predict(run.task, run.model, run.task.columns_of(store, pairs)))
+    task = run.task
+    assert isinstance(task, AuditorTask)
+    predictions = Predictions.from_heads(predict(task, run.model, task.columns_of(store, pairs)))
     bad = ~predictions.finite()
     if bad.any():
         first = pairs.pair_id[int(np.flatnonzero(bad)[0])]

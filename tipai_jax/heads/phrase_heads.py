@@ -6,7 +6,7 @@ learn from pairs what the encoder knows already, only what follows from them: wh
 lies elsewhere, how often a thing occurs, what is left of what.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import jax
@@ -159,8 +159,8 @@ class PhraseHeads(nnx.Module):
         """The inputs in their number format, without what these heads do not read."""
         text, image, patches = (operand(each.astype(self.dtype)) for each in (text, image, patches))
         seen = phrases.present[..., None]  # a place without a phrase holds whatever row the padding pointed to
-        said = (operand(jnp.where(seen, each, 0).astype(self.dtype)) for each in (phrases.text, phrases.bare))
-        phrases = Phrases(*said, phrases.kind, phrases.count, phrases.subject, phrases.object, phrases.present)
+        said = lambda each: operand(jnp.where(seen, each, 0).astype(self.dtype))
+        phrases = replace(phrases, text=said(phrases.text), bare=said(phrases.bare))
         if self.reads == "image":
             nothing = jax.tree.map(jnp.zeros_like, phrases)
             return jnp.zeros_like(text), image, patches, nothing

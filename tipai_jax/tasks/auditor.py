@@ -45,7 +45,16 @@ from tipai_jax.store import PHRASE_KINDS, Fingerprint, PairTable, Store, small_m
 from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.tasks.task import Hyper, Layout, Schedules
 
-__all__ = ["MASK_SIZE", "TERMS", "AuditorTask", "PairBatch", "build_heads", "pair_columns", "pairs_of_split"]
+__all__ = [
+    "MASK_SIZE",
+    "TERMS",
+    "AuditorTask",
+    "PairBatch",
+    "PhrasePairBatch",
+    "build_heads",
+    "pair_columns",
+    "pairs_of_split",
+]
 
 TERMS = ("pair", "patch", "faithfulness", "saliency", "reason", "pointwise", "phrase")
 PHRASE_NUMBERS = ("phrase_count", "phrase_subject", "phrase_object")
@@ -71,9 +80,6 @@ class PairBatch:
         control: both images keep the prompt.
         valid: False for the padding of an uneven last batch, which counts nowhere.
         row: number of the pair in the split.
-        phrase_text, phrase_bare, phrase_kind, phrase_count, phrase_subject, phrase_object, phrase_present: the phrases
-            of the prompt (`heads.phrase_heads.Phrases`); None where the heads read none.
-        phrase_label: 1 the rejected image keeps that phrase, 0 it breaks it, -1 unknown or no phrase; None likewise.
     """
 
     text: Float[AnyArray, "*s b d"]
@@ -86,18 +92,31 @@ class PairBatch:
     control: Bool[AnyArray, "*s b"]
     valid: Bool[AnyArray, "*s b"]
     row: Int[AnyArray, "*s b"]
-    phrase_text: Float[AnyArray, "*s b p d"] | None = None
-    phrase_bare: Float[AnyArray, "*s b p d"] | None = None
-    phrase_kind: Int[AnyArray, "*s b p"] | None = None
-    phrase_count: Int[AnyArray, "*s b p"] | None = None
-    phrase_subject: Int[AnyArray, "*s b p"] | None = None
-    phrase_object: Int[AnyArray, "*s b p"] | None = None
-    phrase_present: Bool[AnyArray, "*s b p"] | None = None
-    phrase_label: Int[AnyArray, "*s b p"] | None = None
+
+
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True)
+class PhrasePairBatch(PairBatch):
+    """Pairs with the phrases of their prompts, p places each, for heads that read them.
+
+    Attributes:
+        phrase_text, phrase_bare, phrase_kind, phrase_count, phrase_subject, phrase_object, phrase_present: as in
+            `heads.phrase_heads.Phrases`.
+        phrase_label: 1 the rejected image keeps that phrase, 0 it breaks it, -1 unknown or no phrase.
+    """
+
+    phrase_text: Float[AnyArray, "*s b p d"]
+    phrase_bare: Float[AnyArray, "*s b p d"]
+    phrase_kind: Int[AnyArray, "*s b p"]
+    phrase_count: Int[AnyArray, "*s b p"]
+    phrase_subject: Int[AnyArray, "*s b p"]
+    phrase_object: Int[AnyArray, "*s b p"]
+    phrase_present: Bool[AnyArray, "*s b p"]
+    phrase_label: Int[AnyArray, "*s b p"]
 
     @property
     def phrases(self) -> Phrases:
-        """The phrases of the prompts, for heads that read them."""
+        """The phrases as the heads take them."""
         return Phrases(
             text=self.phrase_text,
             bare=self.phrase_bare,
@@ -154,7 +173,8 @@ def pairs_of_split(store: Store, split: str) -> PairTable:
 
 
 def phrase_columns(store: Store, pairs: PairTable) -> dict[str, np.ndarray]:
-    """The phrases of each pair's prompt but their embeddings, by the names of `PairBatch`; `phrase` is their rows.
+    """The phrases of each pair's prompt without their embeddings, by the names of `PhrasePairBatch`; `phrase` holds
+    their rows.
 
     Raises:
         UserError: the store was embedded by a version that knew no phrases.
@@ -191,7 +211,7 @@ def pair_columns(store: Store, pairs: PairTable, *, phrases: bool) -> Columns:
         index |= dict.fromkeys(("phrase_text", "phrase_bare"), more.pop("phrase").astype(np.int32))
         more["phrase_label"] = pairs.phrase_label.astype(np.int8)
     return Columns(
-        batch=PairBatch,
+        batch=PhrasePairBatch if phrases else PairBatch,
         tables=tables,
         table_of=tuple((name, name) for name in tables),
         index=index,
@@ -255,7 +275,7 @@ class AuditorTask:
 
     def forward(self, model: Any, batch: PairBatch, *, key: Array | None) -> AuditorOutput:
         """The heads on a batch; `key` is that of the step, needed in training with dropout."""
-        if isinstance(model, PhraseHeads):
+        if isinstance(batch, PhrasePairBatch):
             return model(batch.text, batch.image, batch.patches, batch.phrases)
         rngs = None if key is None else nnx.Rngs(dropout=key)
         return model(batch.text, batch.image, batch.patches, rngs=rngs)
@@ -321,10 +341,10 @@ class AuditorTask:
         return reduce(faithfulness_loss(output.global_logit, label), counts)
 
     def _phrase(self, output: AuditorOutput, batch: PairBatch) -> Sums:
-        assert output.phrase_logit is not None, "the config allows this term only with heads that read phrases"
+        assert isinstance(batch, PhrasePairBatch) and output.phrase_logit is not None, "the config asks for phrases"
         known = jnp.any(
             batch.phrase_label >= 0, axis=1, keepdims=True
         )  # else the chosen images would teach "all is well"
-        chosen = jnp.where(batch.phrases.present & known, 1, -1).astype(batch.phrase_label.dtype)
+        chosen = jnp.where(batch.phrase_present & known, 1, -1).astype(batch.phrase_label.dtype)
         label = jnp.stack([chosen, batch.phrase_label], axis=1)
         return reduce(faithfulness_loss(output.phrase_logit, label), (label >= 0) & batch.valid[:, None, None])

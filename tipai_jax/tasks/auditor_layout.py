@@ -17,18 +17,19 @@ SECTIONS = (
         text="How often the chosen image of a pair scores higher than the rejected one.",
         notes=(
             (
-                "Pair AUC: the share of pairs whose chosen image scores higher; a tie counts half, controls are left"
-                " out. Guessing earns 0.5."
+                "Pair AUC: the share of pairs whose chosen image scores higher; a tie counts half, controls are left "
+                "out. Guessing earns 0.5."
             ),
             (
-                "Margin: the score of the chosen image minus that of the rejected one as the data give them; four bins"
-                " of about equal size, equal margins in one bin. A pair that breaks two categories counts in both."
+                "Margin: the score of the chosen image minus that of the rejected one as the data give them; four "
+                "bins of about equal size, equal margins in one bin. A pair that breaks two categories counts in "
+                "both."
             ),
             (
-                "Zero-shot cosine: of the frozen encoder's embeddings, no head. Ridge probe: ridge regression on them."
-                " Text-only and image-only ablation: heads that read the prompt alone or the image alone; in data"
-                " without a shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance where"
-                " its interval lies above 0."
+                "Zero-shot cosine: of the frozen encoder"s embeddings, no head. Ridge probe: ridge regression on "
+                "them. Text-only and image-only ablation: heads that read the prompt alone or the image alone; in "
+                "data without a shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance "
+                "where its interval lies above 0."
             ),
         ),
     ),
@@ -41,23 +42,23 @@ SECTIONS = (
         ),
         notes=(
             (
-                "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of"
-                " equal width (or of about as many images each), the distance between the mean score and the share of"
-                " images that keep the prompt, weighted by the images in a bin, without what noise adds to it. Chosen"
-                " images count as keeping it, rejected ones as not, controls are left out."
+                "The calibrator was fitted on the validation split. ECE, expected calibration error: over 15 bins of "
+                "equal width (or of about as many images each), the distance between the mean score and the share of "
+                "images that keep the prompt, weighted by the images in a bin, without what noise adds to it. Chosen "
+                "images count as keeping it, rejected ones as not, controls are left out."
             ),
             (
-                "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image is"
-                " flagged where its score is below 0.5; the second image of a control should not be flagged more often"
-                " than a chosen one."
+                "Control: a pair whose two images both keep the prompt and differ in what it does not name. An image "
+                "is flagged where its score is below 0.5; the second image of a control should not be flagged more "
+                "often than a chosen one."
             ),
             (
                 "Conformal prediction gives a set of answers, keeps the prompt or breaks it, that is to hold the true"
                 " one as often as the level asks. Where the set holds both or neither, the auditor abstains."
             ),
             (
-                "Score and worst patch: the calibrated score, and the probability judged by the worst patch alone; they"
-                " agree where both fall on the same side of 0.5."
+                "Score and worst patch: the calibrated score, and the probability judged by the worst patch alone; "
+                "they agree where both fall on the same side of 0.5."
             ),
         ),
     ),
@@ -67,17 +68,30 @@ SECTIONS = (
         text="Whether the patches that are wrong stand out, and how the heatmaps lie on the true regions.",
         notes=(
             (
-                "Patch pair AUC: the chance that a random faithful patch scores higher than a random unfaithful one,"
-                " over all images, or over the rejected images alone."
+                "Object AUC: among the objects of a rejected image, how often one that breaks the prompt has a higher"
+                " risk than one that does not; the risk of an object is the mean over its box. Guessing earns 0.5, "
+                "and so does a map of where objects are. Hottest object: the object of the highest risk is a wrong "
+                "one."
             ),
             (
-                "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, against"
-                " the true boxes. IoU and Dice at the threshold that was best on validation; correlation of the map"
-                " with the mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is"
-                " chance). Box overlap: the found box of the highest risk shares a pixel with the true one; pointing"
-                " game: the pixel of the highest risk lies in it. Box found in chosen and in rejected images: how often"
-                " any region stands out in the two images of these pairs; in a chosen one nothing is wrong. A map that"
-                " is red everywhere has a high overlap, and finds a box in images that are fine."
+                "AP: average precision of the found boxes as COCO defines it, at an overlap (IoU) of 0.25 and 0.5, "
+                "over chosen and rejected images together (at most 2,000 pairs), so that a box in a chosen image "
+                "counts as a false alarm; boxes go by their share of the risk."
+            ),
+            (
+                "Patch AUC at the same place: the share of the cells that are unfaithful in the rejected image alone "
+                "in which the chosen image has the higher score. Patch pair AUC: the chance that a random faithful "
+                "patch scores higher than a random unfaithful one, over all images, or over the rejected images "
+                "alone."
+            ),
+            (
+                "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, "
+                "against the true boxes. IoU and Dice at the threshold that was best on validation; correlation of "
+                "the map with the mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 "
+                "is chance). Box overlap: the found box of the highest risk shares a pixel with the true one; "
+                "pointing game: the pixel of the highest risk lies in it. Box found in chosen and in rejected images:"
+                " how often any region stands out in the two images of these pairs; in a chosen one nothing is wrong."
+                " A map that is red everywhere has a high overlap, and finds a box in images that are fine."
             ),
         ),
     ),
@@ -87,9 +101,19 @@ SECTIONS = (
         text="Whether the reasons are the right ones.",
         notes=(
             (
-                "ROC-AUC of each reason: images broken in that category against all others, or against the chosen"
-                " images of the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the same"
-                " of the text-only ablation, which never reads the image."
+                "Phrase AUC: among the phrases of a rejected image, how often a kept one has a higher score than a "
+                "broken one; and of a broken phrase, how often the chosen image has the higher score for it. Named "
+                "phrase right: where the verdict is that the image breaks its prompt, the phrase that it keeps least "
+                "is truly broken."
+            ),
+            (
+                "Macro-F1 of the reason within pairs: a pair names a reason if exactly one of its images gets one, "
+                "and is right if that is the rejected image and the reason the true one. The prompt alone earns 0."
+            ),
+            (
+                "ROC-AUC of each reason: images broken in that category against all others, or against the chosen "
+                "images of the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the "
+                "same of the text-only ablation, which never reads the image."
             ),
         ),
     ),
@@ -154,6 +178,46 @@ FIGURES = (
     FigureSpec(key="control.alarm_rate_faithful", label="chosen images flagged", section=CALIBRATION, better="lower"),
     FigureSpec(key="control.alarm_rate_broken", label="rejected images flagged", section=CALIBRATION),
     FigureSpec(key="control.score_gap", label="score gap of a control", section=CALIBRATION, better="neither"),
+    FigureSpec(
+        key="calibration_gap",
+        label="largest gap of calibration over categories and numbers of phrases",
+        section=CALIBRATION,
+        better="lower",
+        baselines=("zero_shot_cosine",),
+    ),
+    FigureSpec(key="objects.auc", label="object AUC", section=WHERE, baselines=PLACES, headline=True, chance=0.5),
+    FigureSpec(key="objects.auc_against_named", label="object AUC against named ones", section=WHERE, baselines=PLACES),
+    FigureSpec(
+        key="objects.auc_against_unnamed", label="object AUC against unnamed ones", section=WHERE, baselines=PLACES
+    ),
+    FigureSpec(
+        key="objects.auc_by_category.*",
+        label="object AUC, {}",
+        section=WHERE,
+        baselines=PLACES,
+        plot="Objects, by what is broken",
+        chance=0.5,
+    ),
+    FigureSpec(
+        key="objects.auc_by_difficulty.*",
+        label="object AUC, {}",
+        section=WHERE,
+        baselines=PLACES,
+        plot="Objects, by difficulty",
+        chance=0.5,
+    ),
+    FigureSpec(key="objects.hottest_right", label="hottest object is wrong", section=WHERE, baselines=PLACES),
+    FigureSpec(key="objects.hottest_by_chance", label="hottest object by chance", section=WHERE, better="neither"),
+    FigureSpec(key="boxes.ap25", label="AP at overlap 0.25", section=WHERE, baselines=PLACES),
+    FigureSpec(key="boxes.ap50", label="AP at overlap 0.5", section=WHERE, baselines=PLACES),
+    FigureSpec(
+        key="boxes.marked_in_chosen",
+        label="chosen images in which something is marked",
+        section=WHERE,
+        better="lower",
+        baselines=PLACES,
+    ),
+    FigureSpec(key="patch_auc_same_place", label="patch AUC at the same place", section=WHERE, baselines=PLACES),
     FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=PLACES, headline=True),
     FigureSpec(
         key="patch_pair_auc_within_rejected",
@@ -180,6 +244,13 @@ FIGURES = (
         section=WHERE,
         better="neither",
         baselines=PLACES,
+    ),
+    FigureSpec(key="phrases.auc", label="phrase AUC", section=WHY, headline=True, chance=0.5),
+    FigureSpec(key="phrases.auc_same_phrase", label="phrase AUC of the same phrase", section=WHY, chance=0.5),
+    FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY),
+    FigureSpec(key="phrases.named_by_chance", label="named phrase by chance", section=WHY, better="neither"),
+    FigureSpec(
+        key="reason_macro_f1", label="macro-F1 of the reason within pairs", section=WHY, baselines=("text_only",)
     ),
     FigureSpec(key="category_roc_auc.*", label="category ROC-AUC, {}", section=WHY, baselines=("text_only",)),
     FigureSpec(

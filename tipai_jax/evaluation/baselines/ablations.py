@@ -27,6 +27,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.store import PairTable, Store
+from tipai_jax.tasks.auditor import AuditorTask
 from tipai_jax.training.loop import fit
 
 __all__ = ["ABLATIONS", "AblationHeads", "ablation_config", "fit_ablation"]
@@ -38,13 +39,17 @@ ABLATIONS: Mapping[Ablation, InputFeatures] = {
 }
 
 EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
+MATCHED_EPOCHS = 2
+"""Of the image-only ablation of heads that read phrases, which is as large as they are."""
 
 
 def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, workdir: Path, pairs: int) -> AuditorConfig:
     """The short run of an ablation.
 
     Args:
-        config: of the run it stands beside; only the seed and the placement are taken over.
+        config: of the run it stands beside. Of heads that read phrases the image-only ablation is the same config with
+            the prompt hidden, and so has their width, attention and position; else only the seed and the placement are
+            taken over.
         which: what it reads.
         store: where the embeddings lie.
         workdir: folder of the short run.
@@ -56,10 +61,19 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
         of the steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was
         asked for.
     """
+    kept = {"checkpoint": CheckpointConfig(every_epochs=EPOCHS), "log": LogConfig(progress=False)}
+    kept |= {"store": str(store), "workdir": str(workdir)}
+    if config.model.heads == "phrases" and which == "image_only":
+        return replace(
+            config,
+            model=replace(config.model, reads="image"),
+            loss=replace(config.loss, phrase=0.0),
+            data=replace(config.data, epochs=MATCHED_EPOCHS),
+            **kept,
+        )
     steps = EPOCHS * max(1, pairs // BATCH)
     return AuditorConfig(
-        store=str(store),
-        workdir=str(workdir),
+        **kept,
         seed=config.seed,
         model=ModelConfig(
             hidden=HIDDEN, global_inputs=ABLATIONS[which], reason_inputs=ABLATIONS[which], patch_inputs=ABLATIONS[which]
@@ -78,8 +92,6 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
         data=DataConfig(
             batch_size=BATCH, epochs=EPOCHS, start_fraction=1.0, full_at_epoch=0, placement=config.data.placement
         ),
-        checkpoint=CheckpointConfig(every_epochs=EPOCHS),
-        log=LogConfig(progress=False),
     )
 
 
@@ -92,7 +104,9 @@ class AblationHeads:
 
     def __call__(self, store: Store, pairs: PairTable) -> Predictions:
         """Predictions on pairs."""
-        return Predictions.from_heads(predict(self._run.task, self._run.model, self._run.task.columns_of(store, pairs)))
+        task = self._run.task
+        assert isinstance(task, AuditorTask)
+        return Predictions.from_heads(predict(task, self._run.model, task.columns_of(store, pairs)))
 
 
 def fit_ablation(config: AuditorConfig, store: Store, *, which: Ablation, pairs: int, folder: Path) -> AblationHeads:
