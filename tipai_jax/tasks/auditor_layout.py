@@ -26,7 +26,7 @@ SECTIONS = (
                 "both."
             ),
             (
-                "Zero-shot cosine: of the frozen encoder"s embeddings, no head. Ridge probe: ridge regression on "
+                "Zero-shot cosine: of the frozen encoder's embeddings, no head. Ridge probe: ridge regression on "
                 "them. Text-only and image-only ablation: heads that read the prompt alone or the image alone; in "
                 "data without a shortcut their pair AUC is 0.5. A difference is paired: ours is better beyond chance "
                 "where its interval lies above 0."
