@@ -15,7 +15,7 @@ from jaxtyping import Float
 
 from tipai_jax.auditor.card import model_card
 from tipai_jax.config.auditor import ModelConfig
-from tipai_jax.config.records import model_from_json
+from tipai_jax.config.records import model_from_json, model_to_json
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.calibration import Calibration, calibration_from_json, calibration_to_json, load_calibration
 from tipai_jax.files.atomic import canonical_json, write_file
@@ -65,7 +65,7 @@ class Bundle:
         """sha256 over everything that a score depends on: the heads, their calibration and the encoder's digest."""
         calibration = calibration_to_json(self.calibration)
         del calibration["record"]
-        parts = {"model": dataclasses.asdict(self.model), "calibration": calibration, "encoder": self.encoder.digest}
+        parts = {"model": model_to_json(self.model), "calibration": calibration, "encoder": self.encoder.digest}
         hashed = hashlib.sha256(canonical_json(parts))
         for name in sorted(self.weights):
             value = np.ascontiguousarray(self.weights[name], np.float32)
@@ -81,7 +81,7 @@ class Bundle:
             "format": FORMAT,
             "version": VERSION,
             "heads_digest": self.digest(),
-            "model": dataclasses.asdict(self.model),
+            "model": model_to_json(self.model),
             "encoder": dataclasses.asdict(self.encoder),
             "calibration": calibration_to_json(self.calibration),
             "trained": self.trained,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands_old_names
-from tipai_jax.config.schema import RunConfig, TargetFields, option_of, swept
+from tipai_jax.config.schema import RunConfig, TargetFields, added, option_of, swept
 from tipai_jax.errors import UserError
 from tipai_jax.heads.inputs import InputFeatures
 
@@ -17,14 +17,14 @@ __all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
 class ModelConfig:
     """The heads over the frozen embeddings."""
 
-    heads: Literal["plan", "phrases"] = "plan"
+    heads: Literal["plan", "phrases"] = added("plan")
     """The plan's separate heads on the prompt, or one transformer over the image, its patches and the prompt's phrases.
     """
-    width: int = 96
+    width: int = added(96)
     """Phrase heads: width of the tokens, a multiple of 4 (the attention heads)."""
-    layers: int = 2
+    layers: int = added(2)
     """Phrase heads: transformer layers."""
-    reads: Literal["both", "prompt", "image"] = "both"
+    reads: Literal["both", "prompt", "image"] = added("both")
     """Phrase heads: what they may read. The matched ablations read the prompt or the image alone."""
     hidden: int = 256
     """Width of the hidden layer of every head."""
@@ -84,14 +84,14 @@ class LossConfig:
     """Weight of 1 - Dice of the risk map."""
     reason: float = swept(0.1)
     """Weight of the five categories. Not in the plan; the reason head shares no parameter with the others."""
-    pointwise: float = swept(0.0)
+    pointwise: float = added(0.0, swept=True)
     """Weight of the binary classification of the images: a score that means the same for every prompt. Not in the plan.
     """
-    phrase: float = swept(0.0)
+    phrase: float = added(0.0, swept=True)
     """Weight of the binary classification of the phrases, where it is known which of them an image breaks. Not in the
     plan; needs model.heads=phrases.
     """
-    unfaithful_weight: float = 1.0
+    unfaithful_weight: float = added(1.0)
     """Weight of an unfaithful patch in the classification of the patches; a faithful one weighs 1 (the plan: both)."""
     score_space: Literal["probability", "logit"] = "probability"
     """The ranking losses compare sigmoid scores (the plan) or logits."""
@@ -150,3 +150,11 @@ class AuditorConfig(RunConfig):
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     targets: TargetsConfig = field(default_factory=TargetsConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.loss.phrase and self.model.heads != "phrases":
+            raise UserError(
+                f"config: loss.phrase is {self.loss.phrase}, but only heads that read phrases have that term; add"
+                f" {option_of('model.heads')}=phrases or {option_of('loss.phrase')}=0"
+            )

@@ -21,6 +21,7 @@ __all__ = [
     "fields_of",
     "from_json",
     "model_from_json",
+    "model_to_json",
     "old_names",
     "replace_field",
     "swept_fields",
@@ -40,7 +41,8 @@ def from_json(record: Mapping[str, Any]) -> Any:
     """The config that `to_json` wrote, of the class that belongs to its task. A record without a task is an auditor's.
 
     Raises:
-        UserError: an unknown task, an unknown or missing field (those of `targets` may be missing), or a wrong value.
+        UserError: an unknown task, an unknown or missing field (those of `targets` and those that later versions added
+            may be missing), or a wrong value.
     """
     require(isinstance(record, Mapping), "the file", record, "a table of fields")
     fields = {name: value for name, value in record.items() if name != "task"}
@@ -54,12 +56,21 @@ def model_from_json(record: Mapping[str, Any]) -> ModelConfig:
     return _build(ModelConfig, record, "model.")
 
 
+def model_to_json(model: ModelConfig) -> dict[str, Any]:
+    """The model's part of `to_json` without fields that later versions added and that have their default, so that what
+    depends on it alone is the same for every version.
+    """
+    later = {each.name: each.default for each in dataclasses.fields(model) if each.metadata.get("added")}
+    missing = object()
+    return {name: value for name, value in dataclasses.asdict(model).items() if later.get(name, missing) != value}
+
+
 def _build(kind: type, record: Any, prefix: str) -> Any:
     require(isinstance(record, Mapping), prefix or "the file", record, "a table of fields")
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
     record = present_names(kind, dict(record))
-    if issubclass(kind, TargetFields):
-        record = dataclasses.asdict(kind()) | record
+    grown = [each for each in dataclasses.fields(kind) if each.metadata.get("added") or issubclass(kind, TargetFields)]
+    record = {each.name: each.default for each in grown if each.default is not dataclasses.MISSING} | record
     for name in record.keys() ^ hints.keys():
         what = "an unknown field" if name in record else "a field that is missing"
         raise UserError(f"config: {prefix}{name} is {what}; this version knows {', '.join(sorted(hints))}")

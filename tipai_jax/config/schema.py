@@ -17,6 +17,7 @@ __all__ = [
     "OptimConfig",
     "RunConfig",
     "TargetFields",
+    "added",
     "option_of",
     "swept",
 ]
@@ -29,6 +30,11 @@ what is asked of the result."""
 def swept(default: Any) -> Any:
     """A field that changes no shape, so that the members of a sweep may differ in it (`--sweep.FIELD A,B,C`)."""
     return field(default=default, metadata={"swept": True})
+
+
+def added(default: Any, *, swept: bool = False) -> Any:
+    """A field of a later version: a record that lacks it was made with its default."""
+    return field(default=default, metadata={"swept": swept, "added": True})
 
 
 def option_of(field: str) -> str:

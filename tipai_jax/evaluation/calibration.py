@@ -104,7 +104,7 @@ def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
         "patch": _to_json(calibration.patch),
         "reason": {name: _to_json(entry) for name, entry in calibration.reason.items()},
         "worst_patch": None if calibration.worst_patch is None else _to_json(calibration.worst_patch),
-        "phrase": None if calibration.phrase is None else _to_json(calibration.phrase),
+        **({} if calibration.phrase is None else {"phrase": _to_json(calibration.phrase)}),
         "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
         "risk_threshold": calibration.risk_threshold,
         "score_threshold": calibration.score_threshold,

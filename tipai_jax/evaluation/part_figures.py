@@ -13,6 +13,7 @@ from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.calibration import Calibration, score_examples
 from tipai_jax.evaluation.figure import Figure, figure_of, mean_figure, missing
 from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.grids import grid_side
 from tipai_jax.metrics import largest_gap_by_group
 from tipai_jax.metrics.detection import average_precision, average_precision_by_group, match_boxes
 from tipai_jax.metrics.phrases import (
@@ -132,10 +133,12 @@ def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibr
     shown = localise.spread(np.flatnonzero(pairs.annotated & ~pairs.control), MOST)
     if not len(shown):
         return {f"ap{round(100 * overlap)}": missing("no pair has boxes") for overlap in OVERLAPS}
+    side_of_grid = grid_side(predictions.risk.shape[-1])
+    risk = predictions.risk.reshape(*predictions.risk.shape[:2], side_of_grid, side_of_grid)
     found, score, sizes, truth, truths = [], [], [], [], []
     for side in (0, 1):
         for pair in shown.tolist():
-            regions = regions_of_grid(predictions.risk[pair, side], calibration.risk_threshold, size=(224, 224))
+            regions = regions_of_grid(risk[pair, side], calibration.risk_threshold, size=(224, 224))
             found += [(each.x1, each.y1, each.x2, each.y2) for each in regions]
             score += [each.share for each in regions]
             sizes.append(len(regions))

@@ -186,7 +186,7 @@ def phrase_columns(store: Store, pairs: PairTable) -> dict[str, np.ndarray]:
     return {**of_pair, "phrase": row, "phrase_kind": kinds[row], "phrase_present": present}
 
 
-def pair_columns(store: Store, pairs: PairTable, *, phrases: bool) -> Columns:
+def pair_columns(store: Store, pairs: PairTable, *, phrases: bool = False) -> Columns:
     """The columns of a table of pairs of this store, embeddings left on the disk; |margin| and controls for
     the order.
 

@@ -6,9 +6,10 @@ from flax import nnx
 from twins.build import EVERYTHING, HIDDEN, WIDTH, D, K, auditor_twin
 from twins.parity import assert_module_parity, embeddings, shaken
 
-from tipai_jax.heads.auditor_heads import AuditorHeads, AuditorOutput
+from tipai_jax.heads.auditor_heads import AuditorHeads
 from tipai_jax.heads.global_head import GlobalHead
 from tipai_jax.heads.inputs import InputFeatures
+from tipai_jax.heads.output import AuditorOutput
 
 CONTEXT = InputFeatures(products=True, global_image=True, position=True)
 CHOICES = {
