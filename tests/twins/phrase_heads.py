@@ -34,8 +34,7 @@ class PhraseTwin(nn.Module):
         sizes = {"token_kind": 3, "patch_place": k, "phrase_place": places, "phrase_kind": 7, "count": 10}
         for name, rows in {**sizes, "subject": places + 1, "object": places + 1}.items():
             setattr(self, name, table(rows))
-        self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2, width)
-        self.map_value = nn.Linear(width, width, bias=False)
+        self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
         self.layers = nn.ModuleList(LayerTwin(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.patch_out, self.phrase_out, self.global_out = nn.Linear(width, 1), nn.Linear(width, 1), nn.Linear(width, 1)
@@ -68,15 +67,9 @@ class PhraseTwin(nn.Module):
             + self.token_kind[0]
             + self.similarity_in(torch.stack(seen, dim=-1))
         )
-        absent = torch.zeros(len(patches), int(len(there) < len(present)))  # whose similarity is 0
-        strongest = [torch.cat([each, absent], dim=1).max(1).values for each in (full_map, bare_map)]
-        patch = (
-            patches @ self.patch_in * d**0.5
-            + full_map / SHARPNESS @ self.map_value(phrase)
-            + self.map_in(torch.stack(strongest, dim=-1))
-            + self.patch_place
-            + self.token_kind[1]
-        )
+        maps = torch.zeros(len(patches), len(present), 2)  # an absent phrase is similar to nothing
+        maps[:, there] = torch.stack([full_map, bare_map], dim=-1)
+        patch = patches @ self.patch_in * d**0.5 + self.map_in(maps.flatten(1)) + self.patch_place + self.token_kind[1]
         x = torch.cat([(image @ self.image_in * d**0.5 + self.token_kind[2])[None], patch, phrase])
         for layer in self.layers:
             x = layer(x)

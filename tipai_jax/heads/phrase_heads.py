@@ -58,8 +58,7 @@ class PhraseHeads(nnx.Module):
     Tokens: one for the image, one a patch, one a phrase, all of `width`.
 
     - image: Linear(v sqrt(d)) + its kind.
-    - patch: Linear(v_k sqrt(d)) + sum over phrases of m_kj V(token of phrase j) + Linear(max over phrases of both maps)
-      + its place + its kind, m_kj the map of phrase j.
+    - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + its place + its kind.
     - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
       places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
 
@@ -96,14 +95,16 @@ class PhraseHeads(nnx.Module):
         self.d, self.width, self.reads, self.dtype = d, width, reads, jnp.dtype(dtype)
         lecun, small, zero = nnx.initializers.lecun_normal(), nnx.initializers.normal(0.02), nnx.initializers.zeros
         kernel = lambda: nnx.Param(lecun(rngs.params(), (d, width)))
-        table = lambda rows: nnx.Param(small(rngs.params(), (rows, width)))
+        table = lambda rows, init=small: nnx.Param(init(rngs.params(), (rows, width)))
         self.image_in, self.patch_in, self.phrase_in, self.bare_in = kernel(), kernel(), kernel(), kernel()
         self.token_kind, self.patch_place, self.phrase_place = table(3), table(k), table(places)
-        self.phrase_kind, self.count = table(KINDS), table(MOST_COUNT + 1)
-        self.subject, self.object = table(places + 1), table(places + 1)  # the last row: connects nothing
+        one = nnx.initializers.normal(
+            1.0
+        )  # as large as the projected embeddings, or numbers and relations come too late
+        self.phrase_kind, self.count = table(KINDS, one), table(MOST_COUNT + 1, one)
+        self.subject, self.object = table(places + 1, one), table(places + 1, one)  # the last row: connects nothing
         self.similarity_in = nnx.Linear(4, width, rngs=rngs)
-        self.map_in = nnx.Linear(2, width, rngs=rngs)
-        self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
+        self.map_in = nnx.Linear(2 * places, width, kernel_init=small, rngs=rngs)  # a place seldom trained says little
         self.layers = nnx.List([TransformerLayer(width, heads=heads, rngs=rngs) for _ in range(layers)])
         self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
         self.patch_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
@@ -183,8 +184,7 @@ class PhraseHeads(nnx.Module):
         said = said + self.phrase_place[...] + kind_of_token[0]
         said = said[:, None] + self.similarity_in(jnp.concatenate([jnp.max(maps, axis=2), cosine], axis=-1))
         said = jnp.where(phrases.present[:, None, :, None], said, 0.0)
-        where = jnp.einsum("bnkp,bnpw->bnkw", maps[..., 0] / SHARPNESS, self.map_value(said))
-        here = product(patches, self.patch_in[...] * unit) + where + self.map_in(jnp.max(maps, axis=3))
+        here = product(patches, self.patch_in[...] * unit) + self.map_in(maps.reshape(b, n, k, -1))
         here = here + self.patch_place[...] + kind_of_token[1]
         whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
         return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)
