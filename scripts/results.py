@@ -112,8 +112,8 @@ removes this difference: the ECE after it was .019 with AMX and is {quickstart/e
   quickstart {quickstart/heatmap.auc_judd:.3f} and {quickstart/patch_pair_auc:.3f}.
 - **Which phrase fails.** Where the verdict is that an image breaks its prompt, the phrase that it names is one that
   fails in {quickstart/phrases.named_right:.3f} of the images; a guess earns {quickstart/phrases.named_by_chance:.3f}.
-  Part of that can be told from the prompt, for numbers fail more often than places. Of one and the same phrase the image
-  that keeps it gets the higher score in {quickstart/phrases.auc_same_phrase:.3f}.
+  Part of that can be told from the prompt, for numbers fail more often than places. Of one and the same phrase the
+  image that keeps it gets the higher score in {quickstart/phrases.auc_same_phrase:.3f}.
 - **A score does not mean quite the same for every prompt.** Over the categories and the numbers of phrases, the largest
   gap between the mean score and the share of images that keep their prompt is {quickstart/calibration_gap:.3f}.
 - **The prompt gives the category away.** A head that reads only the prompt reaches a category ROC-AUC of

@@ -58,7 +58,8 @@ class PhraseHeads(nnx.Module):
     Tokens: one for the image, one a patch, one a phrase, all of `width`.
 
     - image: Linear(v sqrt(d)) + its kind.
-    - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + its place + its kind.
+    - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + sum over phrases of m_kj V(token of
+      phrase j) + its place + its kind, m_kj the map of phrase j.
     - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
       places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
 
@@ -104,6 +105,7 @@ class PhraseHeads(nnx.Module):
         self.phrase_kind, self.count = table(KINDS, one), table(MOST_COUNT + 1, one)
         self.subject, self.object = table(places + 1, one), table(places + 1, one)  # the last row: connects nothing
         self.similarity_in = nnx.Linear(4, width, rngs=rngs)
+        self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
         self.map_in = nnx.Linear(2 * places, width, kernel_init=small, rngs=rngs)  # a place seldom trained says little
         self.layers = nnx.List([TransformerLayer(width, heads=heads, rngs=rngs) for _ in range(layers)])
         self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
@@ -184,7 +186,8 @@ class PhraseHeads(nnx.Module):
         said = said + self.phrase_place[...] + kind_of_token[0]
         said = said[:, None] + self.similarity_in(jnp.concatenate([jnp.max(maps, axis=2), cosine], axis=-1))
         said = jnp.where(phrases.present[:, None, :, None], said, 0.0)
-        here = product(patches, self.patch_in[...] * unit) + self.map_in(maps.reshape(b, n, k, -1))
+        where = jnp.einsum("bnkp,bnpw->bnkw", maps[..., 0] / SHARPNESS, self.map_value(said))
+        here = product(patches, self.patch_in[...] * unit) + where + self.map_in(maps.reshape(b, n, k, -1))
         here = here + self.patch_place[...] + kind_of_token[1]
         whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
         return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)

@@ -7,18 +7,19 @@ import pytest
 from eval_world import write_store
 from sklearn.metrics import roc_auc_score
 
-from tipai_jax.evaluation import auditor_figures
+from tipai_jax.evaluation import figure
 from tipai_jax.evaluation.auditor_figures import difference, figures, wins
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt, sigmoid
 from tipai_jax.evaluation.conformal import Conformal
 from tipai_jax.evaluation.figure import MIN_GROUPS
 from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.store import CATEGORIES
 
 IDENTITY = Calibration(
     global_score=Platt(),
     patch=Platt(),
-    reason={},
+    reason=dict.fromkeys(CATEGORIES, Platt()),
     worst_patch=Platt(),
     conformal=Conformal((-1.0, 0.5, 2.0, 3.0), (-3.0, -2.0, -0.5, 1.0)),
     risk_threshold=0.5,
@@ -52,7 +53,7 @@ def found(pairs, noise):
 @pytest.fixture
 def few_groups_are_enough(monkeypatch):
     """So that a test can count by hand."""
-    monkeypatch.setattr(auditor_figures, "MIN_GROUPS", 1)
+    monkeypatch.setattr(figure, "MIN_GROUPS", 1)
 
 
 def test_pair_auc_leaves_controls_out_and_counts_ties_half(pairs):
@@ -267,7 +268,7 @@ def test_conformal_coverage_and_consistency_by_hand(pairs):
         risk=sigmoid(-patch).astype(np.float32),
         reason_logit=np.zeros((4, 2, 5), np.float32),
     )
-    found = figures(ours, few, calibration=dataclasses.replace(IDENTITY, reason={}), seed=0)
+    found = figures(ours, few, calibration=IDENTITY, seed=0)
     at = {name: figure["value"] for name, figure in found["conformal"]["0.8"].items()}
     assert at == {
         "coverage": 6 / 8,
@@ -313,13 +314,13 @@ def test_a_figure_needs_groups(pairs, noise, groups):
     """A figure of fewer groups is not given and says why; from there on nothing is different."""
     kept = ~pairs.control
     few = np.flatnonzero(kept & np.isin(pairs.group, np.unique(pairs.group[kept])[:groups]))
-    ours = Predictions(**{name: getattr(noise, name)[few] for name in Predictions.__dataclass_fields__})
+    ours = Predictions(**{name: each[few] for name, each in vars(noise).items() if each is not None})
     found = figures(ours, pairs.select(few), calibration=IDENTITY, seed=0)
     gap = difference(ours, ours, pairs.select(few))
     measured = [found["global_pair_auc"], found["patch_pair_auc"], found["ece"], gap]
-    for figure in measured:
-        assert figure["n"] > 0
+    for one in measured:
+        assert one["n"] > 0
         if groups < MIN_GROUPS:
-            assert figure["value"] is figure["ci95"] is None and figure["reason"] == "fewer than 10 prompt groups"
+            assert one["value"] is one["ci95"] is None and one["reason"] == "fewer than 10 prompt groups"
         else:
-            assert figure["value"] is not None and len(figure["ci95"]) == 2 and "reason" not in figure
+            assert one["value"] is not None and len(one["ci95"]) == 2 and "reason" not in one
