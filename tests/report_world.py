@@ -48,6 +48,16 @@ def scorer(value=0.9):
             "0.9": by(("coverage", "coverage_keeps", "coverage_breaks", "coverage_controls", "abstains")),
         },
         "consistency": by(("inconsistent_rate", "accuracy_consistent", "accuracy_inconsistent")),
+        "calibration_gap": fig(0.04),
+        "objects": {
+            **by(("auc", "auc_against_named", "auc_against_unnamed", "hottest_right", "hottest_by_chance")),
+            "auc_by_category": by(CATEGORIES),
+            "auc_by_difficulty": by(("easy", "medium", "hard")),
+        },
+        "boxes": by(("ap25", "ap50", "marked_in_chosen")),
+        "patch_auc_same_place": fig(value),
+        "phrases": by(("auc", "auc_same_phrase", "named_right", "named_by_chance")),
+        "reason_macro_f1": fig(value),
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.benchmark.synthetic import commit_store, fingerprint
+from scripts.benchmark.synthetic import commit_store, fingerprint, phrases_of_prompt
 from tipai_jax.store import MOST_PHRASES, Boxes, PairTable, Plan, Store, label_cells
 
 K = 49
@@ -78,7 +78,7 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
         margin=margin,
         category=category,
         patch_label=labels,
-        phrase_label=np.full((n, MOST_PHRASES), -1, np.int8),
+        phrase_label=_phrase_labels(n, control, annotated),
         split=split,
         group=rows // 2,
         group_name=np.array([f"group-{i // 2}" for i in range(n)], object),
@@ -91,3 +91,12 @@ def _pairs(rng: np.random.Generator, n: int, split: np.ndarray) -> PairTable:
             xyxy=xyxy, category=np.repeat(np.arange(n) % 5, counts).astype(np.int8), absent=absent, offsets=offsets
         ),
     )
+
+
+def _phrase_labels(n: int, control: np.ndarray, annotated: np.ndarray) -> np.ndarray:
+    """The first phrase of a prompt is broken; a control breaks none; of a pair nobody annotated nothing is known."""
+    sizes = np.array([phrases_of_prompt(i) for i in range(n)])
+    label = np.where(np.arange(MOST_PHRASES) < sizes[:, None], 1, -1)
+    label[~control, 0] = 0
+    label[~annotated] = -1
+    return label.astype(np.int8)

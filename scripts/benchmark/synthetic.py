@@ -17,13 +17,24 @@ import pyarrow as pa
 from jaxtyping import Float16
 
 from scripts.benchmark.shapes import Shape
-from tipai_jax.store import MOST_PHRASES, Boxes, Fingerprint, PairTable, Plan, Store, label_cells, open_store
+from tipai_jax.store import (
+    MOST_PHRASES,
+    PHRASE_KINDS,
+    Boxes,
+    Fingerprint,
+    PairTable,
+    Plan,
+    Store,
+    label_cells,
+    open_store,
+)
 from tipai_jax.store.pairs import to_arrow
 from tipai_jax.store.writer import StoreWriter
 
-__all__ = ["commit_store", "fingerprint", "write_store"]
+__all__ = ["commit_store", "fingerprint", "phrases_of_prompt", "write_store"]
 
 SHARD = 1024
+PHRASES = 21
 
 
 def write_store(folder: Path, shape: Shape, *, seed: int = 0) -> Store:
@@ -70,6 +81,8 @@ def commit_store(
     prompts = [f"prompt number {i}" for i in range(len(text))] if prompts is None else prompts
     writer = StoreWriter(folder, plan)
     shards = [writer.commit("prompts", 0, content="x", columns=_prompts(prompts), arrays={"text": text})]
+    phrases, arrays = _phrases(text)
+    shards.append(writer.commit("phrases", 0, content="x", columns=phrases, arrays=arrays))
     start = 0
     for index, (image, patches) in enumerate(blocks):
         columns, arrays = _images(start, len(image), side), {"image": image, "patches": patches}
@@ -162,8 +175,41 @@ def _prompts(words: Sequence[str]) -> pa.Table:
             "n_tokens": pa.array(zeros + 5),
             "chunked": pa.array(zeros > 0),
             "unknown_tokens": pa.array(zeros),
+            **_phrase_lists(len(words)),
         }
     )
+
+
+def phrases_of_prompt(number: int) -> int:
+    """How many phrases a made-up prompt has: one to three in turn."""
+    return 1 + number % 3
+
+
+def _phrase_lists(prompts: int) -> dict[str, pa.Array]:
+    """The phrases of each prompt: rows of the table of phrases in turn; what stands second of three is a relation."""
+    sizes = [phrases_of_prompt(i) for i in range(prompts)]
+    made = lambda value, kind: pa.array(
+        [[value(i, j, size) for j in range(size)] for i, size in enumerate(sizes)], pa.list_(kind)
+    )
+    relation = lambda place: lambda i, j, size: place if (j, size) == (1, 3) else -1
+    return {
+        "phrase": made(lambda i, j, size: (i + j) % min(prompts, PHRASES), pa.int32()),
+        "phrase_count": made(lambda i, j, size: 1 + (i + j) % 3, pa.int8()),
+        "phrase_start": made(lambda i, j, size: -1, pa.int32()),
+        "phrase_end": made(lambda i, j, size: -1, pa.int32()),
+        "phrase_subject": made(relation(0), pa.int8()),
+        "phrase_object": made(relation(2), pa.int8()),
+    }
+
+
+def _phrases(text: Float16[np.ndarray, "prompts d"]) -> tuple[pa.Table, dict[str, np.ndarray]]:
+    """A few phrases of every kind, with embeddings of the prompts for theirs."""
+    number = np.arange(min(len(text), PHRASES))
+    names = [f"phrase {i}" for i in number]
+    kinds = [PHRASE_KINDS[i % len(PHRASE_KINDS)] for i in number]
+    columns = {"phrase_id": [f"f{i}" for i in number], "phrase": names, "bare": names, "head": names}
+    table = pa.table({**columns, "attributes": [""] * len(number), "kind": kinds})
+    return table, {"text": text[number], "bare": text[number[::-1]]}
 
 
 def _images(start: int, n: int, side: int) -> pa.Table:

@@ -35,6 +35,7 @@ class PhraseTwin(nn.Module):
         for name, rows in {**sizes, "subject": places + 1, "object": places + 1}.items():
             setattr(self, name, table(rows))
         self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
+        self.map_value = nn.Linear(width, width, bias=False)
         self.layers = nn.ModuleList(LayerTwin(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.patch_out, self.phrase_out, self.global_out = nn.Linear(width, 1), nn.Linear(width, 1), nn.Linear(width, 1)
@@ -70,6 +71,7 @@ class PhraseTwin(nn.Module):
         maps = torch.zeros(len(patches), len(present), 2)  # an absent phrase is similar to nothing
         maps[:, there] = torch.stack([full_map, bare_map], dim=-1)
         patch = patches @ self.patch_in * d**0.5 + self.map_in(maps.flatten(1)) + self.patch_place + self.token_kind[1]
+        patch = patch + full_map / SHARPNESS @ self.map_value(phrase)
         x = torch.cat([(image @ self.image_in * d**0.5 + self.token_kind[2])[None], patch, phrase])
         for layer in self.layers:
             x = layer(x)

@@ -95,7 +95,13 @@ def _object_figures(predictions: Predictions, pairs: PairTable, objects: PairObj
     if predictions.risk is None:
         return None
     if objects is None:
-        return {"auc": missing(NO_OBJECTS), "hottest_right": missing(NO_OBJECTS)}
+        nothing = missing(NO_OBJECTS)
+        by = {
+            "auc_by_category": dict.fromkeys(CATEGORIES, nothing),
+            "auc_by_difficulty": dict.fromkeys(DIFFICULTIES, nothing),
+        }
+        names = ("auc", "auc_against_named", "auc_against_unnamed", "hottest_right", "hottest_by_chance")
+        return dict.fromkeys(names, nothing) | by
     risk = risk_of_boxes(predictions.risk[:, 1], objects.xyxy, objects.offsets)
     broken, group = ~pairs.control, pairs.group
 
@@ -132,7 +138,7 @@ def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibr
         return None
     shown = localise.spread(np.flatnonzero(pairs.annotated & ~pairs.control), MOST)
     if not len(shown):
-        return {f"ap{round(100 * overlap)}": missing("no pair has boxes") for overlap in OVERLAPS}
+        return dict.fromkeys(("ap25", "ap50", "marked_in_chosen"), missing("no pair has boxes"))
     side_of_grid = grid_side(predictions.risk.shape[-1])
     risk = predictions.risk.reshape(*predictions.risk.shape[:2], side_of_grid, side_of_grid)
     found, score, sizes, truth, truths = [], [], [], [], []
@@ -163,7 +169,7 @@ def _phrase_figures(predictions: Predictions, pairs: PairTable, calibration: Cal
         return None
     known = (pairs.phrase_label >= 0) & ~pairs.control[:, None]
     if not (pairs.phrase_label[known] == 0).any():
-        return {"auc": missing(NO_PHRASES), "named_right": missing(NO_PHRASES)}
+        return dict.fromkeys(("auc", "auc_same_phrase", "named_right", "named_by_chance"), missing(NO_PHRASES))
     offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
     kept, label = predictions.phrase_logit[:, 1][known].astype(np.float64), pairs.phrase_label[known]
     score = calibration.global_score(predictions.global_logit[:, 1])

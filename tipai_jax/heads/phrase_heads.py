@@ -58,8 +58,8 @@ class PhraseHeads(nnx.Module):
     Tokens: one for the image, one a patch, one a phrase, all of `width`.
 
     - image: Linear(v sqrt(d)) + its kind.
-    - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + sum over phrases of m_kj V(token of
-      phrase j) + its place + its kind, m_kj the map of phrase j.
+    - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + sum over phrases of m_kj V(token
+      of phrase j) + its place + its kind, m_kj the map of phrase j.
     - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
       places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
 

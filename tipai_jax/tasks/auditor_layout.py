@@ -200,7 +200,7 @@ FIGURES = (
     ),
     FigureSpec(
         key="objects.auc_by_difficulty.*",
-        label="object AUC, {}",
+        label="object AUC, {} pairs",
         section=WHERE,
         baselines=PLACES,
         plot="Objects, by difficulty",

@@ -127,6 +127,8 @@ def test_headline_figures_are_values_by_label():
     made = record(global_pair_auc=fig(0.75), ece=fig(None, 0), heatmap=None)
     assert headline_figures(made) == {
         "global pair AUC": 0.75,
+        "object AUC": 0.9,
+        "phrase AUC": 0.9,
         "ECE": None,
         "patch pair AUC": 0.9,
         "heatmap, AUC-Judd": None,
@@ -150,7 +152,11 @@ def measured(tmp_path_factory):
     rng, b = np.random.default_rng(0), len(pairs)
     draw = lambda *shape: rng.normal(size=(b, 2, *shape)).astype(np.float32)
     ours = Predictions(
-        global_logit=draw(), patch_logit=draw(49), risk=rng.random((b, 2, 49)).astype(np.float32), reason_logit=draw(5)
+        global_logit=draw(),
+        patch_logit=draw(49),
+        risk=rng.random((b, 2, 49)).astype(np.float32),
+        reason_logit=draw(5),
+        phrase_logit=draw(8),
     )
     found = figures(ours, pairs, calibration=CALIBRATION, seed=0)
     gap = difference(ours, ours, pairs)
