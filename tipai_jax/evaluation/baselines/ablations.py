@@ -39,7 +39,7 @@ ABLATIONS: Mapping[Ablation, InputFeatures] = {
 }
 
 EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
-MATCHED_EPOCHS = 2
+MATCHED_EPOCHS = 1
 """Of the image-only ablation of heads that read phrases, which is as large as they are."""
 
 
