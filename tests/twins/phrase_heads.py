@@ -36,7 +36,9 @@ class PhraseTwin(nn.Module):
             setattr(self, name, table(rows))
         self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
         self.map_value = nn.Linear(width, width, bias=False)
-        self.layers = nn.ModuleList(LayerTwin(width, heads) for _ in range(layers))
+        self.names = [f"layer_{i}" for i in range(layers)]
+        for name in self.names:
+            self.add_module(name, LayerTwin(width, heads))
         self.norm = nn.LayerNorm(width)
         self.patch_out, self.phrase_out, self.global_out = nn.Linear(width, 1), nn.Linear(width, 1), nn.Linear(width, 1)
         self.global_in, self.reason_in = nn.Linear(2 * width, width), nn.Linear(3 * width, width)
@@ -73,8 +75,8 @@ class PhraseTwin(nn.Module):
         patch = patches @ self.patch_in * d**0.5 + self.map_in(maps.flatten(1)) + self.patch_place + self.token_kind[1]
         patch = patch + full_map / SHARPNESS @ self.map_value(phrase)
         x = torch.cat([(image @ self.image_in * d**0.5 + self.token_kind[2])[None], patch, phrase])
-        for layer in self.layers:
-            x = layer(x)
+        for name in self.names:
+            x = getattr(self, name)(x)
         x = self.norm(x)
         whole, patch, phrase = x[0], x[1 : 1 + len(patches)], x[1 + len(patches) :]
         patch_logit, logit = self.patch_out(patch)[:, 0], self.phrase_out(phrase)[:, 0]

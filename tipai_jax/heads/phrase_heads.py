@@ -107,7 +107,9 @@ class PhraseHeads(nnx.Module):
         self.similarity_in = nnx.Linear(4, width, rngs=rngs)
         self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
         self.map_in = nnx.Linear(2 * places, width, kernel_init=small, rngs=rngs)  # a place seldom trained says little
-        self.layers = nnx.List([TransformerLayer(width, heads=heads, rngs=rngs) for _ in range(layers)])
+        self._layers = tuple(f"layer_{i}" for i in range(layers))  # names, for files know no numbers as names
+        for name in self._layers:
+            setattr(self, name, TransformerLayer(width, heads=heads, rngs=rngs))
         self.norm = nnx.LayerNorm(width, epsilon=1e-5, rngs=rngs)
         self.patch_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
         self.phrase_out = nnx.Linear(width, 1, kernel_init=zero, rngs=rngs)
@@ -137,8 +139,8 @@ class PhraseHeads(nnx.Module):
         tokens = self._tokens(image, patches, phrases)
         present = jnp.concatenate([jnp.ones((b, 1 + k), bool), phrases.present], axis=1)
         attended = jnp.repeat(present, n, axis=0)
-        for layer in self.layers:
-            tokens = layer(tokens, attended)
+        for name in self._layers:
+            tokens = getattr(self, name)(tokens, attended)
         tokens = self.norm(tokens).reshape(b, n, 1 + k + p, self.width)
         whole, places, said = jnp.split(tokens, (1, 1 + k), axis=2)
         phrase_logit = self.phrase_out(said)[..., 0]
