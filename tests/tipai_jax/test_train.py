@@ -219,8 +219,8 @@ def test_not_a_number_stops_the_run_with_step_and_term(whole, tmp_path, monkeypa
             taken[rows == self.picture] = np.nan
             return taken
 
-    def poisoned(store, pairs):
-        columns = pair_columns(store, pairs)
+    def poisoned(store, pairs, *, phrases):
+        columns = pair_columns(store, pairs, phrases=phrases)
         if len(pairs) != 150:
             return columns
         rows = Poisoned(columns.tables[column], pairs.rejected[bad])
