@@ -68,7 +68,7 @@ class Bundle:
         parts = {"model": model_to_json(self.model), "calibration": calibration, "encoder": self.encoder.digest}
         hashed = hashlib.sha256(canonical_json(parts))
         for name in sorted(self.weights):
-            value = np.ascontiguousarray(self.weights[name], np.float32)
+            value = np.asarray(self.weights[name], np.float32, order="C")
             hashed.update(f"\n{name} {value.shape}\n".encode())
             hashed.update(value.tobytes())
         return hashed.hexdigest()
@@ -89,7 +89,7 @@ class Bundle:
         }
         write_file(
             folder / WEIGHTS,
-            save({name: np.ascontiguousarray(value, np.float32) for name, value in self.weights.items()}),
+            save({name: np.asarray(value, np.float32, order="C") for name, value in self.weights.items()}),
         )
         write_file(folder / CARD, model_card(record, limits=self.calibration.notes([])).encode())
         write_file(folder / CONFIG, (json.dumps(record, indent=1, sort_keys=True) + "\n").encode())
