@@ -122,7 +122,7 @@ def _ece(
     if not len(label) or not np.isfinite(probability).all():
         return figure_of(float("nan"), NOTHING, len(label), group)
     found = ece_by_group(probability, label, group, bins=ECE_BINS, kind=kind, seed=seed)
-    return figure_of(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
+    return figure_of(found.value, found.interval, len(label), group, plug_in=found.plug_in)
 
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:

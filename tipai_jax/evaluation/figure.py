@@ -18,14 +18,23 @@ Figure = dict[str, Any]
 NOTHING = Interval(float("nan"), float("nan"))
 
 
-def figure_of(value: float, interval: Interval, n: int, group: np.ndarray) -> Figure:
-    """One figure as JSON knows it; what is not finite becomes None. `group` holds the prompt group of each row."""
+def figure_of(value: float, interval: Interval, n: int, group: np.ndarray, *, plug_in: float | None = None) -> Figure:
+    """One figure as JSON knows it; what is not finite becomes None.
+
+    Args:
+        value, interval: of the figure.
+        n: what its name counts.
+        group: the prompt group of each example.
+        plug_in: the biased value beside an unbiased one, where there is one.
+    """
     ends = [float(end) for end in interval]
     figure: Figure = {
         "value": float(value) if n and math.isfinite(value) else None,
         "ci95": ends if n and all(math.isfinite(end) for end in ends) else None,
         "n": int(n),
     }
+    if plug_in is not None:
+        figure["plug_in"] = float(plug_in) if math.isfinite(plug_in) else None
     if figure["value"] is not None and len(np.unique(group)) < MIN_GROUPS:
         return figure | {"value": None, "ci95": None, "reason": TOO_FEW_GROUPS}
     return figure

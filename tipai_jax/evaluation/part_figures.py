@@ -215,4 +215,4 @@ def _calibration_gap(predictions: Predictions, pairs: PairTable, calibration: Ca
     sets = [pairs.category[counted] == 1, phrases[:, None] == np.arange(1, MOST_PHRASES + 1)]
     member = np.tile(np.concatenate(sets, axis=1), (2, 1))
     found = largest_gap_by_group(calibration.global_score(logit), label, member, group)
-    return figure_of(found.value, found.interval, len(label), group) | {"plug_in": found.plug_in}
+    return figure_of(found.value, found.interval, len(label), group, plug_in=found.plug_in)
