@@ -1,8 +1,8 @@
 """The quickstart's config: phrases instead of the prompt alone, and a term for each of score, patches and phrases.
 
 Command:  python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
-Minutes:  MINUTES on two cores that nobody else uses, for the 28,000 training pairs of the quickstart
-Figures:  FIGURES (docs/results.md)
+Minutes:  4 on two cores that nobody else uses (epochs of a minute), for the 28,000 training pairs of the quickstart
+Figures:  test split: pair AUC .971, patch AUC .986, AUC-Judd .960, ECE .000, object AUC .944 (docs/results.md)
 
 One transformer reads the image, its patches and the phrases of the prompt ("a red car"), each embedded by the frozen
 text tower, and their similarity maps. The global logit learns the order of a pair and whether each image keeps its

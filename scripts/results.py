@@ -81,9 +81,7 @@ to 5 minutes to train on two cores, the quickstart four minutes.
 
 **Another processor gives other figures in the second digit.** The same machine and the same versions repeat a record
 to the last byte. Between machines the order of sums differs, and so does the number format of the encoder, which
-`--dtype auto` chooses. The figure that moves most is the quickstart's ECE before calibration: .407 was measured on
-a processor with AMX, .353 on one without, and {quickstart/ece_before:.3f} in the record of this page. Calibration
-removes this difference: the ECE after it was .019 with AMX and is {quickstart/ece:.3f} here.
+`--dtype auto` chooses.
 
 ## What the figures say
 

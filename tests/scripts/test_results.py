@@ -21,17 +21,14 @@ COLUMNS = {
     "ridge probe": QUICKSTART["baselines"]["ridge_probe"],
     "image only": QUICKSTART["baselines"]["image_only"],
 }
-WITHIN = "category_roc_auc_within_pairs"
 ROWS = {
     "pair AUC": lambda scorer: scorer["global_pair_auc"]["value"],
     "pair AUC on hard pairs": lambda scorer: scorer["pair_auc_by_difficulty"]["hard"]["value"],
     "ECE of the calibrated score (lower is better)": lambda scorer: scorer["ece"]["value"],
-    "reasons: ROC-AUC within pairs, the worst category": lambda scorer: min(
-        scorer[WITHIN][name]["value"] for name in ("object", "attribute", "counting", "spatial", "text")
-    ),
-    "patches: pair AUC": lambda scorer: scorer["patch_pair_auc"]["value"],
-    "faithful images in which the heatmap marks a region (lower is better)": lambda scorer: scorer["heatmap"][
-        "box_found_in_chosen"
+    "object AUC: wrong objects redder than others": lambda scorer: scorer["objects"]["auc"]["value"],
+    "the reddest object is a wrong one": lambda scorer: scorer["objects"]["hottest_right"]["value"],
+    "faithful images in which something is marked (lower is better)": lambda scorer: scorer["boxes"][
+        "marked_in_chosen"
     ]["value"],
 }
 
@@ -97,19 +94,17 @@ def made_up(**changes):
 
 
 def test_the_summary_takes_each_figure_from_its_place():
-    reasons = {"object": fig(0.81), "attribute": fig(0.42), "counting": fig(0.83)}
     ours = made_up(
         global_pair_auc=fig(0.11),
         pair_auc_by_difficulty={"hard": fig(0.22)},
         ece=fig(0.33),
-        category_roc_auc_within_pairs=reasons,
-        patch_pair_auc=fig(0.55),
-        heatmap={"box_found_in_chosen": fig(0.66)},
+        objects={"auc": fig(0.42), "hottest_right": fig(0.55)},
+        boxes={"marked_in_chosen": fig(0.66)},
     )
     lines = summary({"base": ours, "quickstart": made_up()}).splitlines()
     assert [cells(line)[1] for line in lines[2:]] == ["0.110", "0.220", "0.330", "0.420", "0.550", "0.660"]
     assert cells(lines[2])[1:] == ["0.110", "0.900", "0.700", "0.600", "0.500"]
-    with_nothing = made_up(category_roc_auc_within_pairs={"object": fig(None, 0), "text": fig(0.9)})
+    with_nothing = made_up(objects={"auc": fig(None, 0), "hottest_right": fig(0.9)})
     assert cells(summary({"base": with_nothing, "quickstart": ours}).splitlines()[5])[1:3] == ["-", "0.420"]
 
 

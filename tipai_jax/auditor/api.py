@@ -342,7 +342,7 @@ class Auditor:
         """The heads as a program that `jax.export.deserialize` loads, for any number of images.
 
         Its arguments are text f16[b, d], image f16[b, d] and patches f16[b, k, d], and of heads that read phrases the
-        arrays of `EmbeddedPhrases` but the spans, in their order; it returns logits and risks before calibration:
+        `arrays` of `EmbeddedPhrases`; it returns logits and risks before calibration:
         global_logit f32[b], patch_logit f32[b, k], risk f32[b, k], reason_logit f32[b, 5], phrase_logit f32[b, 8].
 
         What it writes expires: jax promises to read it for six months. `save_pretrained` is the durable form.

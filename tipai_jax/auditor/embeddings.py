@@ -55,6 +55,11 @@ class EmbeddedPhrases:
     present: Bool[np.ndarray, "n p"]
     span: Int[np.ndarray, "n p 2"]
 
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What the heads and an exported program take, in their order: everything but the spans."""
+        return self.text, self.bare, self.kind, self.count, self.subject, self.object, self.present
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EmbeddedPrompts:

@@ -66,7 +66,7 @@ class CompiledHeads:
             part = np.arange(start, min(start + MOST, len(image)))
             filled = np.concatenate([part, np.full(bucket(len(part), MOST) - len(part), part[0])])
             row, column = image[filled], prompt[filled]
-            said = [getattr(prompts.phrases, name)[column] for name in PHRASE_FIELDS] if self.reads_phrases else []
+            said = [each[column] for each in prompts.phrases.arrays] if self.reads_phrases and prompts.phrases else []
             output = self.forward(self._params, prompts.text[column], images.image[row], images.patches[row], *said)
             pending.append((output, len(part)))  # not waited for: the next is gathered meanwhile
         found = {}

@@ -180,7 +180,7 @@ FIGURES = (
     FigureSpec(key="control.score_gap", label="score gap of a control", section=CALIBRATION, better="neither"),
     FigureSpec(
         key="calibration_gap",
-        label="largest gap of calibration over categories and numbers of phrases",
+        label="largest calibration gap over prompts",
         section=CALIBRATION,
         better="lower",
         baselines=("zero_shot_cosine",),

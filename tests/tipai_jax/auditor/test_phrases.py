@@ -9,7 +9,6 @@ from auditor_world import CALIBRATION, draw_image, make_bundle, tiny_fingerprint
 
 from tipai_jax import Auditor
 from tipai_jax.auditor.embeddings import EmbeddedPrompts
-from tipai_jax.auditor.heads import PHRASE_FIELDS
 from tipai_jax.config import ModelConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.calibrators import Platt
@@ -72,8 +71,7 @@ def test_saved_and_loaded_it_says_the_same(auditor, tmp_path):
 def test_exported_heads_answer_the_same(auditor):
     called = jax.export.deserialize(bytearray(auditor.export())).call
     images, prompts = auditor.embed_images([draw_image(1), draw_image(2)]), auditor.embed_prompts([PROMPT, "a cat"])
-    phrases = [getattr(prompts.phrases, name) for name in PHRASE_FIELDS]
-    found = called(prompts.text, images.image, images.patches, *phrases)
+    found = called(prompts.text, images.image, images.patches, *prompts.phrases.arrays)
     np.testing.assert_allclose(found["global_logit"], auditor.score(images, prompts).logit, atol=1e-5)
     assert found["phrase_logit"].shape == (2, 8)
 
