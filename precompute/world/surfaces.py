@@ -5,18 +5,20 @@ which nothing stands that a caption could name (no cat, no cup, no rocket).
 """
 
 import functools
-from importlib import resources
+import importlib.util
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFilter
 
 from precompute.world.scene import SIZE
+from tipai_jax.errors import UserError
 
 PHOTO_ATTRIBUTION = (
     "Photographs in backgrounds (split shift-background only), cropped, tinted or blurred: brick, grass, gravel, "
     "coffee and camera of scikit-image, CC0, the last two by Rachel Michetti and Lav Varshney; rocket of "
-    "scikit-image, by SpaceX, public domain; china.jpg by danielbuechele and flower.jpg by vultilion of scikit-learn, CC BY 2.0 "
-    "(creativecommons.org/licenses/by/2.0/)."
+    "scikit-image, by SpaceX, public domain; china.jpg by danielbuechele and flower.jpg by vultilion of "
+    "scikit-learn, CC BY 2.0 (creativecommons.org/licenses/by/2.0/)."
 )
 _PHOTOS: tuple[tuple[str, str, tuple[int, int, int, int], tuple[int, int, int] | None], ...] = (
     ("skimage/data", "brick.png", (0, 0, 512, 512), (205, 150, 130)),
@@ -24,7 +26,7 @@ _PHOTOS: tuple[tuple[str, str, tuple[int, int, int, int], tuple[int, int, int] |
     ("skimage/data", "grass.png", (0, 0, 512, 512), (150, 200, 110)),
     ("skimage/data", "gravel.png", (0, 0, 512, 512), (225, 210, 185)),
     ("skimage/data", "gravel.png", (0, 0, 512, 512), None),
-    ("skimage/data", "coffee.png", (0, 0, 150, 240), None),
+    ("skimage/data", "coffee.png", (480, 110, 600, 400), None),
     ("skimage/data", "camera.png", (400, 370, 512, 512), (180, 205, 160)),
     ("skimage/data", "rocket.jpg", (110, 0, 290, 110), None),
     ("sklearn/datasets/images", "china.jpg", (0, 300, 640, 427), None),
@@ -80,8 +82,11 @@ def _spots(rng: np.random.Generator, first: np.ndarray, second: np.ndarray) -> n
 def _photo(variant: int) -> Image.Image:
     folder, name, part, tint = _PHOTOS[variant % len(_PHOTOS)]
     package, *below = folder.split("/")
-    with resources.files(package).joinpath(*below, name).open("rb") as file:
-        image = Image.open(file).convert("RGB").crop(part)
+    found = importlib.util.find_spec(package)  # without importing it, which takes a second
+    if found is None or not found.submodule_search_locations:
+        raise UserError(f"{package}: not installed, and backgrounds of photographs need it; pip install scikit-image")
+    with Image.open(Path(found.submodule_search_locations[0]).joinpath(*below, name)) as file:
+        image = file.convert("RGB").crop(part)
     if tint:
         image = Image.fromarray((np.asarray(image, np.float32) * np.float32(tint) / 190).clip(0, 255).astype(np.uint8))
     return image
