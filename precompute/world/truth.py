@@ -42,7 +42,7 @@ def objects(scene: Scene, claim: Claim, *, wrong: Sequence[Box]) -> list[dict]:
 def _span_of(item: Item, claim: Claim, spans: tuple[tuple[int, int], ...]) -> tuple[int, int] | None:
     """The phrase with the thing's name: of two that with its colour too, or else the one that it was laid out for."""
     named = [index for index, phrase in enumerate(claim.phrases) if phrase.name == item.name]
-    if not named or item.group < 0:
+    if not named:
         return None
     fitting = [i for i in named if claim.phrases[i].colour in (None, item.colour)] if len(named) > 1 else []
     return spans[(fitting or [i for i in named if i == item.group] or named)[0]]

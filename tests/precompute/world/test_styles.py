@@ -88,7 +88,8 @@ def test_training_draws_from_every_style_but_those_held_out():
         for style in sample_styles(rng, "train", place=bool(rng.random() < 0.5)):
             for axis in ("outline", "fill", "palette", "shadow", "rotate", "stretch", "damage", "background"):
                 seen[axis].add(getattr(style, axis))
-    assert seen["outline"] == set(styles.OUTLINES) and seen["fill"] == set(styles.FILLS)
+    assert seen["outline"] == {"none", "thin", "thick", "coloured", "wobbly"}
+    assert seen["fill"] == {"flat", "gradient", "shaded", "textured", "noisy"}
     assert seen["palette"] == set(PALETTES) and seen["damage"] == {"none", "pixels", "blur", "jpeg"}
     assert seen["rotate"] == {-10, -5, 0, 5, 10} and seen["stretch"] == {"no", "wide", "tall"}
     assert seen["background"] == {"place", "blurred-place", "plain", "gradient", "texture", "spots"}
