@@ -17,7 +17,8 @@ from tipai_jax.errors import UserError
 PHOTO_ATTRIBUTION = (
     "Photographs in backgrounds (split shift-background only), cropped, tinted or blurred: brick, grass, gravel and "
     "camera of scikit-image, CC0, the last by Lav Varshney; rocket of scikit-image, by SpaceX, public domain; "
-    "china.jpg by danielbuechele and flower.jpg by vultilion of scikit-learn, CC BY 2.0 (creativecommons.org/licenses/by/2.0/)."
+    "china.jpg by danielbuechele and flower.jpg by vultilion of scikit-learn, CC BY 2.0 "
+    "(creativecommons.org/licenses/by/2.0/)."
 )
 _PHOTOS: tuple[tuple[str, str, tuple[int, int, int, int], tuple[int, int, int] | None], ...] = (
     ("skimage/data", "brick.png", (0, 0, 512, 512), (205, 150, 130)),
