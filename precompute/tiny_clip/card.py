@@ -1,6 +1,7 @@
 """The folder of a trained small CLIP: weights in f16, configuration, tokenizer, preprocessing, card and figures."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 from safetensors.torch import save_file
@@ -8,6 +9,7 @@ from transformers import CLIPImageProcessorPil, CLIPModel
 
 from precompute.tiny_clip.exam import Row, examine, style_table, table, trials
 from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_tokenizer
+from precompute.tiny_clip.training import Recipe
 from tipai_jax.files.atomic import sha256_file
 
 CARD = """# tiny_clip: the default encoder
@@ -38,13 +40,14 @@ Measured on {n} unseen pairs a cell.
 {styles}"""
 
 
-def made_by(recipe: dict[str, int | float | str]) -> str:
+def made_by(recipe: Recipe) -> str:
     """The command that makes the weights of a recipe."""
-    options = " ".join(f"--{name} {recipe[name]}" for name in ("steps", "batch", "rate", "seed", "precision"))
-    return f"python scripts/train_tiny_clip.py {options}"
+    return "python scripts/train_tiny_clip.py " + " ".join(
+        f"--{name} {value}" for name, value in asdict(recipe).items()
+    )
 
 
-def export(model: CLIPModel, out: Path, recipe: dict[str, int | float | str], *, number: int) -> None:
+def export(model: CLIPModel, out: Path, recipe: Recipe, *, number: int) -> None:
     """Write the folder that `--encoder tiny` reads.
 
     Args:
@@ -73,10 +76,10 @@ def export(model: CLIPModel, out: Path, recipe: dict[str, int | float | str], *,
     write_card(out, recipe, found, parameters=sum(p.numel() for p in model.parameters()))
 
 
-def write_card(out: Path, recipe: dict[str, int | float | str], rows: list[Row], *, parameters: int) -> None:
+def write_card(out: Path, recipe: Recipe, rows: list[Row], *, parameters: int) -> None:
     """Write README.md and figures.json beside weights that are there."""
-    scenes, digest = int(recipe["steps"]) * int(recipe["batch"]), sha256_file(out / "model.safetensors")
-    figures = {"recipe": recipe, "scenes": scenes, "weights_sha256": digest, "rows": rows}
+    scenes, digest = (recipe.steps or 0) * recipe.batch, sha256_file(out / "model.safetensors")
+    figures = {"recipe": asdict(recipe), "scenes": scenes, "weights_sha256": digest, "rows": rows}
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     styles = style_table(rows)
     (out / "README.md").write_text(
@@ -86,8 +89,8 @@ def write_card(out: Path, recipe: dict[str, int | float | str], rows: list[Row],
             grid=GRID,
             joint=JOINT,
             scenes=scenes,
-            steps=recipe["steps"],
-            batch=recipe["batch"],
+            steps=recipe.steps,
+            batch=recipe.batch,
             command=made_by(recipe),
             sha256=digest,
             n=rows[0]["n"],

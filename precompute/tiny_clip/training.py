@@ -1,62 +1,67 @@
-"""Training of the small CLIP: two losses, and a step whose gradients are computed in parts by several threads.
+"""Training of the small CLIP: two losses, and a step whose gradients several threads compute in parts.
 
 contrast   every image of a batch against all captions, and every caption against all images (Radford et al. 2021,
            "Learning Transferable Visual Models From Natural Language Supervision")
-phrases    the patches under the box of every thing, averaged by area, against the distinct phrases of the batch, with
-           colour ("a red car") and without ("a car"); as in Zhong et al. 2022, "RegionCLIP"
+phrases    the patches under the box of each thing, averaged by area, against the distinct phrases of the batch, those
+           with a colour ("a red car") and those without ("a car"); as in Zhong et al. 2022, "RegionCLIP"
 """
 
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 
-from precompute.encoders.dtypes import DTYPES
+from precompute.encoders.dtypes import DTYPES, fast_dtype
 from precompute.tiny_clip.shape import build_model, build_tokenizer, embed_images, embed_text, to_pixels
 from tipai_jax.errors import UserError
 
-WARM_UP = 200
+WARM_UP, DECAY = 200, 0.05
+TEXTS = ("captions", "phrases", "kinds")
 PART = 32
-"""Images that are embedded together. It is fixed, so that sums are the same for any number of threads."""
+"""Images that are embedded together; always the same, so that the number of threads changes no sum."""
+
+Embeddings = tuple[torch.Tensor, ...]
 
 
-def contrast(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor) -> torch.Tensor:
-    """Mean cross-entropy of image i [n, d] with text i [n, d], over texts and over images; log(n) for equal rows."""
+@dataclass
+class Recipe:
+    """What determines the weights; steps and precision are None until they are known."""
+
+    seed: int
+    batch: int
+    rate: float
+    steps: int | None = None
+    precision: str | None = None
+
+
+def contrast(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
+    """Cross-entropy of image i of [n, d] with text i of [n, d], mean of both directions; log(n) where all are alike."""
     logits = scale * image @ text.T
     own = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
 def pool(patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Mean of normalised patches [m, 49, d] with weights [m, 49], normalised, [m, d]."""
+    """Mean of patches [m, 49, d] with weights [m, 49], normalised, [m, d]."""
     return F.normalize(torch.einsum("mk,mkd->md", cells, patches), dim=-1)
 
 
-def losses(
-    batch: dict[str, torch.Tensor],
-    image: torch.Tensor,
-    patches: torch.Tensor,
-    *,
-    scale: torch.Tensor,
-    **text: torch.Tensor,
-) -> dict[str, torch.Tensor]:
-    """The losses by name.
+def losses(batch: dict[str, torch.Tensor], made: dict[str, torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
+    """Contrast and phrases.
 
     Args:
         batch: of `Batches`.
-        image: [images, d], normalised like all embeddings; those of tiles come last and have no caption.
-        patches: [images, 49, d].
+        made: normalised embeddings: image [images, d], patches [images, 49, d], and those of TEXTS, each [n, d].
         scale: by which cosines are multiplied.
-        **text: captions, phrases and kinds, each [n, d].
     """
-    regions = scale * pool(patches[batch["region_image"]], batch["region_cells"])
-    named = F.cross_entropy(regions @ text["phrases"].T, batch["region_phrase"])
-    kind = F.cross_entropy(regions @ text["kinds"].T, batch["region_kind"])
-    whole = image[: len(text["captions"])]
-    return {"contrast": contrast(whole, text["captions"], scale), "phrases": (named + kind) / 2}
+    regions = scale * pool(made["patches"][batch["region_image"]], batch["region_cells"])
+    phrase = F.cross_entropy(regions @ made["phrases"].T, batch["region_phrase"])
+    kind = F.cross_entropy(regions @ made["kinds"].T, batch["region_kind"])
+    return [contrast(made["image"][: len(made["captions"])], made["captions"], scale), (phrase + kind) / 2]
 
 
 def pace(step: int, total: int) -> float:
@@ -66,87 +71,77 @@ def pace(step: int, total: int) -> float:
 
 
 class Training:
-    """A model in training; what a step does depends on the recipe and the batch alone, not on the number of threads.
+    """A model that is trained; a step depends on recipe and batch alone, not on the number of threads."""
 
-    Attributes:
-        model: the CLIP.
-        recipe: seed, batch, rate, precision and steps.
-        step: steps done.
-    """
-
-    def __init__(self, recipe: dict[str, int | float | str], *, device: str = "cpu", threads: int = 1) -> None:
-        torch.manual_seed(int(recipe["seed"]))
+    def __init__(self, recipe: Recipe, *, device: str = "cpu", threads: int = 1) -> None:
+        torch.manual_seed(recipe.seed)
         torch.set_num_threads(1)
         self.recipe, self.device, self.step = recipe, torch.device(device), 0
-        self.model = build_model(build_tokenizer()).to(self.device)
-        self.model.set_attn_implementation("eager")  # the fused one has no fast backward pass in bfloat16 on a CPU
+        self.model = build_model(build_tokenizer())
+        torch.nn.Module.to(self.model, self.device)
+        self.model.set_attn_implementation("eager")  # the fused one is slow backwards in bfloat16 on a CPU
         self._params = list(self.model.parameters())
-        groups = [
-            {"params": [p for p in self._params if p.ndim >= 2], "weight_decay": 0.05},
-            {"params": [p for p in self._params if p.ndim < 2], "weight_decay": 0.0},
-        ]
-        self._optimizer = torch.optim.AdamW(groups, lr=float(recipe["rate"]), betas=(0.9, 0.98), fused=True)
+        decay = [[p for p in self._params if p.ndim >= 2], [p for p in self._params if p.ndim < 2]]
+        groups = [{"params": some, "weight_decay": value} for some, value in zip(decay, (DECAY, 0.0), strict=True)]
+        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self._threads = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def save(self, file: Path) -> None:
         """Write the state, whole or not at all."""
-        kept = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
-        torch.save(kept | {"step": self.step, "recipe": self.recipe}, file.with_suffix(".part"))
+        kept = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), "step": self.step}
+        torch.save(kept | {"recipe": asdict(self.recipe)}, file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)
 
     def restore(self, file: Path) -> None:
-        """Go on from a state; a recipe that leaves out steps or precision takes over those of the state.
+        """Go on from a state, if there is one; what the recipe leaves open is as it was there.
 
         Raises:
             UserError: it is of another recipe.
         """
-        kept = torch.load(file, map_location=self.device, weights_only=True)
-        if kept["recipe"] | self.recipe != kept["recipe"]:
-            raise UserError(
-                f"{file}: trained with {kept['recipe']}, asked for {self.recipe}; give the same, or another --workdir"
-            )
-        self.recipe, self.step = kept["recipe"], kept["step"]
-        self.model.load_state_dict(kept["model"])
-        self._optimizer.load_state_dict(kept["optimizer"])
+        if file.exists():
+            kept = torch.load(file, map_location=self.device, weights_only=True)
+            asked = {name: value for name, value in asdict(self.recipe).items() if value is not None}
+            if kept["recipe"] | asked != kept["recipe"]:
+                raise UserError(f"{file}: trained with {kept['recipe']}, asked for {asked}; give another --workdir")
+            self.recipe, self.step = Recipe(**kept["recipe"]), kept["step"]
+            self.model.load_state_dict(kept["model"])
+            self._optimizer.load_state_dict(kept["optimizer"])
 
-    def advance(self, batch: dict[str, torch.Tensor]) -> dict[str, float]:
+    def advance(self, batch: dict[str, torch.Tensor]) -> list[float]:
         """One step; returns the losses before it."""
-        share = pace(self.step, int(self.recipe.get("steps", 10**9)))
+        self.recipe.precision = self.recipe.precision or fast_dtype(self.device)
         for group in self._optimizer.param_groups:
-            group["lr"] = float(self.recipe["rate"]) * share
+            group["lr"] = self.recipe.rate * pace(self.step, self.recipe.steps or 10**9)
         self.model.zero_grad(set_to_none=True)
         terms = self.backward({name: value.to(self.device) for name, value in batch.items()})
         torch.nn.utils.clip_grad_norm_(self._params, 1.0)
         self._optimizer.step()
         self.step += 1
-        return {name: value.item() for name, value in terms.items()}
+        return [value.item() for value in terms]
 
-    def backward(self, batch: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """The losses, and the gradient of their sum in the parameters' `grad`.
+    def backward(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
+        """The losses; the gradients of their sum are then in the parameters' `grad`.
 
-        Threads embed parts of the batch, the losses are computed on all embeddings, and threads carry the gradients of
-        these back; they are added in the order of the parts.
+        Threads embed parts of the batch, the losses see all embeddings at once, threads carry their gradients back, and
+        these are added in the order of the parts.
         """
-        texts = {name: batch[name] for name in ("captions", "phrases", "kinds")}
-        parts: list[Callable[[], tuple[torch.Tensor, ...]]] = [
-            lambda part=part: embed_images(self.model, to_pixels(part)) for part in batch["images"].split(PART)
-        ]
-        views = len(parts)
-        parts += [lambda name=name: (embed_text(self.model, texts[name], batch[f"{name}_mask"]),) for name in texts]
-        made = list(self._threads.map(self._in_precision, parts))
-        leaves = [tuple(x.detach().requires_grad_() for x in outputs) for outputs in made]
-        image, patches = (torch.cat(x) for x in zip(*leaves[:views], strict=True))
-        text = dict(zip(texts, (leaf for (leaf,) in leaves[views:]), strict=True))
-        terms = losses(batch, image, patches, scale=self.model.logit_scale.exp().clamp(max=100.0), **text)
-        sum(terms.values()).backward()  # of the leaves and of the scale
-        back = lambda outputs, of: torch.autograd.grad(outputs, self._params, [x.grad for x in of], allow_unused=True)
-        for gradients in self._threads.map(back, made, leaves):
+        parts = [lambda part=part: embed_images(self.model, to_pixels(part)) for part in batch["images"].split(PART)]
+        parts += [lambda name=name: (embed_text(self.model, batch[name], batch[f"{name}_mask"]),) for name in TEXTS]
+        outputs = list(self._threads.map(self._embed, parts))
+        leaves = [[x.detach().requires_grad_() for x in some] for some in outputs]
+        image, patches = (torch.cat(x) for x in zip(*leaves[: -len(TEXTS)], strict=True))
+        text = {name: leaf for name, (leaf,) in zip(TEXTS, leaves[-len(TEXTS) :], strict=True)}
+        scale = self.model.logit_scale.exp().clamp(max=100.0)
+        terms = losses(batch, {"image": image, "patches": patches, **text}, scale)
+        torch.stack(terms).sum().backward()
+        back = lambda some, of: torch.autograd.grad(some, self._params, [x.grad for x in of], allow_unused=True)
+        for gradients in self._threads.map(back, outputs, leaves):
             for parameter, gradient in zip(self._params, gradients, strict=True):
                 if gradient is not None:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
 
-    def _in_precision(self, part: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
-        dtype = DTYPES[str(self.recipe["precision"])]
+    def _embed(self, part: Callable[[], Embeddings]) -> Embeddings:
+        dtype = DTYPES[self.recipe.precision or "float32"]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
             return part()
