@@ -1,0 +1,149 @@
+"""The encoder's training: its two losses, the gradients of a step in parts, and resuming."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import tensor
+
+from precompute.encoders.patch_recipes import project_tokens, raw_tokens
+from precompute.tiny_clip.examples import Batches
+from precompute.tiny_clip.shape import build_model, build_tokenizer, embed_images, embed_text, to_pixels
+from precompute.tiny_clip.training import WARM_UP, Recipe, Training, contrast, losses, pace, pool
+from tipai_jax.errors import UserError
+
+SCALE = math.log(3)
+
+
+@pytest.fixture(scope="module")
+def batch():
+    return Batches(seed=0, size=6)[0]
+
+
+@pytest.fixture(autouse=True)
+def threads_as_before():
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def recipe(**changes):
+    return Recipe(**({"seed": 0, "batch": 6, "rate": 1e-3, "steps": 4, "precision": "float32"} | changes))
+
+
+def test_contrast_by_hand():
+    """Cosines 1 and 0 times log 3 are odds of three to one; without a difference the loss is log n."""
+    assert contrast(torch.eye(2), torch.eye(2), SCALE).item() == pytest.approx(math.log(4 / 3))
+    assert contrast(torch.ones(5, 1), torch.ones(5, 1), 7.0).item() == pytest.approx(math.log(5))
+    both = torch.eye(2)[[0, 0]]  # two like images: each caption is a toss-up, while images choose three to one
+    assert contrast(both, torch.eye(2), SCALE).item() == pytest.approx(
+        (math.log(2) + (math.log(4 / 3) + math.log(4)) / 2) / 2
+    )
+
+
+def test_patches_under_a_box_are_averaged_by_area():
+    patches = torch.zeros(1, 49, 2)
+    patches[0, 0], patches[0, 1] = tensor([1.0, 0.0]), tensor([0.0, 1.0])
+    cells = torch.zeros(1, 49)
+    cells[0, 0], cells[0, 1] = 0.8, 0.6
+    torch.testing.assert_close(pool(patches, cells), tensor([[0.8, 0.6]]))
+
+
+def test_losses_are_those_of_the_formulas():
+    """Against sums written out in numpy: a tile without a caption, a phrase named twice, two phrases of one kind."""
+    rng = np.random.default_rng(0)
+    unit = lambda *shape: (lambda x: x / np.linalg.norm(x, axis=-1, keepdims=True))(rng.normal(size=shape))
+    image, patches, captions, phrases, kinds = unit(4, 5), unit(4, 49, 5), unit(3, 5), unit(3, 5), unit(2, 5)
+    region_image, region_phrase, region_kind = [0, 0, 2, 3], [0, 1, 2, 0], [0, 0, 1, 0]
+    cells = rng.dirichlet(np.ones(49), 4)
+    scale = 5.0
+    log_share = lambda logits, own: logits[own] - np.log(np.exp(logits).sum())
+    cosines = scale * image[:3] @ captions.T
+    first = -sum(log_share(cosines[i], i) + log_share(cosines[:, i], i) for i in range(3)) / 6
+    second = 0.0
+    for region in range(4):
+        seen = sum(cells[region, k] * patches[region_image[region], k] for k in range(49))
+        seen /= np.sqrt((seen**2).sum())
+        for texts, own in ((phrases, region_phrase[region]), (kinds, region_kind[region])):
+            second -= log_share(scale * texts @ seen, own) / 8
+    made = {"image": image, "patches": patches, "captions": captions, "phrases": phrases, "kinds": kinds}
+    batch = {"region_image": region_image, "region_phrase": region_phrase, "region_kind": region_kind}
+    found = losses(
+        {name: tensor(value) for name, value in batch.items()} | {"region_cells": tensor(cells)},
+        {name: tensor(value) for name, value in made.items()},
+        tensor(scale),
+    )
+    assert [value.item() for value in found] == pytest.approx([first, second])
+
+
+def test_gradients_in_parts_are_those_of_the_whole(batch, monkeypatch):
+    """With three parts and any number of threads, against one graph; the threads change no bit."""
+    monkeypatch.setattr("precompute.tiny_clip.training.PART", 3)
+    found = []
+    for threads in (1, 3):
+        training = Training(recipe(), threads=threads)
+        terms = training.backward(batch)
+        found.append([p.grad for p in training.model.parameters()])
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+    torch.manual_seed(0)
+    model = build_model(build_tokenizer())
+    image, patches = embed_images(model, to_pixels(batch["images"]))
+    text = {name: embed_text(model, batch[name], batch[f"{name}_mask"]) for name in ("captions", "phrases", "kinds")}
+    whole = losses(batch, {"image": image, "patches": patches, **text}, model.logit_scale.exp())
+    sum(whole).backward()
+    assert [x.item() for x in terms] == pytest.approx([x.item() for x in whole], rel=1e-5)
+    for (name, parameter), gradient in zip(model.named_parameters(), found[0], strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, rtol=1e-3, atol=1e-6, msg=name)
+    assert model.logit_scale.grad.abs() > 1e-4
+
+
+def test_the_patches_that_are_trained_are_those_that_are_read(batch):
+    """Up to their length they are what the patch recipes `raw` and `tiles` take from the last block."""
+    model = build_model(build_tokenizer()).eval()
+    pixels = to_pixels(batch["images"])
+    with torch.no_grad():
+        read = project_tokens(model, raw_tokens(model.vision_model(pixels).last_hidden_state), 7)
+        torch.testing.assert_close(embed_images(model, pixels)[1], torch.nn.functional.normalize(read, dim=-1))
+
+
+def test_a_batch_is_learnt_by_heart(batch, monkeypatch):
+    monkeypatch.setattr("precompute.tiny_clip.training.pace", lambda step, total: 1.0)
+    training = Training(recipe())
+    losses_of = [training.advance(batch) for _ in range(9)]
+    assert all(last < 0.8 * first for first, last in zip(losses_of[0], losses_of[-1], strict=True)), losses_of
+
+
+def test_bfloat16_is_the_same_step_less_exactly(batch):
+    exact, near = (Training(recipe(precision=name)).backward(batch) for name in ("float32", "bfloat16"))
+    assert [x.item() for x in near] == pytest.approx([x.item() for x in exact], rel=0.03)
+    assert [x.item() for x in near] != [x.item() for x in exact]
+
+
+def test_resumed_is_uninterrupted_bit_for_bit(tmp_path):
+    data, whole = Batches(seed=0, size=6), Training(recipe())
+    for step in range(4):
+        whole.advance(data[step])
+    begun = Training(recipe())
+    begun.advance(data[0])
+    begun.advance(data[1])
+    begun.save(tmp_path / "last.pt")
+    resumed = Training(recipe(steps=None, precision=None), threads=2)
+    resumed.restore(tmp_path / "last.pt")
+    assert resumed.recipe == recipe() and resumed.step == 2
+    for step in (2, 3):
+        resumed.advance(data[step])
+    for (name, one), other in zip(whole.model.state_dict().items(), resumed.model.state_dict().values(), strict=True):
+        assert torch.equal(one, other), name
+
+
+def test_a_state_of_another_recipe_is_refused(tmp_path):
+    Training(recipe()).save(tmp_path / "last.pt")
+    with pytest.raises(UserError, match=r"last\.pt: trained with .*'seed': 0.*asked for .*'seed': 1.*--workdir"):
+        Training(recipe(seed=1)).restore(tmp_path / "last.pt")
+
+
+def test_the_rate_rises_then_falls_to_zero():
+    assert pace(0, 1000) == pytest.approx(1 / WARM_UP) and pace(WARM_UP, 1000) == 1.0
+    assert pace(600, 1000) == pytest.approx(0.5) and pace(1000, 1000) == pytest.approx(0.0)
+    assert pace(60, 300) == pace(60, 10**9)  # so --minutes may decide on the length within the warm-up
