@@ -20,16 +20,17 @@ from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.training import Recipe, Training
 from tipai_jax.errors import Parser, run_main, whole_number
 
-STEPS, SHOWN, KEPT = 10_000, 50, 100
-"""Default number of steps; steps from one line of progress to the next, and from one checkpoint to the next."""
-TIMED = (10, 60)
-"""With --minutes, the time between these steps of the run decides how many there are; they lie in the warm-up."""
+STEPS, EVERY = 10_000, 50
+"""Default number of steps; steps from one line of progress and checkpoint to the next."""
+TIMED = 50
+"""With --minutes the time of so many steps decides how many there are; they lie in the warm-up."""
 SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0, "minutes": None}
 
 
 def train(args: argparse.Namespace, training: Training) -> None:
     """Train up to the last step, on batches that worker processes draw ahead."""
-    first, drawing, times, recipe = training.step, 0.0, [time.monotonic()], training.recipe
+    first, drawing, recipe, began = training.step, 0.0, training.recipe, time.monotonic()
+    ready = began
     loader = torch.utils.data.DataLoader(
         Batches(seed=args.seed, size=args.batch),
         batch_size=None,
@@ -38,23 +39,18 @@ def train(args: argparse.Namespace, training: Training) -> None:
         **({"prefetch_factor": 4, "multiprocessing_context": "spawn"} if args.loaders else {}),
     )
     for batch in loader:
-        drawing += time.monotonic() - times[-1]
+        drawing += time.monotonic() - ready
         contrast, phrases = training.advance(batch)
-        times.append(time.monotonic())
-        done, seconds = training.step - first, times[-1] - times[0]
-        if not recipe.steps and done == TIMED[1]:
-            each = (times[TIMED[1]] - times[TIMED[0]]) / (TIMED[1] - TIMED[0])
-            recipe.steps = training.step + max(1, int((60 * args.minutes - seconds) / each))
+        ready = time.monotonic()
+        done, seconds = training.step - first, ready - began
+        if not recipe.steps and done == TIMED:
+            recipe.steps = training.step + max(1, int((60 * args.minutes - seconds) / seconds * done))
         last = training.step == recipe.steps
-        if last or training.step % SHOWN == 0:
+        if last or training.step % EVERY == 0:
             left = f"{(recipe.steps - training.step) * seconds / done / 60:.0f}" if recipe.steps else "?"
-            print(
-                f"step {training.step} of {recipe.steps or '?'}: contrast {contrast:.3f}, phrases {phrases:.3f};"
-                f" {done * args.batch / seconds:.0f} scenes/s, {drawing / seconds:.0%} of the time none was ready;"
-                f" {left} minutes left",
-                flush=True,
-            )
-        if last or training.step % KEPT == 0:
+            at, share = f"step {training.step} of {recipe.steps or '?'}", f"{drawing / seconds:.0%} of the time"
+            rate = f"{done * args.batch / seconds:.0f} scenes/s, {share} spent waiting for them; {left} minutes left"
+            print(f"{at}: contrast {contrast:.3f}, phrases {phrases:.3f}; {rate}", flush=True)
             training.save(args.workdir / "last.pt")
         if last:
             break

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from precompute.encoders.folder import TILE_SPAN
-from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer, shrink
+from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer
 from precompute.world.draw import draw
 from precompute.world.scene import SIZE, Box, Item, Phrase
 from precompute.world.square import DIFFICULTY_SHARES, sample
@@ -22,9 +22,7 @@ TILE = SIZE * TILE_SPAN // GRID
 
 @dataclass(frozen=True)
 class Example:
-    """A drawn scene, u8[224, 224, 3], its caption, and the phrases (see `phrases_of`) and the box of each thing in it,
-    whether the caption names it or not.
-    """
+    """A drawn scene, u8[224, 224, 3], its caption, and `phrases_of` and the box of each thing, named there or not."""
 
     image: np.ndarray
     caption: str
@@ -40,8 +38,7 @@ def phrases_of(item: Item) -> tuple[str, str]:
 def draw_examples(rng: np.random.Generator, number: int) -> list[Example]:
     """Scenes of all categories and difficulties with different captions, without the held-out combinations.
 
-    Of each square only one scene is taken, so that the batch has no hard negatives. No other function of the training
-    knows how the world makes scenes.
+    Of each square only one scene is taken: no hard negatives. Nothing else in the training knows how scenes are made.
     """
     made: dict[str, Example] = {}
     while len(made) < number:
@@ -63,9 +60,9 @@ def cover(box: Box, *, left: int, top: int, side: int) -> np.ndarray:
     return np.outer(down.clip(0), across.clip(0)).reshape(-1)
 
 
-def tile_of(image: np.ndarray, left: int, top: int) -> np.ndarray:
-    """A tile at the encoder's size, with the pixels that it has in the finer view of the whole scene."""
-    box = (left, top, left + TILE, top + TILE)
+def view_of(image: np.ndarray, left: int, top: int, side: int) -> np.ndarray:
+    """A square part of a scene as the encoder sees it, or a tile of it; equal to what `Preparation` makes of them."""
+    box = (left, top, left + side, top + side)
     return np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BOX, box=box))
 
 
@@ -85,11 +82,9 @@ class Batches(torch.utils.data.Dataset):
     def __getitem__(self, step: int) -> dict[str, torch.Tensor]:
         rng = np.random.default_rng([self.seed, step])
         examples = draw_examples(rng, self.size)
-        images, views = list(shrink(np.stack([e.image for e in examples]))), [(e, 0, 0, SIZE) for e in examples]
+        views = [(example, 0, 0, SIZE) for example in examples]
         for index in rng.choice(self.size, round(TILES * self.size), replace=False).tolist():
-            left, top = rng.choice((0, SIZE - TILE), 2).tolist()
-            images.append(tile_of(examples[index].image, left, top))
-            views.append((examples[index], left, top, TILE))
+            views.append((examples[index], *rng.choice((0, SIZE - TILE), 2).tolist(), TILE))
         phrases, kinds, regions, cells = {}, {}, [], []
         for number, (example, left, top, side) in enumerate(views):
             for phrase, kind, box in example.things:
@@ -100,7 +95,7 @@ class Batches(torch.utils.data.Dataset):
                     cells.append(pixels / pixels.sum())
         image, phrase, kind = torch.tensor(regions).T
         batch = {"region_image": image, "region_phrase": phrase, "region_kind": kind}
-        batch["images"] = torch.from_numpy(np.stack(images))
+        batch["images"] = torch.from_numpy(np.stack([view_of(e.image, *where) for e, *where in views]))
         batch["region_cells"] = torch.from_numpy(np.stack(cells).astype(np.float32))
         for name, texts in {"captions": [e.caption for e in examples], "phrases": phrases, "kinds": kinds}.items():
             tokens = self.tokenizer(list(texts), padding=True, return_tensors="pt")

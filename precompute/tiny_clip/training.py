@@ -24,8 +24,6 @@ TEXTS = ("captions", "phrases", "kinds")
 PART = 32
 """Images that are embedded together; always the same, so that the number of threads changes no sum."""
 
-Embeddings = tuple[torch.Tensor, ...]
-
 
 @dataclass
 class Recipe:
@@ -38,18 +36,6 @@ class Recipe:
     precision: str | None = None
 
 
-def contrast(image: torch.Tensor, text: torch.Tensor, scale: torch.Tensor | float) -> torch.Tensor:
-    """Cross-entropy of image i of [n, d] with text i of [n, d], mean of both directions; log(n) where all are alike."""
-    logits = scale * image @ text.T
-    own = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-
-
-def pool(patches: torch.Tensor, cells: torch.Tensor) -> torch.Tensor:
-    """Mean of patches [m, 49, d] with weights [m, 49], normalised, [m, d]."""
-    return F.normalize(torch.einsum("mk,mkd->md", cells, patches), dim=-1)
-
-
 def losses(batch: dict[str, torch.Tensor], made: dict[str, torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
     """Contrast and phrases.
 
@@ -58,10 +44,14 @@ def losses(batch: dict[str, torch.Tensor], made: dict[str, torch.Tensor], scale:
         made: normalised embeddings: image [images, d], patches [images, 49, d], and those of TEXTS, each [n, d].
         scale: by which cosines are multiplied.
     """
-    regions = scale * pool(made["patches"][batch["region_image"]], batch["region_cells"])
+    logits = scale * made["image"][: len(made["captions"])] @ made["captions"].T  # tiles have no caption
+    own = torch.arange(len(logits), device=logits.device)
+    contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    under = torch.einsum("mk,mkd->md", batch["region_cells"], made["patches"][batch["region_image"]])
+    regions = scale * F.normalize(under, dim=-1)
     phrase = F.cross_entropy(regions @ made["phrases"].T, batch["region_phrase"])
     kind = F.cross_entropy(regions @ made["kinds"].T, batch["region_kind"])
-    return [contrast(made["image"][: len(made["captions"])], made["captions"], scale), (phrase + kind) / 2]
+    return [contrast, (phrase + kind) / 2]
 
 
 def pace(step: int, total: int) -> float:
@@ -93,11 +83,7 @@ class Training:
         file.with_suffix(".part").replace(file)
 
     def restore(self, file: Path) -> None:
-        """Go on from a state, if there is one; what the recipe leaves open is as it was there.
-
-        Raises:
-            UserError: it is of another recipe.
-        """
+        """Go on from a state, if there is one; what the recipe leaves open is as it was there. Raises UserError."""
         if file.exists():
             kept = torch.load(file, map_location=self.device, weights_only=True)
             asked = {name: value for name, value in asdict(self.recipe).items() if value is not None}
@@ -141,7 +127,7 @@ class Training:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
 
-    def _embed(self, part: Callable[[], Embeddings]) -> Embeddings:
+    def _embed(self, part: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
         dtype = DTYPES[self.recipe.precision or "float32"]
         with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
             return part()

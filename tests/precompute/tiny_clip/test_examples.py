@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from precompute.encoders.folder import GRID, TILE_SPAN
 from precompute.encoders.images import MEAN, STD, Preparation
 from precompute.encoders.patch_recipes import cut_tiles
 from precompute.tiny_clip import examples
-from precompute.tiny_clip.examples import TILE, Batches, Example, cover, draw_examples, phrases_of, tile_of
+from precompute.tiny_clip.examples import TILE, Batches, Example, cover, draw_examples, phrases_of, view_of
+from precompute.tiny_clip.shape import SIDE
 from precompute.world.scene import SIZE, Box, Item, Phrase
 from precompute.world.vocabulary import held_out_combinations
 
@@ -46,15 +48,18 @@ def test_a_box_covers_cells_by_its_area():
     assert tile[0, 0] == pytest.approx(10 * 16) and tile.sum() == pytest.approx(10 * 16)  # cells of 128 / 7 pixels
 
 
-def test_a_tile_is_the_one_that_the_patch_recipe_cuts():
+def test_views_are_those_that_the_encoder_is_given():
+    """The whole scene and its tiles, pixel by pixel, against the preparation of images and the recipe's cutting."""
     image = np.random.default_rng(0).integers(0, 256, (SIZE, SIZE, 3), dtype=np.uint8)
-    side = examples.SIDE
-    view = Preparation(side, None, 4, MEAN, STD, 1 / 255, GRID * side // TILE_SPAN)
-    detail = view.prepare_image(examples.Image.fromarray(image)).detail
-    read = cut_tiles(torch.from_numpy(detail.copy())[None].permute(0, 3, 1, 2), cells=GRID, span=TILE_SPAN)
+    prepared = Preparation(SIDE, None, 4, MEAN, STD, 1 / 255, GRID * SIDE // TILE_SPAN).prepare_image(
+        Image.fromarray(image)
+    )
+    np.testing.assert_array_equal(view_of(image, 0, 0, SIZE), prepared.pixels)
+    detail = torch.from_numpy(prepared.detail.copy())[None].permute(0, 3, 1, 2)
     far = SIZE - TILE
-    for tile, (top, left) in zip(read, ((0, 0), (0, far), (far, 0), (far, far)), strict=True):
-        np.testing.assert_array_equal(tile.permute(1, 2, 0).numpy(), tile_of(image, left, top))
+    corners = ((0, 0), (far, 0), (0, far), (far, far))
+    for tile, (left, top) in zip(cut_tiles(detail, cells=GRID, span=TILE_SPAN), corners, strict=True):
+        np.testing.assert_array_equal(view_of(image, left, top, TILE), tile.permute(1, 2, 0).numpy())
 
 
 @pytest.fixture

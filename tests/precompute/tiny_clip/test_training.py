@@ -10,10 +10,8 @@ from torch import tensor
 from precompute.encoders.patch_recipes import project_tokens, raw_tokens
 from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.shape import build_model, build_tokenizer, embed_images, embed_text, to_pixels
-from precompute.tiny_clip.training import WARM_UP, Recipe, Training, contrast, losses, pace, pool
+from precompute.tiny_clip.training import WARM_UP, Recipe, Training, losses, pace
 from tipai_jax.errors import UserError
-
-SCALE = math.log(3)
 
 
 @pytest.fixture(scope="module")
@@ -32,22 +30,30 @@ def recipe(**changes):
     return Recipe(**({"seed": 0, "batch": 6, "rate": 1e-3, "steps": 4, "precision": "float32"} | changes))
 
 
+def losses_of(*, image, captions, patches=((1.0,),), phrases=((1.0, 0.0),), cells=(1.0,)):
+    """The losses, at a scale of log 3, of images and captions and of one thing of the first phrase in patches."""
+    embeddings = {"image": tensor(image), "captions": tensor(captions), "phrases": tensor(phrases)}
+    embeddings |= {"kinds": tensor(phrases), "patches": tensor(patches)[None]}
+    zero = tensor([0])
+    batch = {"region_image": zero, "region_phrase": zero, "region_kind": zero, "region_cells": tensor(cells)[None]}
+    return [value.item() for value in losses(batch, embeddings, tensor(math.log(3)))]
+
+
 def test_contrast_by_hand():
     """Cosines 1 and 0 times log 3 are odds of three to one; without a difference the loss is log n."""
-    assert contrast(torch.eye(2), torch.eye(2), SCALE).item() == pytest.approx(math.log(4 / 3))
-    assert contrast(torch.ones(5, 1), torch.ones(5, 1), 7.0).item() == pytest.approx(math.log(5))
-    both = torch.eye(2)[[0, 0]]  # two like images: each caption is a toss-up, while images choose three to one
-    assert contrast(both, torch.eye(2), SCALE).item() == pytest.approx(
-        (math.log(2) + (math.log(4 / 3) + math.log(4)) / 2) / 2
-    )
+    things = {"patches": [[1.0, 0.0]]}
+    own = [[1.0, 0.0], [0.0, 1.0]]
+    assert losses_of(image=own, captions=own, **things)[0] == pytest.approx(math.log(4 / 3))
+    assert losses_of(image=[[1.0]] * 5, captions=[[1.0]] * 5, **things)[0] == pytest.approx(math.log(5))
+    alike = losses_of(image=[own[0], own[0]], captions=own, **things)[0]  # captions toss up, images choose three to one
+    assert alike == pytest.approx((math.log(2) + (math.log(4 / 3) + math.log(4)) / 2) / 2)
 
 
-def test_patches_under_a_box_are_averaged_by_area():
-    patches = torch.zeros(1, 49, 2)
-    patches[0, 0], patches[0, 1] = tensor([1.0, 0.0]), tensor([0.0, 1.0])
-    cells = torch.zeros(1, 49)
-    cells[0, 0], cells[0, 1] = 0.8, 0.6
-    torch.testing.assert_close(pool(patches, cells), tensor([[0.8, 0.6]]))
+def test_phrases_by_hand():
+    """Patches of .8 and .6 of a box have cosines .8 and .6 with the two phrases, so the odds are 3 ** .2."""
+    one = {"image": [[1.0]], "captions": [[1.0]], "phrases": [[1.0, 0.0], [0.0, 1.0]]}
+    found = losses_of(patches=[[1.0, 0.0], [0.0, 1.0], [1.0, 0.0]], cells=[0.8, 0.6, 0.0], **one)[1]
+    assert found == pytest.approx(math.log(1 + 3**-0.2))
 
 
 def test_losses_are_those_of_the_formulas():
@@ -110,8 +116,8 @@ def test_the_patches_that_are_trained_are_those_that_are_read(batch):
 def test_a_batch_is_learnt_by_heart(batch, monkeypatch):
     monkeypatch.setattr("precompute.tiny_clip.training.pace", lambda step, total: 1.0)
     training = Training(recipe())
-    losses_of = [training.advance(batch) for _ in range(9)]
-    assert all(last < 0.8 * first for first, last in zip(losses_of[0], losses_of[-1], strict=True)), losses_of
+    each = [training.advance(batch) for _ in range(9)]
+    assert all(last < 0.8 * first for first, last in zip(each[0], each[-1], strict=True)), each
 
 
 def test_bfloat16_is_the_same_step_less_exactly(batch):
