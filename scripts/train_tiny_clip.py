@@ -20,37 +20,31 @@ from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.training import Recipe, Training
 from tipai_jax.errors import Parser, run_main, whole_number
 
-STEPS, EVERY = 10_000, 50
-"""Default number of steps; steps from one line of progress and checkpoint to the next."""
-TIMED = 50
-"""With --minutes the time of so many steps decides how many there are; they lie in the warm-up."""
+STEPS, EVERY = 10_000, 50  # by default; from one checkpoint and line of progress to the next
+TIMED = 50  # with --minutes the time of so many steps, which lie in the warm-up, decides how many there are
 SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0, "minutes": None}
 
 
 def train(args: argparse.Namespace, training: Training) -> None:
     """Train up to the last step, on batches that worker processes draw ahead."""
-    first, drawing, recipe, began = training.step, 0.0, training.recipe, time.monotonic()
-    ready = began
-    loader = torch.utils.data.DataLoader(
-        Batches(seed=args.seed, size=args.batch),
-        batch_size=None,
-        sampler=range(first, recipe.steps or 10**9),
-        num_workers=args.loaders,
-        **({"prefetch_factor": 4, "multiprocessing_context": "spawn"} if args.loaders else {}),
-    )
+    first, recipe, waited, began = training.step, training.recipe, 0.0, time.monotonic()
+    ahead = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if args.loaders else {}
+    steps = {"batch_size": None, "sampler": range(first, recipe.steps or 10**9), "num_workers": args.loaders, **ahead}
+    loader = torch.utils.data.DataLoader(Batches(seed=args.seed, size=args.batch), **steps)
+    asked = began
     for batch in loader:
-        drawing += time.monotonic() - ready
+        waited += time.monotonic() - asked
         contrast, phrases = training.advance(batch)
-        ready = time.monotonic()
-        done, seconds = training.step - first, ready - began
+        asked = time.monotonic()
+        done, seconds = training.step - first, asked - began
         if not recipe.steps and done == TIMED:
             recipe.steps = training.step + max(1, int((60 * args.minutes - seconds) / seconds * done))
         last = training.step == recipe.steps
         if last or training.step % EVERY == 0:
             left = f"{(recipe.steps - training.step) * seconds / done / 60:.0f}" if recipe.steps else "?"
-            at, share = f"step {training.step} of {recipe.steps or '?'}", f"{drawing / seconds:.0%} of the time"
-            rate = f"{done * args.batch / seconds:.0f} scenes/s, {share} spent waiting for them; {left} minutes left"
-            print(f"{at}: contrast {contrast:.3f}, phrases {phrases:.3f}; {rate}", flush=True)
+            values = f"contrast {contrast:.3f}, phrases {phrases:.3f}; {done * args.batch / seconds:.0f} scenes/s"
+            waiting = f"{waited / seconds:.0%} of the time waiting for them; {left} minutes left"
+            print(f"step {training.step} of {recipe.steps or '?'}: {values}, {waiting}", flush=True)
             training.save(args.workdir / "last.pt")
         if last:
             break

@@ -14,10 +14,8 @@ from precompute.world.square import DIFFICULTY_SHARES, sample
 from precompute.world.vocabulary import held_out_combinations
 from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
-TILES = 0.25
-"""Corner tiles, as the patch recipe `tiles` cuts them, for each scene of a batch; their patches are trained as well."""
-TILE = SIZE * TILE_SPAN // GRID
-"""Side of a tile in pixels of the scene."""
+TILES = 0.25  # corner tiles, as the patch recipe `tiles` cuts them, for each scene; their patches are trained as well
+TILE = SIZE * TILE_SPAN // GRID  # side of a tile in pixels of the scene
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,7 @@ class Batches(torch.utils.data.Dataset):
     """The batches of a training by step.
 
     images: u8[scenes + tiles, side, side, 3], the scenes, then tiles of some of them.
-    captions (one a scene), phrases, kinds (the distinct phrases of things with and without their colour): tokens
-        i64[n, length]; captions_mask and so on are their attention masks.
+    captions (one a scene), phrases, kinds (the distinct ones, see `phrases_of`): i64[n, length], and NAME_mask.
     region_image, region_phrase, region_kind: i64[m], an image, and the phrases of a thing in it.
     region_cells: f32[m, 49], the share of the thing's box in each cell; rows sum to 1.
     """

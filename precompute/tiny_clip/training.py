@@ -1,9 +1,8 @@
 """Training of the small CLIP: two losses, and a step whose gradients several threads compute in parts.
 
-contrast   every image of a batch against all captions, and every caption against all images (Radford et al. 2021,
-           "Learning Transferable Visual Models From Natural Language Supervision")
+contrast   every image of a batch against all captions, and every caption against all images; Radford et al. 2021 (CLIP)
 phrases    the patches under the box of each thing, averaged by area, against the distinct phrases of the batch, those
-           with a colour ("a red car") and those without ("a car"); as in Zhong et al. 2022, "RegionCLIP"
+           with a colour ("a red car") and those without ("a car"); as in Zhong et al. 2022 (RegionCLIP)
 """
 
 import math
@@ -21,8 +20,7 @@ from tipai_jax.errors import UserError
 
 WARM_UP, DECAY = 200, 0.05
 TEXTS = ("captions", "phrases", "kinds")
-PART = 32
-"""Images that are embedded together; always the same, so that the number of threads changes no sum."""
+PART = 32  # images that are embedded together; always the same, so that the number of threads changes no sum
 
 
 @dataclass
@@ -37,12 +35,9 @@ class Recipe:
 
 
 def losses(batch: dict[str, torch.Tensor], made: dict[str, torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
-    """Contrast and phrases.
+    """Contrast and phrases of a batch of `Batches`; `scale` multiplies cosines.
 
-    Args:
-        batch: of `Batches`.
-        made: normalised embeddings: image [images, d], patches [images, 49, d], and those of TEXTS, each [n, d].
-        scale: by which cosines are multiplied.
+    `made` are its normalised embeddings: image [images, d], patches [images, 49, d], and those of TEXTS, each [n, d].
     """
     logits = scale * made["image"][: len(made["captions"])] @ made["captions"].T  # tiles have no caption
     own = torch.arange(len(logits), device=logits.device)
@@ -71,8 +66,8 @@ class Training:
         torch.nn.Module.to(self.model, self.device)
         self.model.set_attn_implementation("eager")  # the fused one is slow backwards in bfloat16 on a CPU
         self._params = list(self.model.parameters())
-        decay = [[p for p in self._params if p.ndim >= 2], [p for p in self._params if p.ndim < 2]]
-        groups = [{"params": some, "weight_decay": value} for some, value in zip(decay, (DECAY, 0.0), strict=True)]
+        alike = {DECAY: [p for p in self._params if p.ndim >= 2], 0.0: [p for p in self._params if p.ndim < 2]}
+        groups = [{"params": some, "weight_decay": decay} for decay, some in alike.items()]
         self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
         self._threads = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
@@ -108,8 +103,7 @@ class Training:
     def backward(self, batch: dict[str, torch.Tensor]) -> list[torch.Tensor]:
         """The losses; the gradients of their sum are then in the parameters' `grad`.
 
-        Threads embed parts of the batch, the losses see all embeddings at once, threads carry their gradients back, and
-        these are added in the order of the parts.
+        Threads embed parts, the losses see all embeddings, threads carry gradients back; these are added in part order.
         """
         parts = [lambda part=part: embed_images(self.model, to_pixels(part)) for part in batch["images"].split(PART)]
         parts += [lambda name=name: (embed_text(self.model, batch[name], batch[f"{name}_mask"]),) for name in TEXTS]
