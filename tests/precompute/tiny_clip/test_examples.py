@@ -64,7 +64,7 @@ def test_views_are_those_that_the_encoder_is_given():
 
 @pytest.fixture
 def two_scenes(monkeypatch):
-    """Always these: a car and a cat in two corners; a car in a corner, and a dog that is whole in the last tile only."""
+    """Always these: a car and a cat in two corners; another car, and a dog that is whole in the last tile only."""
     blank = np.zeros((SIZE, SIZE, 3), np.uint8)
     corner, middle, end = Box(0, 0, 32, 32), Box(112, 112, 152, 152), Box(192, 192, 224, 224)
     first = Example(blank, "x", [("a red car", "a car", corner), ("a blue cat", "a cat", end)])
