@@ -7,8 +7,9 @@ from pathlib import Path
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessorPil, CLIPModel
 
+from precompute.encoders.folder import GRID
 from precompute.tiny_clip.exam import Row, examine, style_table, table, trials
-from precompute.tiny_clip.shape import GRID, JOINT, MEAN, SIDE, STD, build_tokenizer
+from precompute.tiny_clip.shape import JOINT, MEAN, SIDE, STD, build_tokenizer
 from precompute.tiny_clip.training import Recipe
 from tipai_jax.files.atomic import sha256_file
 

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from precompute.encoders.folder import TILE_SPAN
-from precompute.tiny_clip.shape import GRID, SIDE, build_tokenizer
+from precompute.encoders.folder import GRID, TILE_SPAN
+from precompute.tiny_clip.shape import SIDE, build_tokenizer
 from precompute.world.draw import draw
 from precompute.world.scene import SIZE, Box, Item, Phrase
 from precompute.world.square import DIFFICULTY_SHARES, sample
