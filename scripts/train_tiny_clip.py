@@ -1,7 +1,5 @@
 """Train the default encoder: a small CLIP, trained on the small world and nothing else.
 
-    python scripts/train_tiny_clip.py --minutes 60 --out runs/tiny_clip/encoder
-
 Scenes are freshly drawn, never read from disk. Interrupted, the same command goes on from `WORKDIR/last.pt`. The card
 in the folder names the command that makes exactly its weights; it needs the same torch and a processor of the same
 family, while the numbers of threads and of loaders make no difference.
@@ -20,8 +18,7 @@ from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.training import Recipe, Training
 from tipai_jax.errors import Parser, run_main, whole_number
 
-STEPS, EVERY = 10_000, 50  # by default; from one checkpoint and line of progress to the next
-TIMED = 50  # with --minutes the time of so many steps, which lie in the warm-up, decides how many there are
+STEPS, EVERY = 10_000, 50  # by default; from one checkpoint to the next, and what --minutes measures, in the warm-up
 SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0, "minutes": None}
 
 
@@ -37,7 +34,7 @@ def train(args: argparse.Namespace, training: Training) -> None:
         contrast, phrases = training.advance(batch)
         asked = time.monotonic()
         done, seconds = training.step - first, asked - began
-        if not recipe.steps and done == TIMED:
+        if not recipe.steps and done == EVERY:
             recipe.steps = training.step + max(1, int((60 * args.minutes - seconds) / seconds * done))
         last = training.step == recipe.steps
         if last or training.step % EVERY == 0:

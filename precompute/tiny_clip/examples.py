@@ -43,9 +43,8 @@ def draw_examples(rng: np.random.Generator, number: int) -> list[Example]:
         difficulty = DIFFICULTIES[rng.choice(len(DIFFICULTIES), p=DIFFICULTY_SHARES)]
         category = CATEGORIES[rng.integers(len(CATEGORIES))]
         square = sample(rng, category=category, difficulty=difficulty, banned=held_out_combinations())
-        which = int(rng.integers(2))
-        scene, caption = square.scenes[which], square.claims[which].text()
-        if caption not in made:
+        scene, claim = list(zip(square.scenes, square.claims, strict=True))[rng.integers(2)]
+        if (caption := claim.text()) not in made:
             made[caption] = Example(draw(scene), caption, [(*phrases_of(item), item.box) for item in scene.items])
     return list(made.values())
 

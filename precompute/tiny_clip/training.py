@@ -6,7 +6,6 @@ phrases    the patches under the box of each thing, averaged by area, against th
 """
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,8 +17,7 @@ from precompute.encoders.dtypes import DTYPES, fast_dtype
 from precompute.tiny_clip.shape import build_model, build_tokenizer, embed_images, embed_text, to_pixels
 from tipai_jax.errors import UserError
 
-WARM_UP, DECAY = 200, 0.05
-TEXTS = ("captions", "phrases", "kinds")
+WARM_UP, DECAY, TEXTS = 200, 0.05, ("captions", "phrases", "kinds")
 PART = 32  # images that are embedded together; always the same, so that the number of threads changes no sum
 
 
@@ -35,10 +33,8 @@ class Recipe:
 
 
 def losses(batch: dict[str, torch.Tensor], made: dict[str, torch.Tensor], scale: torch.Tensor) -> list[torch.Tensor]:
-    """Contrast and phrases of a batch of `Batches`; `scale` multiplies cosines.
-
-    `made` are its normalised embeddings: image [images, d], patches [images, 49, d], and those of TEXTS, each [n, d].
-    """
+    """Contrast and phrases of a batch, from its normalised embeddings (image [images, d], patches [images, 49, d], and
+    TEXTS, each [n, d]) and the scale of cosines."""
     logits = scale * made["image"][: len(made["captions"])] @ made["captions"].T  # tiles have no caption
     own = torch.arange(len(logits), device=logits.device)
     contrast = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
@@ -73,8 +69,8 @@ class Training:
 
     def save(self, file: Path) -> None:
         """Write the state, whole or not at all."""
-        kept = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict(), "step": self.step}
-        torch.save(kept | {"recipe": asdict(self.recipe)}, file.with_suffix(".part"))
+        state = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        torch.save({"step": self.step, "recipe": asdict(self.recipe), **state}, file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)
 
     def restore(self, file: Path) -> None:
@@ -107,7 +103,9 @@ class Training:
         """
         parts = [lambda part=part: embed_images(self.model, to_pixels(part)) for part in batch["images"].split(PART)]
         parts += [lambda name=name: (embed_text(self.model, batch[name], batch[f"{name}_mask"]),) for name in TEXTS]
-        outputs = list(self._threads.map(self._embed, parts))
+        dtype = DTYPES[self.recipe.precision or "float32"]
+        cast = lambda: torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False)
+        outputs = list(self._threads.map(lambda part: cast()(part)(), parts))
         leaves = [[x.detach().requires_grad_() for x in some] for some in outputs]
         image, patches = (torch.cat(x) for x in zip(*leaves[: -len(TEXTS)], strict=True))
         text = {name: leaf for name, (leaf,) in zip(TEXTS, leaves[-len(TEXTS) :], strict=True)}
@@ -120,8 +118,3 @@ class Training:
                 if gradient is not None:
                     parameter.grad = gradient if parameter.grad is None else parameter.grad.add_(gradient)
         return terms
-
-    def _embed(self, part: Callable[[], tuple[torch.Tensor, ...]]) -> tuple[torch.Tensor, ...]:
-        dtype = DTYPES[self.recipe.precision or "float32"]
-        with torch.autocast(self.device.type, dtype, enabled=dtype != torch.float32, cache_enabled=False):
-            return part()
