@@ -1,3 +1,11 @@
+"""The runs of the ablations: how long they are for few and for many pairs."""
+
+import dataclasses
+
+import pytest
+
+from tipai_jax.config.command_line import load_config
+from tipai_jax.evaluation.baselines.ablations import ablation_config
 
 
 @pytest.mark.parametrize("pairs", [300, 5000, 28000])
