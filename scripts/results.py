@@ -57,9 +57,9 @@ prompt groups as the unit. The same figures, as they stand in each run's `eval.j
 {summary}
 
 The cosine is that of the frozen encoder, with nothing trained; the ridge probe is a linear regression on the same
-embeddings; *image only* is the quickstart's heads, as wide and as deep, without the prompt. All are measured as the
-heads are. Image only cannot rank, and a constant score of one half has no calibration error, so a low ECE says nothing
-by itself.
+embeddings; *image only* is the quickstart's heads, as wide and as deep, without the prompt, trained for one epoch. All
+are measured as the heads are. Image only cannot rank, and a constant score of one half has no calibration error, so a
+low ECE says nothing by itself.
 
 ## How to make them again
 
