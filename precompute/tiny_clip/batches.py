@@ -15,12 +15,13 @@ from transformers import PreTrainedTokenizerFast
 from precompute.tiny_clip.negatives import directions, negatives, parts, side
 from precompute.tiny_clip.shape import GRID, JOINT, SIDE, build_tokenizer, shrink
 from precompute.world.backgrounds import VARIANTS
-from precompute.world.compose import pick_colour, pick_thing
-from precompute.world.draw import draw
+from precompute.world.compose import pick_colour, pick_look, pick_thing
+from precompute.world.draw import draw, legible
 from precompute.world.layout import Crowded, place
-from precompute.world.pictograms import extent
+from precompute.world.pictograms import Pose, extent
 from precompute.world.scene import SIZE, Box, Item, Phrase, Scene
 from precompute.world.square import Square, sample
+from precompute.world.styles import sample_styles
 from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, WORDS, held_out_combinations
 from tipai_jax.store import CATEGORIES
 
@@ -118,20 +119,33 @@ def crowd(rng: np.random.Generator) -> Scene:
     """A scene full of things in no relation, to train on their names; nearly every patch belongs to one."""
     boxes: list[Box] = []
     items: list[Item] = []
-    for _ in range(12):
+    style, _ = sample_styles(rng, "train", place=False)
+    pose = Pose(style.rotate, style.stretch)
+    for _ in range(16):
         board = rng.random() < 0.15
         name = str(rng.choice(BOARDS)) if board else pick_thing(rng, without=set())
         size = int(rng.integers(14, 30)) * 4 if board else int(rng.integers(8, 24)) * 4
+        look = pick_look(rng, name)
+        area = (size, round(size * 0.72)) if board else extent(name, size, look, pose)
         try:
-            (box,) = place(rng, [(size, round(size * 0.72)) if board else extent(name, size)], taken=boxes, gap=2)
+            (box,) = place(rng, [area], taken=boxes, gap=2)
         except Crowded:
             continue
         boxes.append(box)
         colour = "" if board else pick_colour(rng, name, banned=held_out_combinations())
         items.append(
-            Item(name, colour, box, 0, flip=bool(rng.random() < 0.5), word=str(rng.choice(WORDS)) if board else "")
+            Item(
+                name,
+                colour,
+                box,
+                0,
+                flip=bool(rng.random() < 0.5),
+                word=str(rng.choice(WORDS)) if board else "",
+                look=look,
+            )
         )
-    return Scene(str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)), tuple(items))
+    background = str(rng.choice(sorted(BACKGROUNDS))) if style.shows_a_place else ""
+    return legible(Scene(background, int(rng.integers(VARIANTS)), tuple(items), style))
 
 
 def make_batch(

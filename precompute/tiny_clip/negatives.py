@@ -18,6 +18,7 @@ from precompute.world.vocabulary import (
     THINGS,
     WORDS,
     held_out_combinations,
+    is_person,
     letters_apart,
     look_alike,
     near_colour,
@@ -33,6 +34,12 @@ def _held_out(name: str, colour: str | None) -> bool:
 
 def _with(claim: Claim, index: int, phrase: Phrase) -> Claim:
     return replace(claim, phrases=tuple(phrase if i == index else p for i, p in enumerate(claim.phrases)))
+
+
+def _lone(claim: Claim) -> list[int]:
+    """Things whose name no other phrase has."""
+    names = [phrase.name for phrase in claim.phrases]
+    return [i for i, phrase in enumerate(claim.phrases) if not phrase.word and names.count(phrase.name) == 1]
 
 
 def _pick(rng: np.random.Generator, every: list[str], near: list[str]) -> str:
@@ -77,10 +84,14 @@ def _word(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
 
 
 def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
-    index = int(rng.choice([i for i, p in enumerate(claim.phrases) if not p.word]))
+    index = int(rng.choice(_lone(claim)))
     old, shown = claim.phrases[index].name, {item.name for item in scene.items}
     colour = claim.phrases[index].colour
-    others = [thing.name for thing in THINGS if thing.name not in shown and not _held_out(thing.name, colour)]
+    others = [
+        thing.name
+        for thing in THINGS
+        if thing.name not in shown and not _held_out(thing.name, colour) and not (colour and is_person(thing.name))
+    ]
     return _with(
         claim, index, replace(claim.phrases[index], name=_pick(rng, others, [n for n in others if look_alike(n, old)]))
     )
@@ -89,7 +100,8 @@ def _object(rng: np.random.Generator, claim: Claim, scene: Scene) -> Claim:
 def _colour(rng: np.random.Generator, claim: Claim, _: Scene) -> Claim:
     index = int(rng.choice([i for i, p in enumerate(claim.phrases) if p.colour]))
     old, name = claim.phrases[index].colour or "", claim.phrases[index].name
-    others = [colour for colour in COLOURS if colour != old and not _held_out(name, colour)]
+    taken = {phrase.colour for phrase in claim.phrases if phrase.name == name}
+    others = [colour for colour in COLOURS if colour not in taken and not _held_out(name, colour)]
     return _with(
         claim,
         index,
@@ -102,7 +114,9 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
     phrases = claim.phrases
     ways: list[tuple[Callable[[np.random.Generator, Claim, Scene], Claim], float]] = []
     if any(not p.word for p in phrases):
-        ways += [(_object, 1.0), (_count, 2.0)]
+        ways.append((_count, 2.0))
+    if _lone(claim):
+        ways.append((_object, 1.0))
     if any(p.colour for p in phrases):
         ways.append((_colour, 1.0))
     a, b = phrases[0], phrases[min(1, len(phrases) - 1)]
@@ -110,6 +124,7 @@ def _ways(claim: Claim) -> list[tuple[Callable[[np.random.Generator, Claim, Scen
         a.colour
         and b.colour
         and a.colour != b.colour
+        and len(_lone(claim)) == sum(not p.word for p in phrases)
         and not _held_out(a.name, b.colour)
         and not _held_out(b.name, a.colour)
     ):
@@ -152,7 +167,9 @@ def parts(rng: np.random.Generator, scene: Scene) -> list[tuple[Phrase, Phrase]]
         right = Phrase(name, count, colour)
         colours = sorted({c for _, c in shown if c != colour and (name, c) not in shown and not _held_out(name, c)})
         counts = [n for n in (count - 1, count + 1) if 1 <= n <= MOST_COUNTED]
-        others = [t.name for t in THINGS if t.name not in names and not _held_out(t.name, colour)]
+        others = [
+            t.name for t in THINGS if t.name not in names and not _held_out(t.name, colour) and not is_person(t.name)
+        ]
         draw = rng.random()
         if colours and draw < 0.5:
             made.append((right, replace(right, colour=str(rng.choice(colours)))))
@@ -201,7 +218,7 @@ def directions(rng: np.random.Generator, scene: Scene) -> tuple[Claim, Claim] | 
         return None
     a, b, direction = pairs[rng.integers(len(pairs))]
     colours = rng.random() < 0.5
-    phrases = tuple(Phrase(item.name, 1, item.colour if colours else None) for item in (a, b))
+    phrases = tuple(Phrase(item.name, 1, (colours and item.colour) or None) for item in (a, b))
     true = Claim(phrases, relation=direction)
     return true, replace(true, relation=OPPOSITE[direction]) if rng.random() < 0.5 else replace(
         true, phrases=phrases[::-1]

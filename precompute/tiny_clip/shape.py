@@ -8,7 +8,7 @@ from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
 from precompute.encoders.folder import GRID
 from precompute.encoders.images import MEAN, STD
-from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, COUNT_WORDS, RELATIONS, THINGS, WORDS
+from precompute.world.vocabulary import words_of_the_world
 
 SIDE, PATCH = 112, 16
 WIDTH, LAYERS, TEXT_WIDTH, TEXT_LAYERS, JOINT, CONTEXT = 160, 5, 128, 3, 160, 48
@@ -20,17 +20,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
     EOS has the highest id, as CLIP's pooling needs it.
     """
-    words = {"a", "an", "and", "nothing", "else", "that", "says", ",", '"', *BOARDS, *COUNT_WORDS, *COLOURS, *WORDS}
-    for text in (*RELATIONS, *BACKGROUNDS.values()):
-        words.update(text.split())
-    for thing in THINGS:
-        words.update((thing.name, thing.plural))
+    words = words_of_the_world()
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     tokens = [
         "[PAD]",
         "[UNK]",
         "[BOS]",
-        *sorted(words),
+        *words,
         *(x for x in letters if x not in words),
         *("##" + x for x in letters),
         "[EOS]",

@@ -1,7 +1,10 @@
 """A scene (which things are where) and a claim (what a caption states about it), with the caption's grammar."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from precompute.world.styles import PLAIN, Style
+from precompute.world.things import Look
 from precompute.world.vocabulary import BACKGROUNDS, BY_NAME, COUNT_WORDS
 
 SIZE = 224
@@ -26,7 +29,7 @@ class Box:
 class Item:
     """One thing in a scene: a pictogram (`word` empty) or a board with a word.
 
-    `group` is the index of the noun phrase that names it, -1 for none.
+    `group` is the index of the noun phrase that names it, -1 for none. A person has a `look` and no colour.
     """
 
     name: str
@@ -36,15 +39,20 @@ class Item:
     flip: bool = False
     word: str = ""
     word_box: Box | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything needed to draw an image. Items are drawn in order, later ones in front."""
+    """Everything needed to draw an image. Items are drawn in order, later ones in front.
+
+    `background` is the place that is shown, "" for none; `variant` chooses among the backgrounds of the style's family.
+    """
 
     background: str
     variant: int
     items: tuple[Item, ...]
+    style: Style = PLAIN
 
     def boxes(self, group: int) -> list[Box]:
         """The boxes of the items of a group."""
@@ -89,10 +97,39 @@ class Claim:
 
     def text(self) -> str:
         """The caption."""
-        words = [phrase.text() for phrase in self.phrases]
-        if self.relation:
-            words[:2] = [f"{words[0]} {self.relation} {words[1]}"]
+        return "".join(words for words, _ in self._pieces())
+
+    def spans(self) -> "Spans":
+        """Where in the caption its parts stand."""
+        found: dict[str, list[tuple[int, int]]] = {"phrase": [], "relation": [], "only": [], "place": [], "": []}
+        start = 0
+        for words, part in self._pieces():
+            found[part].append((start, start + len(words)))
+            start += len(words)
+        first = lambda part: found[part][0] if found[part] else None
+        return Spans(tuple(found["phrase"]), first("relation"), first("only"), first("place"))
+
+    def _pieces(self) -> list[tuple[str, str]]:
+        """The caption in pieces, each with the part that it is, "" for what stands between."""
+        pieces: list[tuple[str, str]] = []
+        last = len(self.phrases) - (not self.only)
+        for index, phrase in enumerate(self.phrases):
+            if index == 1 and self.relation:
+                pieces += [(" ", ""), (self.relation, "relation"), (" ", "")]
+            elif index:
+                pieces.append((" and " if index == last else ", ", ""))
+            pieces.append((phrase.text(), "phrase"))
         if self.only:
-            words.append("nothing else")
-        caption = ", ".join(words[:-1]) + " and " + words[-1] if len(words) > 1 else words[0]
-        return f"{caption} {BACKGROUNDS[self.background]}" if self.background else caption
+            pieces += [(" and ", ""), ("nothing else", "only")]
+        if self.background:
+            pieces += [(" ", ""), (BACKGROUNDS[self.background], "place")]
+        return pieces
+
+
+class Spans(NamedTuple):
+    """Characters [start, end) of a caption: its noun phrases in order, the relation, "nothing else" and the place."""
+
+    phrases: tuple[tuple[int, int], ...]
+    relation: tuple[int, int] | None
+    only: tuple[int, int] | None
+    place: tuple[int, int] | None
