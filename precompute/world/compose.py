@@ -158,7 +158,7 @@ def _named(rng: np.random.Generator, spec: PairSpec, chances: _Chances) -> list[
     a, b = spec.claims
     widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, spec.seconds)))
     extents = [
-        tuple(map(max, _extent(p, size, chances.pose), _extent(q, size, chances.pose)))
+        _larger(_extent(p, size, chances.pose), _extent(q, size, chances.pose))
         for p, q, size in zip(a.phrases, spec.seconds, chances.sizes)
     ]
     places = [_lay(rng, widest, extents, layout=chances.layout)]
@@ -176,6 +176,11 @@ def _named(rng: np.random.Generator, spec: PairSpec, chances: _Chances) -> list[
             items += [_item(phrase, i, n, box, _edge(claim.relation, i), chances) for n, box in enumerate(boxes)]
         grounds.append(items)
     return grounds
+
+
+def _larger(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """Width and height of the smallest box that holds either extent."""
+    return max(a[0], b[0]), max(a[1], b[1])
 
 
 def _extent(phrase: Phrase, size: int, pose: Pose) -> tuple[int, int]:

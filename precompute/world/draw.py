@@ -96,7 +96,7 @@ def legible(scene: Scene) -> Scene:
     """The scene with a style in which a person sees everything that its things are.
 
     The outline becomes a thin one where a thing would melt into the background without, or would be all outline with a
-    thick one; a damage becomes as strong as the finest thing allows.
+    thick one; a damage becomes as strong as the finest thing allows, and small line drawings have none.
     """
     style = scene.style
     if style.renderer != "a":
@@ -109,6 +109,8 @@ def legible(scene: Scene) -> Scene:
         photo = style.background in HELD_OUT_FAMILIES
         if photo or any(_faint(item, style, behind) for item in scene.items):
             style = replace(style, outline="thin")
+    if style.fill == "line" and finest < 48:
+        style = replace(style, damage="none")
     if style.damage in _STRENGTHS:
         fine, coarse = _STRENGTHS[style.damage]
         style = replace(style, damage=f"{style.damage}-{coarse if finest >= 48 else fine}")

@@ -147,9 +147,13 @@ def _thing(item: Item, scene: Scene) -> tuple[np.ndarray, np.ndarray]:
     tint = np.array(_TINTS[item.colour], np.float32)
     if style.fill == "multiplied":
         shade = np.interp(parts.grey, (0, 0.5 * plain, plain, 256), (0.35, 0.78, 1.0, 1.08)).astype(np.float32)
-        ink = 0.22 * tint if item.colour != "black" else np.float32([0, 0, 0]) + 128
+        ink = 0.22 * tint if item.colour != "black" else np.array([0, 0, 0], np.float32) + 128
         return np.minimum(tint * shade[..., None], 255) * (1 - line) + ink * line, alpha
-    pale = np.float32([250, 250, 250]) if item.colour not in ("white", "yellow", "pink") else np.float32([70, 70, 74])
+    pale = (
+        np.array([250, 250, 250], np.float32)
+        if item.colour not in ("white", "yellow", "pink")
+        else np.array([70, 70, 74], np.float32)
+    )
     return tint * (1 - line) + pale * line, alpha
 
 

@@ -9,7 +9,7 @@ from precompute.world.pictograms import Layers, Pose, layers, master
 from precompute.world.scene import Item
 from precompute.world.styles import Style
 
-_DARK_PAPER, _PAPER = np.float32([96, 96, 100]), np.float32([250, 250, 246])
+_DARK_PAPER, _PAPER = np.array([74, 74, 78], np.float32), np.array([250, 250, 246], np.float32)
 
 
 @functools.cache
@@ -32,7 +32,7 @@ def _sheet(kind: str) -> np.ndarray:
     y, x = np.mgrid[:256, :256]
     match kind:
         case "noisy":
-            return rng.choice(np.float32([0.8, 0.9, 1.0, 1.0, 1.1, 1.18]), (256, 256))
+            return rng.choice(np.array([0.8, 0.9, 1.0, 1.0, 1.1, 1.18], np.float32), (256, 256))
         case "textured":
             waves = sum(
                 np.sin(x * np.cos(turn) / period + y * np.sin(turn) / period + shift)
@@ -76,7 +76,8 @@ def _filled(item: Item, style: Style, base: np.ndarray) -> np.ndarray:
             if not item.colour:
                 return 0.4 * base + 0.6 * _PAPER
             plain = np.array(PALETTES[style.palette][item.colour], np.float32)
-            return np.broadcast_to(plain if item.colour == "white" else _paper(item.colour, plain), base.shape)
+            wash = plain if item.colour == "white" else 0.8 * _paper(item.colour, plain) + 0.2 * plain
+            return np.broadcast_to(wash, base.shape)
         case _:
             return base
 
@@ -93,18 +94,22 @@ def _paper(colour: str, base: np.ndarray) -> np.ndarray:
 def _line_colour(item: Item, style: Style, *, dark: bool) -> np.ndarray:
     """The colour of the lines, f32[3]; pale around things on dark ground."""
     if not item.colour:
-        return np.float32([225, 225, 220]) if dark and style.outline != "none" else np.float32([20, 20, 24])
+        return (
+            np.array([225, 225, 220], np.float32)
+            if dark and style.outline != "none"
+            else np.array([20, 20, 24], np.float32)
+        )
     target = np.array(PALETTES[style.palette][item.colour], np.float32)
     if style.fill == "line":
         return (
-            np.float32([120, 120, 124])
+            np.array([120, 120, 124], np.float32)
             if item.colour == "white"
             else target * (0.3 if item.colour == "black" else 0.92)
         )
     if style.outline == "coloured":
-        return target * 0.5 if item.colour != "black" else np.float32([110, 110, 116])
+        return target * 0.5 if item.colour != "black" else np.array([110, 110, 116], np.float32)
     if style.outline == "none":
-        return target * 0.45 if item.colour != "black" else np.float32([110, 110, 116])
+        return target * 0.45 if item.colour != "black" else np.array([110, 110, 116], np.float32)
     return 0.25 * target + 0.75 * 235 if dark else 0.1 * target
 
 

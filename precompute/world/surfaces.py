@@ -15,10 +15,10 @@ from precompute.world.scene import SIZE
 from tipai_jax.errors import UserError
 
 PHOTO_ATTRIBUTION = (
-    "Photographs in backgrounds (split shift-background only), cropped, tinted or blurred: brick, grass, gravel, "
-    "coffee and camera of scikit-image, CC0, the last two by Rachel Michetti and Lav Varshney; rocket of "
-    "scikit-image, by SpaceX, public domain; china.jpg by danielbuechele and flower.jpg by vultilion of "
-    "scikit-learn, CC BY 2.0 (creativecommons.org/licenses/by/2.0/)."
+    "Photographs in backgrounds (split shift-background only), cropped, tinted or blurred: brick, grass, gravel and "
+    "camera of scikit-image, CC0, the last by Lav Varshney; rocket of scikit-image, by SpaceX, public domain; "
+    "china.jpg by danielbuechele and flower.jpg by vultilion of scikit-learn, CC BY 2.0 "
+    "(creativecommons.org/licenses/by/2.0/)."
 )
 _PHOTOS: tuple[tuple[str, str, tuple[int, int, int, int], tuple[int, int, int] | None], ...] = (
     ("skimage/data", "brick.png", (0, 0, 512, 512), (205, 150, 130)),
@@ -26,7 +26,6 @@ _PHOTOS: tuple[tuple[str, str, tuple[int, int, int, int], tuple[int, int, int] |
     ("skimage/data", "grass.png", (0, 0, 512, 512), (150, 200, 110)),
     ("skimage/data", "gravel.png", (0, 0, 512, 512), (225, 210, 185)),
     ("skimage/data", "gravel.png", (0, 0, 512, 512), None),
-    ("skimage/data", "coffee.png", (480, 110, 600, 400), None),
     ("skimage/data", "camera.png", (400, 370, 512, 512), (180, 205, 160)),
     ("skimage/data", "rocket.jpg", (110, 0, 290, 110), None),
     ("sklearn/datasets/images", "china.jpg", (0, 300, 640, 427), None),
@@ -88,7 +87,9 @@ def _photo(variant: int) -> Image.Image:
     with Image.open(Path(found.submodule_search_locations[0]).joinpath(*below, name)) as file:
         image = file.convert("RGB").crop(part)
     if tint:
-        image = Image.fromarray((np.asarray(image, np.float32) * np.float32(tint) / 190).clip(0, 255).astype(np.uint8))
+        image = Image.fromarray(
+            (np.asarray(image, np.float32) * np.array(tint, np.float32) / 190).clip(0, 255).astype(np.uint8)
+        )
     return image
 
 
