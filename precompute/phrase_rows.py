@@ -134,13 +134,14 @@ def prompt_lists(prompts: Sequence[str], index: PhraseIndex) -> dict[str, pa.Arr
 def phrase_labels(record: PairRecord, phrases: Sequence[Phrase]) -> list[int]:
     """For each phrase of the prompt: 1 if the rejected image keeps it, 0 if it breaks it, -1 if nobody knows.
 
-    A phrase is broken if its span overlaps one that fails; a control keeps all. A relation that does not fail itself is
+    A phrase is broken if its span overlaps one that fails; a control keeps all, which says nothing to heads where no
+    pair says what fails: then nobody knows. A relation that does not fail itself is
     unknown where one of the things that it connects fails: a cow left of the dog is no cat left of the dog.
     """
-    if record.control:
-        return [1] * len(phrases)
     if record.failing is None:
         return [-1] * len(phrases)
+    if record.control:
+        return [1] * len(phrases)
     labels = [_label(phrase, record.failing) for phrase in phrases]
     unsure = [any(place >= 0 and labels[place] != 1 for place in phrase.arguments) for phrase in phrases]
     return [-1 if label == 1 and doubt else label for label, doubt in zip(labels, unsure)]

@@ -57,9 +57,9 @@ prompt groups as the unit. The same figures, as they stand in each run's `eval.j
 {summary}
 
 The cosine is that of the frozen encoder, with nothing trained; the ridge probe is a linear regression on the same
-embeddings; *image only* is the quickstart's heads, as wide and as deep, without the prompt. All are measured as the
-heads are. Image only cannot rank, and a constant score of one half has no calibration error, so a low ECE says nothing
-by itself.
+embeddings; *image only* is the quickstart's heads, as wide and as deep, without the prompt, trained for one epoch. All
+are measured as the heads are. Image only cannot rank, and a constant score of one half has no calibration error, so a
+low ECE says nothing by itself.
 
 ## How to make them again
 
@@ -110,8 +110,9 @@ to the last byte. Between machines the order of sums differs, and so does the nu
   quickstart {quickstart/heatmap.auc_judd:.3f} and {quickstart/patch_pair_auc:.3f}.
 - **Which phrase fails.** Where the verdict is that an image breaks its prompt, the phrase that it names is one that
   fails in {quickstart/phrases.named_right:.3f} of the images; a guess earns {quickstart/phrases.named_by_chance:.3f}.
-  Part of that can be told from the prompt, for numbers fail more often than places. Of one and the same phrase the
-  image that keeps it gets the higher score in {quickstart/phrases.auc_same_phrase:.3f}.
+  Most of that can be told without the image, for some kinds of phrases fail more often than others. What the prompt
+  alone cannot earn is to tell the two images apart by one and the same phrase: the image that keeps it gets the higher
+  score in {quickstart/phrases.auc_same_phrase:.3f}, where a guess earns 0.5.
 - **A score does not mean quite the same for every prompt.** Over the categories and the numbers of phrases, the largest
   gap between the mean score and the share of images that keep their prompt is {quickstart/calibration_gap:.3f}.
 - **The prompt gives the category away.** A head that reads only the prompt reaches a category ROC-AUC of

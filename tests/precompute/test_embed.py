@@ -467,7 +467,7 @@ def test_phrases_and_objects_are_kept_in_the_store(embed, tmp_path):
     assert store.prompts.phrase_count.tolist()[0][:4] == [1, 1, 2, -1] and store.prompts.phrase_count.dtype == np.int8
     assert store.prompts.phrase_start.tolist()[0][:3] == [0, 10, 18] and store.prompts.phrase_end[0, 2] == 31
     assert store.prompts.phrase_subject[0, 1] == 0 and store.prompts.phrase_object[0, 1] == 2
-    assert store.pairs.phrase_label[:, :3].tolist() == [[0, -1, 1], [-1, -1, -1], [1, 1, 1], [-1, -1, -1]]
+    assert store.pairs.phrase_label[:, :3].tolist() == [[0, -1, 1]] + [[-1, -1, -1]] * 3
     assert (store.objects.pair.tolist(), store.objects.name.tolist()) == ([0], ["cat"])
     assert (store.objects.x2.tolist(), store.objects.phrase.tolist(), store.manifest.counts["objects"]) == (
         [0.5],

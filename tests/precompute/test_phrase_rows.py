@@ -81,7 +81,8 @@ def test_phrases_of_the_data_override_the_parser():
         ({"failing_phrases": [[0, 9], [18, 28]]}, [0, -1, 0]),
         ({"failing_phrases": [[2, 5]]}, [0, -1, 1]),
         ({"failing_phrases": [[9, 10]]}, [1, 1, 1]),
-        ({"control": True}, [1, 1, 1]),
+        ({"control": True}, [-1, -1, -1]),
+        ({"control": True, "failing_phrases": []}, [1, 1, 1]),
         ({"phrases": ["a sky", "left of"], "failing_phrases": [[10, 11]]}, [-1, 0]),
     ],
 )

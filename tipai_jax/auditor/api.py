@@ -28,7 +28,6 @@ from tipai_jax.auditor.heads import CompiledHeads, bucket
 from tipai_jax.auditor.phrases import embed_phrases
 from tipai_jax.auditor.verdict import Digests, JudgedPhrase, Ranking, Verdict, Verdicts
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.calibrators import Platt
 from tipai_jax.render.images import ImageLike, image_list, read_image, type_name
 from tipai_jax.store import CATEGORIES, PHRASE_KINDS, view_box
 
@@ -302,9 +301,13 @@ class Auditor:
     def _phrases(
         self, prompts: EmbeddedPrompts, column: int, logit: Float[np.ndarray, " p"]
     ) -> tuple[JudgedPhrase, ...]:
-        """The phrases of a prompt with the probability that an image keeps each."""
-        phrases, calibrator = prompts.phrases, self.bundle.calibration.phrase or Platt()
+        """The phrases of a prompt with the probability that an image keeps each; none where nothing was known of the
+        phrases that the heads were trained on.
+        """
+        phrases, calibrator = prompts.phrases, self.bundle.calibration.phrase
         assert phrases is not None, "refused in predict"
+        if calibrator is None:
+            return ()
         kept = calibrator(np.asarray(logit, np.float64))
         found = []
         for place in np.flatnonzero(phrases.present[column]).tolist():

@@ -196,12 +196,9 @@ class Verdict:
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
             self.prediction, "Not sure whether it keeps the prompt"
         )
-        failing = self.failing
-        if failing is not None:
-            words = (
-                f'{head}, most likely in "{failing.text}": {WRONG.get(name, name)} ({name}, {self.reasons[name]:.2f}).'
-            )
-        elif self.reasons[name] < 0.5:
+        if (failing := self.failing) is not None and failing.kept < 0.5:
+            head = f'{head}, most likely in "{failing.text}" (kept: {failing.kept:.2f})'
+        if self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
             words = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."

@@ -86,7 +86,11 @@ class AuditorEvaluator:
 
     def __init__(self, inputs: Inputs) -> None:
         self._inputs, self._pairs = inputs, pairs_of_split(inputs.store, inputs.split)
-        self._objects = objects_of_pairs(inputs.store, self._pairs)
+        phrase = inputs.store.prompts.phrase[self._pairs.prompt]
+        self._parts: dict[str, Any] = {
+            "objects": objects_of_pairs(inputs.store, self._pairs),
+            "present": phrase >= 0 if (phrase >= 0).any() else None,
+        }
 
     def evaluate(self) -> dict[str, Any]:
         """Figures of the heads and of each baseline, and the bins of the reliability diagram."""
@@ -99,7 +103,7 @@ class AuditorEvaluator:
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         found = {
-            **figures(self._ours, pairs, objects=self._objects, calibration=self._calibration, seed=inputs.seed),
+            **figures(self._ours, pairs, **self._parts, calibration=self._calibration, seed=inputs.seed),
             "reliability": reliability(self._ours, pairs, self._calibration),
             **({"notes": notes} if notes else {}),
         }
@@ -143,7 +147,7 @@ class AuditorEvaluator:
             calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
             theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
             shared = {
-                "objects": self._objects,
+                **self._parts,
                 "calibration": calibration,
                 "uncalibrated": probable,
                 "seed": inputs.seed,

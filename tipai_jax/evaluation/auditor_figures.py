@@ -214,6 +214,7 @@ def figures(
     pairs: PairTable,
     *,
     objects: PairObjects | None = None,
+    present: Bool[np.ndarray, "b p"] | None = None,
     calibration: Calibration,
     uncalibrated: bool = True,
     seed: int,
@@ -246,6 +247,7 @@ def figures(
         predictions: of the scorer.
         pairs: the truth.
         objects: in the rejected images, where the data name them.
+        present: which places of `PairTable.phrase_label` hold a phrase, where the store knows phrases.
         calibration: fitted elsewhere, on validation.
         uncalibrated: whether the raw logits claim to be logits of a probability, so that `ece_before` means something.
         seed: of the draws of noise of the calibration errors.
@@ -267,7 +269,7 @@ def figures(
         **_control_figures(predictions, pairs, calibration),
         **_conformal_figures(predictions, pairs, calibration),
         **_consistency_figures(predictions, pairs, calibration),
-        **part_figures(predictions, pairs, objects, calibration=calibration),
+        **part_figures(predictions, pairs, objects, present=present, calibration=calibration),
     }
 
 

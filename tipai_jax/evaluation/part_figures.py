@@ -66,7 +66,12 @@ def objects_of_pairs(store: Store, pairs: PairTable) -> PairObjects | None:
 
 
 def part_figures(
-    predictions: Predictions, pairs: PairTable, objects: PairObjects | None, *, calibration: Calibration
+    predictions: Predictions,
+    pairs: PairTable,
+    objects: PairObjects | None,
+    *,
+    present: Bool[np.ndarray, "b p"] | None = None,
+    calibration: Calibration,
 ) -> dict[str, Any]:
     """Every figure of this file for one scorer on some pairs.
 
@@ -74,15 +79,16 @@ def part_figures(
         predictions: of the scorer; what it does not predict gets None.
         pairs: the truth.
         objects: `objects_of_pairs`.
+        present: which places of `PairTable.phrase_label` hold a phrase; None where the store has none.
         calibration: fitted elsewhere, on validation.
     """
     return {
         "objects": _object_figures(predictions, pairs, objects),
         "boxes": _box_figures(predictions, pairs, calibration),
-        "phrases": _phrase_figures(predictions, pairs, calibration),
+        "phrases": _phrase_figures(predictions, pairs, present, calibration),
         "reason_macro_f1": _reason_figure(predictions, pairs, calibration),
         "patch_auc_same_place": _same_place(predictions, pairs),
-        "calibration_gap": _calibration_gap(predictions, pairs, calibration),
+        "calibration_gap": _calibration_gap(predictions, pairs, present, calibration),
     }
 
 
@@ -164,8 +170,11 @@ def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibr
     return figures | {"marked_in_chosen": mean_figure(marked * 1.0, pairs.group[shown])}
 
 
-def _phrase_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any] | None:
-    if predictions.phrase_logit is None:
+def _phrase_figures(
+    predictions: Predictions, pairs: PairTable, present: Bool[np.ndarray, "b p"] | None, calibration: Calibration
+) -> dict[str, Any] | None:
+    """AUC over the known phrases; the named one is out of all, and counts where all are known."""
+    if predictions.phrase_logit is None or present is None:
         return None
     known = (pairs.phrase_label >= 0) & ~pairs.control[:, None]
     if not (pairs.phrase_label[known] == 0).any():
@@ -173,7 +182,15 @@ def _phrase_figures(predictions: Predictions, pairs: PairTable, calibration: Cal
     offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
     kept, label = predictions.phrase_logit[:, 1][known].astype(np.float64), pairs.phrase_label[known]
     score = calibration.global_score(predictions.global_logit[:, 1])
-    named = named_phrase_right(kept, label, offsets, score < calibration.score_threshold)
+    every_phrase = present & ~pairs.control[:, None]
+    parts = np.concatenate([[0], np.cumsum(every_phrase.sum(axis=1))])
+    truth = pairs.phrase_label[every_phrase]
+    named = named_phrase_right(
+        predictions.phrase_logit[:, 1][every_phrase].astype(np.float64),
+        truth,
+        parts,
+        score < calibration.score_threshold,
+    )
     same = paired_wins(
         predictions.phrase_logit[:, 0], predictions.phrase_logit[:, 1], known & (pairs.phrase_label == 0)
     )
@@ -183,7 +200,7 @@ def _phrase_figures(predictions: Predictions, pairs: PairTable, calibration: Cal
         "auc_same_phrase": _averaged(same, pairs.group, every),
         "named_right": _averaged(named, pairs.group, every),
         "named_by_chance": _averaged(
-            np.where(np.isfinite(named), chance_of_top(label == 0, offsets), np.nan), pairs.group, every
+            np.where(np.isfinite(named), chance_of_top(truth == 0, parts), np.nan), pairs.group, every
         ),
     }
 
@@ -205,14 +222,17 @@ def _same_place(predictions: Predictions, pairs: PairTable) -> Figure | None:
     return _averaged(wins, pairs.group, ~pairs.control)
 
 
-def _calibration_gap(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> Figure:
-    """The largest difference between mean score and share of images that keep their prompt, over the categories and
-    the numbers of phrases of a prompt.
+def _calibration_gap(
+    predictions: Predictions, pairs: PairTable, present: Bool[np.ndarray, "b p"] | None, calibration: Calibration
+) -> Figure:
+    """The largest difference between mean score and share of images that keep their prompt, over the categories and,
+    where they are known, the numbers of phrases of a prompt.
     """
     logit, label, group = score_examples(predictions, pairs)
     counted = ~pairs.control
-    phrases = (pairs.phrase_label[counted] >= 0).sum(axis=1)
-    sets = [pairs.category[counted] == 1, phrases[:, None] == np.arange(1, MOST_PHRASES + 1)]
+    sets = [pairs.category[counted] == 1]
+    if present is not None:
+        sets.append(present[counted].sum(axis=1, keepdims=True) == np.arange(1, MOST_PHRASES + 1))
     member = np.tile(np.concatenate(sets, axis=1), (2, 1))
     found = largest_gap_by_group(calibration.global_score(logit), label, member, group)
     return figure_of(found.value, found.interval, len(label), group, plug_in=found.plug_in)

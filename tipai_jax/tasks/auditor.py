@@ -41,7 +41,7 @@ from tipai_jax.losses import (
 )
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
-from tipai_jax.store import PHRASE_KINDS, Fingerprint, PairTable, Store, small_masks
+from tipai_jax.store import MOST_PHRASES, PHRASE_KINDS, Fingerprint, PairTable, Store, small_masks
 from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.tasks.task import Hyper, Layout, Schedules
 
@@ -138,6 +138,7 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         return PhraseHeads(
             d,
             k=k,
+            places=MOST_PHRASES,
             width=config.width,
             layers=config.layers,
             reads=config.reads,

@@ -42,13 +42,19 @@ def test_a_verdict_has_the_phrases_of_the_prompt(auditor):
     }
 
 
-def test_the_failing_phrase_is_named_only_where_the_prompt_is_broken(auditor):
+def test_the_failing_phrase_is_named_only_where_it_more_likely_fails_in_a_broken_prompt(auditor):
     verdict = auditor.explain(draw_image(1), PROMPT)
-    worst = min(verdict.phrases, key=lambda phrase: phrase.kept)
-    for prediction in ("breaks", "keeps", "abstains"):
-        made = dataclasses.replace(verdict, prediction=prediction)
-        named = f'in "{worst.text}"' in made.sentence
-        assert (made.failing == worst, named) == ((True, True) if prediction == "breaks" else (False, False))
+    for kept in (0.2, 0.7):
+        phrases = tuple(dataclasses.replace(each, kept=kept + 0.1 * i) for i, each in enumerate(verdict.phrases))
+        for prediction in ("breaks", "keeps", "abstains"):
+            made = dataclasses.replace(verdict, prediction=prediction, phrases=phrases)
+            assert made.failing == (phrases[0] if prediction == "breaks" else None)
+            assert ('in "a red cat"' in made.sentence) == (prediction == "breaks" and kept < 0.5)
+
+
+def test_heads_that_know_of_no_phrase_whether_it_fails_say_nothing_of_phrases(auditor):
+    verdict = Auditor(dataclasses.replace(auditor.bundle, calibration=CALIBRATION)).explain(draw_image(1), PROMPT)
+    assert verdict.phrases == () and verdict.failing is None and "most likely in" not in verdict.sentence
 
 
 def test_prompts_of_other_lengths_beside_it_change_nothing(auditor):

@@ -47,8 +47,8 @@ def predictions(risk=None, phrase=None, reason=None, score=None):
     )
 
 
-def measured(pairs, ours, objects=None):
-    return part_figures(ours, pairs, objects, calibration=CALIBRATION)
+def measured(pairs, ours, objects=None, present=None):
+    return part_figures(ours, pairs, objects, present=present, calibration=CALIBRATION)
 
 
 def test_objects(pairs):
@@ -85,13 +85,19 @@ def test_phrases(pairs):
     phrase = np.zeros((4, 2, 8), np.float32)
     phrase[:3, 1, 0], phrase[3, 1, 0] = -1.0, 1.0
     ours = predictions(phrase=phrase, score=[[1, -1], [1, -1], [1, 1], [1, -1]])
-    found = measured(dataclasses.replace(pairs, phrase_label=label), ours)["phrases"]
+    known = dataclasses.replace(pairs, phrase_label=label)
+    found = measured(known, ours, present=label >= 0)["phrases"]
     assert (found["auc"]["value"], found["auc_same_phrase"]["value"]) == (3 / 4, 3 / 4)
     assert (found["named_right"]["value"], found["named_right"]["n"]) == (2 / 3, 3), (
         "one image is said to keep its prompt"
     )
     assert found["named_by_chance"]["value"] == 0.5
-    assert measured(pairs, ours)["phrases"]["auc"]["reason"].startswith("the data do not say which phrases")
+    third = label >= 0
+    third[0, 2] = True
+    unknown = measured(known, ours, present=third)["phrases"]
+    assert (unknown["named_right"]["n"], unknown["auc"]["n"]) == (2, 4), "nobody knows whether the first is right"
+    nothing = measured(pairs, ours, present=label >= 0)["phrases"]
+    assert nothing["auc"]["reason"].startswith("the data do not say which phrases")
     assert measured(pairs, predictions())["phrases"] is None
 
 

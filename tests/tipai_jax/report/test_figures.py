@@ -158,7 +158,7 @@ def measured(tmp_path_factory):
         reason_logit=draw(5),
         phrase_logit=draw(8),
     )
-    found = figures(ours, pairs, calibration=CALIBRATION, seed=0)
+    found = figures(ours, pairs, present=np.arange(8) < np.full((b, 1), 3), calibration=CALIBRATION, seed=0)
     gap = difference(ours, ours, pairs)
     return found | {"baselines": {name: found | {"global_pair_auc_difference": gap} for name in LAYOUT.baselines}}
 

@@ -40,7 +40,7 @@ ABLATIONS: Mapping[Ablation, InputFeatures] = {
 
 EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
 MATCHED_EPOCHS = 1
-"""Of the image-only ablation of heads that read phrases, which is as large as they are."""
+"""Of the image-only ablation of heads that read phrases, which is as large as they are and trained more shortly."""
 
 
 def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, workdir: Path, pairs: int) -> AuditorConfig:
@@ -64,11 +64,13 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
     kept = {"checkpoint": CheckpointConfig(every_epochs=EPOCHS), "log": LogConfig(progress=False)}
     kept |= {"store": str(store), "workdir": str(workdir)}
     if config.model.heads == "phrases" and which == "image_only":
+        steps = MATCHED_EPOCHS * max(1, pairs // config.data.batch_size)
         return replace(
             config,
             model=replace(config.model, reads="image"),
             loss=replace(config.loss, phrase=0.0),
-            data=replace(config.data, epochs=MATCHED_EPOCHS),
+            optim=replace(config.optim, warmup_steps=min(config.optim.warmup_steps, steps // 10)),
+            data=replace(config.data, epochs=MATCHED_EPOCHS, start_fraction=1.0, full_at_epoch=0),
             **kept,
         )
     steps = EPOCHS * max(1, pairs // BATCH)
