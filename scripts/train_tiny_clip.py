@@ -18,7 +18,7 @@ from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.training import Recipe, Training
 from tipai_jax.errors import Parser, run_main, whole_number
 
-STEPS, EVERY = 10_000, 50  # by default; from one checkpoint to the next, and what --minutes measures, in the warm-up
+STEPS, EVERY = 4_400, 50  # by default; from one checkpoint to the next, and what --minutes measures, in the warm-up
 SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0, "minutes": None}
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     add("--steps", type=whole_number(1), default=STEPS, help=f"default: {STEPS}")
     add("--minutes", type=whole_number(1), help="in place of --steps: as many as this time allows")
     add("--batch", type=whole_number(4), default=128, help="scenes a step (default: 128)")
-    add("--rate", type=float, default=1e-3, help="highest learning rate (default: 1e-3)")
+    add("--rate", type=float, default=4e-3, help="highest learning rate (default: 4e-3)")
     add("--seed", type=whole_number(0), default=0, help="of weights and scenes (default: 0)")
     add("--precision", choices=("float32", "bfloat16"), help="of products (default: the faster one, measured)")
     add("--device", choices=("cpu", "cuda"), default="cpu")

@@ -17,7 +17,7 @@ from precompute.encoders.dtypes import DTYPES, fast_dtype
 from precompute.tiny_clip.shape import build_model, build_tokenizer, embed_images, embed_text, to_pixels
 from tipai_jax.errors import UserError
 
-WARM_UP, DECAY, TEXTS = 200, 0.05, ("captions", "phrases", "kinds")
+WARM_UP, DECAY, TEXTS = 50, 0.05, ("captions", "phrases", "kinds")
 PART = 32  # images that are embedded together; always the same, so that the number of threads changes no sum
 
 
@@ -61,15 +61,20 @@ class Training:
         self.model = build_model(build_tokenizer())
         torch.nn.Module.to(self.model, self.device)
         self.model.set_attn_implementation("eager")  # the fused one is slow backwards in bfloat16 on a CPU
-        self._params = list(self.model.parameters())
-        alike = {DECAY: [p for p in self._params if p.ndim >= 2], 0.0: [p for p in self._params if p.ndim < 2]}
-        groups = [{"params": some, "weight_decay": decay} for decay, some in alike.items()]
-        self._optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98), fused=True)
+        named = list(self.model.named_parameters())
+        self._params, vectors = [p for _, p in named], [p for _, p in named if p.ndim < 2]
+        matrices = [p for name, p in named if ".layers." in name and p.ndim == 2]
+        tables = [p for name, p in named if ".layers." not in name and p.ndim >= 2]
+        groups = [{"params": tables}, {"params": vectors, "weight_decay": 0.0}]
+        self._optimizers = (
+            torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=DECAY, fused=True),
+            torch.optim.Muon(matrices, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw"),  # needs fast bfloat16
+        )
         self._threads = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def save(self, file: Path) -> None:
         """Write the state, whole or not at all."""
-        state = {"model": self.model.state_dict(), "optimizer": self._optimizer.state_dict()}
+        state = {"model": self.model.state_dict(), "optimizers": [x.state_dict() for x in self._optimizers]}
         torch.save({"step": self.step, "recipe": asdict(self.recipe), **state}, file.with_suffix(".part"))
         file.with_suffix(".part").replace(file)
 
@@ -82,17 +87,19 @@ class Training:
                 raise UserError(f"{file}: trained with {kept['recipe']}, asked for {asked}; give another --workdir")
             self.recipe, self.step = Recipe(**kept["recipe"]), kept["step"]
             self.model.load_state_dict(kept["model"])
-            self._optimizer.load_state_dict(kept["optimizer"])
+            for optimizer, state in zip(self._optimizers, kept["optimizers"], strict=True):
+                optimizer.load_state_dict(state)
 
     def advance(self, batch: dict[str, torch.Tensor]) -> list[float]:
         """One step; returns the losses before it."""
         self.recipe.precision = self.recipe.precision or fast_dtype(self.device)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.rate * pace(self.step, self.recipe.steps or 10**9)
         self.model.zero_grad(set_to_none=True)
         terms = self.backward({name: value.to(self.device) for name, value in batch.items()})
         torch.nn.utils.clip_grad_norm_(self._params, 1.0)
-        self._optimizer.step()
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = self.recipe.rate * pace(self.step, self.recipe.steps or 10**9)
+            optimizer.step()
         self.step += 1
         return [value.item() for value in terms]
 
