@@ -37,7 +37,7 @@ def read(**what: bool) -> Change:
 
 
 CHANGES: tuple[tuple[str, Change], ...] = (
-    ("the plan (`base.py`)", lambda config: config),
+    ("the plan (`plan.py`)", lambda config: config),
     (
         "learning rate 1e-3, batches of 128, 3 epochs",
         lambda c: replace(
@@ -59,11 +59,11 @@ CHANGES: tuple[tuple[str, Change], ...] = (
 
 def rows() -> list[tuple[str, AuditorConfig]]:
     """The configs of the table: each change on top of those before it, then the quickstart's own."""
-    config, made = load_config("base.py"), []
+    config, made = load_config("plan.py"), []
     for name, change in CHANGES:
         config = change(config)
         made.append((name, config))
-    return [*made, ("the quickstart (`scenes.py`)", load_config("scenes.py"))]
+    return [*made, ("the quickstart (`base.py`)", load_config("base.py"))]
 
 
 def measure(config: AuditorConfig, split: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Write docs/results.json and docs/results.md, the figures of the documentation.
 
-    python scripts/results.py runs/base runs/quickstart     # after tipai_jax.evaluate has measured both
+    python scripts/results.py runs/plan runs/quickstart     # after tipai_jax.evaluate has measured both
     python scripts/results.py                               # write results.md again, from results.json
 
 The page and the table of the README are made of `results.json` alone, so a test can compare them.
@@ -26,7 +26,7 @@ from tipai_jax.report.write import RECORD, read_record
 __all__ = ["RUNS", "main", "page", "portable", "small", "summary"]
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
-RUNS = ("base", "quickstart")
+RUNS = ("plan", "quickstart")
 """The runs that the documentation is about, by the names of their folders."""
 LEFT_OUT = ("best_and_worst", "reliability")
 WIDTH = 120
@@ -66,15 +66,15 @@ low ECE says nothing by itself.
 ```bash
 python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0
 python precompute/embed.py --data data/scenes --encoder tiny --dtype auto --out store/scenes
-python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/base
-python -m tipai_jax.evaluate --workdir runs/base
-python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
+python -m tipai_jax.train --config plan.py --store store/scenes --workdir runs/plan
+python -m tipai_jax.evaluate --workdir runs/plan
+python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/quickstart
 python -m tipai_jax.evaluate --workdir runs/quickstart --heatmaps 12
-python scripts/results.py runs/base runs/quickstart
+python scripts/results.py runs/plan runs/quickstart
 ```
 
 The quickstart's commands are those of `scripts/quickstart.sh`. There are 28,000 pairs to train on (the plan speaks of
-20,000), 4,000 for validation and 8,000 for the test; the figures of heatmaps are over 2,000 images. `base.py` took 3
+20,000), 4,000 for validation and 8,000 for the test; the figures of heatmaps are over 2,000 images. `plan.py` took 3
 to 5 minutes to train on two cores, the quickstart four minutes.
 
 {made}
@@ -95,10 +95,10 @@ to the last byte. Between machines the order of sums differs, and so does the nu
   {quickstart/pair_auc_by_category.spatial:.3f} against
   {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.spatial:.3f}.
 - **The plan's own heads rank worse than the cosine:** the difference is
-  {base/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}. They read prompt and image side by side and learn
-  no product of the two. What the plan asks of a run, `base.py` meets all the same.
+  {plan/baselines.zero_shot_cosine.global_pair_auc_difference:+.4f}. They read prompt and image side by side and learn
+  no product of the two. What the plan asks of a run, `plan.py` meets all the same.
 - **Which object is wrong.** Among the objects of a rejected image a wrong one is redder than another with a chance of
-  {quickstart/objects.auc:.3f}; the plan's heads reach {base/objects.auc:.3f}, the cosine
+  {quickstart/objects.auc:.3f}; the plan's heads reach {plan/objects.auc:.3f}, the cosine
   {quickstart/baselines.zero_shot_cosine.objects.auc:.3f}, and the same heads without the prompt
   {quickstart/baselines.image_only.objects.auc:.3f}, as they should. Where a number is wrong it is least:
   {quickstart/objects.auc_by_category.counting:.3f}.
@@ -163,7 +163,7 @@ def summary(records: Mapping[str, Record]) -> str:
     """The table of the README: a row for each of `SUMMARY`; both runs, then the baselines of the quickstart."""
     baselines = records["quickstart"]["baselines"]
     scorers = {
-        "`base.py`": records["base"],
+        "`plan.py`": records["plan"],
         "quickstart": records["quickstart"],
         "cosine": baselines["zero_shot_cosine"],
         "ridge probe": baselines["ridge_probe"],

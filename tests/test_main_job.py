@@ -45,7 +45,7 @@ def job(tmp_path_factory):
     steps = {
         "scenes": [str(ROOT / "precompute" / "scenes.py"), "--out", "data/scenes", "--pairs", "400", "--seed", "0"],
         "embed": [str(ROOT / "precompute" / "embed.py")],
-        "train": [*train, "--data.epochs", "2", "--optim.warmup-steps", "4", "--model.attention-width", "64"],
+        "train": [*train, "--data.epochs", "2", "--optim.warmup-steps", "4", "--model.width", "16"],
         "evaluate": ["-m", "tipai_jax.evaluate", "--workdir", "runs/base", "--heatmaps", "2"],
     }
     said = {name: run(folder, *command) for name, command in steps.items() if name != "evaluate"}

@@ -28,7 +28,7 @@ def config_of(
     """The plan's config on a store of random embeddings; the reason head, which is ours, reads what the other
     two see.
     """
-    base = load_config("base.py")
+    base = load_config("plan.py")
     return dataclasses.replace(
         base,
         model=dataclasses.replace(base.model, hidden=shape.hidden, reason_inputs=base.model.global_inputs, dtype=dtype),

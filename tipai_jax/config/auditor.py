@@ -133,6 +133,7 @@ class TargetsConfig(TargetFields):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_kinds(self, "targets.")
         for name in ("pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
             value = getattr(self, name)
@@ -145,7 +146,7 @@ class AuditorConfig(RunConfig):
     """One training run of the auditor. The defaults are the plan's table of hyperparameters."""
 
     task: ClassVar[str] = "auditor"
-    file: ClassVar[str] = "base.py"
+    file: ClassVar[str] = "plan.py"
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -4,11 +4,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from tipai_jax.config.auditor import TargetsConfig
+from tipai_jax.data.splits import shift_splits
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.auditor_figures import LEVELS, difference, figures, reliability
 from tipai_jax.evaluation.baselines import ABLATIONS, fit_ablation, ridge_probe, zero_shot_cosine
@@ -17,7 +19,7 @@ from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, predict
 from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_sheets, pick_pairs
-from tipai_jax.evaluation.part_figures import objects_of_pairs
+from tipai_jax.evaluation.part_figures import PairObjects, objects_of_pairs
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
@@ -81,34 +83,71 @@ def pick_best_and_worst(
     return best, order[len(best) :][-count:][::-1]
 
 
+class _Examples(NamedTuple):
+    """The pairs of a split, the objects in their rejected images, and which places of the phrases hold one."""
+
+    pairs: PairTable
+    objects: PairObjects | None
+    present: Bool[np.ndarray, "b p"] | None
+
+    @classmethod
+    def of(cls, store: Store, split: str) -> "_Examples":
+        pairs = pairs_of_split(store, split)
+        phrase = store.prompts.phrase[pairs.prompt]
+        return cls(pairs, objects_of_pairs(store, pairs), phrase >= 0 if (phrase >= 0).any() else None)
+
+
 class AuditorEvaluator:
     """See `tipai_jax.evaluation.evaluator.Evaluator`."""
 
     def __init__(self, inputs: Inputs) -> None:
-        self._inputs, self._pairs = inputs, pairs_of_split(inputs.store, inputs.split)
-        phrase = inputs.store.prompts.phrase[self._pairs.prompt]
-        self._parts: dict[str, Any] = {
-            "objects": objects_of_pairs(inputs.store, self._pairs),
-            "present": phrase >= 0 if (phrase >= 0).any() else None,
-        }
+        self._inputs = inputs
+        shifts = shift_splits(inputs.store) if inputs.split == "test" else []
+        self._examples = {split: _Examples.of(inputs.store, split) for split in (inputs.split, *shifts)}
+        self._pairs = self._examples[inputs.split].pairs
 
     def evaluate(self) -> dict[str, Any]:
-        """Figures of the heads and of each baseline, and the bins of the reliability diagram."""
-        inputs, pairs = self._inputs, self._pairs
-        self._ours = predict_pairs(inputs.run, inputs.store, pairs)
-        inputs.progress(f"predictions on {len(pairs)} pairs")
+        """Figures of the heads and of each baseline, and the bins of the reliability diagram.
+
+        Beside the figures on the test split stand those on the shifted ones, under "shifts"; the calibration is the
+        same.
+        """
+        inputs = self._inputs
+        predictions = {
+            split: predict_pairs(inputs.run, inputs.store, each.pairs) for split, each in self._examples.items()
+        }
+        self._predictions, self._ours = predictions, predictions[inputs.split]
+        inputs.progress(f"predictions on {sum(len(each.pairs) for each in self._examples.values())} pairs")
         self._calibration = self._calibrate()
         inputs.progress("calibration")
         notes = [f"calibration, {note}" for note in self._calibration.notes(LEVELS)]
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         found = {
-            **figures(self._ours, pairs, **self._parts, calibration=self._calibration, seed=inputs.seed),
-            "reliability": reliability(self._ours, pairs, self._calibration),
+            **self._figures(predictions, self._calibration),
+            "reliability": reliability(self._ours, self._pairs, self._calibration),
             **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
         return found | {"baselines": {} if inputs.training_store is None else self._baselines(inputs.training_store)}
+
+    def _figures(
+        self, predictions: Mapping[str, Predictions], calibration: Calibration, *, uncalibrated: bool = True
+    ) -> dict[str, Any]:
+        """The figures of a scorer on the evaluated split, and under "shifts" those on the shifted ones.
+
+        Of a baseline also how far ours are above it.
+        """
+        found = {}
+        for split, each in self._examples.items():
+            theirs = predictions[split]
+            shared = {"calibration": calibration, "uncalibrated": uncalibrated, "seed": self._inputs.seed}
+            found[split] = figures(theirs, each.pairs, objects=each.objects, present=each.present, **shared)
+            if predictions is not self._predictions:
+                gap = difference(self._predictions[split], theirs, each.pairs)
+                found[split] |= {"global_pair_auc_difference": gap}
+        home = found.pop(self._inputs.split)
+        return home | {"shifts": found}
 
     def _calibrate(self) -> Calibration:
         """Fitted on the validation split of the training store and saved; the saved one, where that store is gone."""
@@ -130,7 +169,7 @@ class AuditorEvaluator:
 
     def _baselines(self, training_store: Store) -> dict[str, Any]:
         """Figures of each baseline, fitted and calibrated on the training store, and how far ours are above it."""
-        inputs, pairs = self._inputs, self._pairs
+        inputs = self._inputs
         train, validation = pairs_of_split(training_store, "train"), pairs_of_split(training_store, "validation")
         folder = inputs.workdir / "baselines"
         fit = lambda which: fit_ablation(
@@ -145,15 +184,8 @@ class AuditorEvaluator:
         for name, make in makers.items():
             scorer = make()
             calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
-            theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
-            shared = {
-                **self._parts,
-                "calibration": calibration,
-                "uncalibrated": probable,
-                "seed": inputs.seed,
-            }
-            gap = difference(self._ours, theirs, pairs)
-            measured[name] = {**figures(theirs, pairs, **shared), "global_pair_auc_difference": gap}
+            theirs = {split: scorer(inputs.store, each.pairs) for split, each in self._examples.items()}
+            measured[name] = self._figures(theirs, calibration, uncalibrated=name in ABLATIONS)
             inputs.progress(f"baseline {name}")
         return measured
 

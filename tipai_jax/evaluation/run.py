@@ -15,7 +15,7 @@ from tipai_jax.evaluation.build import evaluator_of
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, load_run
 from tipai_jax.evaluation.record import known_record, made_by, provenance, write_record
-from tipai_jax.evaluation.targets import Target, of_log
+from tipai_jax.evaluation.targets import Target, of_log, of_names
 from tipai_jax.report.write import RECORD, report_folder, write_report
 from tipai_jax.store import Store, open_store
 from tipai_jax.training.metric_log import read_log
@@ -30,7 +30,7 @@ class Request:
     Attributes:
         workdir: folder of a trained run; `calibration.json`, `baselines/` and `heatmaps/` are written into it.
         store: embeddings to evaluate on; those the run was trained from if None.
-        split: train, validation or test.
+        split: train, validation, test or shift-NAME; with test go all shifted splits of the store.
         out: where the record goes, and the report beside it; WORKDIR/eval.json if None.
         heatmaps: how many examples to draw.
         data: folder of the images; where they lay when they were embedded if None.
@@ -116,7 +116,8 @@ def evaluate(request: Request) -> dict[str, Any]:
 
 def _targets(record: Mapping[str, Any], run: Run, request: Request) -> list[Target]:
     asked = evaluator_of(run.task).targets(record, run.config.targets)
-    return [*asked, *of_log(read_log(request.workdir), score=run.task.select)]
+    named = of_names(record, run.config.targets.figures)
+    return [*asked, *named, *of_log(read_log(request.workdir), score=run.task.select)]
 
 
 def _measured_already(known: dict[str, Any], run: Run, request: Request) -> dict[str, Any]:

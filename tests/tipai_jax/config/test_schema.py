@@ -126,7 +126,7 @@ def test_old_names_of_fields_are_understood_with_a_note(capsys):
     record["model"]["global_sees"] = record["model"].pop("global_inputs")
     record["targets"]["blind_at_chance"] = record["targets"].pop("ablations_at_chance")
     assert from_json(record) == AuditorConfig()
-    old = ["--config", "base.py", "--model.global-sees.products=True", "--targets.blind-at-chance", "False"]
+    old = ["--config", "plan.py", "--model.global-sees.products=True", "--targets.blind-at-chance", "False"]
     config = parse_config(old, prog="train", description="")
     assert config.model.global_inputs.products and not config.targets.ablations_at_chance
     notes = capsys.readouterr().err.splitlines()

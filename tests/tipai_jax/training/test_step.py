@@ -32,10 +32,10 @@ GOLDEN_SCENES = {
     "update_norm": [0.0173010, 0.0364132],
     "param_norm": [30.0730705, 30.0734882],
 }
-"""Of configs/scenes.py with narrow heads."""
+"""Of configs/base.py with narrow heads."""
 LEGITIMATE = (
     "the golden step moved. New numbers are legitimate only if this change means to alter the heads' initial values or"
-    " inputs, a loss, the order of the pairs, the optimiser, the synthetic store or (of the scenes) configs/scenes.py:"
+    " inputs, a loss, the order of the pairs, the optimiser, the synthetic store or (of the scenes) configs/base.py:"
     " say so in the commit and paste them. A refactoring or a speed-up must not move them"
 )
 
@@ -95,7 +95,7 @@ def test_golden_step_with_attention():
 
 
 def test_golden_step_of_the_scenes():
-    config = load_config("scenes.py")
+    config = load_config("base.py")
     assert config.model.heads == "phrases"
     narrow = replace(
         config,
