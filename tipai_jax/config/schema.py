@@ -159,7 +159,7 @@ def asked_figures(text: str) -> list[Asked]:
     """
     found = []
     for part in filter(None, (each.strip() for each in text.split(","))):
-        read = re.fullmatch(r"(low of )?([\w.*]+) *([<>]) *(\d*\.?\d+)", part)
+        read = re.fullmatch(r"(low of )?([\w.*-]+) *([<>]) *(\d*\.?\d+)", part)
         require(read is not None, "targets.figures", part, 'NAME > NUMBER, as in "objects.auc > 0.92"')
         assert read is not None
         found.append(Asked(read[2], read[3], float(read[4]), bool(read[1])))
