@@ -18,33 +18,26 @@ from precompute.tiny_clip.examples import Batches
 from precompute.tiny_clip.training import Recipe, Training
 from tipai_jax.errors import Parser, run_main, whole_number
 
-STEPS, EVERY = 4_400, 50  # by default; from one checkpoint to the next, and what --minutes measures, in the warm-up
-SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0, "minutes": None}
+STEPS, EVERY = 4_200, 50  # by default; from one checkpoint to the next
+SMOKE = {"steps": 3, "batch": 8, "examine": 2, "loaders": 0}
 
 
 def train(args: argparse.Namespace, training: Training) -> None:
     """Train up to the last step, on batches that worker processes draw ahead."""
-    first, recipe, waited, began = training.step, training.recipe, 0.0, time.monotonic()
+    first, steps, waited, began = training.step, training.recipe.steps, 0.0, time.monotonic()
     ahead = {"prefetch_factor": 4, "multiprocessing_context": "spawn"} if args.loaders else {}
-    steps = {"batch_size": None, "sampler": range(first, recipe.steps or 10**9), "num_workers": args.loaders, **ahead}
-    loader = torch.utils.data.DataLoader(Batches(seed=args.seed, size=args.batch), **steps)
+    order = {"batch_size": None, "sampler": range(first, steps), "num_workers": args.loaders}
     asked = began
-    for batch in loader:
+    for batch in torch.utils.data.DataLoader(Batches(seed=args.seed, size=args.batch), **order, **ahead):
         waited += time.monotonic() - asked
         contrast, phrases = training.advance(batch)
         asked = time.monotonic()
-        done, seconds = training.step - first, asked - began
-        if not recipe.steps and done == EVERY:
-            recipe.steps = training.step + max(1, int((60 * args.minutes - seconds) / seconds * done))
-        last = training.step == recipe.steps
-        if last or training.step % EVERY == 0:
-            left = f"{(recipe.steps - training.step) * seconds / done / 60:.0f}" if recipe.steps else "?"
+        if training.step == steps or training.step % EVERY == 0:
+            done, seconds = training.step - first, asked - began
             values = f"contrast {contrast:.3f}, phrases {phrases:.3f}; {done * args.batch / seconds:.0f} scenes/s"
-            waiting = f"{waited / seconds:.0%} of the time waiting for them; {left} minutes left"
-            print(f"step {training.step} of {recipe.steps or '?'}: {values}, {waiting}", flush=True)
+            left = f"{(steps - training.step) * seconds / done / 60:.0f} minutes left"
+            print(f"step {training.step} of {steps}: {values}, {waited / seconds:.0%} waiting; {left}", flush=True)
             training.save(args.workdir / "last.pt")
-        if last:
-            break
 
 
 def main() -> None:
@@ -54,7 +47,6 @@ def main() -> None:
     add("--workdir", type=Path, default=Path("runs/tiny_clip"), help="of the checkpoint (default: runs/tiny_clip)")
     add("--out", type=Path, help="the encoder's folder (default: WORKDIR/encoder); ours: precompute/assets/tiny_clip")
     add("--steps", type=whole_number(1), default=STEPS, help=f"default: {STEPS}")
-    add("--minutes", type=whole_number(1), help="in place of --steps: as many as this time allows")
     add("--batch", type=whole_number(4), default=128, help="scenes a step (default: 128)")
     add("--rate", type=float, default=4e-3, help="highest learning rate (default: 4e-3)")
     add("--seed", type=whole_number(0), default=0, help="of weights and scenes (default: 0)")
@@ -68,7 +60,7 @@ def main() -> None:
     vars(args).update(SMOKE if args.smoke else {})
     check_device(args.device)
     args.workdir.mkdir(parents=True, exist_ok=True)
-    recipe = Recipe(args.seed, args.batch, args.rate, None if args.minutes else args.steps, args.precision)
+    recipe = Recipe(args.seed, args.batch, args.rate, args.steps, args.precision)
     training = Training(recipe, device=args.device, threads=args.threads)
     training.restore(args.workdir / "last.pt")
     print(f"{training.step} steps are done", flush=True)

@@ -79,7 +79,7 @@ def export(model: CLIPModel, out: Path, recipe: Recipe, *, number: int) -> None:
 
 def write_card(out: Path, recipe: Recipe, rows: list[Row], *, parameters: int) -> None:
     """Write README.md and figures.json beside weights that are there."""
-    scenes, digest = (recipe.steps or 0) * recipe.batch, sha256_file(out / "model.safetensors")
+    scenes, digest = recipe.steps * recipe.batch, sha256_file(out / "model.safetensors")
     figures = {"recipe": asdict(recipe), "scenes": scenes, "weights_sha256": digest, "rows": rows}
     (out / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
     styles = style_table(rows)

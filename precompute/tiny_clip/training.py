@@ -23,12 +23,12 @@ PART = 32  # images that are embedded together; always the same, so that the num
 
 @dataclass
 class Recipe:
-    """What determines the weights; steps and precision are None until they are known."""
+    """What determines the weights; precision is None until it is known."""
 
     seed: int
     batch: int
     rate: float
-    steps: int | None = None
+    steps: int
     precision: str | None = None
 
 
@@ -98,7 +98,7 @@ class Training:
         torch.nn.utils.clip_grad_norm_(self._params, 1.0)
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = self.recipe.rate * pace(self.step, self.recipe.steps or 10**9)
+                group["lr"] = self.recipe.rate * pace(self.step, self.recipe.steps)
             optimizer.step()
         self.step += 1
         return [value.item() for value in terms]

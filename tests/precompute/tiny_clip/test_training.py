@@ -152,4 +152,3 @@ def test_a_state_of_another_recipe_is_refused(tmp_path):
 def test_the_rate_rises_then_falls_to_zero():
     assert pace(0, 1000) == pytest.approx(1 / WARM_UP) and pace(WARM_UP, 1000) == 1.0
     assert pace(525, 1000) == pytest.approx(0.5) and pace(1000, 1000) == pytest.approx(0.0)
-    assert pace(49, 300) == pace(49, 10**9)  # so --minutes may decide on the length within the warm-up
