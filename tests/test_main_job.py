@@ -103,7 +103,7 @@ def test_random_pairs_are_drawn_to_be_looked_at(job):
     folder, _, _ = job
     look = [str(ROOT / "scripts" / "look.py"), "--workdir", "runs/base", "--pairs", "2", "--seed", "3"]
     assert run(folder, *look).count(".png") == 2
-    sheets = sorted((folder / "runs" / "base" / "look").glob("seed-3-*.png"))
+    sheets = sorted((folder / "runs" / "base" / "look").glob("test-seed-3-*.png"))
     with Image.open(sheets[0]) as sheet:
         assert sheet.width > 1200 and len(np.unique(np.asarray(sheet.convert("RGB")).reshape(-1, 3), axis=0)) > 500
     before = sheets[0].read_bytes()

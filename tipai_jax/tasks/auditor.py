@@ -8,7 +8,7 @@ Which label feeds which loss, and what counts where:
 - saliency: pairs with pixels to blame (not controls, not those whose only fault is something missing).
 - reason: the categories that fail in the rejected image, where known, and none in the chosen one.
 - pointwise: whether each image keeps its prompt, by the global logit; both images of a control do.
-- phrase: whether each image keeps each phrase, where known; the chosen one keeps all.
+- phrase: whether each image keeps each phrase; the chosen one keeps all, and counts where the rejected one is known.
 """
 
 from collections.abc import Mapping
@@ -343,9 +343,6 @@ class AuditorTask:
 
     def _phrase(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         assert isinstance(batch, PhrasePairBatch) and output.phrase_logit is not None, "the config asks for phrases"
-        known = jnp.any(
-            batch.phrase_label >= 0, axis=1, keepdims=True
-        )  # else the chosen images would teach "all is well"
-        chosen = jnp.where(batch.phrase_present & known, 1, -1).astype(batch.phrase_label.dtype)
-        label = jnp.stack([chosen, batch.phrase_label], axis=1)
+        label = batch.phrase_label
+        label = jnp.stack([jnp.where(label < 0, label, 1), label], axis=1)  # else chosen images teach "all is well"
         return reduce(faithfulness_loss(output.phrase_logit, label), (label >= 0) & batch.valid[:, None, None])
