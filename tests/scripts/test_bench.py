@@ -93,7 +93,7 @@ def test_the_reference_of_the_phrase_heads_is_ours(tmp_path):
         terms = task.losses(task.forward(nnx.merge(graph, params), ours, key=None), ours, hyper)
         return sum(hyper.weights[name] * term.mean for name, term in terms.items())
 
-    value, grads = jax.value_and_grad(loss)(params)
+    value, grads = jax.jit(jax.value_and_grad(loss))(params)
     named = lambda tree: {name: torch.tensor(each.copy()) for name, each in flat(nnx.to_pure_dict(tree)).items()}
     loop.model.load_state_dict(named(params))
     theirs = phrase_loss(loop.model, tensors(batch))
