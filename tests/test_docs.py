@@ -163,7 +163,7 @@ def job(tmp_path_factory):
         scenes.draw(Path("data/scenes"), pairs=120, seed=0)
         assert embed.main(["--data", "data/scenes", "--encoder", "tiny", "--out", "store/scenes"]) == 0
         run = ["--config", "base.py", "--store", "store/scenes", "--workdir", "runs/quickstart", "--data.epochs", "2"]
-        assert train.main([*run, "--optim.warmup-steps", "1", "--data.batch-size", "16", "--model.hidden", "16"]) == 0
+        assert train.main([*run, "--optim.warmup-steps", "1", "--data.batch-size", "16", "--model.width", "16"]) == 0
         assert evaluate.main(["--workdir", "runs/quickstart"]) in (0, 1)
     drawn = sorted((folder / "data" / "scenes" / "images").glob("*.png"))
     for name, path in zip(("image", "a", "b", "c"), drawn, strict=False):

@@ -129,11 +129,7 @@ class PhrasePairBatch(PairBatch):
 
 
 def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHeads | PhraseHeads:
-    """The heads of a config for embeddings of width d and k patches, freshly initialised.
-
-    Raises:
-        UserError: the config asks for a square grid of patches, and k is none.
-    """
+    """The heads of a config for embeddings of width d and k patches, freshly initialised."""
     if config.heads == "phrases":
         return PhraseHeads(
             d,
@@ -147,14 +143,11 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         )
     return AuditorHeads(
         d,
-        k=k,
         hidden=config.hidden,
         dropout=config.dropout,
         global_inputs=config.global_inputs,
         patch_inputs=config.patch_inputs,
         reason_inputs=config.reason_inputs,
-        saliency=config.saliency,
-        attention_width=config.attention_width,
         dtype=config.dtype,
         rngs=nnx.Rngs(seed),
     )
@@ -241,7 +234,7 @@ class AuditorTask:
     @property
     def random(self) -> bool:
         """Whether the heads drop hidden units in training."""
-        return self.config.model.heads == "plan" and self.config.model.dropout > 0
+        return self.config.model.dropout > 0
 
     def columns(self, store: Store, split: str) -> Columns:
         """Prompts, images, patches and labels of the pairs; their |margin| and controls for the order."""
