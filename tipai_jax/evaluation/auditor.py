@@ -21,6 +21,8 @@ from tipai_jax.evaluation.part_figures import objects_of_pairs
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
+from tipai_jax.grids import grid_side
+from tipai_jax.render import regions_of_grid
 from tipai_jax.store import PairTable, Store
 from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
 
@@ -52,8 +54,12 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     """The calibrated prediction on one pair, of heads that predict everything."""
     assert ours.risk is not None and ours.reason_logit is not None
     reason = calibration.reasons(ours.reason_logit[row])
-    score = calibration.global_score(ours.global_logit[row])
-    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=calibration.risk_threshold)
+    score, side = calibration.global_score(ours.global_logit[row]), grid_side(ours.risk.shape[-1])
+    threshold, grid = calibration.risk_threshold, ours.risk[row, 1].reshape(side, side)
+    regions = (
+        regions_of_grid(grid, threshold, calibration.box_reach) if calibration.breaks(ours.global_logit[row])[1] else []
+    )
+    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, regions=regions)
 
 
 def pick_best_and_worst(

@@ -127,7 +127,7 @@ def _ece(
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     probability = calibration.global_score(predictions.global_logit)
-    flagged = probability < calibration.score_threshold
+    flagged = calibration.breaks(predictions.global_logit)
     controls, others = pairs.control, ~pairs.control
     return {
         "control": {
@@ -192,10 +192,8 @@ def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration
 def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     if predictions.risk is None:
         return {"heatmap": None}
-    which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
-    measured["box_found_in_chosen"] = localise.region_found(
-        predictions.risk[which, 0], threshold=calibration.risk_threshold
-    )
+    rule = {"threshold": calibration.risk_threshold, "reach": calibration.box_reach}
+    which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, **rule)
     kept = {
         name: np.isfinite(values) for name, values in measured.items()
     }  # a box that fills the image has no AUC-Judd
@@ -231,9 +229,7 @@ def figures(
       same pairs, where it earns nothing.
     - `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1, rejected 0, controls
       left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of sigmoid(logit), equal width.
-    - `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224;
-      `box_found_in_chosen` and `box_found_in_rejected`: how often a region stands out in the two images of these
-      pairs, for a map that is red everywhere overlaps everything.
+    - `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224.
     - `control`: how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among
       the chosen and the broken images of the other pairs; and the mean difference of the two calibrated scores of a
       control.
