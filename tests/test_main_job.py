@@ -70,8 +70,6 @@ def test_the_record_holds_every_figure(job):
         "auc_judd",
         "box_overlap",
         "pointing_game",
-        "box_found_in_chosen",
-        "box_found_in_rejected",
     }
     assert set(record["baselines"]) == {"zero_shot_cosine", "ridge_probe", "text_only", "image_only"}
     low, high = record["global_pair_auc"]["ci95"]

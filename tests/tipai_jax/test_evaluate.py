@@ -86,8 +86,6 @@ def test_the_record_has_every_figure(record):
         "auc_judd",
         "box_overlap",
         "pointing_game",
-        "box_found_in_chosen",
-        "box_found_in_rejected",
     }
     assert set(record["category_roc_auc"]) == {"object", "attribute", "counting", "spatial", "text"}
     assert {"alarm_rate", "score_gap"} <= set(record["control"])
