@@ -10,14 +10,29 @@ import numpy as np
 
 from tipai_jax.config.auditor import TargetsConfig
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.auditor_figures import LEVELS, difference, figures, reliability
-from tipai_jax.evaluation.baselines import ABLATIONS, fit_ablation, ridge_probe, zero_shot_cosine
+from tipai_jax.evaluation.auditor_figures import (
+    LEVELS,
+    difference,
+    figures,
+    heatmap_figures,
+    patch_figures,
+    reliability,
+)
+from tipai_jax.evaluation.baselines import (
+    ABLATIONS,
+    fit_ablation,
+    object_mask,
+    phrase_rates,
+    ridge_probe,
+    zero_shot_cosine,
+)
 from tipai_jax.evaluation.best_and_worst import draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_calibration, save_calibration
 from tipai_jax.evaluation.evaluator import Inputs
+from tipai_jax.evaluation.figure import missing
 from tipai_jax.evaluation.inference import Run, predict
 from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_sheets, pick_pairs
-from tipai_jax.evaluation.part_figures import objects_of_pairs
+from tipai_jax.evaluation.part_figures import NO_OBJECTS, objects_of_pairs, phrase_figures
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
@@ -29,6 +44,10 @@ from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
 __all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
 MOST_SHOWN = 10
+MASK_CELLS = 4
+"""The mask of all objects is drawn with so many times the cells of the encoder along a side, so that its edges are as
+sharp as the true boxes'.
+"""
 
 
 def predict_pairs(run: Run, store: Store, pairs: PairTable) -> Predictions:
@@ -161,7 +180,29 @@ class AuditorEvaluator:
             gap = difference(self._ours, theirs, pairs)
             measured[name] = {**figures(theirs, pairs, **shared), "global_pair_auc_difference": gap}
             inputs.progress(f"baseline {name}")
-        return measured
+        return measured | self._simplest(training_store, train)
+
+    def _simplest(self, training_store: Store, train: PairTable) -> dict[str, Any]:
+        """The figures that the two simplest baselines pass, by our own verdicts, thresholds and boxes."""
+        store, pairs, found = self._inputs.store, self._pairs, {}
+        present = self._parts["present"]
+        if present is not None and (rates := phrase_rates(training_store, train)) is not None:
+            guess = replace(self._ours, phrase_logit=rates(store, pairs))
+            found["phrase_rates"] = {"phrases": phrase_figures(guess, pairs, present, self._calibration)}
+        grid = grid_side(pairs.patch_label.shape[-1])
+        if (mask := object_mask(store, pairs, cells=grid)) is None:
+            nothing = missing(NO_OBJECTS)
+            places = dict.fromkeys(("patch_pair_auc", "patch_pair_auc_within_rejected"), nothing)
+            found["object_mask"] = places | {"heatmap": dict.fromkeys(("auc_judd", "box_overlap"), nothing)}
+        else:
+            (which, risk), fine = mask, object_mask(store, pairs, cells=MASK_CELLS * grid)
+            assert fine is not None
+            known, logit = pairs.select(which), self._ours.global_logit[which]
+            found["object_mask"] = {
+                **patch_figures(Predictions(logit, patch_logit=-risk), known),
+                **heatmap_figures(Predictions(logit, risk=fine[1]), known, self._calibration),
+            }
+        return found
 
     def draw(self, *, count: int, data: Path | None, sheets: Path, best_and_worst: Path) -> dict[str, Any]:
         """Sheets of some pairs of every kind, and of the best and the worst; see `Evaluator.draw`."""
@@ -201,7 +242,7 @@ class AuditorEvaluator:
             if name in ABLATIONS:
                 if asked.ablations_at_chance:
                     found.append(at_chance(name, baseline.get("global_pair_auc")))
-            elif asked.beats_baselines:
+            elif asked.beats_baselines and "global_pair_auc" in baseline:
                 gap: Mapping[str, Any] = baseline.get("global_pair_auc_difference") or {"n": 0}
                 low = gap["ci95"][0] if gap.get("ci95") else None
                 title = f"pair AUC above {name}, lower end of the difference"

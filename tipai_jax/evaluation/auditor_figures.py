@@ -22,7 +22,16 @@ from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.metrics import difference_by_group, ece, ece_by_group, pair_wins
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
-__all__ = ["ECE_BINS", "LEVELS", "difference", "figures", "reliability", "wins"]
+__all__ = [
+    "ECE_BINS",
+    "LEVELS",
+    "difference",
+    "figures",
+    "heatmap_figures",
+    "patch_figures",
+    "reliability",
+    "wins",
+]
 
 ECE_BINS = 15
 MARGIN_BINS = 4
@@ -80,7 +89,7 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     return dict(zip(names, bins))
 
 
-def _patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
+def patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
     if predictions.patch_logit is None:
         return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
@@ -189,7 +198,8 @@ def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration
     }
 
 
-def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
+def heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
+    """Means over the rejected images with pixels to blame, by name under "heatmap"."""
     if predictions.risk is None:
         return {"heatmap": None}
     rule = {"threshold": calibration.risk_threshold, "reach": calibration.box_reach}
@@ -256,12 +266,12 @@ def figures(
     return {
         "n_examples": len(pairs.pair_id),
         **_pair_figures(predictions, pairs),
-        **_patch_figures(predictions, pairs),
+        **patch_figures(predictions, pairs),
         **_category_figures(predictions, pairs),
         "ece": _ece(probability, label, group, kind="width", seed=seed),
         "ece_equal_mass": _ece(probability, label, group, kind="mass", seed=seed),
         "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
-        **_heatmap_figures(predictions, pairs, calibration),
+        **heatmap_figures(predictions, pairs, calibration),
         **_control_figures(predictions, pairs, calibration),
         **_conformal_figures(predictions, pairs, calibration),
         **_consistency_figures(predictions, pairs, calibration),

@@ -24,7 +24,7 @@ from tipai_jax.metrics.phrases import (
 from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store
 
-__all__ = ["PairObjects", "objects_of_pairs", "part_figures"]
+__all__ = ["NO_OBJECTS", "PairObjects", "objects_of_pairs", "part_figures", "phrase_figures"]
 
 NO_OBJECTS = "the data do not say which objects the images show"
 NO_PHRASES = "the data do not say which phrases an image breaks"
@@ -79,7 +79,7 @@ def part_figures(
     return {
         "objects": _object_figures(predictions, pairs, objects),
         "boxes": _box_figures(predictions, pairs, calibration),
-        "phrases": _phrase_figures(predictions, pairs, present, calibration),
+        "phrases": phrase_figures(predictions, pairs, present, calibration),
         "reason_macro_f1": _reason_figure(predictions, pairs, calibration),
         "patch_auc_same_place": _same_place(predictions, pairs),
         "calibration_gap": _calibration_gap(predictions, pairs, present, calibration),
@@ -138,7 +138,7 @@ def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibr
     return box_figures(predictions.risk, breaks, pairs, **rule)
 
 
-def _phrase_figures(
+def phrase_figures(
     predictions: Predictions, pairs: PairTable, present: Bool[np.ndarray, "b p"] | None, calibration: Calibration
 ) -> dict[str, Any] | None:
     """AUC over the known phrases; the named one is out of all, and counts where all are known."""

@@ -8,6 +8,8 @@ __all__ = ["LAYOUT"]
 
 ALL = ("zero_shot_cosine", "ridge_probe", "text_only", "image_only")
 PLACES = ("zero_shot_cosine", "ridge_probe", "image_only")
+MASKED = (*PLACES, "object_mask")
+GUESSED = ("phrase_rates",)
 RANKING, CALIBRATION, WHERE, WHY = "ranking", "calibration", "where", "why"
 
 SECTIONS = (
@@ -93,7 +95,8 @@ SECTIONS = (
                 "against the true boxes. IoU and Dice at the threshold of the boxes; correlation of the map with the "
                 "mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is chance). Box "
                 "overlap: the box of the highest risk of the map shares a pixel with the true one; pointing game: the "
-                "hottest cell has its centre in it."
+                "hottest cell has its centre in it. Mask of all objects: 1 where any object lies, right or wrong; what "
+                "is not above it only tells objects from background."
             ),
         ),
     ),
@@ -106,7 +109,8 @@ SECTIONS = (
                 "Phrase AUC: among the phrases of a rejected image, how often a kept one has a higher score than a "
                 "broken one; and of a broken phrase, how often the chosen image has the higher score for it. Named "
                 "phrase right: where the verdict is that the image breaks its prompt, the phrase that it keeps least "
-                "is truly broken."
+                "is truly broken. Guess from the prompt: how often phrases of that kind and count are broken in the "
+                "training split, in prompts of as many phrases; it looks at no image."
             ),
             (
                 "Macro-F1 of the reason within pairs: a pair names a reason if exactly one of its images gets one, "
@@ -227,22 +231,22 @@ FIGURES = (
         baselines=PLACES,
     ),
     FigureSpec(key="patch_auc_same_place", label="patch AUC at the same place", section=WHERE, baselines=PLACES),
-    FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=PLACES, headline=True),
+    FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=MASKED, headline=True),
     FigureSpec(
         key="patch_pair_auc_within_rejected",
         label="patch pair AUC within rejected images",
         section=WHERE,
-        baselines=PLACES,
+        baselines=MASKED,
     ),
     FigureSpec(key="heatmap.iou", label="heatmap, IoU", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.dice", label="heatmap, Dice", section=WHERE, baselines=PLACES),
     FigureSpec(key="heatmap.cc", label="heatmap, correlation", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=PLACES, headline=True),
-    FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=MASKED, headline=True),
+    FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=MASKED),
     FigureSpec(key="heatmap.pointing_game", label="heatmap, pointing game", section=WHERE, baselines=PLACES),
-    FigureSpec(key="phrases.auc", label="phrase AUC", section=WHY, headline=True, chance=0.5),
+    FigureSpec(key="phrases.auc", label="phrase AUC", section=WHY, baselines=GUESSED, headline=True, chance=0.5),
     FigureSpec(key="phrases.auc_same_phrase", label="phrase AUC of the same phrase", section=WHY, chance=0.5),
-    FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY),
+    FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY, baselines=GUESSED),
     FigureSpec(key="phrases.named_by_chance", label="named phrase by chance", section=WHY, better="neither"),
     FigureSpec(
         key="reason_macro_f1", label="macro-F1 of the reason within pairs", section=WHY, baselines=("text_only",)
@@ -266,6 +270,8 @@ LAYOUT = Layout(
         "ridge_probe": "ridge probe",
         "text_only": "text-only ablation",
         "image_only": "image-only ablation",
+        "phrase_rates": "guess from the prompt",
+        "object_mask": "mask of all objects",
     },
     names={"0.8": "80 %", "0.9": "90 %", "0.95": "95 %"},
     reference="zero_shot_cosine",
