@@ -10,6 +10,7 @@ import numpy as np
 
 from tipai_jax.config.auditor import TargetsConfig
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.auditor_figures import (
     LEVELS,
     difference,
@@ -44,6 +45,7 @@ from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
 __all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
 MOST_SHOWN = 10
+MOST_MASKS = 2000
 MASK_CELLS = 4
 """The mask of all objects is drawn with so many times the cells of the encoder along a side, so that its edges are as
 sharp as the true boxes'.
@@ -189,19 +191,22 @@ class AuditorEvaluator:
         if present is not None and (rates := phrase_rates(training_store, train)) is not None:
             guess = replace(self._ours, phrase_logit=rates(store, pairs))
             found["phrase_rates"] = {"phrases": phrase_figures(guess, pairs, present, self._calibration)}
-        grid = grid_side(pairs.patch_label.shape[-1])
-        if (mask := object_mask(store, pairs, cells=grid)) is None:
-            nothing = missing(NO_OBJECTS)
-            places = dict.fromkeys(("patch_pair_auc", "patch_pair_auc_within_rejected"), nothing)
-            found["object_mask"] = places | {"heatmap": dict.fromkeys(("auc_judd", "box_overlap"), nothing)}
-        else:
-            (which, risk), fine = mask, object_mask(store, pairs, cells=MASK_CELLS * grid)
-            assert fine is not None
-            known, logit = pairs.select(which), self._ours.global_logit[which]
-            found["object_mask"] = {
-                **patch_figures(Predictions(logit, patch_logit=-risk), known),
-                **heatmap_figures(Predictions(logit, risk=fine[1]), known, self._calibration),
-            }
+        found["object_mask"] = self._object_mask(grid_side(pairs.patch_label.shape[-1]))
+        return found
+
+    def _object_mask(self, cells: int) -> dict[str, Any]:
+        """The mask of all objects: patches at the cells of the encoder, heatmaps at finer ones."""
+        store, pairs, nothing = self._inputs.store, self._pairs, missing(NO_OBJECTS)
+        found: dict[str, Any] = dict.fromkeys(("patch_pair_auc", "patch_pair_auc_within_rejected"), nothing)
+        found["heatmap"] = dict.fromkeys(("auc_judd", "box_overlap"), nothing)
+        if mask := object_mask(store, pairs, cells=cells):
+            known, logit = pairs.select(mask[0]), self._ours.global_logit[mask[0]]
+            found |= patch_figures(Predictions(logit, patch_logit=-mask[1]), known)
+        shown = localise.spread(localise.pairs_with_pixels(pairs), MOST_MASKS)
+        if fine := object_mask(store, pairs.select(shown), cells=MASK_CELLS * cells):
+            rows = shown[fine[0]]
+            masked = Predictions(self._ours.global_logit[rows], risk=fine[1])
+            found |= heatmap_figures(masked, pairs.select(rows), self._calibration)
         return found
 
     def draw(self, *, count: int, data: Path | None, sheets: Path, best_and_worst: Path) -> dict[str, Any]:

@@ -159,8 +159,8 @@ def regions_of_grid(risk: Float[np.ndarray, "rows columns"], threshold: float, r
     for each, value in zip(inside[peak >= threshold], peak[peak >= threshold].tolist()):
         down, across = np.flatnonzero(each.any(axis=1)), np.flatnonzero(each.any(axis=0))
         if len(down):
-            corners = (across[0], down[0], across[-1] + 1, down[-1] + 1)
-            found.append(Region(*(float(edge) / MAP_SIDE for edge in corners), value))
+            x1, y1, x2, y2 = (float(edge) / MAP_SIDE for edge in (across[0], down[0], across[-1] + 1, down[-1] + 1))
+            found.append(Region(x1, y1, x2, y2, value))
     return found
 
 
@@ -172,8 +172,8 @@ def _peaks(
 
     top = risk == ndimage.maximum_filter(risk, size=3, mode="nearest")
     labels = np.empty(risk.shape, np.int32)
-    count = ndimage.label(top, structure=np.ones((3, 3), np.int32), output=labels)
-    numbers = np.arange(1, count + 1)
+    ndimage.label(top, structure=np.ones((3, 3), np.int32), output=labels)
+    numbers = np.arange(1, int(labels.max()) + 1)
     cells = np.array(ndimage.center_of_mass(top, labels, numbers), np.float64).reshape(-1, 2)
     place = (cells + 0.5) / risk.shape
     peak = np.asarray(ndimage.maximum(risk, labels, numbers), np.float64).reshape(-1)
