@@ -152,11 +152,7 @@ def describe(verdict: "Verdict", name: str, overlay: Path | None) -> str:
         f"  probability that it breaks the prompt in: {reasons}",
     ]
     for box in verdict.boxes:
-        share = percent(round(box.importance, 2))
-        lines.append(
-            f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: its share of all risk above the threshold: {share},"
-            f" highest risk {box.risk:.2f}"
-        )
+        lines.append(f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: highest risk {box.risk:.2f}")
     if verdict.unknown_tokens:
         lines.append(f"  tokens of the prompt that are not in the encoder's vocabulary: {verdict.unknown_tokens}")
     if overlay is not None:

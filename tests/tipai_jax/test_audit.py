@@ -369,11 +369,12 @@ def test_a_prompt_with_quotes_stays_readable_and_numbers_have_one_scale(saved):
         prompt='a sign that says "open"\nby a shop\'s door',
         risk=np.pad(np.full((2, 2), 0.78, np.float32), (1, 4)),
         risk_threshold=0.5,
+        score=0.2,
         level=0.95,
     )
     text = audit.describe(verdict, "a.png", None)
     assert '\n  prompt: a sign that says "open" by a shop\'s door\n' in text
-    assert "its share of all risk above the threshold: 100 %, highest risk 0.78" in text
+    assert ": highest risk 0.78" in text
     assert "prediction at level 95 %: " in text and "at most" not in text
 
 

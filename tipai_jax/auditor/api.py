@@ -283,6 +283,8 @@ class Auditor:
                 patch_score=patch[i],
                 risk=np.asarray(output["risk"][i]).reshape(encoder.grid),
                 risk_threshold=calibration.risk_threshold,
+                box_reach=calibration.box_reach,
+                score_threshold=calibration.score_threshold,
                 reasons={name: float(reasons[i, c]) for c, name in enumerate(CATEGORIES)},
                 level=self.level,
                 prediction=str(prediction[i]),

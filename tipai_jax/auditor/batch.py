@@ -43,7 +43,6 @@ BOX = pa.struct(
         ("y1", pa.int32()),
         ("x2", pa.int32()),
         ("y2", pa.int32()),
-        ("importance", pa.float32()),
         ("risk", pa.float32()),
     ]
 )
@@ -69,7 +68,7 @@ SCHEMA = pa.schema(
     ]
 )
 PLAN = "tipai_jax.plan"
-VERSION = 2
+VERSION = 3
 """Of the files; raised whenever rows of an earlier version cannot be taken over."""
 
 

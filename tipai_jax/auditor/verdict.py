@@ -65,20 +65,18 @@ class Digests:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A region that stands out: the box around connected pixels whose risk is at or above the threshold.
+    """A region that stands out: the box around a peak of the risk (`render.regions_of_grid`).
 
     Attributes:
         x1, y1, x2, y2: corners in whole pixels of the image; x to the right, y downwards, x2 and y2 exclusive.
-        importance: share of all risk above the threshold that lies in this region, 0 to 1; those of all boxes add up
-            to at most 1. Boxes are ordered by it.
-        risk: the highest risk inside, 0 to 1.
+        risk: the highest risk inside, 0 to 1: how sure the auditor is that this place breaks the prompt. Boxes are
+            ordered by it, it is what is printed on them, and it may be compared between images.
     """
 
     x1: int
     y1: int
     x2: int
     y2: int
-    importance: float
     risk: float
 
 
@@ -104,8 +102,9 @@ class JudgedPhrase:
 class Verdict:
     """The predictions on one image for one prompt. Verdicts of one auditor are ordered by their logit.
 
-    The boxes, the first of which the sentence points to and whose labels the overlay shows, are ordered by their
-    importance, their share of the risk. The evaluation's box overlap takes the region of the highest risk instead.
+    The boxes are ordered by their risk, which the overlay prints on them; the sentence points to the first. An image
+    whose score says that it keeps its prompt has none, however red its heatmap is. The evaluation measures them as they
+    are shown (`boxes.ap25`).
 
     Attributes:
         prompt: the words.
@@ -114,7 +113,11 @@ class Verdict:
         logit: the global head's output before calibration.
         patch_score: calibrated probability that a patch is faithful, row 0 at the top.
         risk: risk of each patch as the heatmap shows it, 0 to 1.
-        risk_threshold: from here on a pixel counts as unfaithful; fitted on validation.
+        risk_threshold: from here on a pixel counts as unfaithful, and a peak of the risk has a box; fitted on
+            validation.
+        box_reach: how far a box goes from its peak, as a fraction of the view; None: the validation pairs had no boxes
+            to fit it on, so that no region is marked.
+        score_threshold: a score below it breaks the prompt.
         reasons: calibrated probability that the image breaks the prompt in object, attribute, counting, spatial, text.
         level: of the prediction, above 0 and below 1.
         prediction: split-conformal: "keeps", "breaks" or "abstains"; of the images of either kind at least the level's
@@ -145,6 +148,8 @@ class Verdict:
     view: tuple[float, float, float, float]
     digests: Digests
     small_world_only: bool
+    box_reach: float | None
+    score_threshold: float = 0.5
     unknown_tokens: int = 0
     phrases: tuple[JudgedPhrase, ...] = ()
 
@@ -177,16 +182,16 @@ class Verdict:
 
     @cached_property
     def boxes(self) -> tuple[FoundBox, ...]:
-        """The regions at or above the threshold, the one with the largest share of the risk first; none where nothing
-        stands out.
-        """
+        """The regions that stand out, the highest risk first; none in an image that keeps its prompt by its score."""
+        if self.score >= self.score_threshold:
+            return ()
         left, top, right, bottom = self._seen
         width, height = right - left, bottom - top
         found = []
-        for region in regions_of_grid(self.risk, self.risk_threshold, size=(height, width)):
+        for region in regions_of_grid(self.risk, self.risk_threshold, self.box_reach):
             x1, x2 = (round(left + x * width) for x in (region.x1, region.x2))
             y1, y2 = (round(top + y * height) for y in (region.y1, region.y2))
-            found.append(FoundBox(x1, y1, x2, y2, region.share, region.peak))
+            found.append(FoundBox(x1, y1, x2, y2, region.risk))
         return tuple(found)
 
     @property
@@ -205,7 +210,7 @@ class Verdict:
         else:
             words = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
-            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region stands out."
+            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region is marked."
         if not self.consistent:
             words += " The score and the worst patch disagree: check the image yourself."
         return words
@@ -235,7 +240,7 @@ class Verdict:
 
     def overlay(self, image: ImageLike, *, boxes: bool = True) -> Image.Image:
         """The image under its heatmap: unchanged where the risk is low, yellow at the threshold, red at twice that; the
-        boxes in violet, each labelled with its share of the risk.
+        boxes in violet, each labelled with its highest risk.
 
         Args:
             image: the one that was judged, as it was handed over: a PIL image, an array, a path or the bytes of a file.
@@ -259,9 +264,10 @@ class Verdict:
             return drawn
         width, height = self.size
         marks = [
-            Mark(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label=share, colour=FOUND)
+            Mark(
+                box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label=f"{box.risk:.2f}", colour=FOUND
+            )
             for box in self.boxes
-            for share in [percent(round(box.importance, 2))]
         ]
         return draw_marks(drawn, marks)
 
@@ -282,6 +288,8 @@ class Verdict:
             "patch_score": np.round(self.patch_score.astype(np.float64), 4).tolist(),
             "risk": np.round(self.risk.astype(np.float64), 4).tolist(),
             "risk_threshold": self.risk_threshold,
+            "box_reach": self.box_reach,
+            "score_threshold": self.score_threshold,
             "size": list(self.size),
             "view": list(self.view),
             "unknown_tokens": self.unknown_tokens,

@@ -165,7 +165,9 @@ def _parts(scored: ScoredImage) -> tuple[Markup, Markup, Markup]:
     """Heatmap with boxes, patch scores, and the reasons and regions in numbers."""
     verdict = scored.verdict
     alt = "the image under its heatmap, with the regions that stand out"
-    rule = f"risk from {verdict.risk_threshold:.2f} on makes a region (violet, with its share of the risk)"
+    rule = (
+        f"peaks of the risk from {verdict.risk_threshold:.2f} on are marked (violet, with their risk) where it breaks"
+    )
     heatmap = _figure(_image(verdict.overlay(scored.image), alt, heat=True), f"heatmap; {rule}")
     meaning = "probability of each patch to be faithful; the grid covers what the encoder sees"
     grid = _figure(_patches(verdict), meaning)
@@ -267,12 +269,14 @@ def _reasons(verdict: Verdict) -> Markup:
 
 def _boxes(verdict: Verdict) -> Markup:
     if not verdict.boxes:
-        return element("p", "No region stands out.", class_="tp-quiet")
-    names = ("region", "share of the risk", "highest")
+        kept = verdict.score >= verdict.score_threshold
+        words = "None: by its score the image keeps the prompt." if kept else "No region is marked."
+        return element("p", words, class_="tp-quiet")
+    names = ("region", "highest risk")
     top = element("tr", *(element("th", name, scope="col") for name in names))
     rows = []
     for box in verdict.boxes:
-        values = (verdict.place(box).removeprefix("at the "), percent(round(box.importance, 2)), f"{box.risk:.2f}")
+        values = (verdict.place(box).removeprefix("at the "), f"{box.risk:.2f}")
         rows.append(element("tr", *(element("td", value) for value in values)))
     return element("table", element("thead", top), element("tbody", *rows), class_="tp-boxes")
 

@@ -15,11 +15,11 @@ from tipai_jax.render import (
     FOUND,
     Mark,
     Panel,
+    Region,
     contact_sheet,
     draw_marks,
     overlay,
     panel_sheet,
-    regions_of_grid,
     shown_risk,
 )
 from tipai_jax.render.images import upright_rgb
@@ -40,12 +40,14 @@ class PairPrediction:
         risk: of each patch, 0 to 1.
         reason: probability that the image breaks the prompt in each category.
         risk_threshold: the risk from which a pixel counts as unfaithful.
+        regions: found in the rejected image, as its verdict shows them.
     """
 
     score: Float[np.ndarray, " 2"]
     risk: Float[np.ndarray, "2 k"]
     reason: Float[np.ndarray, "2 c"]
     risk_threshold: float
+    regions: Sequence[Region]
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
@@ -133,8 +135,8 @@ def draw_pair(
     names = ["missing here" if box.absent else CATEGORIES[box.category] for box in boxes]
     truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
     found = [
-        Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.peak:.2f}", colour=FOUND)
-        for region in regions_of_grid(risks[1], prediction.risk_threshold, size=(images[1].height, images[1].width))
+        Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.risk:.2f}", colour=FOUND)
+        for region in prediction.regions
     ]
     reasons = [
         ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])

@@ -1,6 +1,6 @@
 """What an auditor found, drawn: heatmaps, overlays, boxes and sheets, with numpy, scipy and Pillow only."""
 
-from tipai_jax.render.boxes import FOUND, Mark, Region, draw_marks, find_regions, regions_of_grid
+from tipai_jax.render.boxes import FOUND, Mark, Region, draw_marks, regions_of_grid
 from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.images import to_rgb
@@ -17,7 +17,6 @@ __all__ = [
     "draw_lines",
     "draw_marks",
     "enlarge",
-    "find_regions",
     "legend",
     "overlay",
     "panel_sheet",

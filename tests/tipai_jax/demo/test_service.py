@@ -1,5 +1,6 @@
 """The demo without a browser: what is made and scored, its markup, what is refused, and where it is served."""
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -185,12 +186,12 @@ def test_what_cannot_be_scored(service, data, prompt, line):
 def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(service, found, monkeypatch):
     monkeypatch.setattr(service.auditor, "score", None)
     low, high = (
-        at_threshold(found.worst, float(edge))
-        for edge in (found.worst.verdict.risk.min(), found.worst.verdict.risk.max() + 0.01)
+        at_threshold(dataclasses.replace(found.worst, verdict=broken), float(edge))
+        for broken in [dataclasses.replace(found.worst.verdict, score=0.2)]
+        for edge in (broken.risk.min(), broken.risk.max() + 0.01)
     )
-    (box,) = low.verdict.boxes
-    assert (box.x1, box.y1, box.x2, box.y2) == (0, 0, *low.verdict.size) and high.verdict.boxes == ()
-    assert low.verdict.score == high.verdict.score == found.worst.verdict.score
+    assert low.verdict.boxes[0].risk == pytest.approx(low.verdict.risk.max()) and high.verdict.boxes == ()
+    assert low.verdict.score == high.verdict.score == 0.2
     assert cards.comparison(found, 0.1) != cards.comparison(found, 0.8)
 
 
@@ -226,6 +227,8 @@ def test_the_cards_show_what_was_found(service, found):
         and text.count("<td style") == 49
         and all(f'scope="row">{name}<' in text for name in low.verdict.reasons)
     )
+    kept = dataclasses.replace(low, verdict=dataclasses.replace(low.verdict, score=0.9))
+    assert "by its score the image keeps the prompt" in cards.analysis(kept, 0.3, title="Title")
     assert text.count("</tr>") == 7 + 5 + (1 + len(low.verdict.boxes) if low.verdict.boxes else 0)
     assert "drawn scenes only" in cards.head(service) and service.auditor.digests.heads[:12] in cards.about(service)
 
