@@ -2,17 +2,22 @@
 
 import itertools
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from eval_world import write_store
+from loop_world import run_steps, small_store
 
 from scripts import ablation
 from tipai_jax.config.command_line import load_config
 from tipai_jax.config.records import differences
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation import run as evaluation
+from tipai_jax.tasks.auditor import TERMS
 from tipai_jax.training import loop
+from tipai_jax.training.setup import Setup
 
 RECORD = {
     "global_pair_auc": {"value": 0.9},
@@ -75,6 +80,23 @@ def test_the_rows_lead_from_the_plan_to_the_best_and_each_changes_something():
     assert configs[0] == load_config("plan.py") and len(configs) == len(ablation.CHANGES) + 1
     assert all(differences(before, after) for before, after in itertools.pairwise(configs))
     assert differences(configs[-1], load_config("base.py")) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", range(len(ablation.CHANGES) + 1))
+def test_every_row_can_be_trained(number):
+    """A step of each, narrow; the terms are those whose weight is not zero."""
+    config = list(ablation.rows())[number][1]
+    narrow = {"width": 8} if config.model.heads == "phrases" else {"hidden": 8}
+    config = replace(
+        config,
+        store=str(small_store().path),
+        model=replace(config.model, **narrow),
+        optim=replace(config.optim, warmup_steps=1),
+        data=replace(config.data, batch_size=32, steps_per_dispatch=2),
+    )
+    figures = run_steps(Setup(config, small_store()), 1)[1]
+    assert all(np.isfinite(figures[name]).all() and figures[name].any() for name in TERMS if getattr(config.loss, name))
 
 
 @pytest.mark.slow
