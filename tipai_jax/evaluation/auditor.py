@@ -157,7 +157,8 @@ class AuditorEvaluator:
             **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
-        return found | {"baselines": {} if inputs.training_store is None else self._baselines(inputs.training_store)}
+        wanted = inputs.training_store if inputs.baselines else None
+        return found | {"baselines": {} if wanted is None else self._baselines(wanted)}
 
     def _figures(
         self, predictions: Mapping[str, Predictions], calibration: Calibration, *, uncalibrated: bool = True

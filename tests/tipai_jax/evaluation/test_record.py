@@ -116,7 +116,7 @@ def test_a_digest_changes_with_what_is_trained_and_not_with_what_is_asked(run, s
     for changed in (
         dataclasses.replace(config, seed=config.seed + 1),
         dataclasses.replace(config, optim=dataclasses.replace(config.optim, peak_lr=1e-7)),
-        dataclasses.replace(config, model=dataclasses.replace(config.model, hidden=config.model.hidden + 1)),
+        dataclasses.replace(config, model=dataclasses.replace(config.model, width=config.model.width + 4)),
     ):
         assert config_digest(run_of(changed, store)) != config_digest(run)
 
