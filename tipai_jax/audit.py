@@ -151,6 +151,9 @@ def describe(verdict: "Verdict", name: str, overlay: Path | None) -> str:
         f"  prediction at level {percent(verdict.level)}: {verdict.prediction}",
         f"  probability that it breaks the prompt in: {reasons}",
     ]
+    if verdict.phrases:
+        said = (f'"{each.text}" {each.kept:.2f}{" (fails)" if each.fails else ""}' for each in verdict.phrases)
+        lines.append(f"  probability that it keeps each phrase: {', '.join(said)}")
     for box in verdict.boxes:
         share = percent(round(box.importance, 2))
         lines.append(
@@ -180,7 +183,7 @@ def _audit_images(request: Request, auditor: "Auditor") -> int:
             name = f"{path.stem}_{number}_audit.png"
         taken.add(name)
         overlay = request.out / name
-        verdict.overlay(path).save(overlay)
+        verdict.overlay(path, words=True).save(overlay)
         if request.json:
             print(json.dumps({"image": str(path), "overlay": str(overlay), **verdict.as_json()}), flush=True)
         else:
