@@ -18,8 +18,11 @@ from PIL import Image
 from precompute import heatmaps
 from tipai_jax import Auditor, audit
 from tipai_jax.auditor import batch as audit_table
+from tipai_jax.config import ModelConfig
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.evaluation.calibrators import Platt
 from tipai_jax.files.lock import alone_in
+from tipai_jax.render.phrases import LEAST_WIDTH
 from tipai_jax.store.catalog import open_catalog
 
 
@@ -108,6 +111,43 @@ def test_a_folder_and_a_table_give_the_same(saved, tmp_path, monkeypatch, capsys
         and len(row["heads_digest"]) == len(row["input_digest"]) == 64
         and (row["small_world_only"], row["unknown_tokens"]) == (True, 0)
     )
+
+
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    """An auditor whose heads read phrases."""
+    bundle = make_bundle(tiny_fingerprint(), model=ModelConfig(heads="phrases", width=16, layers=1))
+    folder = tmp_path_factory.mktemp("reading")
+    replace(bundle, calibration=replace(bundle.calibration, phrase=Platt(0.5, 0.0))).save(folder)
+    return str(folder)
+
+
+def test_phrases_in_the_table_in_words_and_below_the_overlay(reading, tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    path, prompt = write_image(tmp_path / "images", 1), "a red car on the beach"
+    table, out = tmp_path / "a.parquet", tmp_path / "out"
+    assert run(str(path.parent), "--prompt", prompt, "--auditor", reading, "--out", str(table)) == 0
+    (row,) = pq.read_table(table).to_pylist()
+    verdict = Auditor.from_pretrained(reading).explain(path, prompt)
+    assert [each["text"] for each in row["phrases"]] == ["a red car", "on the beach"]
+    for each, judged in zip(row["phrases"], verdict.phrases, strict=True):
+        assert each["kept"] == pytest.approx(judged.kept, abs=1e-5) and each["fails"] == (judged.kept < 0.5)
+    assert row["failing"] == (verdict.failing.text if verdict.failing else None)
+    assert run(str(path), "--prompt", prompt, "--auditor", reading, "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    for each in verdict.phrases:
+        assert f'"{each.text}" {each.kept:.2f}{" (fails)" if each.fails else ""}' in said
+    with Image.open(out / "1_audit.png") as overlay:
+        assert overlay.width == LEAST_WIDTH and overlay.height > 160 + 40
+
+
+def test_the_failing_phrase_has_a_column_of_its_own(reading):
+    verdict = Auditor.from_pretrained(reading).explain(draw_image(1), "a red car on the beach")
+    for kept, prediction, named in ((0.1, "breaks", "a red car"), (0.1, "keeps", None)):
+        first = replace(verdict.phrases[0], kept=kept)
+        made = replace(verdict, prediction=prediction, phrases=(first, replace(verdict.phrases[1], kept=0.9)))
+        columns = audit_table._columns(made)
+        assert columns["failing"] == named and [each["fails"] for each in columns["phrases"]] == [True, False]
 
 
 def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):

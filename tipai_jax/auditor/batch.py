@@ -47,6 +47,7 @@ BOX = pa.struct(
         ("risk", pa.float32()),
     ]
 )
+PHRASE = pa.struct([("text", pa.string()), ("kept", pa.float32()), ("fails", pa.bool_())])
 SCHEMA = pa.schema(
     [
         ("image", pa.string()),
@@ -58,6 +59,8 @@ SCHEMA = pa.schema(
         ("sentence", pa.string()),
         *((f"reason_{name}", pa.float64()) for name in CATEGORIES),
         ("consistent", pa.bool_()),
+        ("phrases", pa.list_(PHRASE)),
+        ("failing", pa.string()),
         ("boxes", pa.list_(BOX)),
         ("patch_score", pa.list_(pa.float32())),
         ("unknown_tokens", pa.int32()),
@@ -69,7 +72,7 @@ SCHEMA = pa.schema(
     ]
 )
 PLAN = "tipai_jax.plan"
-VERSION = 2
+VERSION = 3
 """Of the files; raised whenever rows of an earlier version cannot be taken over."""
 
 
@@ -322,6 +325,8 @@ def _columns(verdict: "Verdict") -> dict[str, Any]:
         "sentence": verdict.sentence,
         **{f"reason_{name}": value for name, value in verdict.reasons.items()},
         "consistent": verdict.consistent,
+        "phrases": [{"text": each.text, "kept": each.kept, "fails": each.fails} for each in verdict.phrases],
+        "failing": verdict.failing.text if verdict.failing else None,
         "boxes": [vars(box) for box in verdict.boxes],
         "patch_score": verdict.patch_score.reshape(-1).tolist(),
         "unknown_tokens": verdict.unknown_tokens,

@@ -53,7 +53,11 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     assert ours.risk is not None and ours.reason_logit is not None
     reason = calibration.reasons(ours.reason_logit[row])
     score = calibration.global_score(ours.global_logit[row])
-    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=calibration.risk_threshold)
+    kept = None
+    if ours.phrase_logit is not None and calibration.phrase is not None:
+        kept = calibration.phrase(ours.phrase_logit[row])
+    threshold = calibration.risk_threshold
+    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, kept=kept)
 
 
 def pick_best_and_worst(

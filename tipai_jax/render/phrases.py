@@ -16,7 +16,7 @@ from tipai_jax.render.colours import risk_colours
 from tipai_jax.render.markup import Markup, element
 from tipai_jax.render.words import draw_lines, font, line_height, plain, wrap
 
-__all__ = ["FAILS", "Run", "captioned", "phrase_tint", "runs_of", "words_image", "words_markup"]
+__all__ = ["FAILS", "KEY", "Run", "captioned", "phrase_tint", "runs_of", "words_image", "words_markup"]
 
 FAILS = 0.5
 """A phrase that is kept with a lower probability counts as failing."""
@@ -24,6 +24,7 @@ TINT = 0.55
 """Of the heatmap's colour in a tint, the rest is white: as opaque as the heatmap lies over an image."""
 INK, FAINT, PAPER = (24, 24, 27), (70, 70, 78), (255, 255, 255)
 KEY = "number: probability that the image keeps the phrase; underlined: below 0.5"
+"""What the marks mean, for the foot of an image or a page."""
 MARGIN, LEAST_WIDTH = 10, 280
 
 
@@ -61,7 +62,7 @@ def runs_of(prompt: str, phrases: Iterable[tuple[int, int, float]]) -> list[Run]
 def phrase_tint(kept: float) -> tuple[int, int, int]:
     """The ground of a phrase: green where the image keeps it, yellow where that is open, red where it breaks it."""
     colour = risk_colours(np.array(1.0 - kept)).astype(float)
-    red, green, blue = (int(round(255.0 + TINT * (channel - 255.0))) for channel in colour.tolist())
+    red, green, blue = (round(255.0 + TINT * (channel - 255.0)) for channel in colour.tolist())
     return red, green, blue
 
 
@@ -139,7 +140,7 @@ def _pad(size: int) -> int:
 def _units(runs: Sequence[Run], size: int) -> list[list[_Piece]]:
     """Pieces that no line break divides: a word with the comma behind it, the last word of a phrase with its number."""
     units: list[list[_Piece]] = []
-    space, small = font(size).getlength(" "), max(10, round(0.7 * size))
+    space, small = font(size).getlength(" "), max(11, round(0.7 * size))
     apart, behind = True, False  # whether a blank, and whether a phrase stands before the next word
     for place, run in enumerate(runs):
         begins = run.kept is not None

@@ -26,7 +26,7 @@ def luminance(colour) -> float:
 
 
 def test_runs_are_the_prompt_in_order():
-    assert RUNS == [
+    expected = [
         Run("two red cars", 0.09),
         Run(" "),
         Run("left of", 0.5),
@@ -34,6 +34,7 @@ def test_runs_are_the_prompt_in_order():
         Run("a blue dog", 0.97),
         Run(", and nothing else"),
     ]
+    assert expected == RUNS
     assert [run.fails for run in RUNS] == [True, False, False, False, False, False]
 
 
