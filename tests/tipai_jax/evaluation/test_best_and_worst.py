@@ -1,7 +1,6 @@
 """Which pairs are the best and the worst, worked out by hand, and that a missing image costs its own sheet alone."""
 
 import dataclasses
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from tipai_jax.evaluation.best_and_worst import NO_FOLDER, draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Isotonic, Platt
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, open_store
 
 IDENTITY = Calibration(
     global_score=Platt(),
@@ -154,7 +153,8 @@ def test_the_prompt_stands_there_as_each_image_keeps_its_phrases(world, tmp_path
         phrase_start=places(0, -1, 4),
         phrase_end=places(3, -1, len(prompt)),
     )
-    told = SimpleNamespace(prompts=table, images=store.images, view_box=store.view_box)
+    told = open_store(store.path)
+    told.__dict__["prompts"] = table
     logit = np.zeros((1, 2, 8), np.float32)
     logit[0, :, 2] = 2.0, -2.0
     plain = predicted(pairs, [1.0])
