@@ -18,6 +18,7 @@ from PIL import Image
 from precompute import heatmaps
 from tipai_jax import Auditor, audit
 from tipai_jax.auditor import batch as audit_table
+from tipai_jax.auditor.verdict import Alternative
 from tipai_jax.config import ModelConfig
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.evaluation.calibrators import Platt
@@ -141,6 +142,24 @@ def test_phrases_in_the_table_in_words_and_below_the_overlay(reading, tmp_path, 
         assert overlay.width == LEAST_WIDTH and overlay.height > 160 + 40
 
 
+def test_alternatives_in_the_table_are_asked_for_and_not_mixed(reading, tmp_path, capsys, monkeypatch):
+    alone = write_image(tmp_path, 1)
+    asked, score = [], Auditor.score
+    monkeypatch.setattr(Auditor, "score", lambda *a, **how: asked.append(how["alternatives"]) or score(*a, **how))
+    table = ("--prompt", "two red cars", "--auditor", reading, "--out", str(tmp_path / "a.parquet"))
+    assert run(str(tmp_path), *table, "--alternatives") == 0 and asked == [True]
+    assert run(str(tmp_path), *table) == 2
+    assert "judged with another choice of --alternatives" in capsys.readouterr().err
+    assert run(str(alone), "--prompt", "two red cars", "--auditor", reading, "--alternatives") == 2
+    assert "named images have them anyway" in capsys.readouterr().err
+    found = Alternative(what="colour", word="blue", kept=0.9)
+    verdict = Auditor.from_pretrained(reading).explain(alone, "two red cars")
+    made = replace(verdict, phrases=(replace(verdict.phrases[0], alternative=found),))
+    assert audit_table._columns(made)["phrases"][0]["alternative"] == "blue"
+    made = replace(verdict, phrases=(replace(verdict.phrases[0], alternative=None),))
+    assert audit_table._columns(made)["phrases"][0]["alternative"] is None
+
+
 def test_the_failing_phrase_has_a_column_of_its_own(reading):
     verdict = Auditor.from_pretrained(reading).explain(draw_image(1), "a red car on the beach")
     for kept, prediction, named in ((0.1, "breaks", "a red car"), (0.1, "keeps", None)):
@@ -161,11 +180,11 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
         write_image(folder, i)
     judged, calls = audit_table._judged, []
 
-    def stopping(auditor, rows):
+    def stopping(auditor, rows, **how):
         calls.append([row.image for row in rows])
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return judged(auditor, rows)
+        return judged(auditor, rows, **how)
 
     monkeypatch.setattr(audit_table, "_judged", stopping)
     command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
@@ -253,7 +272,7 @@ def judged_rows(monkeypatch):
 
     def counting(auditor, rows):
         calls.append([row.image for row in rows])
-        return judged(auditor, rows)
+        return judged(auditor, rows, **how)
 
     monkeypatch.setattr(audit_table, "_judged", counting)
     return calls
@@ -309,7 +328,7 @@ def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp
         write_image(folder, i)
     counting = audit_table._judged
 
-    def stopping(auditor, rows):
+    def stopping(auditor, rows, **how):
         if judged_rows:
             raise KeyboardInterrupt
         return counting(auditor, rows)

@@ -6,7 +6,7 @@ Scores of different auditors are never compared.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +31,7 @@ from tipai_jax.render import (
 from tipai_jax.render.images import ImageLike, open_image
 from tipai_jax.render.phrases import FAILS
 
-__all__ = ["Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
+__all__ = ["Alternative", "Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
 
 WRONG = {
     "object": "an object is missing, another one is in its place, or one is there that should not be",
@@ -95,6 +95,25 @@ class FoundBox:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """What the image shows instead of a failing phrase.
+
+    Attributes:
+        what: does not fit: "colour", "number", "relation", or another name that a list of attributes was given.
+        word: what stands in its place, such as "blue", "three" or "right of".
+        kept: calibrated probability that the image keeps the phrase with this word in it.
+    """
+
+    what: str
+    word: str
+    kept: float
+
+    def __str__(self) -> str:
+        looks = {"number": f"like {self.word}", "relation": f'like "{self.word}"'}.get(self.what, self.word)
+        return f"the {self.what} does not fit, it looks {looks} ({self.kept:.2f})"
+
+
+@dataclass(frozen=True)
 class JudgedPhrase:
     """A phrase of the prompt, and whether the image keeps it.
 
@@ -103,6 +122,7 @@ class JudgedPhrase:
         start, end: its first character in the prompt and the one behind its last.
         kind: one of `store.PHRASE_KINDS`: object, attribute, count, relation, place, text, other.
         kept: calibrated probability that the image keeps it.
+        alternative: of a failing phrase what the image shows instead, where that was asked for and is found.
     """
 
     text: str
@@ -110,6 +130,7 @@ class JudgedPhrase:
     end: int
     kind: str
     kept: float
+    alternative: Alternative | None = None
 
     @property
     def fails(self) -> bool:
@@ -215,6 +236,7 @@ class Verdict:
         )
         if (failing := self.failing) is not None and failing.fails:
             head = f'{head}, most likely in "{failing.text}" (kept: {failing.kept:.2f})'
+            head += f": {failing.alternative}" if failing.alternative else ""
         if self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
@@ -301,7 +323,7 @@ class Verdict:
             "level": self.level,
             "sentence": self.sentence,
             "reasons": dict(self.reasons),
-            "phrases": [vars(phrase) for phrase in self.phrases],
+            "phrases": [asdict(phrase) for phrase in self.phrases],
             "boxes": [vars(box) for box in self.boxes],
             "consistent": self.consistent,
             "worst_patch_score": self.worst_patch_score,
