@@ -270,7 +270,7 @@ def judged_rows(monkeypatch):
     """The images that are judged, call by call."""
     judged, calls = audit_table._judged, []
 
-    def counting(auditor, rows):
+    def counting(auditor, rows, **how):
         calls.append([row.image for row in rows])
         return judged(auditor, rows, **how)
 

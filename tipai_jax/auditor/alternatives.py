@@ -124,7 +124,7 @@ def name_alternatives(
         part = verdicts[start : start + PART]
         column = prompt[start : start + PART]
         candidates = [
-            each for i, verdict in enumerate(part) for each in _candidates(i, verdict, prompts, column[i], lists)
+            each for i, verdict in enumerate(part) for each in _candidates(i, verdict, prompts, int(column[i]), lists)
         ]
         altered, candidates = _embedded(candidates, prompts, column, encoder)
         row = image[start : start + PART][[each.verdict for each in candidates]] if candidates else image[:0]

@@ -190,8 +190,8 @@ def audit_rows(
         alternatives: whether to look for what each failing phrase looks like instead, see `Auditor.score`.
 
     Raises:
-        UserError: the file is none of this auditor, level and choice of alternatives, or holds rows of another input; or another process is
-            writing it, or it cannot be written.
+        UserError: the file is none of this auditor, level and choice of alternatives, or holds rows of another input;
+            or another process is writing it, or it cannot be written.
     """
     parts = out.with_name(out.name + ".parts")
     plan = {
