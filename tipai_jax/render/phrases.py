@@ -75,6 +75,7 @@ def words_markup(runs: Sequence[Run]) -> Markup:
 def _mark(text: str, kept: float, *, fails: bool) -> Markup:
     red, green, blue = phrase_tint(kept)
     style = f"background:rgb({red},{green},{blue});color:#18181b;border-radius:4px;padding:.1em .3em .2em"
+    style += ";-webkit-box-decoration-break:clone;box-decoration-break:clone"  # each line of a phrase has its own ends
     line = "text-decoration:underline 2px #18181b;text-underline-offset:.15em" if fails else None
     words = f"{'more likely broken' if fails else 'more likely kept'}: the image keeps it with probability {kept:.2f}"
     number = element("small", f"\u00a0{kept:.2f}", style="font-size:.75em;font-weight:400")
