@@ -331,7 +331,7 @@ def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp
     def stopping(auditor, rows, **how):
         if judged_rows:
             raise KeyboardInterrupt
-        return counting(auditor, rows)
+        return counting(auditor, rows, **how)
 
     command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
     with monkeypatch.context() as patched:
