@@ -229,9 +229,9 @@ def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
     return element("figure", caption, image(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
 
 
-def _words(entry: Record) -> list[Markup]:
+def _words(entry: Record) -> list[str]:
     """The prompt in coloured words, as each image keeps its phrases; nothing where that is not known."""
-    parts = []
+    parts: list[str] = []
     for name, runs in zip(("chosen", "rejected"), entry.get("words", ())):
         parts += [element("br"), f"{name}: ", words_markup([Run(text, kept) for text, kept in runs])]
     return parts
