@@ -6,7 +6,7 @@ Scores of different auditors are never compared.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,22 @@ from PIL import Image
 
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
-from tipai_jax.render import FOUND, Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
+from tipai_jax.render import (
+    FOUND,
+    Mark,
+    Run,
+    captioned,
+    draw_marks,
+    enlarge,
+    overlay,
+    regions_of_grid,
+    runs_of,
+    shown_risk,
+)
 from tipai_jax.render.images import ImageLike, open_image
+from tipai_jax.render.phrases import FAILS
 
-__all__ = ["Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
+__all__ = ["Alternative", "Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
 
 WRONG = {
     "object": "an object is missing, another one is in its place, or one is there that should not be",
@@ -81,6 +93,25 @@ class FoundBox:
 
 
 @dataclass(frozen=True)
+class Alternative:
+    """What the image shows instead of a failing phrase.
+
+    Attributes:
+        what: does not fit: "colour", "number", "relation", or another name that a list of attributes was given.
+        word: what stands in its place, such as "blue", "three" or "right of".
+        kept: calibrated probability that the image keeps the phrase with this word in it.
+    """
+
+    what: str
+    word: str
+    kept: float
+
+    def __str__(self) -> str:
+        looks = {"number": f"like {self.word}", "relation": f'like "{self.word}"'}.get(self.what, self.word)
+        return f"the {self.what} does not fit, it looks {looks} ({self.kept:.2f})"
+
+
+@dataclass(frozen=True)
 class JudgedPhrase:
     """A phrase of the prompt, and whether the image keeps it.
 
@@ -89,6 +120,7 @@ class JudgedPhrase:
         start, end: its first character in the prompt and the one behind its last.
         kind: one of `store.PHRASE_KINDS`: object, attribute, count, relation, place, text, other.
         kept: calibrated probability that the image keeps it.
+        alternative: of a failing phrase what the image shows instead, where that was asked for and is found.
     """
 
     text: str
@@ -96,6 +128,12 @@ class JudgedPhrase:
     end: int
     kind: str
     kept: float
+    alternative: Alternative | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the image more likely breaks it."""
+        return self.kept < FAILS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
@@ -201,8 +239,9 @@ class Verdict:
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
             self.prediction, "Not sure whether it keeps the prompt"
         )
-        if (failing := self.failing) is not None and failing.kept < 0.5:
+        if (failing := self.failing) is not None and failing.fails:
             head = f'{head}, most likely in "{failing.text}" (kept: {failing.kept:.2f})'
+            head += f": {failing.alternative}" if failing.alternative else ""
         if self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
@@ -219,6 +258,11 @@ class Verdict:
     def failing(self) -> JudgedPhrase | None:
         """The phrase that the image most likely breaks; None where it is not judged to break its prompt."""
         return min(self.phrases, key=lambda phrase: phrase.kept, default=None) if self.prediction == BREAKS else None
+
+    @property
+    def runs(self) -> list[Run]:
+        """The prompt in runs, each phrase with the probability that the image keeps it: what is shown in colours."""
+        return runs_of(self.prompt, [(phrase.start, phrase.end, phrase.kept) for phrase in self.phrases])
 
     def place(self, box: FoundBox) -> str:
         """Where a box lies, in words: "at the upper left"."""
@@ -238,16 +282,18 @@ class Verdict:
         left, top, right, bottom = self.view
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
-    def overlay(self, image: ImageLike, *, boxes: bool = True) -> Image.Image:
+    def overlay(self, image: ImageLike, *, boxes: bool = True, words: bool = False) -> Image.Image:
         """The image under its heatmap: unchanged where the risk is low, yellow at the threshold, red at twice that; the
         boxes in violet, each labelled with its highest risk.
 
         Args:
             image: the one that was judged, as it was handed over: a PIL image, an array, a path or the bytes of a file.
             boxes: whether to draw them.
+            words: whether to write the prompt below the image, each phrase in the colour of the probability that the
+                image keeps it (`render.captioned`); heads that read no phrases add nothing.
 
         Returns:
-            An RGB image of the same size; what the encoder did not see is grey and pale.
+            An RGB image, of the same size without words; what the encoder did not see is grey and pale.
 
         Raises:
             UserError: it cannot be read, or is of another size than the one that was judged.
@@ -260,8 +306,10 @@ class Verdict:
             )
         drawn = Image.blend(plain.convert("L").convert("RGB"), Image.new("RGB", plain.size, (255, 255, 255)), 0.5)
         drawn.paste(overlay(plain.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
-        if not boxes:
-            return drawn
+        drawn = self._with_boxes(drawn) if boxes else drawn
+        return captioned(drawn, self.runs) if words and self.phrases else drawn
+
+    def _with_boxes(self, drawn: Image.Image) -> Image.Image:
         width, height = self.size
         marks = [
             Mark(
@@ -281,7 +329,7 @@ class Verdict:
             "level": self.level,
             "sentence": self.sentence,
             "reasons": dict(self.reasons),
-            "phrases": [vars(phrase) for phrase in self.phrases],
+            "phrases": [asdict(phrase) for phrase in self.phrases],
             "boxes": [vars(box) for box in self.boxes],
             "consistent": self.consistent,
             "worst_patch_score": self.worst_patch_score,

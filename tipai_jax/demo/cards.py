@@ -13,9 +13,10 @@ from tipai_jax.auditor.verdict import Verdict, percent
 from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
 from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
-from tipai_jax.render import risk_colours
+from tipai_jax.render import risk_colours, words_markup
 from tipai_jax.render.colours import risk_opacity
 from tipai_jax.render.markup import Markup, element
+from tipai_jax.render.phrases import KEY
 
 __all__ = [
     "about",
@@ -92,7 +93,7 @@ def comparison(found: CandidateSet, threshold: float) -> Markup:
         score = element("span", f"{scored.verdict.score:.2f}", class_="tp-number")
         title = element("h3", f"{name} ", score, f" · seed {scored.seed}")
         images = element("div", plain, heated, class_="tp-pair")
-        sides.append(element("div", title, images, class_=f"tp-side {_style(scored.verdict)}"))
+        sides.append(element("div", title, *_words(scored.verdict), images, class_=f"tp-side {_style(scored.verdict)}"))
     title = element("h2", "Best against worst")
     return element("section", title, element("div", *sides, class_="tp-versus"), _scale())
 
@@ -101,7 +102,7 @@ def analysis(scored: ScoredImage, threshold: float, *, title: str) -> Markup:
     """Where an image fails and why: sentence, boxes on the heatmap, the grid of patch scores, the five reasons."""
     scored = at_threshold(scored, threshold)
     parts = element("div", *_parts(scored), class_="tp-analysis")
-    return element("section", element("h2", title), *_sentence(scored), parts)
+    return element("section", element("h2", title), *_words(scored.verdict, key=True), *_sentence(scored), parts)
 
 
 def single(scored: ScoredImage, threshold: float) -> Markup:
@@ -115,7 +116,7 @@ def single(scored: ScoredImage, threshold: float) -> Markup:
     plain = _figure(_image(scored.image, "the image as it was uploaded"), "the image")
     parts = element("div", plain, *_parts(scored), class_="tp-analysis tp-four")
     above = (message(hint if unknown else "", kind="hint"), score, _bar(verdict.score))
-    return element("section", *above, *_sentence(scored), parts, _scale())
+    return element("section", *above, *_words(scored.verdict, key=True), *_sentence(scored), parts, _scale())
 
 
 def catalog_page(view: CatalogView, prompt_id: str) -> Markup:
@@ -153,6 +154,16 @@ def about(service: DemoService) -> Markup:
 def thumbnail(image: Image.Image) -> Markup:
     """A small copy of an upload."""
     return element("figure", _image(image, "the uploaded image"), class_="tp-thumbnail")
+
+
+def _words(verdict: Verdict, *, key: bool = False) -> list[Markup]:
+    """The prompt, each phrase on the tint of how probable it is that the image keeps it, and with `key` what that
+    means; nothing of heads that read no phrases.
+    """
+    if not verdict.phrases:
+        return []
+    says = element("span", f" ({KEY})", class_="tp-quiet") if key else Markup("")
+    return [element("p", words_markup(verdict.runs), says, class_="tp-words")]
 
 
 def _sentence(scored: ScoredImage) -> tuple[Markup, Markup]:

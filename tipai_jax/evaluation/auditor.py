@@ -80,10 +80,14 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     reason = calibration.reasons(ours.reason_logit[row])
     score, side = calibration.global_score(ours.global_logit[row]), grid_side(ours.risk.shape[-1])
     threshold, grid = calibration.risk_threshold, ours.risk[row, 1].reshape(side, side)
-    regions = (
-        regions_of_grid(grid, threshold, calibration.box_reach) if calibration.breaks(ours.global_logit[row])[1] else []
+    breaks = calibration.breaks(ours.global_logit[row])[1]
+    regions = regions_of_grid(grid, threshold, calibration.box_reach) if breaks else []
+    kept = None
+    if ours.phrase_logit is not None and calibration.phrase is not None:
+        kept = calibration.phrase(ours.phrase_logit[row])
+    return PairPrediction(
+        score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, regions=regions, kept=kept
     )
-    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, regions=regions)
 
 
 def pick_best_and_worst(

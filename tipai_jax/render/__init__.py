@@ -5,6 +5,7 @@ from tipai_jax.render.colours import risk_colours, shown_risk
 from tipai_jax.render.heatmap import enlarge
 from tipai_jax.render.images import to_rgb
 from tipai_jax.render.overlay import overlay
+from tipai_jax.render.phrases import Run, captioned, runs_of, words_image, words_markup
 from tipai_jax.render.sheets import Panel, contact_sheet, legend, panel_sheet
 from tipai_jax.render.words import draw_lines, wrap
 
@@ -13,6 +14,8 @@ __all__ = [
     "Mark",
     "Panel",
     "Region",
+    "Run",
+    "captioned",
     "contact_sheet",
     "draw_lines",
     "draw_marks",
@@ -22,7 +25,10 @@ __all__ = [
     "panel_sheet",
     "regions_of_grid",
     "risk_colours",
+    "runs_of",
     "shown_risk",
     "to_rgb",
+    "words_image",
+    "words_markup",
     "wrap",
 ]

@@ -7,6 +7,7 @@ from typing import Any
 
 from tipai_jax.render.html import code, figure, image, note, notes, page, section, table, verdict
 from tipai_jax.render.markup import Markup, element
+from tipai_jax.render.phrases import Run, words_markup
 from tipai_jax.render.svg import IntervalMark, intervals, reliability
 from tipai_jax.report.curves import training
 from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_of, value_text
@@ -218,12 +219,22 @@ def _no_sheet(entry: Record, sheets: Mapping[str, bytes]) -> str:
 
 def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
     facts = element("span", entry["facts"], class_="quiet")
-    caption = element("figcaption", element("strong", f"{place}. {entry['title']}"), element("br"), facts)
+    caption = element(
+        "figcaption", element("strong", f"{place}. {entry['title']}"), element("br"), facts, *_words(entry)
+    )
     why = _no_sheet(entry, sheets)
     if why:
         return element("figure", caption, element("p", f"No image: {why}.", class_="quiet"), class_="sheet")
     alt = f"Sheet of {entry['title']!r}. {entry['facts']}"
     return element("figure", caption, image(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
+
+
+def _words(entry: Record) -> list[str]:
+    """The prompt in coloured words, as each image keeps its phrases; nothing where that is not known."""
+    parts: list[str] = []
+    for name, runs in zip(("chosen", "rejected"), entry.get("words", ())):
+        parts += [element("br"), f"{name}: ", words_markup([Run(text, kept) for text, kept in runs])]
+    return parts
 
 
 def _commands(record: Record) -> list[Markup]:

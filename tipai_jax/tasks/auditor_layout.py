@@ -327,6 +327,7 @@ LAYOUT = Layout(
         " stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left"
         " out. These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left:"
         " the chosen image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing"
-        " there), its heatmap with the found boxes in violet."
+        " there), its heatmap with the found boxes in violet. Of heads that read phrases, the prompt stands there for"
+        " each image with the probability that the image keeps each phrase; one below 0.5 is underlined."
     ),
 )

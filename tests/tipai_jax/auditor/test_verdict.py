@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tipai_jax.auditor.verdict import Digests, Ranking, Verdict, Verdicts, percent
+from tipai_jax.auditor.verdict import Alternative, Digests, JudgedPhrase, Ranking, Verdict, Verdicts, percent
 from tipai_jax.errors import UserError
 
 MINE = Digests(encoder="e" * 64, heads="h" * 64)
@@ -137,6 +137,42 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
 )
 def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
+
+
+def failing(alternative=None, **changes):
+    said = {"text": "a red cat", "start": 0, "end": 9, "kind": "attribute", "kept": 0.2}
+    return verdict(phrases=(JudgedPhrase(**said, alternative=alternative),), **changes)
+
+
+@pytest.mark.parametrize(
+    ("alternative", "words"),
+    [
+        (None, "(kept: 0.20); strongest"),
+        (
+            Alternative("colour", "blue", 0.914),
+            "(kept: 0.20): the colour does not fit, it looks blue (0.91); strongest",
+        ),
+        (Alternative("number", "three", 0.6), "the number does not fit, it looks like three (0.60); strongest"),
+        (Alternative("relation", "on", 0.6), 'the relation does not fit, it looks like "on" (0.60); strongest'),
+        (Alternative("material", "wooden", 0.6), "the material does not fit, it looks wooden (0.60); strongest"),
+    ],
+)
+def test_the_sentence_says_what_a_failing_phrase_looks_like_instead(alternative, words):
+    found = failing(alternative)
+    assert 'most likely in "a red cat" (kept: 0.20)' in found.sentence and words in found.sentence
+    assert "most likely" not in failing(alternative, prediction="keeps").sentence
+    json = found.as_json()["phrases"][0]["alternative"]
+    assert json == (alternative and {"what": alternative.what, "word": alternative.word, "kept": alternative.kept})
+
+
+def test_the_prompt_is_written_below_the_overlay_where_phrases_are_known():
+    image, found = Image.new("RGB", (140, 140)), failing()
+    plain = found.overlay(image)
+    with_words = found.overlay(image, words=True)
+    assert plain.size == (140, 140) == verdict().overlay(image, words=True).size
+    assert with_words.crop((0, 0, 140, 140)).tobytes() == plain.tobytes() and with_words.height > 170
+    assert [run.text for run in found.runs] == ["a red cat"] and found.runs[0].kept == 0.2
+    assert found.overlay(image, boxes=False, words=True).height == with_words.height
 
 
 def test_the_overlay_reddens_what_is_wrong_and_pales_what_was_not_seen():

@@ -20,6 +20,7 @@ from precompute.generators.scenes import SceneGenerator
 from precompute.pairs import choose_pairs
 from precompute.prompt_file import Prompt, read_prompts
 from tipai_jax import Auditor
+from tipai_jax.auditor.verdict import JudgedPhrase
 from tipai_jax.demo import __main__ as demo
 from tipai_jax.demo import cards
 from tipai_jax.demo.catalog_view import read_catalog
@@ -27,6 +28,7 @@ from tipai_jax.demo.serve import HOST, private_folder, reserve
 from tipai_jax.demo.service import LEVELS, DemoService, at_threshold
 from tipai_jax.errors import UserError, run_main
 from tipai_jax.render import risk_colours
+from tipai_jax.render.phrases import KEY
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -231,6 +233,19 @@ def test_the_cards_show_what_was_found(service, found):
     assert "by its score the image keeps the prompt" in cards.analysis(kept, 0.3, title="Title")
     assert text.count("</tr>") == 7 + 5 + (1 + len(low.verdict.boxes) if low.verdict.boxes else 0)
     assert "drawn scenes only" in cards.head(service) and service.auditor.digests.heads[:12] in cards.about(service)
+
+
+def test_the_prompt_stands_there_in_coloured_words(found):
+    """Where heads read phrases: above the verdict on an image, and on both sides of the comparison."""
+    said = (JudgedPhrase(text="a red car", start=0, end=9, kind="attribute", kept=0.09),)
+    told = lambda scored: replace(scored, verdict=replace(scored.verdict, phrases=said))
+    images = tuple(map(told, found.images))
+    mark = 'title="more likely broken: the image keeps it with probability 0.09"'
+    for text in (cards.analysis(images[0], 0.3, title="Title"), cards.single(images[0], 0.3)):
+        assert text.count(mark) == 1 and KEY in text and "on the beach" in text
+    assert cards.comparison(replace(found, images=images), 0.3).count(mark) == 2
+    for text in (cards.comparison(found, 0.3), cards.analysis(found.best, 0.3, title="Title")):
+        assert "<mark" not in text and KEY not in text
 
 
 @pytest.mark.parametrize("prediction", ["keeps", "breaks", "abstains"])

@@ -234,6 +234,16 @@ def test_sheets_that_are_all_missing_for_one_reason_have_one_sentence_more():
     assert "There are no sheets" not in document(record()).of("best_and_worst")
 
 
+def test_the_words_of_a_pair_are_marked_for_both_images():
+    words = [[["a <red> car", 0.97], [" on the beach", None]], [["a <red> car", 0.09], [" on the beach", None]]]
+    sides = {"best": [entry(1, words=words)], "worst": [entry(2, "worst-01.webp")]}
+    page = document(record(best_and_worst=sides))
+    text = " ".join(page.of("best_and_worst").split())
+    assert "chosen: a <red> car" in text and "rejected: a <red> car" in text
+    assert text.count("0.97") == text.count("0.09") == 1
+    assert text.count("chosen: ") == 1, "an entry of an earlier evaluation has no words"
+
+
 def test_a_record_without_baselines_has_neither_columns_nor_marks_for_them():
     found = document(record(baselines={}, not_measured=["baselines: the store is gone"]))
     assert found.row("ranking", "global pair AUC") == ["0.900 (0.850 to 0.950)", "100"]
