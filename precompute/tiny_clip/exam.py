@@ -49,8 +49,8 @@ def answers(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, squares: list[
 
 
 def styles_of(square: Square) -> list[list[str]]:
-    """The words that describe the style of each scene ("outline=thin"); none in a world without styles."""
-    return [str(getattr(scene, "style", "")).split() for scene in square.scenes]
+    """The words that describe the style of each scene ("outline=thin"), without its rotation in degrees."""
+    return [[word for word in scene.style.line().split() if "rotate" not in word] for scene in square.scenes]
 
 
 def examine(model: CLIPModel, tokenizer: PreTrainedTokenizerFast, every: list[Trial]) -> list[Row]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from precompute.tiny_clip.exam import examine, style_table, table, trials
+from precompute.tiny_clip.exam import examine, style_table, styles_of, table, trials
 from precompute.tiny_clip.shape import build_model, build_tokenizer
 
 
@@ -22,3 +22,9 @@ def test_pictures_with_a_style_have_rows_of_their_own(monkeypatch):
     assert (styled["flat"]["pair_auc"] + styled["outline=thin"]["pair_auc"]) / 2 == pytest.approx(total, abs=1e-3)
     assert "| outline=no | 30 |" in style_table(rows) and "style" not in table(rows, "pair_auc")
     assert style_table([row for row in rows if "category" in row]) == ""
+
+
+def test_a_style_is_said_as_the_data_record_it():
+    first, _ = styles_of(trials(1)[0].squares[0])
+    assert {word.split("=")[0] for word in first} >= {"outline", "fill", "palette", "background"}
+    assert all("=" in word and not word.startswith("rotate") for word in first)
