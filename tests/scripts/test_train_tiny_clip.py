@@ -87,6 +87,5 @@ def test_another_recipe_in_the_same_folder_is_refused(trained):
         run("--smoke", "--seed", "1", "--workdir", trained)
 
 
-@pytest.mark.xfail(strict=True, reason="the committed weights are of the former training until the next ones are made")
 def test_the_committed_weights_are_those_of_their_card():
     check_card(ROOT / "precompute" / "assets" / "tiny_clip")
