@@ -41,6 +41,8 @@ def render(record: Record, *, name: str, date: str, log: Sequence[Record], sheet
     footnotes = [f"Intervals: {record['intervals']}. {INTERVALS}"]
     parts = {"targets": ("Targets", _targets(record))}
     for each in layout["sections"]:
+        if any(spec["section"] == each["key"] for spec in layout["figures"]) and not _rows(record, each):
+            continue  # as of the shifted splits of data that have none
         first = len(footnotes) + 1
         footnotes += each["notes"]
         marks = [note(number) for number in range(first, len(footnotes) + 1)]
@@ -103,6 +105,12 @@ def _targets(record: Record) -> list[Markup]:
     return [words, table(head, rows, caption="What is asked, and what was measured", numbers=(2, 3, 4))]
 
 
+def _rows(record: Record, about: Record) -> list[tuple[Record, str, Record | None, Mapping[str, Record | None]]]:
+    """The figures of a section: (spec, label, ours, theirs by baseline)."""
+    specs = [spec for spec in record["layout"]["figures"] if spec["section"] == about["key"]]
+    return [(spec, *each) for spec in specs for each in beside_baselines(record, spec)]
+
+
 def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Markup]:
     """The words of a section, its plots, and a table of its figures with the baselines beside ours, the best one
     marked.
@@ -116,8 +124,7 @@ def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Mar
     compared = [name for name in compared if any(name in spec["baselines"] for spec in specs)]
     rows = [
         _row(spec, label, ours, [theirs.get(name) for name in compared])
-        for spec in specs
-        for label, ours, theirs in beside_baselines(record, spec)
+        for spec, label, ours, theirs in _rows(record, about)
     ]
     head = ("figure", "ours", *(layout["baselines"][name] for name in compared), "n")
     caption = f"{about['title']}: values with 95 % intervals" + ("; the best of a row is marked" if compared else "")

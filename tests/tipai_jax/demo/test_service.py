@@ -199,7 +199,7 @@ def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(servi
 
 def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, monkeypatch):
     predictions = set()
-    for seed in range(4):
+    for seed in range(12):
         data = as_file(service.generator.make(Prompt("any", PROMPT), seed).image)
         shown = service.score(service.read(data), PROMPT)
         for level in LEVELS:
