@@ -27,6 +27,7 @@ from tipai_jax.demo.catalog_view import read_catalog
 from tipai_jax.demo.serve import HOST, private_folder, reserve
 from tipai_jax.demo.service import LEVELS, DemoService, at_threshold
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.evaluation.conformal import Conformal
 from tipai_jax.render import risk_colours
 from tipai_jax.render.phrases import KEY
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
@@ -197,17 +198,23 @@ def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(servi
     assert cards.comparison(found, 0.1) != cards.comparison(found, 0.8)
 
 
-def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, monkeypatch):
+def test_another_level_is_what_an_auditor_of_that_level_says(service, monkeypatch):
+    data = [as_file(service.generator.make(Prompt("any", PROMPT), seed).image) for seed in range(4)]
+    middle = np.median([service.score(service.read(each), PROMPT).verdict.logit for each in data])
+    bundle, spread = service.auditor.bundle, np.linspace(-0.5, 0.5, 40)
+    undecided = Conformal(tuple(middle + spread + 0.2), tuple(-middle + spread + 0.2))
+    bundle = replace(bundle, calibration=replace(bundle.calibration, conformal=undecided))
+    with_level = lambda level: Auditor(bundle, level=level, device="cpu")
+    service = DemoService(with_level(0.9), service.generator)
     predictions = set()
-    for seed in range(12):
-        data = as_file(service.generator.make(Prompt("any", PROMPT), seed).image)
-        shown = service.score(service.read(data), PROMPT)
+    for each in data:
+        shown = service.score(service.read(each), PROMPT)
         for level in LEVELS:
             again = service.at_level(shown, level).verdict
-            other = Auditor(service.auditor.bundle, level=level, device="cpu")
+            other = with_level(level)
             monkeypatch.setitem(other.__dict__, "encoder", service.auditor.encoder)
             assert (again.prediction, again.level) == (
-                other.explain(Image.open(io.BytesIO(data)), PROMPT).prediction,
+                other.explain(Image.open(io.BytesIO(each)), PROMPT).prediction,
                 level,
             )
             predictions.add(again.prediction)
