@@ -40,6 +40,6 @@ def test_shrinking_is_pillows_box_resampling_to_one_grey_level():
 
 def test_an_untrained_model_is_at_chance(tokenizer):
     torch.manual_seed(0)
-    rows = examine(build_model(tokenizer).eval(), tokenizer, trials(6))
+    rows = [row for row in examine(build_model(tokenizer).eval(), tokenizer, trials(6)) if "category" in row]
     assert len(rows) == 15 and all(row["n"] == 12 for row in rows)
     assert 0.3 < np.mean([row["caption_accuracy"] for row in rows]) < 0.7
