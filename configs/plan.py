@@ -2,7 +2,7 @@
 
 Command:  python -m tipai_jax.train --config plan.py --store store/scenes --workdir runs/plan
 Minutes:  3 on two cores, for the 28,000 training pairs of the quickstart
-Figures:  test split: pair AUC .891, patch AUC .917, AUC-Judd .927, ECE .007; all targets met (docs/results.md)
+Figures:  test split: pair AUC .769, patch AUC .905, AUC-Judd .921, ECE .004 (docs/results.md)
 
 Both scorers read the prompt's and the image's (the patch's) embedding side by side, the risk map is the enlarged
 1 - score, the four losses weigh 1.0 / 1.0 / 0.5 / 0.1 on probabilities. The reason head is ours: the plan only asks
