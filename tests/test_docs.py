@@ -49,7 +49,9 @@ def test_the_readme_is_a_page():
 
 @pytest.mark.parametrize("page", TEXTS, ids=NAMES)
 def test_no_line_is_too_long(page):
-    assert [line for line in page.read_text().splitlines() if len(line) > 120] == []
+    lines = page.read_text().splitlines()
+    made = page.name == "results.md"  # its tables are written by a command, a row a line
+    assert [line for line in lines if len(line) > 120 and not (made and line.startswith("| "))] == []
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=NAMES)

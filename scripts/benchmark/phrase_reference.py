@@ -4,6 +4,7 @@ Absent phrases are masked; attention is torch's own. The parameters have the nam
 and compare outputs and loss.
 """
 
+import math
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -42,6 +43,17 @@ class Layer(nn.Module):
         return x + self.mlp_out(gelu(self.mlp_in(self.norm_mlp(x))))
 
 
+def apart(maps: torch.Tensor, subject: torch.Tensor, object: torch.Tensor) -> torch.Tensor:
+    """From the centre of a relation's object to that of its subject, [b, 2, p, 4]; 0 for what is no relation."""
+    side = math.isqrt(maps.shape[2])
+    at = torch.linspace(-1, 1, side, device=maps.device)
+    where = torch.stack([at.repeat(side), at.repeat_interleave(side)], -1)
+    centre = torch.einsum("bnkpc,kx->bnpcx", maps.softmax(2), where).flatten(3)
+    ends = (each.long().clamp(0)[:, None, :, None].expand_as(centre) for each in (subject, object))
+    first, second = (centre.gather(2, each) for each in ends)
+    return (first - second) * ((subject >= 0) & (object >= 0))[:, None, :, None]
+
+
 class PhraseReference(nn.Module):
     """See `tipai_jax.heads.phrase_heads.PhraseHeads`."""
 
@@ -54,6 +66,7 @@ class PhraseReference(nn.Module):
         for name, each in rows.items():
             self.register_parameter(name, nn.Parameter(torch.randn(each, width) * (each**-0.5)))
         self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
+        self.direction_in, self.relation_in = nn.Parameter(torch.randn(d, 4) * d**-0.5), nn.Linear(4, width)
         self.map_value = nn.Linear(width, width, bias=False)
         self.names = [f"layer_{i}" for i in range(layers)]
         for name in self.names:
@@ -73,7 +86,10 @@ class PhraseReference(nn.Module):
         word = unit * (said @ self.phrase_in + bare @ self.bare_in) + self.phrase_kind[b.phrase_kind.long()]
         word = word + self.count[b.phrase_count.long().clamp(0, 9)] + self.phrase_place + self.token_kind[0]
         word = word + self.subject[b.phrase_subject.long()] + self.object[b.phrase_object.long()]
-        word = (word[:, None] + self.similarity_in(seen)) * b.phrase_present[:, None, :, None]
+        turned = (said @ self.direction_in * unit)[:, None] * apart(maps, b.phrase_subject, b.phrase_object)
+        word = (word[:, None] + self.similarity_in(seen) + self.relation_in(turned)) * b.phrase_present[
+            :, None, :, None
+        ]
         patch = unit * patches @ self.patch_in + self.map_in(maps.flatten(3)) + self.patch_place + self.token_kind[1]
         patch = patch + (maps[..., 0] / SHARPNESS) @ self.map_value(word)
         whole = (unit * image @ self.image_in + self.token_kind[2])[:, :, None]

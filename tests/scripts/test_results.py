@@ -10,6 +10,7 @@ from report_world import EVIL, baseline, fig, record
 
 from scripts.results import RUNS, main, page, portable, small, summary
 from tipai_jax.errors import UserError
+from tipai_jax.report.figures import value_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = json.loads((ROOT / "docs" / "results.json").read_text())
@@ -22,14 +23,14 @@ COLUMNS = {
     "image only": QUICKSTART["baselines"]["image_only"],
 }
 ROWS = {
-    "pair AUC": lambda scorer: scorer["global_pair_auc"]["value"],
-    "pair AUC on hard pairs": lambda scorer: scorer["pair_auc_by_difficulty"]["hard"]["value"],
-    "ECE of the calibrated score (lower is better)": lambda scorer: scorer["ece"]["value"],
-    "object AUC: wrong objects redder than others": lambda scorer: scorer["objects"]["auc"]["value"],
-    "the reddest object is a wrong one": lambda scorer: scorer["objects"]["hottest_right"]["value"],
+    "pair AUC": lambda scorer: scorer["global_pair_auc"],
+    "pair AUC, held-out styles": lambda scorer: scorer["shifts"]["shift-style"]["global_pair_auc"],
+    "pair AUC, drawn by other code": lambda scorer: scorer["shifts"]["shift-renderer"]["global_pair_auc"],
+    "object AUC: wrong objects redder than others": lambda scorer: scorer["objects"]["auc"],
+    "object AUC, drawn by other code": lambda scorer: scorer["shifts"]["shift-renderer"]["objects"]["auc"],
     "faithful images in which something is marked (lower is better)": lambda scorer: scorer["boxes"][
         "marked_in_chosen"
-    ]["value"],
+    ],
 }
 
 
@@ -48,7 +49,9 @@ def test_each_figure_of_the_summary_is_that_of_the_record(file):
     start = next(i for i, line in enumerate(lines) if line.startswith("| test split | `plan.py`"))
     assert cells(lines[start])[1:] == list(COLUMNS)
     shown = {cells(line)[0]: cells(line)[1:] for line in lines[start + 2 : start + 2 + len(ROWS)]}
-    assert shown == {label: [f"{read(scorer):.3f}" for scorer in COLUMNS.values()] for label, read in ROWS.items()}
+    assert shown == {
+        label: [value_text(read(scorer)["value"], ".3f") for scorer in COLUMNS.values()] for label, read in ROWS.items()
+    }
 
 
 def test_every_figure_with_an_interval_is_on_the_results_page():
@@ -96,9 +99,11 @@ def made_up(**changes):
 def test_the_summary_takes_each_figure_from_its_place():
     ours = made_up(
         global_pair_auc=fig(0.11),
-        pair_auc_by_difficulty={"hard": fig(0.22)},
-        ece=fig(0.33),
-        objects={"auc": fig(0.42), "hottest_right": fig(0.55)},
+        shifts={
+            "shift-style": {"global_pair_auc": fig(0.22)},
+            "shift-renderer": {"global_pair_auc": fig(0.33), "objects": {"auc": fig(0.55)}},
+        },
+        objects={"auc": fig(0.42), "hottest_right": fig(0.5)},
         boxes={"marked_in_chosen": fig(0.66)},
     )
     lines = summary({"plan": ours, "quickstart": made_up()}).splitlines()
