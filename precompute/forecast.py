@@ -21,6 +21,8 @@ from tipai_jax.store.writer import check_plan
 
 __all__ = ["BUDGET", "Probe", "check_disk", "print_forecast", "probe", "run_seconds", "store_bytes"]
 
+LONGEST_PASS = 30.0
+"""Seconds of a forward pass; a longer one shows no progress for too long, and an interruption loses it."""
 BUDGET = 3.0
 """Seconds that the probe of a table may take, unless a single image or prompt takes longer."""
 
@@ -83,6 +85,18 @@ def run_seconds(works: Sequence[Work], found: Probe, *, batch: int, threads: int
         return passes * batch * max(found.read / threads, found.encoded)
     parallel = len(works) if works and works[0].table != "images" else passes
     return passes * batch * found.seconds / max(1, min(threads, os.cpu_count() or 1, parallel))
+
+
+def shorter_pass(found: Probe, *, batch: int) -> str:
+    """Which batch size keeps a forward pass within `LONGEST_PASS`, in words; "" where this one does.
+
+    A run does not lower it by itself, for then the store would depend on how busy the machine was.
+    """
+    seconds = batch * found.seconds
+    if seconds <= LONGEST_PASS or batch == 1:
+        return ""
+    fits = max(1, int(LONGEST_PASS / found.seconds))
+    return f"{batch} in a forward pass take {seconds:.0f} s without progress; --batch-size {fits} shows it sooner"
 
 
 def store_bytes(plan: Plan, works: list[Work]) -> int:
@@ -170,6 +184,8 @@ def print_forecast(
                     f"({found.seconds:.3g} s each on {'one core' if cpu else 'the GPU'})"
                 )
                 total += seconds
+                if note := shorter_pass(found, batch=encoder.batch_size):
+                    print(f"note      {table}: {note}")
     finally:
         torch.set_num_threads(before)
     print(f"estimate  {total:.1f} s with {threads} threads: {', '.join(parts)}")

@@ -4,11 +4,11 @@
 
 A frozen CLIP gives the cosine of prompt and image, and of prompt and each of 49 patches. Both become scores by
 
-    score = 1 / (1 + exp(-(s * cosine - 15) / 6)),    s: the encoder's logit scale (its inverse temperature)
+    score = 1 / (1 + exp(-(s * cosine - c) / 6)),    s: the encoder's logit scale (its inverse temperature)
 
-which lie between 0 and 1 in the order of the cosines. `s * cosine` is what a CLIP was trained to compare, so one rule
-serves encoders whose cosines have different ranges: the score 1/2 is a cosine of .15 for ViT-L/14 (s = 100), about the
-highest of unrelated prompts and images, and of .5 for the small encoder (s = 30). The score is not a probability.
+which lie between 0 and 1 in the order of the cosines. c is 15: the score 1/2 is a cosine of .15 for ViT-L/14 (s =
+100), about the highest of unrelated prompts and images. For the small encoder, whose captions fit its drawings far
+better (s = 55), c is 37, about the cosine of a drawing that breaks one thing. The score is not a probability.
 Scored images are not scored again; the scores of every batch are written at once.
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["CENTRE", "WIDTH", "ZERO_SHOT", "score", "to_scores"]
 
 ZERO_SHOT = "zero_shot"
-CENTRE, WIDTH = 15.0, 6.0
+CENTRE, SMALL_WORLD_CENTRE, WIDTH = 15.0, 37.0, 6.0
 FEW = {"cpu": 16, "cuda": 64}
 """Images per forward pass: a catalogue holds few, and a batch that is not full is padded."""
 RULE = (
@@ -55,7 +55,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         prog="precompute/score.py",
         description="Score every image of a catalogue, and each of its 7 x 7 patches, against its prompt with a "
         "frozen CLIP.",
-        epilog=f"score = 1 / (1 + exp(-(s * cosine - {CENTRE:g}) / {WIDTH:g})) with the encoder's logit scale s: "
+        epilog=f"score = 1 / (1 + exp(-(s * cosine - c) / {WIDTH:g})) with the encoder's logit scale s and "
+        f"c = {CENTRE:g}, for the small encoder {SMALL_WORLD_CENTRE:g}: "
         "between 0 and 1, in the order of the cosines, not a probability.",
     )
     parser.add_argument(
@@ -82,11 +83,16 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def to_scores(cosines: "np.ndarray", *, logit_scale: float) -> "np.ndarray":
+def centre_of(encoder: "Fingerprint") -> float:
+    """Where the score of an encoder is 1/2: c of the rule above."""
+    return SMALL_WORLD_CENTRE if encoder.small_world_only else CENTRE
+
+
+def to_scores(cosines: "np.ndarray", *, logit_scale: float, centre: float = CENTRE) -> "np.ndarray":
     """The scores of cosines by the rule above, elementwise, f64 of the same shape."""
     import numpy as np
 
-    logits = (logit_scale * np.asarray(cosines, np.float64) - CENTRE) / WIDTH
+    logits = (logit_scale * np.asarray(cosines, np.float64) - centre) / WIDTH
     return 0.5 * (1.0 + np.tanh(0.5 * logits))
 
 
@@ -154,7 +160,7 @@ def _known_dtype(catalog: "Catalog", folder: "EncoderFolder", patches: str) -> s
 def _scorer(encoder: "Fingerprint") -> "Scorer":
     from tipai_jax.store.catalog import Scorer
 
-    rule = RULE.format(centre=CENTRE, width=WIDTH, scale=encoder.logit_scale)
+    rule = RULE.format(centre=centre_of(encoder), width=WIDTH, scale=encoder.logit_scale)
     return Scorer(
         name=ZERO_SHOT,
         digest=encoder.digest,
@@ -208,8 +214,9 @@ def _score_batch(
     embeddings = encoder.encode_images(prepared)
     scale = encoder.fingerprint.logit_scale
     cosines = np.einsum("nd,nd->n", embeddings.image.astype(np.float64), text)
-    whole = to_scores(cosines, logit_scale=scale)
-    parts = to_scores(np.einsum("nkd,nd->nk", embeddings.patches.astype(np.float64), text), logit_scale=scale)
+    rule = {"logit_scale": scale, "centre": centre_of(encoder.fingerprint)}
+    whole = to_scores(cosines, **rule)
+    parts = to_scores(np.einsum("nkd,nd->nk", embeddings.patches.astype(np.float64), text), **rule)
     return [
         CatalogScore(
             sha256=image.sha256,

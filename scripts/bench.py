@@ -1,7 +1,7 @@
 """How fast training and embedding are on this machine, against a plain PyTorch loop and against what the machine can
 do.
 
-    python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step whole sweep images grow]
+    python scripts/bench.py [--json FILE] [--plot FILE] [--device gpu] [--only step phrases whole sweep images grow]
 
 Everything is made up here: random embeddings, drawn images. Candidates take turns, so that a busy machine hits all of
     them; what is claimed are ratios within
@@ -30,6 +30,10 @@ PLAN_EPOCH = 625
 """Steps of an epoch of 20,000 pairs: so often a run is validated and saved."""
 WHOLE = replace(PLAN, pairs=20_000)
 """The training that the plan estimates; 3 GB."""
+
+
+TINY = Shape(d=160, batch=128, pairs=4_096, validation=64)
+"""The quickstart's embeddings and batches."""
 
 
 class Bench:
@@ -152,6 +156,29 @@ def step(bench: Bench) -> list[Row]:
     over = ratio(found["ours, the step alone"], found["ours, end to end"])[0] - 1
     rows.append(at_most("log, validation and checkpoints over the bare step", 100 * over, 5, "%"))
     return [*rows, Row("compilation and the first steps", compiling, "s")]
+
+
+def phrases(bench: Bench) -> list[Row]:
+    """The step of the phrase heads (`base.py`) against the same model and losses in PyTorch."""
+    from scripts.benchmark.ours import phrases_config_of, step_only
+    from scripts.benchmark.phrase_reference import PhraseLoop
+    from scripts.benchmark.rounds import alternate, clocked, ratio
+    from tipai_jax.training.setup import Setup
+
+    shape = bench.shape if bench.quick else TINY
+    store = bench.store(shape)
+    run = Setup(phrases_config_of(shape, store.path, bench.folder / "run"), store)
+    candidates = {
+        "the same model in PyTorch": clocked(PhraseLoop(store, shape.batch, "cuda" if bench.gpu else "cpu"), steps=16),
+        "phrase heads": clocked(step_only(run)[0], steps=16, group=run.length),
+    }
+    found = alternate(candidates, rounds=bench.rounds)
+    times, least, most = ratio(found["phrase heads"], found["the same model in PyTorch"])
+    rows = [
+        Row(f"{name}: a step", each.median * 1e3, "ms", detail={"pairs_per_s": shape.batch / each.median})
+        for name, each in found.items()
+    ]
+    return [*rows, at_least("phrase heads, times as fast as in PyTorch", times, 1, least=least, most=most)]
 
 
 def whole(bench: Bench) -> list[Row]:
@@ -287,6 +314,7 @@ def grow(bench: Bench) -> list[Row]:
 
 PARTS: dict[str, Callable[[Bench], list[Row]]] = {
     "step": step,
+    "phrases": phrases,
     "whole": whole,
     "sweep": sweep,
     "images": images,

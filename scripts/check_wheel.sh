@@ -67,7 +67,7 @@ done
 python -m precompute.scenes --out data/scenes --pairs 60 --seed 0
 tipai-embed --data data/scenes --encoder tiny --out store/scenes
 tipai-train --config base.py --store store/scenes --workdir runs/base \
-  --data.epochs 1 --data.batch-size 8 --optim.warmup-steps 1 --model.hidden 16
+  --data.epochs 1 --data.batch-size 8 --optim.warmup-steps 1 --model.width 16
 code=0
 tipai-evaluate --workdir runs/base > table.txt || code=$?
 [ "$code" -le 1 ] || fail "tipai-evaluate: exit code $code, expected 0 (targets met) or 1 (one missed)"

@@ -1,8 +1,8 @@
-"""Random pairs to be judged by eye: python scripts/look.py [--workdir runs/quickstart] [--pairs 20] [--seed 7].
+"""Random pairs to be judged by eye: python scripts/look.py [--split test] [--pairs 20] [--seed 7].
 
 Draws one sheet a pair into WORKDIR/look: both images, plain (what is truly wrong in black) and under their heatmaps
 with the boxes found, and above them the auditor's score and sentence for each. The pairs are drawn by chance from those
-of the test split that are no controls, so that nobody chooses what is shown. Everything is judged from the images,
+of the split that are no controls, so that nobody chooses what is shown. Everything is judged from the images,
 through the public API.
 """
 
@@ -17,11 +17,12 @@ from tipai_jax.errors import Parser, run_main, whole_number
 SIDE = 300
 
 
-def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> list[Path]:
+def look(workdir: Path, *, split: str = "test", pairs: int, seed: int, data: Path | None = None) -> list[Path]:
     """Draw the sheets.
 
     Args:
         workdir: of a trained and evaluated run.
+        split: of the store of the run.
         pairs: how many, at most all.
         seed: of the draw.
         data: folder of the images; where they were embedded from if None.
@@ -30,7 +31,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
         The paths of the sheets, in the order of the pairs in the store.
 
     Raises:
-        UserError: no run, no store or no images.
+        UserError: no run, no store, no such split or no images.
     """
     import numpy as np
 
@@ -44,7 +45,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
 
     store = open_store(load_run(workdir).store["path"])
     folder = data_folder(store, data, needed=True)
-    table, auditor = pairs_of_split(store, "test"), Auditor.from_pretrained(workdir)
+    table, auditor = pairs_of_split(store, split), Auditor.from_pretrained(workdir)
     choice = np.flatnonzero(~table.control)
     drawn = np.sort(np.random.default_rng(seed).choice(choice, min(pairs, len(choice)), replace=False)).tolist()
     sheets = []
@@ -65,7 +66,7 @@ def look(workdir: Path, *, pairs: int, seed: int, data: Path | None = None) -> l
             lines.append(f"{name}: {verdict.score:.2f}. {verdict.sentence}")
         broken = ", ".join(each for each, state in zip(CATEGORIES, table.category[index]) if state == 1)
         facts = f"pair {table.pair_id[index]}, {table.difficulty[index]}; broken: {broken} ({table.kind[index]})"
-        sheets.append(workdir / "look" / f"seed-{seed}-{number:02d}.png")
+        sheets.append(workdir / "look" / f"{split}-seed-{seed}-{number:02d}.png")
         sheets[-1].parent.mkdir(parents=True, exist_ok=True)
         panel_sheet(
             f"{number}. {prompt}", [facts, *lines], panels, side=SIDE, ends=("no risk (no colour)", "at risk")
@@ -86,13 +87,14 @@ def main() -> int:
         default=Path("runs/quickstart"),
         help="of a trained and evaluated run (default: runs/quickstart)",
     )
+    parser.add_argument("--split", default="test", help="of the store, such as shift-style (default: test)")
     parser.add_argument("--pairs", type=whole_number(1), default=20, help="how many (default: 20)")
     parser.add_argument("--seed", type=whole_number(0), default=7, help="of the draw (default: 7)")
     parser.add_argument(
         "--data", type=Path, metavar="FOLDER", help="folder of the images (default: where they were embedded from)"
     )
     args = parser.parse_args()
-    look(args.workdir, pairs=args.pairs, seed=args.seed, data=args.data)
+    look(args.workdir, split=args.split, pairs=args.pairs, seed=args.seed, data=args.data)
     return 0
 
 

@@ -32,7 +32,7 @@ run() {
 begun=$SECONDS
 run python precompute/scenes.py --out data/scenes --pairs 40000 --seed 0
 run python precompute/embed.py --data data/scenes --encoder tiny --dtype auto --out store/scenes
-run python -m tipai_jax.train --config scenes.py --store store/scenes --workdir runs/quickstart
+run python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/quickstart
 verdict=0
 run python -m tipai_jax.evaluate --workdir runs/quickstart --heatmaps 12 || verdict=$?
 printf '\n%s minutes since the installation\n' "$(( (SECONDS - begun + 59) / 60 ))"

@@ -23,6 +23,7 @@ CALIBRATION = Calibration(
     worst_patch=Isotonic((-1.0, 1.0), (0.2, 0.8)),
     conformal=Conformal(tuple(np.linspace(-0.5, 1.0, 40).tolist()), tuple(np.linspace(-1.0, 0.5, 40).tolist())),
     risk_threshold=0.5,
+    box_reach=0.15,
 )
 
 

@@ -13,8 +13,6 @@ HEATMAP = (
     "auc_judd",
     "box_overlap",
     "pointing_game",
-    "box_found_in_chosen",
-    "box_found_in_rejected",
 )
 EVIL = '"><script>alert(1)</script>'
 SHEETS = {"best-01.webp": b"best", "worst-01.webp": b"worst"}
@@ -54,7 +52,7 @@ def scorer(value=0.9):
             "auc_by_category": by(CATEGORIES),
             "auc_by_difficulty": by(("easy", "medium", "hard")),
         },
-        "boxes": by(("ap25", "ap50", "marked_in_chosen")),
+        "boxes": by(("ap25", "ap50", "marked_in_chosen", "marked_in_rejected")),
         "patch_auc_same_place": fig(value),
         "phrases": by(("auc", "auc_same_phrase", "named_right", "named_by_chance")),
         "reason_macro_f1": fig(value),

@@ -49,7 +49,9 @@ def test_the_readme_is_a_page():
 
 @pytest.mark.parametrize("page", TEXTS, ids=NAMES)
 def test_no_line_is_too_long(page):
-    assert [line for line in page.read_text().splitlines() if len(line) > 120] == []
+    lines = page.read_text().splitlines()
+    made = page.name == "results.md"  # its tables are written by a command, a row a line
+    assert [line for line in lines if len(line) > 120 and not (made and line.startswith("| "))] == []
 
 
 @pytest.mark.parametrize("page", TEXTS, ids=NAMES)
@@ -162,8 +164,8 @@ def job(tmp_path_factory):
         patch.chdir(folder)
         scenes.draw(Path("data/scenes"), pairs=120, seed=0)
         assert embed.main(["--data", "data/scenes", "--encoder", "tiny", "--out", "store/scenes"]) == 0
-        run = ["--config", "scenes.py", "--store", "store/scenes", "--workdir", "runs/quickstart", "--data.epochs", "2"]
-        assert train.main([*run, "--optim.warmup-steps", "1", "--data.batch-size", "16", "--model.hidden", "16"]) == 0
+        run = ["--config", "base.py", "--store", "store/scenes", "--workdir", "runs/quickstart", "--data.epochs", "2"]
+        assert train.main([*run, "--optim.warmup-steps", "1", "--data.batch-size", "16", "--model.width", "16"]) == 0
         assert evaluate.main(["--workdir", "runs/quickstart"]) in (0, 1)
     drawn = sorted((folder / "data" / "scenes" / "images").glob("*.png"))
     for name, path in zip(("image", "a", "b", "c"), drawn, strict=False):

@@ -172,7 +172,7 @@ def test_a_side_can_be_imported_where_the_other_does_not_exist(side):
 
 
 def test_the_blocker_blocks():
-    done = import_without(["tipai_jax.heads.patch_head"], ("flax",))
+    done = import_without(["tipai_jax.heads.plan_head"], ("flax",))
     assert done.returncode == 1 and "must not import flax" in done.stderr
 
 

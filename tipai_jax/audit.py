@@ -2,7 +2,7 @@
 
     python -m tipai_jax.audit IMAGE... --prompt "a red car on the beach" [--auditor RUN] [--json] [--out FOLDER]
     python -m tipai_jax.audit FOLDER --prompt "..." --out audit.parquet [--retry-errors]
-    python -m tipai_jax.audit pairs.csv --out audit.parquet [--retry-errors]
+    python -m tipai_jax.audit pairs.csv --out audit.parquet [--retry-errors] [--alternatives]
     python -m tipai_jax.audit data/poc/catalog.db
 
 Images that are named are described in words, and their overlays written. A folder or a table (CSV, JSONL or parquet
@@ -46,6 +46,7 @@ class Request:
     out: Path
     batch_size: int
     retry_errors: bool
+    alternatives: bool
 
     @property
     def is_catalog(self) -> bool:
@@ -94,6 +95,8 @@ def parse(argv: Sequence[str]) -> Request:
     add("--batch-size", type=whole_number(1), default=32, help="images per forward pass, at most (default: 32)")
     retry = "of a folder or table: judge the rows whose error is set again, changed or not"
     add("--retry-errors", action="store_true", help=retry)
+    what = "of a folder or table: say also what each failing phrase looks like instead, as for named images; slower"
+    add("--alternatives", action="store_true", help=what)
     asked = parser.parse_args(list(argv))
     if not 0.0 < asked.level < 1.0:
         raise UserError(f"--level {asked.level:g}: expected a share above 0 and below 1, such as 0.9")
@@ -112,6 +115,8 @@ def parse(argv: Sequence[str]) -> Request:
         )
     if asked.retry_errors and (request.is_catalog or not request.is_batch):
         raise UserError("--retry-errors: only the parquet file of a folder or table has errors; leave the option away")
+    if asked.alternatives and (request.is_catalog or not request.is_batch):
+        raise UserError("--alternatives: named images have them anyway, a catalogue holds none; leave the option away")
     if request.is_catalog:
         return request
     if request.is_batch:
@@ -151,12 +156,11 @@ def describe(verdict: "Verdict", name: str, overlay: Path | None) -> str:
         f"  prediction at level {percent(verdict.level)}: {verdict.prediction}",
         f"  probability that it breaks the prompt in: {reasons}",
     ]
+    if verdict.phrases:
+        said = (f'"{each.text}" {each.kept:.2f}{" (fails)" if each.fails else ""}' for each in verdict.phrases)
+        lines.append(f"  probability that it keeps each phrase: {', '.join(said)}")
     for box in verdict.boxes:
-        share = percent(round(box.importance, 2))
-        lines.append(
-            f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: its share of all risk above the threshold: {share},"
-            f" highest risk {box.risk:.2f}"
-        )
+        lines.append(f"  region {box.x1},{box.y1} to {box.x2},{box.y2}: highest risk {box.risk:.2f}")
     if verdict.unknown_tokens:
         lines.append(f"  tokens of the prompt that are not in the encoder's vocabulary: {verdict.unknown_tokens}")
     if overlay is not None:
@@ -167,7 +171,7 @@ def describe(verdict: "Verdict", name: str, overlay: Path | None) -> str:
 def _audit_images(request: Request, auditor: "Auditor") -> int:
     """Judge images that were named, write their overlays and describe them in the order of the command line."""
     assert request.prompt is not None
-    verdicts = auditor.score(list(request.inputs), request.prompt)
+    verdicts = auditor.score(list(request.inputs), request.prompt, alternatives=True)
     try:
         request.out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -180,7 +184,7 @@ def _audit_images(request: Request, auditor: "Auditor") -> int:
             name = f"{path.stem}_{number}_audit.png"
         taken.add(name)
         overlay = request.out / name
-        verdict.overlay(path).save(overlay)
+        verdict.overlay(path, words=True).save(overlay)
         if request.json:
             print(json.dumps({"image": str(path), "overlay": str(overlay), **verdict.as_json()}), flush=True)
         else:
@@ -211,7 +215,8 @@ def _audit_batch(request: Request, auditor: "Auditor") -> int:
     path = request.inputs[0]
     rows = folder_rows(path, request.prompt or "") if path.is_dir() else table_rows(path)
     source = json.dumps([str(path.resolve()), request.prompt])
-    done = audit_rows(auditor, rows, source=source, out=request.out, retry_errors=request.retry_errors)
+    how = {"retry_errors": request.retry_errors, "alternatives": request.alternatives}
+    done = audit_rows(auditor, rows, source=source, out=request.out, **how)
     if request.json:
         print(json.dumps({"out": str(request.out), **vars(done)}))
     else:

@@ -36,7 +36,7 @@ def parse(argv: Sequence[str]) -> "Request":
     add = parser.add_argument
     add("--workdir", type=Path, required=True, help="folder of the run, as given to tipai_jax.train")
     add("--store", type=Path, help="another store of the same encoder (default: the one the run was trained from)")
-    split = "train, validation or test: what is evaluated on (default: test)"
+    split = "what is evaluated on (default: test, and with it every split of the store that is called shift-NAME)"
     add("--split", type=_split, default="test", metavar="SPLIT", help=split)
     add("--out", type=Path, help="the record (default: WORKDIR/eval.json)")
     heatmaps = "draw N examples into WORKDIR/heatmaps (default: 0)"
@@ -52,10 +52,10 @@ def parse(argv: Sequence[str]) -> "Request":
 
 
 def _split(text: str) -> str:
-    from tipai_jax.store import SPLITS  # late, for --help: it imports numpy
+    from tipai_jax.store import SPLITS, is_split  # late, for --help: it imports numpy
 
-    if text not in SPLITS:
-        raise argparse.ArgumentTypeError(f"{text}: expected one of {', '.join(SPLITS)}")
+    if not is_split(text):
+        raise argparse.ArgumentTypeError(f"{text}: expected one of {', '.join(SPLITS)}, or shift-NAME")
     return text
 
 

@@ -26,7 +26,7 @@ from tipai_jax.store import CATEGORIES, DIFFICULTIES
 
 __all__ = ["DEFAULT_BROKEN", "SceneGenerator"]
 
-VERSION = 1
+VERSION = 2
 """Version of the drawings; raised whenever the same prompt and seed would draw another scene."""
 DEFAULT_BROKEN = 0.5
 _ATTEMPTS = 40

@@ -6,13 +6,11 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import CLIPConfig, CLIPModel, PreTrainedTokenizerFast
 
-from precompute.encoders.folder import GRID
 from precompute.encoders.images import MEAN, STD
-from precompute.world.vocabulary import BACKGROUNDS, BOARDS, COLOURS, COUNT_WORDS, RELATIONS, THINGS, WORDS
+from precompute.world.vocabulary import words_of_the_world
 
 SIDE, PATCH = 112, 16
 WIDTH, LAYERS, TEXT_WIDTH, TEXT_LAYERS, JOINT, CONTEXT = 160, 5, 128, 3, 160, 48
-COORDINATE = 10.0
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
@@ -20,17 +18,13 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
 
     EOS has the highest id, as CLIP's pooling needs it.
     """
-    words = {"a", "an", "and", "nothing", "else", "that", "says", ",", '"', *BOARDS, *COUNT_WORDS, *COLOURS, *WORDS}
-    for text in (*RELATIONS, *BACKGROUNDS.values()):
-        words.update(text.split())
-    for thing in THINGS:
-        words.update((thing.name, thing.plural))
+    words = words_of_the_world()
     letters = "abcdefghijklmnopqrstuvwxyz0123456789"
     tokens = [
         "[PAD]",
         "[UNK]",
         "[BOS]",
-        *sorted(words),
+        *words,
         *(x for x in letters if x not in words),
         *("##" + x for x in letters),
         "[EOS]",
@@ -84,38 +78,6 @@ def build_model(tokenizer: PreTrainedTokenizerFast) -> CLIPModel:
     config.tipai_small_world_only = True
     config.tipai_patches = "tiles"
     return CLIPModel(config)
-
-
-@torch.no_grad()
-def whiten_patches(model: CLIPModel, pixels: torch.Tensor) -> None:
-    """Initialise the patch embedding with the whitened principal components of the patches of some images.
-
-    Patches of drawn scenes differ mostly in mean colour, which would hide the shapes in a random projection; whitened,
-    every component has unit variance. Position embeddings start small, minus the projection of the mean patch, plus one
-    direction for the column and one for the row, from -COORDINATE to COORDINATE: patches have norms of twenty and more,
-    and random position embeddings of norm six were not learned in thousands of steps.
-
-    Args:
-        model: the CLIP, changed in place.
-        pixels: f32[n, 3, side, side], the images.
-    """
-    patches = F.unfold(pixels, PATCH, stride=PATCH).transpose(1, 2).reshape(-1, 3 * PATCH * PATCH)
-    patches = patches[patches.std(1) > 1e-3]
-    mean = patches.mean(0)
-    values, vectors = torch.linalg.eigh(torch.cov((patches - mean).T))
-    kernel = vectors[:, -WIDTH:].T / (values[-WIDTH:, None] + 1e-3 * values[-WIDTH:].mean()).sqrt()
-    embeddings = model.vision_model.embeddings
-    embeddings.patch_embedding.weight.copy_(kernel.reshape(WIDTH, 3, PATCH, PATCH))
-    embeddings.position_embedding.weight.normal_(0.0, 0.5)
-    embeddings.position_embedding.weight[1:] -= kernel @ mean
-    embeddings.position_embedding.weight[1:] += coordinates(COORDINATE)
-
-
-def coordinates(size: float) -> torch.Tensor:
-    """Column and row of the patches, from -size to size along two orthonormal directions, f32[49, width]."""
-    across, down = torch.linalg.qr(torch.randn(WIDTH, 2, generator=torch.Generator().manual_seed(0)))[0].T
-    row, column = torch.meshgrid(torch.linspace(-size, size, GRID), torch.linspace(-size, size, GRID), indexing="ij")
-    return column.reshape(-1, 1) * across + row.reshape(-1, 1) * down
 
 
 def shrink(images: np.ndarray) -> np.ndarray:

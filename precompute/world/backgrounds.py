@@ -1,4 +1,4 @@
-"""The eight backgrounds, each in a dozen variants: flat shapes without noise, so that files stay small."""
+"""The eight places, each in two dozen variants, of flat shapes; `surfaces` has the backgrounds that show no place."""
 
 import functools
 
@@ -8,7 +8,8 @@ from PIL import Image, ImageDraw
 from precompute.world.scene import SIZE
 from precompute.world.vocabulary import BACKGROUNDS
 
-VARIANTS = 12
+VARIANTS = 24
+"""Of every background."""
 
 
 def _jitter(rng: np.random.Generator, colour: tuple[int, int, int], amount: int = 12) -> tuple[int, ...]:

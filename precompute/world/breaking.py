@@ -10,7 +10,7 @@ import numpy as np
 
 from precompute.world.compose import PairSpec
 from precompute.world.scene import Claim, Phrase
-from precompute.world.vocabulary import BY_NAME, COLOURS, COUNT_WORDS, EXCLUDED_BY, THINGS, WORDS
+from precompute.world.vocabulary import BY_NAME, COLOURS, COUNT_WORDS, EXCLUDED_BY, THINGS, WORDS, is_person
 
 __all__ = ["Broken", "break_claim", "breakable"]
 
@@ -48,6 +48,12 @@ def _things(claim: Claim) -> list[int]:
     return [i for i, phrase in enumerate(claim.phrases) if not phrase.word]
 
 
+def _lone(claim: Claim) -> list[int]:
+    """Things whose name no other phrase has: one of two cars less would be a matter of counting as well."""
+    names = [phrase.name for phrase in claim.phrases]
+    return [i for i in _things(claim) if names.count(names[i]) == 1]
+
+
 def _coloured(claim: Claim) -> list[int]:
     return [i for i, phrase in enumerate(claim.phrases) if phrase.colour]
 
@@ -67,7 +73,7 @@ def _boards(claim: Claim) -> list[int]:
 
 
 _PLACES: dict[str, Callable[[Claim], list[int]]] = {
-    "object": _things,
+    "object": _lone,
     "attribute": _coloured,
     "counting": _countable,
     "spatial": _related,
@@ -80,13 +86,13 @@ def _changed(claim: Claim, phrases: dict[int, Phrase]) -> Claim:
 
 
 def _object(rng: np.random.Generator, claim: Claim) -> Broken:
-    at = int(rng.choice(_things(claim)))
+    at = int(rng.choice(_lone(claim)))
     if len(claim.phrases) > 1 and rng.random() < MISSING:
         rest = tuple(phrase for i, phrase in enumerate(claim.phrases) if i != at)
         return Claim(rest, background=claim.background, only=True), (at,), "missing object", True
     old = claim.phrases[at]
     named = {phrase.name for phrase in claim.phrases}
-    others = [thing.name for thing in THINGS if thing.name not in named]
+    others = [t.name for t in THINGS if t.name not in named and not (old.colour and is_person(t.name))]
     family = [name for name in others if BY_NAME[name].kind == BY_NAME[old.name].kind]
     new = str(rng.choice(family if rng.random() < 0.5 else others))
     return _changed(claim, {at: replace(old, name=new)}), (at,), "replaced object", False
@@ -94,7 +100,16 @@ def _object(rng: np.random.Generator, claim: Claim) -> Broken:
 
 def _attribute(rng: np.random.Generator, claim: Claim) -> Broken:
     coloured = _coloured(claim)
-    pairs = [(i, j) for i in coloured for j in coloured if i < j and claim.phrases[i].colour != claim.phrases[j].colour]
+    shown = {(phrase.name, phrase.colour) for phrase in claim.phrases}
+    pairs = [
+        (i, j)
+        for i in coloured
+        for j in coloured
+        if i < j
+        and claim.phrases[i].colour != claim.phrases[j].colour
+        and not shown
+        & {(claim.phrases[i].name, claim.phrases[j].colour), (claim.phrases[j].name, claim.phrases[i].colour)}
+    ]
     if pairs and rng.random() < SWAPPED:
         i, j = pairs[rng.integers(len(pairs))]
         a, b = claim.phrases[i], claim.phrases[j]
@@ -105,7 +120,7 @@ def _attribute(rng: np.random.Generator, claim: Claim) -> Broken:
             False,
         )
     at = int(rng.choice(coloured))
-    new = str(rng.choice([colour for colour in COLOURS if colour != claim.phrases[at].colour]))
+    new = str(rng.choice([colour for colour in COLOURS if (claim.phrases[at].name, colour) not in shown]))
     return _changed(claim, {at: replace(claim.phrases[at], colour=new)}), (at,), "other colour", False
 
 

@@ -5,18 +5,22 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from precompute.world.backgrounds import VARIANTS
-from precompute.world.draw import word_box
-from precompute.world.layout import Crowded, occlude, place, relate
-from precompute.world.pictograms import extent
+from precompute.world.draw import legible, word_box
+from precompute.world.layout import LAYOUT, LAYOUT_B, Crowded, Layout, occlude, place, relate
+from precompute.world.pictograms import Pose, extent
 from precompute.world.scene import Box, Claim, Item, Phrase, Scene
+from precompute.world.styles import Rendering, sample_styles
+from precompute.world.things import LOOKS, Look, is_person
 from precompute.world.vocabulary import BACKGROUNDS, COLOURS, THINGS
 
-SIZES = {"easy": (60, 92), "medium": (46, 72), "hard": (24, 40)}
-BOARD_WIDTHS = {"easy": (96, 120), "medium": (84, 108), "hard": (56, 80)}
 DISTRACTORS = {"easy": (0,), "medium": (0, 0, 0, 1), "hard": (1, 2, 3)}
 """Numbers of things that no caption names, equally likely."""
 OCCLUSION = 0.4
 """Share of the hard scenes in which an unnamed thing stands in front of a named one."""
+SMALLEST_PERSON = 36
+"""Longer side in pixels; smaller ones could not be told apart by their profession."""
+MOST = 6
+"""Largest count."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,16 @@ class PairSpec:
     difficulty: str
     missing: bool
 
+    @property
+    def seconds(self) -> tuple[Phrase, ...]:
+        """For each phrase of the first claim that of the second; a missing one is that of the first."""
+        return self.claims[0].phrases if self.missing else self.claims[1].phrases
+
+    @property
+    def names(self) -> set[str]:
+        """The names of all things that either claim names."""
+        return {phrase.name for claim in self.claims for phrase in claim.phrases}
+
 
 @dataclass(frozen=True)
 class Made:
@@ -46,6 +60,18 @@ class Made:
     size: float
 
 
+@dataclass(frozen=True)
+class _Chances:
+    """What chance decides for both scenes alike, a list entry per phrase; mirroring and look for each of its things."""
+
+    pose: Pose
+    layout: Layout
+    sizes: list[int]
+    colours: list[str]
+    flips: list[list[bool]]
+    looks: list[list[Look]]
+
+
 def pick_thing(rng: np.random.Generator, *, without: set[str]) -> str:
     """The name of an object that is not in `without`."""
     while (name := THINGS[rng.integers(len(THINGS))].name) in without:
@@ -54,15 +80,102 @@ def pick_thing(rng: np.random.Generator, *, without: set[str]) -> str:
 
 
 def pick_colour(rng: np.random.Generator, name: str, *, banned: frozenset[tuple[str, str]]) -> str:
-    """A colour in which this object may be shown."""
+    """A colour in which this object may be shown; "" for a person, who has none."""
+    if is_person(name):
+        return ""
     colours = tuple(COLOURS)
     while (name, colour := colours[rng.integers(len(colours))]) in banned:
         pass
     return colour
 
 
-def _extent(name: str, size: int, *, board: bool) -> tuple[int, int]:
-    return (size, round(size * 0.72)) if board else extent(name, size)
+def pick_look(rng: np.random.Generator, name: str) -> Look | None:
+    """Gender and skin tone of a person, all equally likely; None for anything else."""
+    return LOOKS[rng.integers(len(LOOKS))] if is_person(name) else None
+
+
+def compose(
+    rng: np.random.Generator, spec: PairSpec, *, banned: frozenset[tuple[str, str]], rendering: Rendering = "train"
+) -> Made | None:
+    """Two scenes, or None when their things cannot be placed (the caller then draws another pair of claims).
+
+    Args:
+        rng: the only source of chance.
+        spec: what to compose.
+        banned: (object, colour) combinations that must not be shown.
+        rendering: from which styles, and in which layout.
+    """
+    layout = LAYOUT_B if rendering == "shift-renderer" else LAYOUT
+    low, high = layout.sizes[spec.difficulty]
+    crowd = max(sum(p.count for p in claim.phrases) for claim in spec.claims)
+    for attempt in range(12):
+        shrink = min(1.0, (5.0 / max(crowd, 1)) ** 0.5) * 0.94**attempt
+        sizes = [4 * max(5, round(rng.uniform(low, high) * shrink / 4)) for _ in spec.claims[0].phrases]
+        for i, (phrase, other) in enumerate(zip(spec.claims[0].phrases, spec.seconds)):
+            if phrase.word:
+                sizes[i] = int(8 * round(rng.uniform(*layout.boards[spec.difficulty]) * max(0.85, shrink) / 8))
+            elif is_person(phrase.name) or is_person(other.name):
+                sizes[i] = max(SMALLEST_PERSON, sizes[i])
+        try:
+            return _try(rng, spec, sizes, banned=banned, rendering=rendering, layout=layout)
+        except Crowded:
+            continue
+    return None
+
+
+def _try(
+    rng: np.random.Generator,
+    spec: PairSpec,
+    sizes: list[int],
+    *,
+    banned: frozenset[tuple[str, str]],
+    rendering: Rendering,
+    layout: Layout,
+) -> Made:
+    a, b = spec.claims
+    styles = sample_styles(rng, rendering, place=bool(a.background))
+    chances = _Chances(
+        Pose(styles[0].rotate, styles[0].stretch),
+        layout,
+        sizes,
+        colours=[_free_colour(rng, spec, i, banned=banned) for i in range(len(a.phrases))],
+        flips=[[bool(rng.random() < 0.5) for _ in range(MOST)] for _ in a.phrases],
+        looks=[[LOOKS[rng.integers(len(LOOKS))] for _ in range(MOST)] for _ in a.phrases],
+    )
+    grounds = _named(rng, spec, chances)
+    more: list[Item] = []
+    if not (a.only or b.only):
+        taken = [item.box for items in grounds for item in items]
+        more = _distractors(rng, spec, taken, banned=banned, chances=chances)
+    shown = a.background or (str(rng.choice(sorted(BACKGROUNDS))) if styles[0].shows_a_place else "")
+    variant = int(rng.integers(VARIANTS))
+    scenes = [legible(Scene(shown, variant, tuple(items + more), style)) for items, style in zip(grounds, styles)]
+    return _mark(spec, (scenes[0], scenes[1]))
+
+
+def _named(rng: np.random.Generator, spec: PairSpec, chances: _Chances) -> list[list[Item]]:
+    """The named things of either scene, from one set of places."""
+    a, b = spec.claims
+    widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, spec.seconds)))
+    extents = [
+        _larger(_extent(p, size, chances.pose), _extent(q, size, chances.pose))
+        for p, q, size in zip(a.phrases, spec.seconds, chances.sizes)
+    ]
+    places = [_lay(rng, widest, extents, layout=chances.layout)]
+    places.append(places[0])
+    if not spec.missing and a.relation != b.relation:
+        places[1] = _lay_again(rng, b, extents, places[0], layout=chances.layout)
+    keep = [rng.permutation(len(group)).tolist() for group in places[0]]
+    grounds: list[list[Item]] = []
+    for claim, phrases, place_of in zip(spec.claims, (a.phrases, spec.seconds), places):
+        items: list[Item] = []
+        for i, phrase in enumerate(phrases):
+            if spec.missing and claim is b and i in spec.concerns:
+                continue
+            boxes = [place_of[i][j] for j in sorted(keep[i][: phrase.count])]
+            items += [_item(phrase, i, n, box, _edge(claim.relation, i), chances) for n, box in enumerate(boxes)]
+        grounds.append(items)
+    return grounds
 
 
 def _larger(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
@@ -70,139 +183,101 @@ def _larger(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
     return max(a[0], b[0]), max(a[1], b[1])
 
 
-def _items(phrase: Phrase, group: int, *, boxes: list[Box], colour: str, flips: list[bool]) -> list[Item]:
+def _extent(phrase: Phrase, size: int, pose: Pose) -> tuple[int, int]:
+    """Width and height for a thing; for a person what any gender needs."""
     if phrase.word:
-        return [
-            Item(
-                phrase.name,
-                "",
-                boxes[0],
-                group,
-                word=phrase.word,
-                word_box=word_box(phrase.name, phrase.word, boxes[0]),
-            )
-        ]
-    return [Item(phrase.name, phrase.colour or colour, box, group, flip=flip) for box, flip in zip(boxes, flips)]
+        return size, round(size * 0.72)
+    if is_person(phrase.name):
+        every = [extent(phrase.name, size, look, pose) for look in LOOKS[::5]]
+        return max(width for width, _ in every), max(height for _, height in every)
+    return extent(phrase.name, size, None, pose)
 
 
-def _lay(
-    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, related: tuple[Box, Box] | None
-) -> list[list[Box]]:
-    """Boxes for every phrase of a claim, first the related two, then the others."""
-    taken: list[Box] = []
-    boxes: list[list[Box]] = [[] for _ in claim.phrases]
-    if claim.relation:
-        first, second = related or relate(rng, claim.relation, a=extents[0], b=extents[1], taken=[])
-        boxes[0], boxes[1] = [first], [second]
-        taken += [first, second]
-    for index, phrase in enumerate(claim.phrases):
-        if not boxes[index]:
-            boxes[index] = place(rng, [extents[index]] * phrase.count, taken=taken)
-            taken += boxes[index]
-    return boxes
-
-
-def compose(rng: np.random.Generator, spec: PairSpec, *, banned: frozenset[tuple[str, str]]) -> Made | None:
-    """Two scenes, or None when their things cannot be placed (the caller then draws another pair of claims)."""
-    low, high = SIZES[spec.difficulty]
-    crowd = max(sum(p.count for p in claim.phrases) for claim in spec.claims)
-    for attempt in range(12):
-        shrink = min(1.0, (5.0 / max(crowd, 1)) ** 0.5) * 0.94**attempt
-        sizes = [4 * max(5, round(rng.uniform(low, high) * shrink / 4)) for _ in spec.claims[0].phrases]
-        for i, phrase in enumerate(spec.claims[0].phrases):
-            if phrase.word:
-                sizes[i] = int(8 * round(rng.uniform(*BOARD_WIDTHS[spec.difficulty]) * max(0.85, shrink) / 8))
-        try:
-            return _try(rng, spec, sizes, banned=banned)
-        except Crowded:
-            continue
-    return None
-
-
-def _try(rng: np.random.Generator, spec: PairSpec, sizes: list[int], *, banned: frozenset[tuple[str, str]]) -> Made:
-    a, b = spec.claims
-    names = {p.name for claim in spec.claims for p in claim.phrases}
-    colours = [_free_colour(rng, spec, i, banned=banned) for i in range(len(a.phrases))]
-    flips = [[bool(rng.random() < 0.5) for _ in range(6)] for _ in a.phrases]
-    second = list(a.phrases) if spec.missing else list(b.phrases)
-    widest = replace(a, phrases=tuple(p if p.count >= q.count else q for p, q in zip(a.phrases, second)))
-    extents = [
-        _larger(_extent(p.name, s, board=bool(p.word)), _extent(q.name, s, board=bool(q.word)))
-        for p, q, s in zip(a.phrases, second, sizes)
-    ]
-    places = [_lay(rng, widest, extents, related=None)]
-    places.append(places[0])
-    if not spec.missing and a.relation != b.relation:
-        places[1] = _lay_again(rng, b, extents, places[0])
-    keep = [rng.permutation(len(group)).tolist() for group in places[0]]
-    grounds: list[list[Item]] = []
-    for claim, phrases, place_of in zip(spec.claims, (a.phrases, second), places):
-        items = []
-        for i, phrase in enumerate(phrases):
-            if spec.missing and claim is b and i in spec.concerns:
-                continue
-            boxes = [
-                _fit(phrase, sizes[i], place_of[i][j], edge=_edge(claim.relation, i))
-                for j in sorted(keep[i][: phrase.count])
-            ]
-            items += _items(phrase, i, boxes=boxes, colour=colours[i], flips=flips[i])
-        grounds.append(items)
-    distractors = (
-        []
-        if a.only or b.only
-        else _distractors(rng, spec, names, [item.box for items in grounds for item in items], banned=banned)
-    )
-    scenery = (a.background or str(rng.choice(sorted(BACKGROUNDS))), int(rng.integers(VARIANTS)))
-    scenes = tuple(Scene(*scenery, tuple(items + distractors)) for items in grounds)
-    return _mark(spec, (scenes[0], scenes[1]))
+def _item(phrase: Phrase, group: int, number: int, place: Box, edge: str, chances: _Chances) -> Item:
+    """Thing `number` of a phrase in the place that was laid out for the larger of the two scenes' things."""
+    size = chances.sizes[group]
+    person = is_person(phrase.name)
+    look = chances.looks[group][number] if person else None
+    width, height = extent(phrase.name, size, look, chances.pose) if person else _extent(phrase, size, chances.pose)
+    x = place.x1 + (place.x2 - place.x1 - width) // 2
+    y = {"top": place.y1, "bottom": place.y2 - height, "centre": place.y1 + (place.y2 - place.y1 - height) // 2}[edge]
+    box = Box(x, y, x + width, y + height)
+    if phrase.word:
+        where = word_box(phrase.name, phrase.word, box, renderer=chances.layout.renderer)
+        return Item(phrase.name, "", box, group, word=phrase.word, word_box=where)
+    colour = "" if person else phrase.colour or chances.colours[group]
+    return Item(phrase.name, colour, box, group, flip=chances.flips[group][number], look=look)
 
 
 def _free_colour(rng: np.random.Generator, spec: PairSpec, index: int, *, banned: frozenset[tuple[str, str]]) -> str:
-    """A colour for a phrase that names none, allowed for the objects of both claims."""
-    names = {spec.claims[0].phrases[index].name}
-    if not spec.missing:
-        names.add(spec.claims[1].phrases[index].name)
-    return pick_colour(rng, sorted(names)[0], banned=banned | {(sorted(names)[0], c) for n, c in banned if n in names})
+    """A colour for a phrase that names none, allowed for the objects of both claims; "" for people."""
+    names = {spec.claims[0].phrases[index].name, spec.seconds[index].name}
+    names = {name for name in names if not is_person(name)}
+    if not names:
+        return ""
+    first = min(names)
+    return pick_colour(rng, first, banned=banned | {(first, colour) for name, colour in banned if name in names})
 
 
 def _edge(relation: str, index: int) -> str:
-    """The edge at which a thing touches its box: for "on" the two touch, for "next to" they share the ground."""
+    """The edge at which a thing touches its place: for "on" the two touch, for "next to" they share the ground."""
     if relation == "on" and index < 2:
         return ("bottom", "top")[index]
     return "bottom" if relation == "next to" and index < 2 else "centre"
 
 
-def _fit(phrase: Phrase, size: int, box: Box, *, edge: str) -> Box:
-    """The phrase's own extent inside the box that was laid out for the larger of the two scenes' objects."""
-    width, height = _extent(phrase.name, size, board=bool(phrase.word))
-    x = box.x1 + (box.x2 - box.x1 - width) // 2
-    y = {"top": box.y1, "bottom": box.y2 - height, "centre": box.y1 + (box.y2 - box.y1 - height) // 2}[edge]
-    return Box(x, y, x + width, y + height)
+def _lay(rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], *, layout: Layout) -> list[list[Box]]:
+    """Places for every phrase of a claim, first the related two, then the others."""
+    taken: list[Box] = []
+    boxes: list[list[Box]] = [[] for _ in claim.phrases]
+    if claim.relation:
+        first, second = relate(rng, claim.relation, a=extents[0], b=extents[1], taken=[], layout=layout)
+        boxes[0], boxes[1] = [first], [second]
+        taken += [first, second]
+    for index, phrase in enumerate(claim.phrases):
+        if not boxes[index]:
+            boxes[index] = place(rng, [extents[index]] * phrase.count, taken=taken, ground=layout.ground)
+            taken += boxes[index]
+    return boxes
 
 
 def _lay_again(
-    rng: np.random.Generator, claim: Claim, extents: list[tuple[int, int]], before: list[list[Box]]
+    rng: np.random.Generator,
+    claim: Claim,
+    extents: list[tuple[int, int]],
+    before: list[list[Box]],
+    *,
+    layout: Layout,
 ) -> list[list[Box]]:
     """The same places but for the two related things, which stand in the relation of the other claim."""
     others = [box for boxes in before[2:] for box in boxes]
-    first, second = relate(rng, claim.relation, a=extents[0], b=extents[1], taken=others)
+    first, second = relate(rng, claim.relation, a=extents[0], b=extents[1], taken=others, layout=layout)
     return [[first], [second], *before[2:]]
 
 
 def _distractors(
-    rng: np.random.Generator, spec: PairSpec, names: set[str], taken: list[Box], *, banned: frozenset[tuple[str, str]]
+    rng: np.random.Generator,
+    spec: PairSpec,
+    taken: list[Box],
+    *,
+    banned: frozenset[tuple[str, str]],
+    chances: _Chances,
 ) -> list[Item]:
     """Things that no caption names, the same in both scenes."""
-    distractors: list[Item] = []
+    items: list[Item] = []
     for index in range(int(rng.choice(DISTRACTORS[spec.difficulty]))):
-        name = pick_thing(rng, without=names)
-        size = 4 * round(rng.uniform(*SIZES[spec.difficulty]) / 4)
+        name = pick_thing(rng, without=spec.names)
+        look = pick_look(rng, name)
+        side = 4 * round(rng.uniform(*chances.layout.sizes[spec.difficulty]) / 4)
+        size = extent(name, max(SMALLEST_PERSON, side) if look else side, look, chances.pose)
         if index == 0 and spec.difficulty == "hard" and rng.random() < OCCLUSION:
-            box = occlude(rng, target=taken[int(rng.integers(len(taken)))], size=extent(name, size), taken=taken)
+            box = occlude(rng, target=taken[int(rng.integers(len(taken)))], size=size, taken=taken)
         else:
-            (box,) = place(rng, [extent(name, size)], taken=taken + [item.box for item in distractors])
-        distractors.append(Item(name, pick_colour(rng, name, banned=banned), box, -1, flip=bool(rng.random() < 0.5)))
-    return distractors
+            used = taken + [item.box for item in items]
+            (box,) = place(rng, [size], taken=used, ground=chances.layout.ground)
+        colour = pick_colour(rng, name, banned=banned)
+        items.append(Item(name, colour, box, -1, flip=bool(rng.random() < 0.5), look=look))
+    return items
 
 
 def _mark(spec: PairSpec, scenes: tuple[Scene, Scene]) -> Made:

@@ -3,7 +3,17 @@
 import re
 
 from precompute.world.scene import Claim, Phrase
-from precompute.world.vocabulary import BACKGROUNDS, BOARDS, BY_NAME, COLOURS, COUNT_WORDS, RELATIONS, THINGS, WORDS
+from precompute.world.vocabulary import (
+    BACKGROUNDS,
+    BOARDS,
+    BY_NAME,
+    COLOURS,
+    COUNT_WORDS,
+    RELATIONS,
+    THINGS,
+    WORDS,
+    is_person,
+)
 
 __all__ = ["GRAMMAR", "MOST_PHRASES", "OutsideGrammar", "parse"]
 
@@ -73,6 +83,8 @@ def _phrase(words: str) -> Phrase:
     colour = first if last and first in COLOURS else None
     name = last if colour else noun
     known = _PLURALS.get(name) if many else name if name in BY_NAME else None
+    if known and colour and is_person(known):
+        raise OutsideGrammar(f'"{words}" gives a person a colour; people are named by what they do')
     if known is None:
         raise OutsideGrammar(
             f'"{name}" is not {"several" if many else "one"} of its {len(THINGS)} things in one of its {len(COLOURS)} '
@@ -83,9 +95,11 @@ def _phrase(words: str) -> Phrase:
 
 def _check(claim: Claim) -> None:
     names = [phrase.name for phrase in claim.phrases]
+    kinds = [(phrase.name, phrase.colour) for phrase in claim.phrases]
+    twins = [phrase for phrase in claim.phrases if names.count(phrase.name) > 1]
     if len(names) > MOST_PHRASES:
         raise OutsideGrammar(f"it names {len(names)} kinds of things, at most {MOST_PHRASES} can be drawn")
-    if len(set(names)) < len(names):
-        raise OutsideGrammar("it names the same kind of thing twice")
+    if len(set(kinds)) < len(kinds) or any(phrase.colour is None for phrase in twins):
+        raise OutsideGrammar("it names the same kind of thing twice, not in two colours")
     if claim.relation and any(phrase.count > 1 for phrase in claim.phrases[:2]):
         raise OutsideGrammar(f'"{claim.relation}" stands between single things only')

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from precompute.world.styles import PLAIN, Style
+from precompute.world.things import Look
 from precompute.world.vocabulary import BACKGROUNDS, BY_NAME, COUNT_WORDS
 
 SIZE = 224
@@ -27,7 +29,7 @@ class Box:
 class Item:
     """One thing in a scene: a pictogram (`word` empty) or a board with a word.
 
-    `group` is the index of the noun phrase that names it, -1 for none.
+    `group` is the index of the noun phrase that names it, -1 for none. A person has a `look` and no colour.
     """
 
     name: str
@@ -37,15 +39,20 @@ class Item:
     flip: bool = False
     word: str = ""
     word_box: Box | None = None
+    look: Look | None = None
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything needed to draw an image. Items are drawn in order, later ones in front."""
+    """Everything needed to draw an image. Items are drawn in order, later ones in front.
+
+    `background` is the place that is shown, "" for none; `variant` chooses among the backgrounds of the style's family.
+    """
 
     background: str
     variant: int
     items: tuple[Item, ...]
+    style: Style = PLAIN
 
     def boxes(self, group: int) -> list[Box]:
         """The boxes of the items of a group."""

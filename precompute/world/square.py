@@ -25,7 +25,9 @@ Difficulty decides sizes, distractors (things that no caption names) and distanc
             seldom a changed letter
     hard    two or three noun phrases (one or two for counts), 24-40 px, one to three distractors, often one of them in
             front of a named thing, mostly small distances
-A sign or a screen may be one more phrase beside up to two others; "and nothing else" excludes distractors.
+A sign or a screen may be one more phrase beside up to two others; "and nothing else" excludes distractors. Two phrases
+may name one kind of thing in two colours ("a red car and a blue car"), but an object mistake never concerns those: a
+car less would be a matter of counting as well. People have no colour, so colour mistakes do not concern them.
 """
 
 from dataclasses import dataclass, replace
@@ -34,6 +36,7 @@ import numpy as np
 
 from precompute.world.compose import PairSpec, compose, pick_colour, pick_thing
 from precompute.world.scene import Box, Claim, Phrase, Scene
+from precompute.world.styles import Rendering
 from precompute.world.vocabulary import (
     BACKGROUNDS,
     BOARDS,
@@ -44,6 +47,7 @@ from precompute.world.vocabulary import (
     RELATIONS,
     THINGS,
     WORDS,
+    is_person,
     letters_apart,
     look_alike,
     near_colour,
@@ -52,13 +56,16 @@ from precompute.world.vocabulary import (
 DIFFICULTY_SHARES = (0.35, 0.40, 0.25)
 """Of the squares, by difficulty in the order of DIFFICULTIES."""
 CHOSEN_SCORE = 0.95
+TWINS = 0.12
+"""Share of the scenes of two or three kinds of things in which two of them are one kind in two colours."""
 
 
 @dataclass(frozen=True)
 class Square:
     """Two scenes, their captions and the truth.
 
-    `wrong[i]` are the boxes, in scene i, of what breaks the caption of the other scene.
+    `wrong[i]` are the boxes, in scene i, of what breaks the caption of the other scene; `concerns` the indices, in the
+    first claim, of the phrases in which the claims differ.
     """
 
     scenes: tuple[Scene, Scene]
@@ -71,6 +78,7 @@ class Square:
     wrong: tuple[tuple[Box, ...], tuple[Box, ...]]
     absent: tuple[bool, bool]
     unseen: bool
+    concerns: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,34 +106,58 @@ def _phrases(
     single: int,
     banned: frozenset[tuple[str, str]],
     with_board: bool = False,
+    coloured: int = 0,
 ) -> list[Phrase]:
-    """Noun phrases of different objects; the first `single` ones are single things."""
+    """Noun phrases; the first `single` ones are single things, the first `coloured` ones no people.
+
+    All name different things, but for those that share a name and differ in colour.
+    """
     low, high = (2, 3) if difficulty == "hard" else (1, 2)
     number = max(at_least, int(rng.integers(low, high + 1)))
     phrases: list[Phrase] = []
     for index in range(number):
-        thing = pick_thing(rng, without={p.name for p in phrases})
+        while is_person(thing := pick_thing(rng, without={p.name for p in phrases})) and index < coloured:
+            pass
         count = 1 if index < single else _count(rng, difficulty)
-        colour = pick_colour(rng, thing, banned=banned) if rng.random() < 0.85 else None
-        phrases.append(Phrase(thing, count, colour))
+        colour = pick_colour(rng, thing, banned=banned) if rng.random() < 0.85 else ""
+        phrases.append(Phrase(thing, count, colour or None))
+    if number > 1 and rng.random() < TWINS and phrases[0].colour:
+        other = phrases[0].colour
+        while other == phrases[0].colour:
+            other = pick_colour(rng, phrases[0].name, banned=banned)
+        phrases[1] = replace(phrases[1], name=phrases[0].name, colour=other)
     if with_board:
         phrases[-1] = Phrase(BOARDS[rng.integers(2)], word=str(rng.choice(WORDS)))
     return phrases
 
 
+def _lone(phrases: list[Phrase]) -> list[int]:
+    """Indices of the phrases whose name no other has."""
+    names = [phrase.name for phrase in phrases]
+    return [i for i, name in enumerate(names) if names.count(name) == 1]
+
+
 def _object(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
     if rng.random() < 0.3 and difficulty != "hard":
         phrases = _phrases(rng, difficulty, at_least=2, single=0, banned=banned)
+        if not _lone(phrases):
+            return _object(rng, difficulty, banned)
         relation = _maybe_relation(rng, phrases)
         full = Claim(tuple(phrases), relation=relation, only=bool(rng.random() < 0.3))
-        gone = int(rng.integers(len(phrases)))
+        gone = int(rng.choice(_lone(phrases)))
         rest = tuple(p for i, p in enumerate(phrases) if i != gone)
         return _Draft((full, Claim(rest, only=True)), (gone,), "missing or extra object", 0.8, missing=True)
     phrases = _phrases(rng, difficulty, at_least=1, single=0, banned=banned)
-    at = int(rng.integers(len(phrases)))
+    if not _lone(phrases):
+        return _object(rng, difficulty, banned)
+    at = int(rng.choice(_lone(phrases)))
     old = phrases[at]
     taken = {p.name for p in phrases}
-    others = [t.name for t in THINGS if t.name not in taken and (t.name, old.colour) not in banned]
+    others = [
+        t.name
+        for t in THINGS
+        if t.name not in taken and (t.name, old.colour) not in banned and not (old.colour and is_person(t.name))
+    ]
     like = [name for name in others if look_alike(name, old.name)]
     family = [name for name in others if BY_NAME[name].kind == BY_NAME[old.name].kind and name not in like]
     strange = [name for name in others if BY_NAME[name].kind != BY_NAME[old.name].kind and name not in like]
@@ -153,15 +185,18 @@ def _two(rng: np.random.Generator, phrases: list[Phrase], at: int, changed: Phra
 
 def _attribute(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str, str]]) -> _Draft:
     swap = rng.random() < 0.45
-    phrases = _phrases(rng, difficulty, at_least=2 if swap else 1, single=0, banned=banned)
-    phrases = [replace(p, colour=p.colour or pick_colour(rng, p.name, banned=banned)) for p in phrases]
+    phrases = _phrases(rng, difficulty, at_least=2 if swap else 1, single=0, banned=banned, coloured=2 if swap else 1)
+    phrases = [replace(p, colour=p.colour or pick_colour(rng, p.name, banned=banned) or None) for p in phrases]
+    if swap and len(_lone(phrases)) < len(phrases):
+        return _attribute(rng, difficulty, banned)
     near = difficulty == "hard" and rng.random() < 0.8
-    at = int(rng.integers(len(phrases))) if not swap else 0
+    at = 0 if swap else int(rng.choice([i for i, p in enumerate(phrases) if p.colour]))
     old = phrases[at]
     other = {
         c
         for c in COLOURS
-        if c != old.colour and (old.name, c) not in banned and near_colour(c, old.colour or "") == near
+        if (old.name, c) not in {(p.name, p.colour) for p in phrases} | banned
+        and near_colour(c, old.colour or "") == near
     }
     if swap:
         other = {c for c in other if (phrases[1].name, c) not in banned and (phrases[1].name, old.colour) not in banned}
@@ -233,7 +268,7 @@ def _text(rng: np.random.Generator, difficulty: str, banned: frozenset[tuple[str
 _DRAFTS = {"object": _object, "attribute": _attribute, "counting": _counting, "spatial": _spatial, "text": _text}
 
 
-def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str) -> _Draft:
+def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str, *, places: bool) -> _Draft:
     """Adds what every draft may have: a board elsewhere in the scene, "and nothing else", a named background."""
     a, b = draft.claims
     if not draft.missing:
@@ -246,7 +281,7 @@ def _finish(rng: np.random.Generator, draft: _Draft, difficulty: str) -> _Draft:
             a, b = replace(a, phrases=(*a.phrases, board)), replace(b, phrases=(*b.phrases, board))
         if rng.random() < 0.12:
             a, b = replace(a, only=True), replace(b, only=True)
-    if rng.random() < 0.5:
+    if places and rng.random() < 0.5:
         place = str(rng.choice(sorted(BACKGROUNDS)))
         a, b = replace(a, background=place), replace(b, background=place)
     return replace(draft, claims=(a, b))
@@ -259,6 +294,7 @@ def sample(
     difficulty: str,
     banned: frozenset[tuple[str, str]],
     wanted: frozenset[tuple[str, str]] = frozenset(),
+    rendering: Rendering = "train",
 ) -> Square:
     """Draw a square.
 
@@ -268,13 +304,16 @@ def sample(
         difficulty: one of DIFFICULTIES.
         banned: (object, colour) combinations that must not be shown.
         wanted: combinations of which at least one must be named by both captions; the square is then marked `unseen`.
+        rendering: from which styles the scenes are drawn. Captions of `shift-background` name no place, for its
+            backgrounds show none.
     """
+    places = rendering != "shift-background"
     while True:
-        draft = _finish(rng, _DRAFTS[category](rng, difficulty, banned), difficulty)
+        draft = _finish(rng, _DRAFTS[category](rng, difficulty, banned), difficulty, places=places)
         if wanted and not all(any((p.name, p.colour) in wanted for p in claim.phrases) for claim in draft.claims):
             continue
         spec = PairSpec(draft.claims, draft.concerns, difficulty, draft.missing)
-        made = compose(rng, spec, banned=banned)
+        made = compose(rng, spec, banned=banned, rendering=rendering)
         if made is not None:
             break
     margin = 0.05 + 0.8 * draft.distance * (0.6 + 0.4 * min(1.0, made.size / 72))
@@ -289,4 +328,5 @@ def sample(
         made.wrong,
         made.absent,
         unseen=bool(wanted),
+        concerns=draft.concerns,
     )

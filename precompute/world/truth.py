@@ -13,17 +13,13 @@ def failing_phrases(square: Square, chosen: int) -> list[list[int]]:
 
     A wrong relation is the relation's words, an extra thing is "nothing else", anything else is the noun phrase.
     """
-    claim, other = square.claims[chosen], square.claims[1 - chosen]
-    spans = claim.spans()
+    spans = square.claims[chosen].spans()
     if square.category == "spatial":
         found = [spans.relation]
-    elif square.absent[0] or square.absent[1]:
-        names = {phrase.name for phrase in other.phrases}
-        gone = [span for phrase, span in zip(claim.phrases, spans.phrases) if phrase.name not in names]
-        found = gone or [spans.only]
+    elif square.absent[1] and chosen == 1:
+        found = [spans.only]
     else:
-        pairs = zip(claim.phrases, other.phrases, spans.phrases, strict=True)
-        found = [span for phrase, shown, span in pairs if phrase != shown]
+        found = [spans.phrases[index] for index in square.concerns]
     return [list(span) for span in found if span is not None]
 
 
@@ -37,18 +33,31 @@ def objects(scene: Scene, claim: Claim, *, wrong: Sequence[Box]) -> list[dict]:
 
     Returns:
         For each thing its name, attributes, box, the characters of the phrase that names it (None where no phrase has
-        its name), and whether it is wrong; of a sign or a screen also its word.
+        its name), and whether it is wrong; the word of a sign or a screen, gender and skin tone of a person.
     """
-    spans = dict(zip((phrase.name for phrase in claim.phrases), claim.spans().phrases))
-    return [_entry(item, spans.get(item.name), wrong=wrong) for item in scene.items]
+    spans = claim.spans()
+    return [_entry(item, _span_of(item, claim, spans.phrases), wrong=wrong) for item in scene.items]
+
+
+def _span_of(item: Item, claim: Claim, spans: tuple[tuple[int, int], ...]) -> tuple[int, int] | None:
+    """The phrase with the thing's name: of two that with its colour too, or else the one that it was laid out for."""
+    named = [index for index, phrase in enumerate(claim.phrases) if phrase.name == item.name]
+    if not named:
+        return None
+    fitting = [i for i in named if claim.phrases[i].colour in (None, item.colour)] if len(named) > 1 else []
+    return spans[(fitting or [i for i in named if i == item.group] or named)[0]]
 
 
 def _entry(item: Item, span: tuple[int, int] | None, *, wrong: Sequence[Box]) -> dict:
     entry: dict = {
         "name": item.name,
-        "attributes": [item.colour] if item.colour and not item.word else [],
+        "attributes": [item.colour] if item.colour else [],
         "bbox": item.box.as_list(),
         "phrase": list(span) if span else None,
         "wrong": item.box in wrong or (item.word_box is not None and item.word_box in wrong),
     }
-    return entry | ({"word": item.word} if item.word else {})
+    if item.word:
+        entry["word"] = item.word
+    if item.look:
+        entry |= {"gender": item.look.gender, "tone": item.look.tone}
+    return entry

@@ -19,7 +19,7 @@ from tipai_jax.config.command_line import load_config
 from tipai_jax.store import Store
 from tipai_jax.training.setup import Setup
 
-__all__ = ["config_of", "input_only", "loop_seconds", "seconds_at", "step_only"]
+__all__ = ["config_of", "input_only", "loop_seconds", "phrases_config_of", "seconds_at", "step_only"]
 
 
 def config_of(
@@ -28,13 +28,26 @@ def config_of(
     """The plan's config on a store of random embeddings; the reason head, which is ours, reads what the other
     two see.
     """
-    base = load_config("base.py")
+    base = load_config("plan.py")
     return dataclasses.replace(
         base,
         model=dataclasses.replace(base.model, hidden=shape.hidden, reason_inputs=base.model.global_inputs, dtype=dtype),
         store=str(store),
         workdir=str(workdir),
         data=dataclasses.replace(base.data, batch_size=shape.batch, placement=placement, epochs=epochs),
+        optim=dataclasses.replace(base.optim, warmup_steps=1),
+        log=dataclasses.replace(base.log, progress=False),
+    )
+
+
+def phrases_config_of(shape: Shape, store: Path, workdir: Path) -> AuditorConfig:
+    """`base.py`, the phrase heads, on a store of random embeddings and random phrases."""
+    base = load_config("base.py")
+    return dataclasses.replace(
+        base,
+        store=str(store),
+        workdir=str(workdir),
+        data=dataclasses.replace(base.data, batch_size=shape.batch, epochs=1),
         optim=dataclasses.replace(base.optim, warmup_steps=1),
         log=dataclasses.replace(base.log, progress=False),
     )

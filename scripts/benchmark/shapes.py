@@ -1,7 +1,7 @@
 """The sizes of a measurement, and the FLOPs and bytes that a training pair of the plan's heads cannot do without.
 
-It counts the plan's config (`configs/base.py`): two linear layers a head on [text; image] or [text; patch], no
-attention, five losses. Nothing is measured here.
+It counts the plan's config (`configs/plan.py`): two linear layers a head on [text; image] or [text; patch], five
+losses. Nothing is measured here.
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Every config in configs/ builds and runs two steps; base.py is the plan to the letter."""
+"""Every config in configs/ builds and runs two steps; plan.py is the plan to the letter."""
 
 import dataclasses
 from pathlib import Path
@@ -15,11 +15,11 @@ from tipai_jax.training.setup import Setup
 CONFIGS = sorted(path.name for path in (Path(__file__).resolve().parents[2] / "configs").glob("*.py"))
 
 
-def test_base_is_the_plan():
+def test_plan_is_the_plan():
     assert (
-        differences(load_config("base.py"), AuditorConfig()) == []
+        differences(load_config("plan.py"), AuditorConfig()) == []
     )  # the defaults are held to the plan's table in test_config.py
-    assert (load_config("base.py").store, load_config("base.py").workdir) == ("store/scenes", "runs/base")
+    assert (load_config("plan.py").store, load_config("plan.py").workdir) == ("store/scenes", "runs/plan")
 
 
 @pytest.mark.slow

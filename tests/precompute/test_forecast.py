@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from precompute.forecast import Probe, probe, run_seconds, store_bytes
+from precompute.forecast import Probe, probe, run_seconds, shorter_pass, store_bytes
 from precompute.shards import Work
 from scripts.benchmark.synthetic import fingerprint
 
@@ -89,3 +89,12 @@ def test_the_dry_run_computes_few_images(embed, pairs, tmp_path, monkeypatch):
     assert (
         len(measured) == 1 and "12 images in 200.0 s (20 s each on one core)" in printed
     )  # five batches of four, on two threads
+
+
+def test_a_forward_pass_without_progress_for_long_is_named_with_the_size_that_fits():
+    slow = Probe(1, 1.0, 3.0)
+    assert shorter_pass(slow, batch=64) == (
+        "64 in a forward pass take 256 s without progress; --batch-size 7 shows it sooner"
+    )
+    assert shorter_pass(slow, batch=7) == "" == shorter_pass(Probe(1, 40.0, 40.0), batch=1)
+    assert "--batch-size 1 " in shorter_pass(Probe(1, 0.0, 80.0), batch=2)

@@ -35,7 +35,7 @@ def test_one_command_ends_where_the_single_steps_end(command, tmp_path, capsys):
     assert embed(command) == 0
     store = open_store(tmp_path / "store/one")
     assert (
-        store.manifest.counts["pairs"] == 4
+        store.manifest.counts["pairs"] == 3  # of one prompt the best image by the cosine truly breaks it
         and store.manifest.small_world_only
         and store.manifest.encoder.name == "tiny"
     )

@@ -124,8 +124,8 @@ def test_a_folder_with_something_else_is_left_alone(prompts, tmp_path):
 
 
 def test_a_prompt_that_cannot_be_drawn_is_said_before_anything_is_written(tmp_path):
-    some = write_prompts(tmp_path / "p.json", [*PROMPTS, {"prompt_id": "x", "prompt": "an astronaut"}])
-    with pytest.raises(UserError, match='prompt x, "an astronaut": the small world cannot draw it'):
+    some = write_prompts(tmp_path / "p.json", [*PROMPTS, {"prompt_id": "x", "prompt": "a spaceship made of glass"}])
+    with pytest.raises(UserError, match='prompt x, "a spaceship made of glass": the small world cannot draw it'):
         main(["--prompts", str(some), "--out", str(tmp_path / "o")])
     assert not (tmp_path / "o").exists()
 

@@ -100,7 +100,7 @@ def test_every_image_is_drawn_under_its_scores_and_none_twice(catalog_copy, caps
             red, green, _ = drawn = image.getpixel(place)
         with Image.open(catalog_copy / f"images/{name}.png") as plain:
             unchanged = drawn == plain.convert("RGB").getpixel(place)
-        assert (red > green + 30, unchanged) == (reddish, not reddish)
+        assert unchanged != reddish and (red > green + 30 or not reddish)  # a red thing may be the best patch
     (catalog_copy / "heatmaps/c1_0_heatmap.png").unlink()
     half = catalog_copy / "heatmaps/c1_1_heatmap.png"
     half.write_bytes(half.read_bytes()[:-900])

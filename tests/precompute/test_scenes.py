@@ -52,7 +52,9 @@ def test_an_interrupted_folder_is_finished_by_the_same_command(folder, tmp_path)
 
 def test_every_scene_is_chosen_once_and_rejected_once(folder):
     pairs = [pair for pair in pairs_of(folder) if not pair["control"]]
-    assert len(pairs_of(folder)) == 120
+    splits = collections.Counter(pair["split"] for pair in pairs_of(folder))
+    assert splits["train"] + splits["validation"] + splits["test"] == 120
+    assert all(splits[name] == 6 for name in ("shift-style", "shift-background", "shift-renderer"))
     chosen, rejected = (collections.Counter(pair[key] for pair in pairs) for key in ("chosen_image", "rejected_image"))
     assert chosen == rejected and set(chosen.values()) == {1}
     for pair in pairs_of(folder):
@@ -66,6 +68,7 @@ def test_splits_go_by_prompt_and_the_test_split_names_its_unseen_pairs():
     for pair in every:
         split_of[pair["prompt"]].add(pair["split"])
     assert all(len(splits) == 1 for splits in split_of.values())
+    every = [pair for pair in every if not pair["split"].startswith("shift-")]
     share = collections.Counter(pair["split"] for pair in every)
     assert share["train"] / len(every) == pytest.approx(0.7, abs=0.02)
     assert {pair["split"] for pair in every if pair["unseen_combination"]} == {"test"}
@@ -129,3 +132,41 @@ def test_a_mistake_on_the_command_line_is_named(arguments, message, tmp_path):
     with pytest.raises(UserError, match=message):
         main(["--out", str(tmp_path / "w"), *arguments])
     assert not (tmp_path / "w").exists()
+
+
+def test_the_truth_of_a_drawn_pair_is_complete(folder):
+    """What fails, where and why agree with each other, and no image is without a style."""
+    for pair in pairs_of(folder):
+        chosen, rejected = pair["objects"]["chosen"], pair["objects"]["rejected"]
+        assert chosen and all(not entry["wrong"] for entry in chosen)
+        assert sum(entry["wrong"] for entry in rejected) == sum(not p.get("absent") for p in pair["unfaithful_patches"])
+        assert bool(pair["failing_phrases"]) != pair["control"]
+        assert all(0 <= start < end <= len(pair["prompt"]) for start, end in pair["failing_phrases"])
+        for entry in (*chosen, *rejected):
+            if entry["phrase"]:
+                words = pair["prompt"][slice(*entry["phrase"])]
+                assert entry["name"][:3] in words, (words, entry)
+            assert ("gender" in entry) == ("tone" in entry) and not (entry["attributes"] and "tone" in entry)
+        for line in pair["style"].values():
+            words = dict(word.split("=") for word in line.split(" "))
+            assert list(words)[:3] == ["renderer", "outline", "fill"] and len(words) == 9
+
+
+def test_the_renderer_b_draws_a_world_of_its_split_alone(tmp_path):
+    draw(tmp_path / "b", pairs=40, seed=3, processes=1, renderer="b")
+    pairs = pairs_of(tmp_path / "b")
+    assert len(pairs) == 40 and {pair["split"] for pair in pairs} == {"shift-renderer"}
+    assert all(line.startswith("renderer=b") for pair in pairs for line in pair["style"].values())
+    with pytest.raises(UserError, match="another world"):
+        draw(tmp_path / "b", pairs=40, seed=3)
+
+
+def test_what_is_held_out_is_in_no_other_split(folder):
+    from precompute.world.styles import HELD_OUT_FAMILIES, HELD_OUT_FILLS
+
+    for pair in pairs_of(folder):
+        for line in pair["style"].values():
+            words = dict(word.split("=") for word in line.split(" "))
+            assert (words["renderer"] == "b") == (pair["split"] == "shift-renderer")
+            assert (words["fill"] in HELD_OUT_FILLS) == (pair["split"] == "shift-style")
+            assert (words["background"] in HELD_OUT_FAMILIES) == (pair["split"] == "shift-background")

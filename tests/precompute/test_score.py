@@ -33,7 +33,7 @@ def test_the_rule_by_hand():
 
 def test_scores_are_those_of_the_cosines_of_image_and_patches(scored):
     scorer, images, scores = entries(scored)
-    assert len(scores) == 16 and scorer.model.startswith("tiny, tiles patches") and "s * cosine - 15" in scorer.rule
+    assert len(scores) == 16 and scorer.model.startswith("tiny, tiles patches") and "s * cosine - 37" in scorer.rule
     encoder = load_clip(find_encoder("tiny"), batch_size=16)
     assert scorer.digest == encoder.fingerprint.digest
     image = images[5]
@@ -41,9 +41,9 @@ def test_scores_are_those_of_the_cosines_of_image_and_patches(scored):
     text = encoder.encode_text([image.prompt]).text[0].astype(np.float64)
     scale = encoder.fingerprint.logit_scale
     cosine, cosines = embedded.image[0].astype(np.float64) @ text, embedded.patches[0].astype(np.float64) @ text
-    assert scores[image.image_id].global_score == pytest.approx(1 / (1 + np.exp(-(scale * cosine - 15) / 6)), abs=2e-3)
+    assert scores[image.image_id].global_score == pytest.approx(1 / (1 + np.exp(-(scale * cosine - 37) / 6)), abs=2e-3)
     assert np.array(scores[image.image_id].patch_scores) == pytest.approx(
-        1 / (1 + np.exp(-(scale * cosines - 15) / 6)), abs=2e-3
+        1 / (1 + np.exp(-(scale * cosines - 37) / 6)), abs=2e-3
     )
     assert (
         scores[image.image_id].raw == pytest.approx(cosine, abs=2e-3) and len(scores[image.image_id].patch_scores) == 49

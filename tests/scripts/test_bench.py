@@ -6,18 +6,22 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
 from flax import nnx
+from twins.parity import close, flat, shaken
 
 from scripts import bench
 from scripts.benchmark.machine import Limit
-from scripts.benchmark.ours import config_of
+from scripts.benchmark.ours import config_of, phrases_config_of
+from scripts.benchmark.phrase_reference import PhraseLoop, phrase_loss, tensors
 from scripts.benchmark.reference import Heads, PairSet, total_loss
 from scripts.benchmark.rounds import Timing, alternate, clocked, ratio
 from scripts.benchmark.rows import Row, at_least, at_most, markdown
@@ -26,7 +30,10 @@ from scripts.benchmark.synthetic import write_store
 from scripts.benchmark.theirs import arrays_of
 from scripts.benchmark.vit import LARGE, images_per_second, peak_of, vit_flops
 from scripts.benchmark.whole import Whole
-from tipai_jax.tasks.auditor import build_heads
+from tipai_jax.data.batches import gather
+from tipai_jax.tasks.auditor import TERMS, build_heads
+from tipai_jax.tasks.build import make_task
+from tipai_jax.tasks.task import Hyper
 from tipai_jax.training.setup import Setup
 from tipai_jax.training.step import split_heads
 
@@ -68,6 +75,34 @@ def test_the_reference_has_our_loss_and_our_gradients(tmp_path):
         for layer, ours in ((first, grads[name]["joint"]), (last, grads[name]["score"])):
             np.testing.assert_allclose(layer.weight.grad.T, ours["kernel"], atol=1e-6, rtol=1e-4)
             np.testing.assert_allclose(layer.bias.grad, ours["bias"], atol=1e-6, rtol=1e-4)
+
+
+def test_the_reference_of_the_phrase_heads_is_ours(tmp_path):
+    store = write_store(tmp_path / "store", SHAPE)
+    config = phrases_config_of(SHAPE, store.path, tmp_path / "run")
+    task, weights = make_task(config), {name: getattr(config.loss, name) for name in TERMS}
+    hyper = Hyper({name: weight for name, weight in weights.items() if weight}, {})
+    loop = PhraseLoop(store, SHAPE.batch)
+    batch = gather(loop.columns, np.arange(SHAPE.batch), np.ones(SHAPE.batch, bool))
+    label = np.where(batch.phrase_present, np.arange(batch.phrase_label.shape[1]) % 2, -1)
+    batch = replace(batch, phrase_label=label.astype(np.int8))  # the store of random pairs knows none
+    ours = jax.tree.map(jnp.asarray, batch)
+    graph, params = nnx.split(shaken(task.build(store.manifest.encoder, seed=0)))
+
+    def loss(params):
+        terms = task.losses(task.forward(nnx.merge(graph, params), ours, key=None), ours, hyper)
+        return sum(hyper.weights[name] * term.mean for name, term in terms.items())
+
+    value, grads = jax.jit(jax.value_and_grad(loss))(params)
+    named = lambda tree: {name: torch.tensor(each.copy()) for name, each in flat(nnx.to_pure_dict(tree)).items()}
+    loop.model.load_state_dict(named(params))
+    theirs = phrase_loss(loop.model, tensors(batch))
+    theirs.backward()
+    assert theirs.item() == pytest.approx(float(value), rel=1e-5)
+    found = dict(loop.model.named_parameters())
+    assert found.keys() == named(grads).keys()
+    for name, each in named(grads).items():
+        close(each, found[name].grad, f"gradient of {name}")
 
 
 def test_the_count_by_hand():

@@ -10,26 +10,27 @@ from report_world import EVIL, baseline, fig, record
 
 from scripts.results import RUNS, main, page, portable, small, summary
 from tipai_jax.errors import UserError
+from tipai_jax.report.figures import value_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = json.loads((ROOT / "docs" / "results.json").read_text())
 QUICKSTART = RECORDS["quickstart"]
 COLUMNS = {
-    "`base.py`": RECORDS["base"],
+    "`plan.py`": RECORDS["plan"],
     "quickstart": QUICKSTART,
     "cosine": QUICKSTART["baselines"]["zero_shot_cosine"],
     "ridge probe": QUICKSTART["baselines"]["ridge_probe"],
     "image only": QUICKSTART["baselines"]["image_only"],
 }
 ROWS = {
-    "pair AUC": lambda scorer: scorer["global_pair_auc"]["value"],
-    "pair AUC on hard pairs": lambda scorer: scorer["pair_auc_by_difficulty"]["hard"]["value"],
-    "ECE of the calibrated score (lower is better)": lambda scorer: scorer["ece"]["value"],
-    "object AUC: wrong objects redder than others": lambda scorer: scorer["objects"]["auc"]["value"],
-    "the reddest object is a wrong one": lambda scorer: scorer["objects"]["hottest_right"]["value"],
+    "pair AUC": lambda scorer: scorer["global_pair_auc"],
+    "pair AUC, held-out styles": lambda scorer: scorer["shifts"]["shift-style"]["global_pair_auc"],
+    "pair AUC, drawn by other code": lambda scorer: scorer["shifts"]["shift-renderer"]["global_pair_auc"],
+    "object AUC: wrong objects redder than others": lambda scorer: scorer["objects"]["auc"],
+    "object AUC, drawn by other code": lambda scorer: scorer["shifts"]["shift-renderer"]["objects"]["auc"],
     "faithful images in which something is marked (lower is better)": lambda scorer: scorer["boxes"][
         "marked_in_chosen"
-    ]["value"],
+    ],
 }
 
 
@@ -45,10 +46,12 @@ def test_the_page_is_what_the_command_makes_of_the_record():
 @pytest.mark.parametrize("file", ["README.md", "docs/results.md"])
 def test_each_figure_of_the_summary_is_that_of_the_record(file):
     lines = (ROOT / file).read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if line.startswith("| test split | `base.py`"))
+    start = next(i for i, line in enumerate(lines) if line.startswith("| test split | `plan.py`"))
     assert cells(lines[start])[1:] == list(COLUMNS)
     shown = {cells(line)[0]: cells(line)[1:] for line in lines[start + 2 : start + 2 + len(ROWS)]}
-    assert shown == {label: [f"{read(scorer):.3f}" for scorer in COLUMNS.values()] for label, read in ROWS.items()}
+    assert shown == {
+        label: [value_text(read(scorer)["value"], ".3f") for scorer in COLUMNS.values()] for label, read in ROWS.items()
+    }
 
 
 def test_every_figure_with_an_interval_is_on_the_results_page():
@@ -67,7 +70,7 @@ def test_every_figure_with_an_interval_is_on_the_results_page():
 
 @pytest.mark.parametrize("name", RUNS)
 def test_the_config_names_the_figures_of_its_run(name):
-    docstring = (ROOT / "configs" / {"base": "base.py", "quickstart": "scenes.py"}[name]).read_text()
+    docstring = (ROOT / "configs" / {"plan": "plan.py", "quickstart": "base.py"}[name]).read_text()
     shown = dict(re.findall(r"(pair AUC|patch AUC|AUC-Judd|ECE) (\.\d{3})", docstring))
     figures = {
         "pair AUC": RECORDS[name]["global_pair_auc"],
@@ -96,16 +99,18 @@ def made_up(**changes):
 def test_the_summary_takes_each_figure_from_its_place():
     ours = made_up(
         global_pair_auc=fig(0.11),
-        pair_auc_by_difficulty={"hard": fig(0.22)},
-        ece=fig(0.33),
-        objects={"auc": fig(0.42), "hottest_right": fig(0.55)},
+        shifts={
+            "shift-style": {"global_pair_auc": fig(0.22)},
+            "shift-renderer": {"global_pair_auc": fig(0.33), "objects": {"auc": fig(0.55)}},
+        },
+        objects={"auc": fig(0.42), "hottest_right": fig(0.5)},
         boxes={"marked_in_chosen": fig(0.66)},
     )
-    lines = summary({"base": ours, "quickstart": made_up()}).splitlines()
+    lines = summary({"plan": ours, "quickstart": made_up()}).splitlines()
     assert [cells(line)[1] for line in lines[2:]] == ["0.110", "0.220", "0.330", "0.420", "0.550", "0.660"]
     assert cells(lines[2])[1:] == ["0.110", "0.900", "0.700", "0.600", "0.500"]
     with_nothing = made_up(objects={"auc": fig(None, 0), "hottest_right": fig(0.9)})
-    assert cells(summary({"base": with_nothing, "quickstart": ours}).splitlines()[5])[1:3] == ["-", "0.420"]
+    assert cells(summary({"plan": with_nothing, "quickstart": ours}).splitlines()[5])[1:3] == ["-", "0.420"]
 
 
 def test_paths_keep_their_last_two_parts():
@@ -135,34 +140,34 @@ def runs(tmp_path):
 def test_the_command_writes_both_files(runs, capsys):
     out = ["--out", str(runs / "docs")]
     (runs / "docs").mkdir()
-    assert main([str(runs / "base"), str(runs / "quickstart"), *out]) == 0
+    assert main([str(runs / "plan"), str(runs / "quickstart"), *out]) == 0
     records, text = json.loads((runs / "docs/results.json").read_text()), (runs / "docs/results.md").read_text()
     assert list(records) == list(RUNS) and str(runs) not in json.dumps(records)
-    assert records["base"]["command"] == f"python -m tipai_jax.evaluate --workdir {runs.name}/base"
+    assert records["plan"]["command"] == f"python -m tipai_jax.evaluate --workdir {runs.name}/plan"
     assert "| pair AUC | 0.610 | 0.720 | 0.700 | 0.600 | 0.500 |" in text.splitlines()
     assert "| global pair AUC | 0.610 (0.560 to 0.660) | 0.720 (0.670 to 0.770) |" in text.splitlines()
-    assert "`runs/base`: 1 of 3 targets met" in text and "{" not in text.replace(EVIL, "")
+    assert "`runs/plan`: 1 of 3 targets met" in text and "{" not in text.replace(EVIL, "")
 
     changed = made_up(global_pair_auc=fig(0.99))
-    (runs / "base" / "eval.json").write_text(json.dumps(changed))
+    (runs / "plan" / "eval.json").write_text(json.dumps(changed))
     assert main(out) == 0 and (runs / "docs/results.md").read_text() == text  # of results.json alone
-    assert main([str(runs / "base"), *out]) == 0
+    assert main([str(runs / "plan"), *out]) == 0
     assert "| pair AUC | 0.990 | 0.720 | 0.700 | 0.600 | 0.500 |" in (runs / "docs/results.md").read_text().splitlines()
     assert "written: " in capsys.readouterr().out
 
 
 def test_the_text_is_wrapped_and_tables_are_not(runs):
     long = made_up(targets=[{**made_up()["targets"][0], "name": "a very long name of a target " * 5}])
-    lines = page({"base": small(long), "quickstart": small(copy.deepcopy(long))}).splitlines()
+    lines = page({"plan": small(long), "quickstart": small(copy.deepcopy(long))}).splitlines()
     assert [line for line in lines if len(line) > 120] == [line for line in lines if line.startswith("| a very long")]
     assert any(line.startswith("  ") for line in lines), "a further line of an entry is indented"
 
 
 def test_a_run_of_another_name_or_a_missing_one_is_refused(runs):
-    with pytest.raises(UserError, match="called base and quickstart"):
+    with pytest.raises(UserError, match="called plan and quickstart"):
         main([str(runs), "--out", str(runs / "docs")])
     with pytest.raises(UserError, match="no run 'quickstart'; evaluate it"):
-        main([str(runs / "base"), "--out", str(runs / "docs")])
+        main([str(runs / "plan"), "--out", str(runs / "docs")])
     with pytest.raises(UserError, match="evaluate first"):
-        main([str(runs / "x" / "base"), "--out", str(runs / "docs")])
+        main([str(runs / "x" / "plan"), "--out", str(runs / "docs")])
     assert not (runs / "docs").exists()

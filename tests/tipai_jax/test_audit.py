@@ -18,8 +18,12 @@ from PIL import Image
 from precompute import heatmaps
 from tipai_jax import Auditor, audit
 from tipai_jax.auditor import batch as audit_table
+from tipai_jax.auditor.verdict import Alternative
+from tipai_jax.config import ModelConfig
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.evaluation.calibrators import Platt
 from tipai_jax.files.lock import alone_in
+from tipai_jax.render.phrases import LEAST_WIDTH
 from tipai_jax.store.catalog import open_catalog
 
 
@@ -110,6 +114,61 @@ def test_a_folder_and_a_table_give_the_same(saved, tmp_path, monkeypatch, capsys
     )
 
 
+@pytest.fixture(scope="module")
+def reading(tmp_path_factory):
+    """An auditor whose heads read phrases."""
+    bundle = make_bundle(tiny_fingerprint(), model=ModelConfig(heads="phrases", width=16, layers=1))
+    folder = tmp_path_factory.mktemp("reading")
+    replace(bundle, calibration=replace(bundle.calibration, phrase=Platt(0.5, 0.0))).save(folder)
+    return str(folder)
+
+
+def test_phrases_in_the_table_in_words_and_below_the_overlay(reading, tmp_path, capsys):
+    (tmp_path / "images").mkdir()
+    path, prompt = write_image(tmp_path / "images", 1), "a red car on the beach"
+    table, out = tmp_path / "a.parquet", tmp_path / "out"
+    assert run(str(path.parent), "--prompt", prompt, "--auditor", reading, "--out", str(table)) == 0
+    (row,) = pq.read_table(table).to_pylist()
+    verdict = Auditor.from_pretrained(reading).explain(path, prompt)
+    assert [each["text"] for each in row["phrases"]] == ["a red car", "on the beach"]
+    for each, judged in zip(row["phrases"], verdict.phrases, strict=True):
+        assert each["kept"] == pytest.approx(judged.kept, abs=1e-5) and each["fails"] == (judged.kept < 0.5)
+    assert row["failing"] == (verdict.failing.text if verdict.failing else None)
+    assert run(str(path), "--prompt", prompt, "--auditor", reading, "--out", str(out)) == 0
+    said = capsys.readouterr().out
+    for each in verdict.phrases:
+        assert f'"{each.text}" {each.kept:.2f}{" (fails)" if each.fails else ""}' in said
+    with Image.open(out / "1_audit.png") as overlay:
+        assert overlay.width == LEAST_WIDTH and overlay.height > 160 + 40
+
+
+def test_alternatives_in_the_table_are_asked_for_and_not_mixed(reading, tmp_path, capsys, monkeypatch):
+    alone = write_image(tmp_path, 1)
+    asked, score = [], Auditor.score
+    monkeypatch.setattr(Auditor, "score", lambda *a, **how: asked.append(how["alternatives"]) or score(*a, **how))
+    table = ("--prompt", "two red cars", "--auditor", reading, "--out", str(tmp_path / "a.parquet"))
+    assert run(str(tmp_path), *table, "--alternatives") == 0 and asked == [True]
+    assert run(str(tmp_path), *table) == 2
+    assert "judged with another choice of --alternatives" in capsys.readouterr().err
+    assert run(str(alone), "--prompt", "two red cars", "--auditor", reading, "--alternatives") == 2
+    assert "named images have them anyway" in capsys.readouterr().err
+    found = Alternative(what="colour", word="blue", kept=0.9)
+    verdict = Auditor.from_pretrained(reading).explain(alone, "two red cars")
+    made = replace(verdict, phrases=(replace(verdict.phrases[0], alternative=found),))
+    assert audit_table._columns(made)["phrases"][0]["alternative"] == "blue"
+    made = replace(verdict, phrases=(replace(verdict.phrases[0], alternative=None),))
+    assert audit_table._columns(made)["phrases"][0]["alternative"] is None
+
+
+def test_the_failing_phrase_has_a_column_of_its_own(reading):
+    verdict = Auditor.from_pretrained(reading).explain(draw_image(1), "a red car on the beach")
+    for kept, prediction, named in ((0.1, "breaks", "a red car"), (0.1, "keeps", None)):
+        first = replace(verdict.phrases[0], kept=kept)
+        made = replace(verdict, prediction=prediction, phrases=(first, replace(verdict.phrases[1], kept=0.9)))
+        columns = audit_table._columns(made)
+        assert columns["failing"] == named and [each["fails"] for each in columns["phrases"]] == [True, False]
+
+
 def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
     """The parts that are there are not judged again; a finished file is left alone; another prompt in its place is
     refused.
@@ -121,11 +180,11 @@ def test_interrupted_and_resumed(saved, tmp_path, monkeypatch, capsys):
         write_image(folder, i)
     judged, calls = audit_table._judged, []
 
-    def stopping(auditor, rows):
+    def stopping(auditor, rows, **how):
         calls.append([row.image for row in rows])
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return judged(auditor, rows)
+        return judged(auditor, rows, **how)
 
     monkeypatch.setattr(audit_table, "_judged", stopping)
     command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
@@ -211,9 +270,9 @@ def judged_rows(monkeypatch):
     """The images that are judged, call by call."""
     judged, calls = audit_table._judged, []
 
-    def counting(auditor, rows):
+    def counting(auditor, rows, **how):
         calls.append([row.image for row in rows])
-        return judged(auditor, rows)
+        return judged(auditor, rows, **how)
 
     monkeypatch.setattr(audit_table, "_judged", counting)
     return calls
@@ -269,10 +328,10 @@ def test_an_interrupted_command_may_find_other_images_when_it_goes_on(saved, tmp
         write_image(folder, i)
     counting = audit_table._judged
 
-    def stopping(auditor, rows):
+    def stopping(auditor, rows, **how):
         if judged_rows:
             raise KeyboardInterrupt
-        return counting(auditor, rows)
+        return counting(auditor, rows, **how)
 
     command = (str(folder), "--prompt", "a red cat", "--auditor", saved, "--out", str(out))
     with monkeypatch.context() as patched:
@@ -369,11 +428,12 @@ def test_a_prompt_with_quotes_stays_readable_and_numbers_have_one_scale(saved):
         prompt='a sign that says "open"\nby a shop\'s door',
         risk=np.pad(np.full((2, 2), 0.78, np.float32), (1, 4)),
         risk_threshold=0.5,
+        score=0.2,
         level=0.95,
     )
     text = audit.describe(verdict, "a.png", None)
     assert '\n  prompt: a sign that says "open" by a shop\'s door\n' in text
-    assert "its share of all risk above the threshold: 100 %, highest risk 0.78" in text
+    assert ": highest risk 0.78" in text
     assert "prediction at level 95 %: " in text and "at most" not in text
 
 

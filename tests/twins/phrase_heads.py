@@ -1,5 +1,7 @@
 """The phrase heads once more, in plain PyTorch, written from their docstring, an image and a prompt at a time."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -23,6 +25,15 @@ class LayerTwin(nn.Module):
         return x + self.mlp_out(F.gelu(self.mlp_in(self.norm_mlp(x)), approximate="tanh"))
 
 
+def centres(*maps):
+    """Mean place under each map's softmax, across and down, -1 to 1."""
+    side = math.isqrt(len(maps[0]))
+    at = torch.linspace(-1, 1, side)
+    return torch.stack(
+        [(F.softmax(each, 0) * w).sum() for each in maps for w in (at.repeat(side), at.repeat_interleave(side))]
+    )
+
+
 class PhraseTwin(nn.Module):
     """Takes absent phrases out instead of masking them."""
 
@@ -32,6 +43,7 @@ class PhraseTwin(nn.Module):
         for name in ("image_in", "patch_in", "phrase_in", "bare_in"):
             setattr(self, name, nn.Parameter(torch.zeros(d, width)))
         sizes = {"token_kind": 3, "patch_place": k, "phrase_place": places, "phrase_kind": 7, "count": 10}
+        self.direction_in, self.relation_in = nn.Parameter(torch.zeros(d, 4)), nn.Linear(4, width)
         for name, rows in {**sizes, "subject": places + 1, "object": places + 1}.items():
             setattr(self, name, table(rows))
         self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
@@ -70,6 +82,15 @@ class PhraseTwin(nn.Module):
             + self.token_kind[0]
             + self.similarity_in(torch.stack(seen, dim=-1))
         )
+        for j in range(len(said)):
+            ends = [int(subject[there[j]]), int(object[there[j]])]
+            apart = torch.zeros(4)
+            if min(ends) >= 0:
+                a, b = (centres(full_map[:, i], bare_map[:, i]) for i in map(there.tolist().index, ends))
+                apart = a - b
+            phrase = phrase + self.relation_in(said[j] @ self.direction_in * d**0.5 * apart) * (
+                torch.arange(len(said)) == j
+            ).unsqueeze(-1)
         maps = torch.zeros(len(patches), len(present), 2)  # an absent phrase is similar to nothing
         maps[:, there] = torch.stack([full_map, bare_map], dim=-1)
         patch = patches @ self.patch_in * d**0.5 + self.map_in(maps.flatten(1)) + self.patch_place + self.token_kind[1]

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
+from tipai_jax.auditor.alternatives import Asked, Lists, asked_lists, name_alternatives
 from tipai_jax.auditor.bundle import Bundle, find_bundle
 from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPhrases, EmbeddedPrompts
 from tipai_jax.auditor.encoder import load_encoder
@@ -192,6 +193,7 @@ class Auditor:
         prompts: str | Sequence[str] | EmbeddedPrompts,
         *,
         pairwise: bool = False,
+        alternatives: Asked = False,
     ) -> Verdicts:
         """Judge images for prompts.
 
@@ -200,6 +202,10 @@ class Auditor:
                 embedded ones.
             prompts: one prompt or several; one goes with every image.
             pairwise: every image against every prompt, instead of the first with the first and so on.
+            alternatives: whether to look for what each failing phrase looks like instead (`JudgedPhrase.alternative`);
+                True tries `auditor.alternatives.ALTERNATIVES`, a mapping what it lists, such as {"colour": ["red",
+                "blue"], "number": [1, 2, 3], "relation": ["on", "under"]}. Needs the encoder, and about ten passes of
+                the heads for each failing phrase.
 
         Returns:
             n verdicts, or M x N with `pairwise`; `.score` and `.logit` are arrays of that shape. n may be 0.
@@ -210,29 +216,39 @@ class Auditor:
         images = images if isinstance(images, EmbeddedImages) else self.embed_images(images)
         prompts = prompts if isinstance(prompts, EmbeddedPrompts) else self.embed_prompts(prompts)
         self._check(images, prompts)
+        lists = asked_lists(alternatives)
         if pairwise:
             image, prompt = (each.reshape(-1) for each in np.indices((len(images), len(prompts))))
-            return Verdicts(self._verdicts(images, prompts, image, prompt), (len(images), len(prompts)))
+            return Verdicts(self._verdicts(images, prompts, image, prompt, lists), (len(images), len(prompts)))
         if len(prompts) not in (1, len(images)):
             raise UserError(
                 f"{len(images)} images and {len(prompts)} prompts; expected as many of both, one prompt, or"
                 " pairwise=True"
             )
         image = np.arange(len(images))
-        return Verdicts(self._verdicts(images, prompts, image, image if len(prompts) > 1 else 0 * image))
+        prompt = image if len(prompts) > 1 else 0 * image
+        return Verdicts(self._verdicts(images, prompts, image, prompt, lists))
 
     def __call__(self, images: Sequence[ImageLike], texts: Sequence[str]) -> Float[np.ndarray, "m n"]:
         """Calibrated scores of every image against every text, in the call shape of t2v_metrics."""
         return self.score(images, texts, pairwise=True).score
 
-    def rank(self, prompt: str | EmbeddedPrompts, images: Sequence[ImageLike] | EmbeddedImages) -> Ranking:
-        """The images of a prompt, best first; by logit, so that no calibration can make a tie."""
-        verdicts = self.score(images, prompt)
+    def rank(
+        self,
+        prompt: str | EmbeddedPrompts,
+        images: Sequence[ImageLike] | EmbeddedImages,
+        *,
+        alternatives: Asked = False,
+    ) -> Ranking:
+        """The images of a prompt, best first; by logit, so that no calibration can make a tie. `alternatives` as
+        `score` takes them.
+        """
+        verdicts = self.score(images, prompt, alternatives=alternatives)
         return Ranking(tuple(int(i) for i in np.argsort(-verdicts.logit, kind="stable")), verdicts)
 
-    def explain(self, image: ImageLike, prompt: str) -> Verdict:
-        """The verdict on one image, with everything that is predicted of it."""
-        return self.score([image], [prompt])[0]
+    def explain(self, image: ImageLike, prompt: str, *, alternatives: Asked = True) -> Verdict:
+        """The verdict on one image, with everything that is predicted of it; `alternatives` as `score` takes them."""
+        return self.score([image], [prompt], alternatives=alternatives)[0]
 
     def _check(self, images: EmbeddedImages, prompts: EmbeddedPrompts) -> None:
         """Refuse embeddings of another encoder, or of numbers and widths that do not fit.
@@ -262,9 +278,11 @@ class Auditor:
             )
 
     def _verdicts(
-        self, images: EmbeddedImages, prompts: EmbeddedPrompts, image: np.ndarray, prompt: np.ndarray
+        self, images: EmbeddedImages, prompts: EmbeddedPrompts, image: np.ndarray, prompt: np.ndarray, lists: Lists
     ) -> tuple[Verdict, ...]:
-        """The verdicts on the images `image` for the prompts `prompt`, by their numbers."""
+        """The verdicts on the images `image` for the prompts `prompt`, by their numbers, and what `lists` has for their
+        failing phrases.
+        """
         output = self._heads.predict(images, prompts, image, prompt)
         calibration, encoder, size = self.bundle.calibration, self.bundle.encoder, self.bundle.encoder.image_size
         assert calibration.conformal is not None and calibration.worst_patch is not None, "refused in __init__"
@@ -283,6 +301,8 @@ class Auditor:
                 patch_score=patch[i],
                 risk=np.asarray(output["risk"][i]).reshape(encoder.grid),
                 risk_threshold=calibration.risk_threshold,
+                box_reach=calibration.box_reach,
+                score_threshold=calibration.score_threshold,
                 reasons={name: float(reasons[i, c]) for c, name in enumerate(CATEGORIES)},
                 level=self.level,
                 prediction=str(prediction[i]),
@@ -296,7 +316,11 @@ class Auditor:
                 phrases=self._phrases(prompts, column, output["phrase_logit"][i]) if self._heads.reads_phrases else (),
             )
             verdicts.append(verdict)
-        return tuple(verdicts)
+        if not lists or calibration.phrase is None or not any(each.fails for v in verdicts for each in v.phrases):
+            return tuple(verdicts)
+        about = {"images": images, "prompts": prompts, "lists": lists}
+        how = {"heads": self._heads, "encoder": self.encoder, "calibrator": calibration.phrase}
+        return name_alternatives(verdicts, image, prompt, **about, **how)
 
     def _phrases(
         self, prompts: EmbeddedPrompts, column: int, logit: Float[np.ndarray, " p"]

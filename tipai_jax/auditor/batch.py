@@ -43,10 +43,10 @@ BOX = pa.struct(
         ("y1", pa.int32()),
         ("x2", pa.int32()),
         ("y2", pa.int32()),
-        ("importance", pa.float32()),
         ("risk", pa.float32()),
     ]
 )
+PHRASE = pa.struct([("text", pa.string()), ("kept", pa.float32()), ("fails", pa.bool_()), ("alternative", pa.string())])
 SCHEMA = pa.schema(
     [
         ("image", pa.string()),
@@ -58,6 +58,8 @@ SCHEMA = pa.schema(
         ("sentence", pa.string()),
         *((f"reason_{name}", pa.float64()) for name in CATEGORIES),
         ("consistent", pa.bool_()),
+        ("phrases", pa.list_(PHRASE)),
+        ("failing", pa.string()),
         ("boxes", pa.list_(BOX)),
         ("patch_score", pa.list_(pa.float32())),
         ("unknown_tokens", pa.int32()),
@@ -69,7 +71,7 @@ SCHEMA = pa.schema(
     ]
 )
 PLAN = "tipai_jax.plan"
-VERSION = 2
+VERSION = 3
 """Of the files; raised whenever rows of an earlier version cannot be taken over."""
 
 
@@ -167,7 +169,13 @@ def table_rows(table: Path) -> list[Row]:
 
 
 def audit_rows(
-    auditor: "Auditor", rows: Sequence[Row], *, source: str, out: Path, retry_errors: bool = False
+    auditor: "Auditor",
+    rows: Sequence[Row],
+    *,
+    source: str,
+    out: Path,
+    retry_errors: bool = False,
+    alternatives: bool = False,
 ) -> Outcome:
     """Bring a parquet file up to date with the rows of an input.
 
@@ -178,16 +186,18 @@ def audit_rows(
         out: the parquet file.
         retry_errors: judge also the rows whose `error` is set; by default these are judged again only when the image
             or the prompt has changed.
+        alternatives: whether to look for what each failing phrase looks like instead, see `Auditor.score`.
 
     Raises:
-        UserError: the file is none of this auditor and level, or holds rows of another input; or another process is
-            writing it, or it cannot be written.
+        UserError: the file is none of this auditor, level and choice of alternatives, or holds rows of another input;
+            or another process is writing it, or it cannot be written.
     """
     parts = out.with_name(out.name + ".parts")
     plan = {
         "version": VERSION,
         "heads": auditor.digests.heads,
         "level": auditor.level,
+        "alternatives": alternatives,
         "source": sha256_bytes(source.encode()),
     }
     digests = [row.digest() for row in rows]
@@ -224,7 +234,11 @@ def _rows_before(out: Path, plan: Mapping[str, Any], digests: Iterable[str]) -> 
     theirs = _plan_of(out)
     if theirs is None or theirs.get("version") != plan["version"]:
         raise UserError(f"{out}: exists and is no result of this version of the command; name another --out")
-    for name, what in (("heads", "another auditor"), ("level", "another --level")):
+    for name, what in (
+        ("heads", "another auditor"),
+        ("level", "another --level"),
+        ("alternatives", "another choice of --alternatives"),
+    ):
         if theirs[name] != plan[name]:
             raise UserError(f"{out}: exists and was judged with {what}; name another --out, or remove it")
     table = pq.read_table(out)
@@ -276,7 +290,9 @@ def _judge(auditor: "Auditor", todo: Mapping[str, Row], parts: Path, plan: Mappi
     with tqdm(total=len(rows), unit="image", file=sys.stderr, disable=not sys.stderr.isatty()) as bar:
         for number, start in enumerate(range(0, len(rows), PART)):
             some = rows[start : start + PART]
-            named = zip(_judged(auditor, some), digests[start : start + PART], strict=True)
+            named = zip(
+                _judged(auditor, some, alternatives=plan["alternatives"]), digests[start : start + PART], strict=True
+            )
             judged = [{**each, "input_digest": digest} for each, digest in named]
             _write(parts / f"{first + number:05d}.parquet", pa.Table.from_pylist(judged, schema=SCHEMA))
             if bar.disable:
@@ -284,7 +300,7 @@ def _judge(auditor: "Auditor", todo: Mapping[str, Row], parts: Path, plan: Mappi
             bar.update(len(some))
 
 
-def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
+def _judged(auditor: "Auditor", rows: Sequence[Row], *, alternatives: bool) -> list[dict[str, Any]]:
     """The verdicts on some rows; those that cannot be judged hold the reason instead."""
     made: list[dict[str, Any]] = [{"image": _text(row.image), "prompt": row.prompt} for row in rows]
     fine, images = [], []
@@ -295,7 +311,8 @@ def _judged(auditor: "Auditor", rows: Sequence[Row]) -> list[dict[str, Any]]:
             else:
                 images.append(found)
                 fine.append(i)
-    verdicts = auditor.score(auditor.embed_prepared(images), [rows[i].prompt for i in fine])
+    prompts = [rows[i].prompt for i in fine]
+    verdicts = auditor.score(auditor.embed_prepared(images), prompts, alternatives=alternatives)
     for i, verdict in zip(fine, verdicts, strict=True):
         made[i] |= _columns(verdict)
     return made
@@ -322,6 +339,16 @@ def _columns(verdict: "Verdict") -> dict[str, Any]:
         "sentence": verdict.sentence,
         **{f"reason_{name}": value for name, value in verdict.reasons.items()},
         "consistent": verdict.consistent,
+        "phrases": [
+            {
+                "text": each.text,
+                "kept": each.kept,
+                "fails": each.fails,
+                "alternative": each.alternative and each.alternative.word,
+            }
+            for each in verdict.phrases
+        ],
+        "failing": verdict.failing.text if verdict.failing else None,
         "boxes": [vars(box) for box in verdict.boxes],
         "patch_score": verdict.patch_score.reshape(-1).tolist(),
         "unknown_tokens": verdict.unknown_tokens,

@@ -6,7 +6,7 @@ Scores of different auditors are never compared.
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,10 +16,22 @@ from PIL import Image
 
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
-from tipai_jax.render import FOUND, Mark, draw_marks, enlarge, overlay, regions_of_grid, shown_risk
+from tipai_jax.render import (
+    FOUND,
+    Mark,
+    Run,
+    captioned,
+    draw_marks,
+    enlarge,
+    overlay,
+    regions_of_grid,
+    runs_of,
+    shown_risk,
+)
 from tipai_jax.render.images import ImageLike, open_image
+from tipai_jax.render.phrases import FAILS
 
-__all__ = ["Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
+__all__ = ["Alternative", "Digests", "FoundBox", "JudgedPhrase", "Ranking", "Verdict", "Verdicts", "percent"]
 
 WRONG = {
     "object": "an object is missing, another one is in its place, or one is there that should not be",
@@ -65,21 +77,38 @@ class Digests:
 
 @dataclass(frozen=True)
 class FoundBox:
-    """A region that stands out: the box around connected pixels whose risk is at or above the threshold.
+    """A region that stands out: the box around a peak of the risk (`render.regions_of_grid`).
 
     Attributes:
         x1, y1, x2, y2: corners in whole pixels of the image; x to the right, y downwards, x2 and y2 exclusive.
-        importance: share of all risk above the threshold that lies in this region, 0 to 1; those of all boxes add up
-            to at most 1. Boxes are ordered by it.
-        risk: the highest risk inside, 0 to 1.
+        risk: the highest risk inside, 0 to 1: how sure the auditor is that this place breaks the prompt. Boxes are
+            ordered by it, it is what is printed on them, and it may be compared between images.
     """
 
     x1: int
     y1: int
     x2: int
     y2: int
-    importance: float
     risk: float
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """What the image shows instead of a failing phrase.
+
+    Attributes:
+        what: does not fit: "colour", "number", "relation", or another name that a list of attributes was given.
+        word: what stands in its place, such as "blue", "three" or "right of".
+        kept: calibrated probability that the image keeps the phrase with this word in it.
+    """
+
+    what: str
+    word: str
+    kept: float
+
+    def __str__(self) -> str:
+        looks = {"number": f"like {self.word}", "relation": f'like "{self.word}"'}.get(self.what, self.word)
+        return f"the {self.what} does not fit, it looks {looks} ({self.kept:.2f})"
 
 
 @dataclass(frozen=True)
@@ -91,6 +120,7 @@ class JudgedPhrase:
         start, end: its first character in the prompt and the one behind its last.
         kind: one of `store.PHRASE_KINDS`: object, attribute, count, relation, place, text, other.
         kept: calibrated probability that the image keeps it.
+        alternative: of a failing phrase what the image shows instead, where that was asked for and is found.
     """
 
     text: str
@@ -98,14 +128,21 @@ class JudgedPhrase:
     end: int
     kind: str
     kept: float
+    alternative: Alternative | None = None
+
+    @property
+    def fails(self) -> bool:
+        """Whether the image more likely breaks it."""
+        return self.kept < FAILS
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, repr=False)
 class Verdict:
     """The predictions on one image for one prompt. Verdicts of one auditor are ordered by their logit.
 
-    The boxes, the first of which the sentence points to and whose labels the overlay shows, are ordered by their
-    importance, their share of the risk. The evaluation's box overlap takes the region of the highest risk instead.
+    The boxes are ordered by their risk, which the overlay prints on them; the sentence points to the first. An image
+    whose score says that it keeps its prompt has none, however red its heatmap is. The evaluation measures them as they
+    are shown (`boxes.ap25`).
 
     Attributes:
         prompt: the words.
@@ -114,7 +151,11 @@ class Verdict:
         logit: the global head's output before calibration.
         patch_score: calibrated probability that a patch is faithful, row 0 at the top.
         risk: risk of each patch as the heatmap shows it, 0 to 1.
-        risk_threshold: from here on a pixel counts as unfaithful; fitted on validation.
+        risk_threshold: from here on a pixel counts as unfaithful, and a peak of the risk has a box; fitted on
+            validation.
+        box_reach: how far a box goes from its peak, as a fraction of the view; None: the validation pairs had no boxes
+            to fit it on, so that no region is marked.
+        score_threshold: a score below it breaks the prompt.
         reasons: calibrated probability that the image breaks the prompt in object, attribute, counting, spatial, text.
         level: of the prediction, above 0 and below 1.
         prediction: split-conformal: "keeps", "breaks" or "abstains"; of the images of either kind at least the level's
@@ -145,6 +186,8 @@ class Verdict:
     view: tuple[float, float, float, float]
     digests: Digests
     small_world_only: bool
+    box_reach: float | None
+    score_threshold: float = 0.5
     unknown_tokens: int = 0
     phrases: tuple[JudgedPhrase, ...] = ()
 
@@ -177,16 +220,16 @@ class Verdict:
 
     @cached_property
     def boxes(self) -> tuple[FoundBox, ...]:
-        """The regions at or above the threshold, the one with the largest share of the risk first; none where nothing
-        stands out.
-        """
+        """The regions that stand out, the highest risk first; none in an image that keeps its prompt by its score."""
+        if self.score >= self.score_threshold:
+            return ()
         left, top, right, bottom = self._seen
         width, height = right - left, bottom - top
         found = []
-        for region in regions_of_grid(self.risk, self.risk_threshold, size=(height, width)):
+        for region in regions_of_grid(self.risk, self.risk_threshold, self.box_reach):
             x1, x2 = (round(left + x * width) for x in (region.x1, region.x2))
             y1, y2 = (round(top + y * height) for y in (region.y1, region.y2))
-            found.append(FoundBox(x1, y1, x2, y2, region.share, region.peak))
+            found.append(FoundBox(x1, y1, x2, y2, region.risk))
         return tuple(found)
 
     @property
@@ -196,8 +239,9 @@ class Verdict:
         head = {KEEPS: "Keeps the prompt", BREAKS: "Breaks the prompt"}.get(
             self.prediction, "Not sure whether it keeps the prompt"
         )
-        if (failing := self.failing) is not None and failing.kept < 0.5:
+        if (failing := self.failing) is not None and failing.fails:
             head = f'{head}, most likely in "{failing.text}" (kept: {failing.kept:.2f})'
+            head += f": {failing.alternative}" if failing.alternative else ""
         if self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
@@ -205,7 +249,7 @@ class Verdict:
         else:
             words = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
-            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region stands out."
+            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region is marked."
         if not self.consistent:
             words += " The score and the worst patch disagree: check the image yourself."
         return words
@@ -214,6 +258,11 @@ class Verdict:
     def failing(self) -> JudgedPhrase | None:
         """The phrase that the image most likely breaks; None where it is not judged to break its prompt."""
         return min(self.phrases, key=lambda phrase: phrase.kept, default=None) if self.prediction == BREAKS else None
+
+    @property
+    def runs(self) -> list[Run]:
+        """The prompt in runs, each phrase with the probability that the image keeps it: what is shown in colours."""
+        return runs_of(self.prompt, [(phrase.start, phrase.end, phrase.kept) for phrase in self.phrases])
 
     def place(self, box: FoundBox) -> str:
         """Where a box lies, in words: "at the upper left"."""
@@ -233,16 +282,18 @@ class Verdict:
         left, top, right, bottom = self.view
         return replace(self, size=size, view=(left * across, top * down, right * across, bottom * down))
 
-    def overlay(self, image: ImageLike, *, boxes: bool = True) -> Image.Image:
+    def overlay(self, image: ImageLike, *, boxes: bool = True, words: bool = False) -> Image.Image:
         """The image under its heatmap: unchanged where the risk is low, yellow at the threshold, red at twice that; the
-        boxes in violet, each labelled with its share of the risk.
+        boxes in violet, each labelled with its highest risk.
 
         Args:
             image: the one that was judged, as it was handed over: a PIL image, an array, a path or the bytes of a file.
             boxes: whether to draw them.
+            words: whether to write the prompt below the image, each phrase in the colour of the probability that the
+                image keeps it (`render.captioned`); heads that read no phrases add nothing.
 
         Returns:
-            An RGB image of the same size; what the encoder did not see is grey and pale.
+            An RGB image, of the same size without words; what the encoder did not see is grey and pale.
 
         Raises:
             UserError: it cannot be read, or is of another size than the one that was judged.
@@ -255,13 +306,16 @@ class Verdict:
             )
         drawn = Image.blend(plain.convert("L").convert("RGB"), Image.new("RGB", plain.size, (255, 255, 255)), 0.5)
         drawn.paste(overlay(plain.crop(self._seen), shown_risk(self.risk, self.risk_threshold)), self._seen[:2])
-        if not boxes:
-            return drawn
+        drawn = self._with_boxes(drawn) if boxes else drawn
+        return captioned(drawn, self.runs) if words and self.phrases else drawn
+
+    def _with_boxes(self, drawn: Image.Image) -> Image.Image:
         width, height = self.size
         marks = [
-            Mark(box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label=share, colour=FOUND)
+            Mark(
+                box.x1 / width, box.y1 / height, box.x2 / width, box.y2 / height, label=f"{box.risk:.2f}", colour=FOUND
+            )
             for box in self.boxes
-            for share in [percent(round(box.importance, 2))]
         ]
         return draw_marks(drawn, marks)
 
@@ -275,13 +329,15 @@ class Verdict:
             "level": self.level,
             "sentence": self.sentence,
             "reasons": dict(self.reasons),
-            "phrases": [vars(phrase) for phrase in self.phrases],
+            "phrases": [asdict(phrase) for phrase in self.phrases],
             "boxes": [vars(box) for box in self.boxes],
             "consistent": self.consistent,
             "worst_patch_score": self.worst_patch_score,
             "patch_score": np.round(self.patch_score.astype(np.float64), 4).tolist(),
             "risk": np.round(self.risk.astype(np.float64), 4).tolist(),
             "risk_threshold": self.risk_threshold,
+            "box_reach": self.box_reach,
+            "score_threshold": self.score_threshold,
             "size": list(self.size),
             "view": list(self.view),
             "unknown_tokens": self.unknown_tokens,

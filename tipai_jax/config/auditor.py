@@ -1,7 +1,7 @@
 """What a run of the auditor chooses: its heads, the terms of its loss, and what is asked of it.
 Defaults: the plan's."""
 
-from dataclasses import dataclass, field
+from dataclasses import MISSING, dataclass, field, fields
 from typing import ClassVar, Literal
 
 from tipai_jax.config.checks import check_kinds, is_number, is_whole, require, understands_old_names
@@ -10,6 +10,10 @@ from tipai_jax.errors import UserError
 from tipai_jax.heads.inputs import InputFeatures
 
 __all__ = ["AuditorConfig", "LossConfig", "ModelConfig", "TargetsConfig"]
+
+OF_PLAN = ("hidden", "dropout", "global_inputs", "patch_inputs", "reason_inputs")
+UNREAD = {"plan": ("width", "layers", "reads"), "phrases": OF_PLAN}
+"""Heads -> fields of `ModelConfig` that only the other heads read."""
 
 
 @understands_old_names
@@ -38,12 +42,6 @@ class ModelConfig:
     """Input of the reason head, which the plan does not have: with products, for side by side it learns no more than
     what the prompt invites.
     """
-    attention_width: int = 128
-    """Width of the tokens of the attention layer, a multiple of 4 (its heads). Only used where a head asks for
-    attention.
-    """
-    saliency: Literal["interpolate", "decoder"] = "interpolate"
-    """Risk map: 1 - patch score (the plan), or a small trained decoder."""
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Operands of the products with the embeddings; bfloat16 is several times as fast on GPUs and on processors with
     matrix units (AMX).
@@ -55,19 +53,14 @@ class ModelConfig:
         require(is_whole(self.layers, 1), "model.layers", self.layers, "a whole number from 1")
         require(is_whole(self.hidden, 1), "model.hidden", self.hidden, "a whole number from 1")
         require(is_number(self.dropout) and self.dropout < 1, "model.dropout", self.dropout, "0 <= dropout < 1")
-        if self.heads == "plan" and self.reads != "both":
-            raise UserError(f"config: model.reads={self.reads} needs {option_of('model.heads')}=phrases")
-        width = self.attention_width
-        require(is_whole(width, 1) and width % 4 == 0, "model.attention_width", width, "a positive multiple of 4")
-        for name, inputs in (("global_inputs", self.global_inputs), ("reason_inputs", self.reason_inputs)):
-            if (inputs.global_image or inputs.position) and not inputs.attention:
-                option = f"{option_of(f'model.{name}.attention')}=True"
-                raise UserError(f"config: model.{name}: global_image and position need attention there; add {option}")
-        if len({each for each in (self.global_inputs, self.patch_inputs, self.reason_inputs) if each.attention}) > 1:
-            raise UserError(
-                "config: heads with attention must have equal settings; make model.global_inputs, model.patch_inputs"
-                " and model.reason_inputs the same, or switch attention off in those that differ"
-            )
+        for each in fields(self):
+            plain = each.default if each.default_factory is MISSING else each.default_factory()
+            value = getattr(self, each.name)
+            if each.name in UNREAD[self.heads] and value != plain:
+                raise UserError(
+                    f"config: model.{each.name} is {value}, but {option_of('model.heads')}={self.heads} does not read"
+                    " it; leave it out, or take the other heads"
+                )
 
 
 @dataclass(frozen=True)
@@ -133,6 +126,7 @@ class TargetsConfig(TargetFields):
     """
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_kinds(self, "targets.")
         for name in ("pair_auc", "patch_pair_auc", "category_roc_auc", "ece", "auc_judd", "conformal"):
             value = getattr(self, name)
@@ -145,7 +139,7 @@ class AuditorConfig(RunConfig):
     """One training run of the auditor. The defaults are the plan's table of hyperparameters."""
 
     task: ClassVar[str] = "auditor"
-    file: ClassVar[str] = "base.py"
+    file: ClassVar[str] = "plan.py"
 
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from tipai_jax.config.checks import meant
-from tipai_jax.config.records import KINDS, fields_of, old_names
+from tipai_jax.config.records import KINDS, fields_of, old_names, removed_names
 from tipai_jax.config.schema import RunConfig, option_of
 from tipai_jax.errors import Parser, UserError
+from tipai_jax.renamed import GONE
 
 __all__ = ["load_config", "parse_config"]
 
@@ -104,7 +105,8 @@ def parse_config(argv: Sequence[str], *, prog: str, description: str) -> Any:
         option = option_of(field)
         options[option] = field
         parser.add_argument(option, dest=field, type=_reader(hint), metavar=_shape(hint))
-    given = vars(parser.parse_args([_present(argument, options, old_names(base)) for argument in rest]))
+    gone = {option_of(name) for name in removed_names(base)}
+    given = vars(parser.parse_args([_present(argument, options, old_names(base), gone) for argument in rest]))
     return _replaced(base, given)
 
 
@@ -123,11 +125,11 @@ def _replaced(config: Any, given: dict[str, Any], prefix: str = "") -> Any:
     return dataclasses.replace(config, **changes)
 
 
-def _present(argument: str, options: dict[str, str], renamed: dict[str, str]) -> str:
+def _present(argument: str, options: dict[str, str], renamed: dict[str, str], gone: set[str]) -> str:
     """An argument with the present spelling of its option; an old name is noted on stderr.
 
     Raises:
-        UserError: it looks like an option and is none.
+        UserError: it looks like an option and is none, or none any more.
     """
     if not argument.startswith("--") or argument == "--":
         return argument
@@ -137,6 +139,8 @@ def _present(argument: str, options: dict[str, str], renamed: dict[str, str]) ->
         if option == option_of(before) or option.startswith(f"{option_of(before)}."):
             option = option_of(now) + option.removeprefix(option_of(before))
             print(f"note: {given} is called {option} now", file=sys.stderr)
+    if option in gone:
+        raise UserError(f"{given} {GONE}")
     if option not in options:
         raise UserError(f"{given} is not an option of the config{meant(option, list(options))} (--help lists them all)")
     return f"{option}{equals}{value}"
@@ -168,8 +172,12 @@ def _reader(hint: Any) -> Callable[[str], Any]:
 
 
 def _field_meant(error: Exception) -> str:
-    """`; did you mean ...?` for a field that no config has, as in `replace(base.model, hiden=3)`."""
+    """`; did you mean ...?` for a field that no config has, as in `replace(base.model, hiden=3)`; or that it is
+    gone.
+    """
     unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    if unknown and any(name.split(".")[-1] == unknown[1] for kind in KINDS for name in removed_names(kind())):
+        return f"; it {GONE}"
     fields = sorted({name.split(".")[-1] for kind in KINDS for name, *_ in fields_of(kind())})
     return meant(unknown[1], fields) if unknown else ""
 

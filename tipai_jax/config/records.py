@@ -13,16 +13,18 @@ from tipai_jax.config.checks import present_names, require
 from tipai_jax.config.schema import FREE_FIELDS, RunConfig, TargetFields
 from tipai_jax.errors import UserError
 from tipai_jax.files.nested import flatten
-from tipai_jax.renamed import FIELDS
+from tipai_jax.renamed import FIELDS, GONE, REMOVED
 
 __all__ = [
     "KINDS",
     "differences",
     "fields_of",
+    "for_digest",
     "from_json",
     "model_from_json",
     "model_to_json",
     "old_names",
+    "removed_names",
     "replace_field",
     "swept_fields",
     "to_json",
@@ -42,7 +44,7 @@ def from_json(record: Mapping[str, Any]) -> Any:
 
     Raises:
         UserError: an unknown task, an unknown or missing field (those of `targets` and those that later versions added
-            may be missing), or a wrong value.
+            may be missing), a wrong value, or another than the default of a field that is gone.
     """
     require(isinstance(record, Mapping), "the file", record, "a table of fields")
     fields = {name: value for name, value in record.items() if name != "task"}
@@ -57,18 +59,32 @@ def model_from_json(record: Mapping[str, Any]) -> ModelConfig:
 
 
 def model_to_json(model: ModelConfig) -> dict[str, Any]:
-    """The model's part of `to_json` without fields that later versions added and that have their default, so that what
-    depends on it alone is the same for every version.
+    """The model's part of `for_digest` without fields that later versions added and that have their default, so that
+    what depends on it alone is the same for every version.
     """
     later = {each.name: each.default for each in dataclasses.fields(model) if each.metadata.get("added")}
     missing = object()
-    return {name: value for name, value in dataclasses.asdict(model).items() if later.get(name, missing) != value}
+    return {name: value for name, value in _as_ever(model).items() if later.get(name, missing) != value}
+
+
+def for_digest(config: RunConfig) -> dict[str, Any]:
+    """`to_json` with the fields that are gone at the value they had, so that runs of before keep their digest."""
+    return {"task": config.task, **_as_ever(config)}
+
+
+def _as_ever(part: Any) -> dict[str, Any]:
+    values = {each.name: getattr(part, each.name) for each in dataclasses.fields(part)}
+    plain = {name: _as_ever(value) if dataclasses.is_dataclass(value) else value for name, value in values.items()}
+    return plain | REMOVED.get(type(part).__name__, {})
 
 
 def _build(kind: type, record: Any, prefix: str) -> Any:
     require(isinstance(record, Mapping), prefix or "the file", record, "a table of fields")
     hints = {field.name: typing.get_type_hints(kind)[field.name] for field in dataclasses.fields(kind)}
     record = present_names(kind, dict(record))
+    for name, plain in REMOVED.get(kind.__name__, {}).items():
+        if (value := record.pop(name, plain)) != plain:
+            raise UserError(f"config: {prefix}{name} is {value!r}, a field that {GONE}")
     grown = [each for each in dataclasses.fields(kind) if each.metadata.get("added") or issubclass(kind, TargetFields)]
     record = {each.name: each.default for each in grown if each.default is not dataclasses.MISSING} | record
     for name in record.keys() ^ hints.keys():
@@ -114,11 +130,22 @@ def swept_fields(config: RunConfig) -> Sequence[str]:
     return [name for name, _, field, _ in fields_of(config) if field.metadata.get("swept")]
 
 
-def old_names(config: Any, prefix: str = "") -> dict[str, str]:
+def old_names(config: Any) -> dict[str, str]:
     """Old dotted name -> present dotted name of every field that was renamed."""
-    renamed = FIELDS.get(type(config).__name__, {})
-    found = {f"{prefix}{old}": f"{prefix}{now}" for old, now in renamed.items()}
+    found = {}
+    for prefix, part in _parts(config):
+        found |= {f"{prefix}{old}": f"{prefix}{now}" for old, now in FIELDS.get(type(part).__name__, {}).items()}
+    return found
+
+
+def removed_names(config: Any) -> list[str]:
+    """Dotted names of the fields that are gone."""
+    return [f"{prefix}{name}" for prefix, part in _parts(config) for name in REMOVED.get(type(part).__name__, {})]
+
+
+def _parts(config: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """(prefix of the dotted names of its fields, dataclass) of a config and of every dataclass in it."""
+    yield prefix, config
     for field in dataclasses.fields(config):
         if dataclasses.is_dataclass(value := getattr(config, field.name)):
-            found |= old_names(value, f"{prefix}{field.name}.")
-    return found
+            yield from _parts(value, f"{prefix}{field.name}.")

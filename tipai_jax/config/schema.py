@@ -4,13 +4,15 @@ Frozen dataclasses that check themselves. A task's own part stands in a file of 
 of `RunConfig`. No jax and no numpy here, so that importing a config costs nothing.
 """
 
+import re
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, NamedTuple
 
 from tipai_jax.config.checks import check_kinds, is_number, is_whole, require
 
 __all__ = [
     "FREE_FIELDS",
+    "Asked",
     "CheckpointConfig",
     "DataConfig",
     "LogConfig",
@@ -18,6 +20,7 @@ __all__ = [
     "RunConfig",
     "TargetFields",
     "added",
+    "asked_figures",
     "option_of",
     "swept",
 ]
@@ -124,10 +127,43 @@ class LogConfig:
 
 @dataclass(frozen=True)
 class TargetFields:
-    """What is asked of the result; a task that asks something adds fields.
+    """What is asked of the result; a task that asks something that is no figure alone adds fields.
 
     New ones may come: a run that was trained before they were there is asked for their defaults.
     """
+
+    figures: str = ""
+    """Figures of eval.json by name, separated by commas: "objects.auc > 0.92, shifts.*.objects.auc > 0.85"; a star
+    stands for every name there, and "low of NAME > 0" asks the lower end of the interval.
+    """
+
+    def __post_init__(self) -> None:
+        require(isinstance(self.figures, str), "targets.figures", self.figures, "a text")
+        asked_figures(self.figures)
+
+
+class Asked(NamedTuple):
+    """A figure that is asked: its name, "<" or ">", the threshold, and whether the interval's lower end is meant."""
+
+    key: str
+    direction: str
+    threshold: float
+    low: bool
+
+
+def asked_figures(text: str) -> list[Asked]:
+    """The figures that `TargetFields.figures` asks.
+
+    Raises:
+        UserError: a part is not "NAME > NUMBER", "NAME < NUMBER" or one of these after "low of".
+    """
+    found = []
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        read = re.fullmatch(r"(low of )?([\w.*-]+) *([<>]) *(\d*\.?\d+)", part)
+        require(read is not None, "targets.figures", part, 'NAME > NUMBER, as in "objects.auc > 0.92"')
+        assert read is not None
+        found.append(Asked(read[2], read[3], float(read[4]), bool(read[1])))
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)

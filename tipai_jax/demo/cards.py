@@ -13,9 +13,10 @@ from tipai_jax.auditor.verdict import Verdict, percent
 from tipai_jax.demo.catalog_view import CatalogEntry, CatalogView
 from tipai_jax.demo.service import CandidateSet, DemoService, ScoredImage, at_threshold
 from tipai_jax.evaluation.conformal import BREAKS, KEEPS
-from tipai_jax.render import risk_colours
+from tipai_jax.render import risk_colours, words_markup
 from tipai_jax.render.colours import risk_opacity
 from tipai_jax.render.markup import Markup, element
+from tipai_jax.render.phrases import KEY
 
 __all__ = [
     "about",
@@ -92,7 +93,7 @@ def comparison(found: CandidateSet, threshold: float) -> Markup:
         score = element("span", f"{scored.verdict.score:.2f}", class_="tp-number")
         title = element("h3", f"{name} ", score, f" · seed {scored.seed}")
         images = element("div", plain, heated, class_="tp-pair")
-        sides.append(element("div", title, images, class_=f"tp-side {_style(scored.verdict)}"))
+        sides.append(element("div", title, *_words(scored.verdict), images, class_=f"tp-side {_style(scored.verdict)}"))
     title = element("h2", "Best against worst")
     return element("section", title, element("div", *sides, class_="tp-versus"), _scale())
 
@@ -101,7 +102,7 @@ def analysis(scored: ScoredImage, threshold: float, *, title: str) -> Markup:
     """Where an image fails and why: sentence, boxes on the heatmap, the grid of patch scores, the five reasons."""
     scored = at_threshold(scored, threshold)
     parts = element("div", *_parts(scored), class_="tp-analysis")
-    return element("section", element("h2", title), *_sentence(scored), parts)
+    return element("section", element("h2", title), *_words(scored.verdict, key=True), *_sentence(scored), parts)
 
 
 def single(scored: ScoredImage, threshold: float) -> Markup:
@@ -115,7 +116,7 @@ def single(scored: ScoredImage, threshold: float) -> Markup:
     plain = _figure(_image(scored.image, "the image as it was uploaded"), "the image")
     parts = element("div", plain, *_parts(scored), class_="tp-analysis tp-four")
     above = (message(hint if unknown else "", kind="hint"), score, _bar(verdict.score))
-    return element("section", *above, *_sentence(scored), parts, _scale())
+    return element("section", *above, *_words(scored.verdict, key=True), *_sentence(scored), parts, _scale())
 
 
 def catalog_page(view: CatalogView, prompt_id: str) -> Markup:
@@ -155,6 +156,16 @@ def thumbnail(image: Image.Image) -> Markup:
     return element("figure", _image(image, "the uploaded image"), class_="tp-thumbnail")
 
 
+def _words(verdict: Verdict, *, key: bool = False) -> list[Markup]:
+    """The prompt, each phrase on the tint of how probable it is that the image keeps it, and with `key` what that
+    means; nothing of heads that read no phrases.
+    """
+    if not verdict.phrases:
+        return []
+    says = element("span", f" ({KEY})", class_="tp-quiet") if key else Markup("")
+    return [element("p", words_markup(verdict.runs), says, class_="tp-words")]
+
+
 def _sentence(scored: ScoredImage) -> tuple[Markup, Markup]:
     """The verdict in words; the prediction, and the truth where it is known."""
     facts = element("p", _prediction(scored.verdict), _truth_of(scored), class_="tp-facts")
@@ -165,7 +176,9 @@ def _parts(scored: ScoredImage) -> tuple[Markup, Markup, Markup]:
     """Heatmap with boxes, patch scores, and the reasons and regions in numbers."""
     verdict = scored.verdict
     alt = "the image under its heatmap, with the regions that stand out"
-    rule = f"risk from {verdict.risk_threshold:.2f} on makes a region (violet, with its share of the risk)"
+    rule = (
+        f"peaks of the risk from {verdict.risk_threshold:.2f} on are marked (violet, with their risk) where it breaks"
+    )
     heatmap = _figure(_image(verdict.overlay(scored.image), alt, heat=True), f"heatmap; {rule}")
     meaning = "probability of each patch to be faithful; the grid covers what the encoder sees"
     grid = _figure(_patches(verdict), meaning)
@@ -267,12 +280,14 @@ def _reasons(verdict: Verdict) -> Markup:
 
 def _boxes(verdict: Verdict) -> Markup:
     if not verdict.boxes:
-        return element("p", "No region stands out.", class_="tp-quiet")
-    names = ("region", "share of the risk", "highest")
+        kept = verdict.score >= verdict.score_threshold
+        words = "None: by its score the image keeps the prompt." if kept else "No region is marked."
+        return element("p", words, class_="tp-quiet")
+    names = ("region", "highest risk")
     top = element("tr", *(element("th", name, scope="col") for name in names))
     rows = []
     for box in verdict.boxes:
-        values = (verdict.place(box).removeprefix("at the "), percent(round(box.importance, 2)), f"{box.risk:.2f}")
+        values = (verdict.place(box).removeprefix("at the "), f"{box.risk:.2f}")
         rows.append(element("tr", *(element("td", value) for value in values)))
     return element("table", element("thead", top), element("tbody", *rows), class_="tp-boxes")
 

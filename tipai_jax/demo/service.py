@@ -195,7 +195,7 @@ class DemoService:
                 progress(n / (CANDIDATES + 1), f"{step} image {n + 1} of {CANDIDATES}")
                 made.append(self.generator.make(wanted, seed))
             progress(CANDIDATES / (CANDIDATES + 1), "scoring")
-            ranking = self.auditor.rank(wanted.prompt, [each.image for each in made])
+            ranking = self.auditor.rank(wanted.prompt, [each.image for each in made], alternatives=True)
         images = tuple(
             _scored(each.image, verdict, seed, each.truth) for each, verdict, seed in zip(made, ranking.verdicts, seeds)
         )
@@ -244,7 +244,8 @@ class DemoService:
             UserError: no prompt, or one that is too long.
         """
         with self._lock:
-            verdict = self.auditor.score(self.auditor.embed_prepared([upload.prepared]), _checked(prompt))[0]
+            embedded = self.auditor.embed_prepared([upload.prepared])
+            verdict = self.auditor.score(embedded, _checked(prompt), alternatives=True)[0]
         return _scored(upload.image, verdict)
 
     def at_level(self, scored: ScoredImage, level: float) -> ScoredImage:

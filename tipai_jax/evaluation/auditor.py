@@ -4,29 +4,55 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from jaxtyping import Bool
 
 from tipai_jax.config.auditor import TargetsConfig
+from tipai_jax.data.splits import shift_splits
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.auditor_figures import LEVELS, difference, figures, reliability
-from tipai_jax.evaluation.baselines import ABLATIONS, fit_ablation, ridge_probe, zero_shot_cosine
+from tipai_jax.evaluation import localise
+from tipai_jax.evaluation.auditor_figures import (
+    LEVELS,
+    difference,
+    figures,
+    heatmap_figures,
+    patch_figures,
+    reliability,
+)
+from tipai_jax.evaluation.baselines import (
+    ABLATIONS,
+    PhraseRates,
+    fit_ablation,
+    object_mask,
+    phrase_rates,
+    ridge_probe,
+    zero_shot_cosine,
+)
 from tipai_jax.evaluation.best_and_worst import draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_calibration, save_calibration
 from tipai_jax.evaluation.evaluator import Inputs
+from tipai_jax.evaluation.figure import missing
 from tipai_jax.evaluation.inference import Run, predict
 from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_sheets, pick_pairs
-from tipai_jax.evaluation.part_figures import objects_of_pairs
+from tipai_jax.evaluation.part_figures import NO_OBJECTS, PairObjects, objects_of_pairs, phrase_figures
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.evaluation.record import made_for
 from tipai_jax.evaluation.targets import Target, at_chance, enough, of_figure, target
+from tipai_jax.grids import grid_side
+from tipai_jax.render import regions_of_grid
 from tipai_jax.store import PairTable, Store
 from tipai_jax.tasks.auditor import AuditorTask, pairs_of_split
 
 __all__ = ["AuditorEvaluator", "pair_prediction", "pick_best_and_worst", "predict_pairs"]
 
 MOST_SHOWN = 10
+MOST_MASKS = 2000
+MASK_CELLS = 4
+"""The mask of all objects is drawn with so many times the cells of the encoder along a side, so that its edges are as
+sharp as the true boxes'.
+"""
 
 
 def predict_pairs(run: Run, store: Store, pairs: PairTable) -> Predictions:
@@ -52,8 +78,16 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     """The calibrated prediction on one pair, of heads that predict everything."""
     assert ours.risk is not None and ours.reason_logit is not None
     reason = calibration.reasons(ours.reason_logit[row])
-    score = calibration.global_score(ours.global_logit[row])
-    return PairPrediction(score=score, risk=ours.risk[row], reason=reason, risk_threshold=calibration.risk_threshold)
+    score, side = calibration.global_score(ours.global_logit[row]), grid_side(ours.risk.shape[-1])
+    threshold, grid = calibration.risk_threshold, ours.risk[row, 1].reshape(side, side)
+    breaks = calibration.breaks(ours.global_logit[row])[1]
+    regions = regions_of_grid(grid, threshold, calibration.box_reach) if breaks else []
+    kept = None
+    if ours.phrase_logit is not None and calibration.phrase is not None:
+        kept = calibration.phrase(ours.phrase_logit[row])
+    return PairPrediction(
+        score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, regions=regions, kept=kept
+    )
 
 
 def pick_best_and_worst(
@@ -81,34 +115,71 @@ def pick_best_and_worst(
     return best, order[len(best) :][-count:][::-1]
 
 
+class _Examples(NamedTuple):
+    """The pairs of a split, the objects in their rejected images, and which places of the phrases hold one."""
+
+    pairs: PairTable
+    objects: PairObjects | None
+    present: Bool[np.ndarray, "b p"] | None
+
+    @classmethod
+    def of(cls, store: Store, split: str) -> "_Examples":
+        pairs = pairs_of_split(store, split)
+        phrase = store.prompts.phrase[pairs.prompt]
+        return cls(pairs, objects_of_pairs(store, pairs), phrase >= 0 if (phrase >= 0).any() else None)
+
+
 class AuditorEvaluator:
     """See `tipai_jax.evaluation.evaluator.Evaluator`."""
 
     def __init__(self, inputs: Inputs) -> None:
-        self._inputs, self._pairs = inputs, pairs_of_split(inputs.store, inputs.split)
-        phrase = inputs.store.prompts.phrase[self._pairs.prompt]
-        self._parts: dict[str, Any] = {
-            "objects": objects_of_pairs(inputs.store, self._pairs),
-            "present": phrase >= 0 if (phrase >= 0).any() else None,
-        }
+        self._inputs = inputs
+        shifts = shift_splits(inputs.store) if inputs.split == "test" else []
+        self._examples = {split: _Examples.of(inputs.store, split) for split in (inputs.split, *shifts)}
+        self._pairs = self._examples[inputs.split].pairs
 
     def evaluate(self) -> dict[str, Any]:
-        """Figures of the heads and of each baseline, and the bins of the reliability diagram."""
-        inputs, pairs = self._inputs, self._pairs
-        self._ours = predict_pairs(inputs.run, inputs.store, pairs)
-        inputs.progress(f"predictions on {len(pairs)} pairs")
+        """Figures of the heads and of each baseline, and the bins of the reliability diagram.
+
+        Beside the figures on the test split stand those on the shifted ones, under "shifts"; the calibration is the
+        same.
+        """
+        inputs = self._inputs
+        predictions = {
+            split: predict_pairs(inputs.run, inputs.store, each.pairs) for split, each in self._examples.items()
+        }
+        self._predictions, self._ours = predictions, predictions[inputs.split]
+        inputs.progress(f"predictions on {sum(len(each.pairs) for each in self._examples.values())} pairs")
         self._calibration = self._calibrate()
         inputs.progress("calibration")
         notes = [f"calibration, {note}" for note in self._calibration.notes(LEVELS)]
         for note in notes:
             print(f"note: {note}", file=sys.stderr)
         found = {
-            **figures(self._ours, pairs, **self._parts, calibration=self._calibration, seed=inputs.seed),
-            "reliability": reliability(self._ours, pairs, self._calibration),
+            **self._figures(predictions, self._calibration),
+            "reliability": reliability(self._ours, self._pairs, self._calibration),
             **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
-        return found | {"baselines": {} if inputs.training_store is None else self._baselines(inputs.training_store)}
+        wanted = inputs.training_store if inputs.baselines else None
+        return found | {"baselines": {} if wanted is None else self._baselines(wanted)}
+
+    def _figures(
+        self, predictions: Mapping[str, Predictions], calibration: Calibration, *, uncalibrated: bool = True
+    ) -> dict[str, Any]:
+        """The figures of a scorer on the evaluated split, and under "shifts" those on the shifted ones.
+
+        Of a baseline also how far ours are above it.
+        """
+        found = {}
+        for split, each in self._examples.items():
+            theirs = predictions[split]
+            shared = {"calibration": calibration, "uncalibrated": uncalibrated, "seed": self._inputs.seed}
+            found[split] = figures(theirs, each.pairs, objects=each.objects, present=each.present, **shared)
+            if predictions is not self._predictions:
+                gap = difference(self._predictions[split], theirs, each.pairs)
+                found[split] |= {"global_pair_auc_difference": gap}
+        return self._with_shifts(found)
 
     def _calibrate(self) -> Calibration:
         """Fitted on the validation split of the training store and saved; the saved one, where that store is gone."""
@@ -130,7 +201,7 @@ class AuditorEvaluator:
 
     def _baselines(self, training_store: Store) -> dict[str, Any]:
         """Figures of each baseline, fitted and calibrated on the training store, and how far ours are above it."""
-        inputs, pairs = self._inputs, self._pairs
+        inputs = self._inputs
         train, validation = pairs_of_split(training_store, "train"), pairs_of_split(training_store, "validation")
         folder = inputs.workdir / "baselines"
         fit = lambda which: fit_ablation(
@@ -145,17 +216,47 @@ class AuditorEvaluator:
         for name, make in makers.items():
             scorer = make()
             calibration = fit_calibration(scorer(training_store, validation), validation, everything=False)
-            theirs, probable = scorer(inputs.store, pairs), name in ABLATIONS
-            shared = {
-                **self._parts,
-                "calibration": calibration,
-                "uncalibrated": probable,
-                "seed": inputs.seed,
-            }
-            gap = difference(self._ours, theirs, pairs)
-            measured[name] = {**figures(theirs, pairs, **shared), "global_pair_auc_difference": gap}
+            theirs = {split: scorer(inputs.store, each.pairs) for split, each in self._examples.items()}
+            measured[name] = self._figures(theirs, calibration, uncalibrated=name in ABLATIONS)
             inputs.progress(f"baseline {name}")
-        return measured
+        return measured | self._simplest(training_store, train)
+
+    def _simplest(self, training_store: Store, train: PairTable) -> dict[str, Any]:
+        """The figures that the two simplest baselines pass, by our own verdicts, thresholds and boxes."""
+        rates = phrase_rates(training_store, train)
+        guess = {
+            split: None if rates is None or each.present is None else {"phrases": self._guessed(split, rates)}
+            for split, each in self._examples.items()
+        }
+        masks = {split: self._object_mask(split) for split in self._examples}
+        found = {"object_mask": self._with_shifts(masks)}
+        return found | ({} if None in guess.values() else {"phrase_rates": self._with_shifts(guess)})
+
+    def _with_shifts(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """The figures on the evaluated split, and under "shifts" those on the others."""
+        home = self._inputs.split
+        return found[home] | {"shifts": {split: each for split, each in found.items() if split != home}}
+
+    def _guessed(self, split: str, rates: PhraseRates) -> dict[str, Any] | None:
+        each = self._examples[split]
+        guess = replace(self._predictions[split], phrase_logit=rates(self._inputs.store, each.pairs))
+        return phrase_figures(guess, each.pairs, each.present, self._calibration)
+
+    def _object_mask(self, split: str) -> dict[str, Any]:
+        """The mask of all objects: patches at the cells of the encoder, heatmaps at finer ones."""
+        store, pairs, nothing = self._inputs.store, self._examples[split].pairs, missing(NO_OBJECTS)
+        ours, cells = self._predictions[split], grid_side(pairs.patch_label.shape[-1])
+        found: dict[str, Any] = dict.fromkeys(("patch_pair_auc", "patch_pair_auc_within_rejected"), nothing)
+        found["heatmap"] = dict.fromkeys(("auc_judd", "box_overlap"), nothing)
+        if mask := object_mask(store, pairs, cells=cells):
+            known, logit = pairs.select(mask[0]), ours.global_logit[mask[0]]
+            found |= patch_figures(Predictions(logit, patch_logit=-mask[1]), known)
+        shown = localise.spread(localise.pairs_with_pixels(pairs), MOST_MASKS)
+        if fine := object_mask(store, pairs.select(shown), cells=MASK_CELLS * cells):
+            rows = shown[fine[0]]
+            masked = Predictions(ours.global_logit[rows], risk=fine[1])
+            found |= heatmap_figures(masked, pairs.select(rows), self._calibration)
+        return found
 
     def draw(self, *, count: int, data: Path | None, sheets: Path, best_and_worst: Path) -> dict[str, Any]:
         """Sheets of some pairs of every kind, and of the best and the worst; see `Evaluator.draw`."""
@@ -195,7 +296,7 @@ class AuditorEvaluator:
             if name in ABLATIONS:
                 if asked.ablations_at_chance:
                     found.append(at_chance(name, baseline.get("global_pair_auc")))
-            elif asked.beats_baselines:
+            elif asked.beats_baselines and "global_pair_auc" in baseline:
                 gap: Mapping[str, Any] = baseline.get("global_pair_auc_difference") or {"n": 0}
                 low = gap["ci95"][0] if gap.get("ci95") else None
                 title = f"pair AUC above {name}, lower end of the difference"

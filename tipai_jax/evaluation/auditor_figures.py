@@ -22,7 +22,16 @@ from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.metrics import difference_by_group, ece, ece_by_group, pair_wins
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable
 
-__all__ = ["ECE_BINS", "LEVELS", "difference", "figures", "reliability", "wins"]
+__all__ = [
+    "ECE_BINS",
+    "LEVELS",
+    "difference",
+    "figures",
+    "heatmap_figures",
+    "patch_figures",
+    "reliability",
+    "wins",
+]
 
 ECE_BINS = 15
 MARGIN_BINS = 4
@@ -80,7 +89,7 @@ def _margin_bins(pairs: PairTable) -> dict[str, Bool[np.ndarray, " b"]]:
     return dict(zip(names, bins))
 
 
-def _patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
+def patch_figures(predictions: Predictions, pairs: PairTable) -> dict[str, Any]:
     """Chance that a random faithful patch outranks a random unfaithful one, unknown patches left out."""
     if predictions.patch_logit is None:
         return {"patch_pair_auc": None, "patch_pair_auc_within_rejected": None}
@@ -127,7 +136,7 @@ def _ece(
 
 def _control_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
     probability = calibration.global_score(predictions.global_logit)
-    flagged = probability < calibration.score_threshold
+    flagged = calibration.breaks(predictions.global_logit)
     controls, others = pairs.control, ~pairs.control
     return {
         "control": {
@@ -189,13 +198,12 @@ def _consistency_figures(predictions: Predictions, pairs: PairTable, calibration
     }
 
 
-def _heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
+def heatmap_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any]:
+    """Means over the rejected images with pixels to blame, by name under "heatmap"."""
     if predictions.risk is None:
         return {"heatmap": None}
-    which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, threshold=calibration.risk_threshold)
-    measured["box_found_in_chosen"] = localise.region_found(
-        predictions.risk[which, 0], threshold=calibration.risk_threshold
-    )
+    rule = {"threshold": calibration.risk_threshold, "reach": calibration.box_reach}
+    which, measured = localise.localisation_figures(predictions.risk[:, 1], pairs, **rule)
     kept = {
         name: np.isfinite(values) for name, values in measured.items()
     }  # a box that fills the image has no AUC-Judd
@@ -231,9 +239,7 @@ def figures(
       same pairs, where it earns nothing.
     - `ece`: of the calibrated score as the probability that the image keeps the prompt (chosen 1, rejected 0, controls
       left out), 15 bins of equal width; `ece_equal_mass` of equal mass; `ece_before` of sigmoid(logit), equal width.
-    - `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224;
-      `box_found_in_chosen` and `box_found_in_rejected`: how often a region stands out in the two images of these
-      pairs, for a map that is red everywhere overlaps everything.
+    - `heatmap`: means over the rejected images with pixels to blame (at most 2,000, spread evenly), at 224x224.
     - `control`: how often a control's rejected image, which keeps the prompt, is flagged, beside the same share among
       the chosen and the broken images of the other pairs; and the mean difference of the two calibrated scores of a
       control.
@@ -260,12 +266,12 @@ def figures(
     return {
         "n_examples": len(pairs.pair_id),
         **_pair_figures(predictions, pairs),
-        **_patch_figures(predictions, pairs),
+        **patch_figures(predictions, pairs),
         **_category_figures(predictions, pairs),
         "ece": _ece(probability, label, group, kind="width", seed=seed),
         "ece_equal_mass": _ece(probability, label, group, kind="mass", seed=seed),
         "ece_before": _ece(sigmoid(logit), label, group, kind="width", seed=seed) if uncalibrated else None,
-        **_heatmap_figures(predictions, pairs, calibration),
+        **heatmap_figures(predictions, pairs, calibration),
         **_control_figures(predictions, pairs, calibration),
         **_conformal_figures(predictions, pairs, calibration),
         **_consistency_figures(predictions, pairs, calibration),

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_pair, read_images
+from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_pair, pair_words, read_images
 from tipai_jax.files.atomic import write_file
 from tipai_jax.store import CATEGORIES, PairTable, Store
 
@@ -47,7 +47,9 @@ def draw_best_and_worst(
     Returns:
         For each side its entries: `pair_id`, `title` (the prompt), `facts` (a sentence or two), `broken` (names of
         categories), `difficulty`, `score` (calibrated, chosen and rejected), `reason` (the strongest of the rejected
-        image, and its probability), `sheet` (a file in the folder, or None) and `no_sheet` (why there is none, or "").
+        image, and its probability), `words` (the prompt in runs, [text, probability that the image keeps it or None],
+        for the chosen and for the rejected image; nothing of heads that read no phrases), `sheet` (a file in the
+        folder, or None) and `no_sheet` (why there is none, or "").
 
     Raises:
         UserError: the folder cannot be written.
@@ -88,6 +90,7 @@ def _entry(
     name, difficulty = str(pairs.pair_id[row]), str(pairs.difficulty[row])
     facts = f"Chosen {chosen:.3f}, rejected {rejected:.3f}, difference {chosen - rejected:+.3f}. "
     facts += f"Broken: {', '.join(broken) or 'not known'}; the auditor's first reason: {reason} ({chance:.2f}). "
+    words = pair_words(store, pairs, row, prediction)
     entry = {
         "pair_id": name,
         "title": prompt,
@@ -96,6 +99,7 @@ def _entry(
         "difficulty": difficulty,
         "score": [chosen, rejected],
         "reason": [reason, chance],
+        "words": [[list(run) for run in image] for image in words],
     }
     if data is None:
         return entry | {"sheet": None, "no_sheet": NO_FOLDER}
@@ -107,7 +111,7 @@ def _entry(
             "sheet": None,
             "no_sheet": f"{names} is missing from the folder of the images or cannot be read",
         }
-    drawn = draw_pair(pairs, row, prediction, prompt=prompt, images=images, stamp=stamp)
+    drawn = draw_pair(pairs, row, prediction, prompt=prompt, images=images, stamp=stamp, words=words)
     write_file(sheet, _webp(drawn))
     return entry | {"sheet": sheet.name, "no_sheet": ""}
 

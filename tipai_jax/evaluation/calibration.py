@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from tipai_jax.errors import UserError
 from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.calibrators import Beta, Calibrator, Chosen, Isotonic, Platt, choose_calibrator
 from tipai_jax.evaluation.conformal import Conformal, fit_conformal
+from tipai_jax.evaluation.found_boxes import NO_BOXES, fit_boxes
 from tipai_jax.evaluation.predictions import Predictions
 from tipai_jax.files.atomic import write_file
 from tipai_jax.store import CATEGORIES, PairTable
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 FILE = "calibration.json"
-SCHEMA = 2
+SCHEMA = 3
 _KINDS: Mapping[str, type] = {"platt": Platt, "beta": Beta, "isotonic": Isotonic}
 
 
@@ -48,7 +49,10 @@ class Calibration:
         worst_patch: turns the lowest patch logit of an image into the probability that the image keeps the prompt, a
             second judgement beside the first; None for a baseline.
         conformal: predicts at a level that is named later; None for a baseline.
-        risk_threshold: the risk at which a pixel counts as unfaithful (largest mean Dice).
+        risk_threshold: the risk from which a pixel counts as unfaithful and a peak of the risk gets a box.
+        box_reach: how far a box goes from its peak, as a fraction of what the encoder sees. Both are those of the
+            largest F1 of the boxes (`found_boxes.fit_boxes`); None where there were no boxes to fit it on: then no
+            region is marked in any image.
         score_threshold: the probability below which an image is flagged.
         record: how each came about; a part that was fitted on few data has a "note".
     """
@@ -59,6 +63,7 @@ class Calibration:
     worst_patch: Calibrator | None
     conformal: Conformal | None
     risk_threshold: float
+    box_reach: float | None = None
     score_threshold: float = 0.5
     phrase: Calibrator | None = None
     record: dict[str, Any] = field(default_factory=dict)
@@ -66,6 +71,10 @@ class Calibration:
     def reasons(self, logit: Float[np.ndarray, "*shape c"]) -> Float[np.ndarray, "*shape c"]:
         """The calibrated probabilities of the five categories, in their order."""
         return np.stack([self.reason[name](logit[..., c]) for c, name in enumerate(CATEGORIES)], axis=-1)
+
+    def breaks(self, logit: Float[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+        """Whether the verdict on a global logit is that the image breaks its prompt; the others get no box."""
+        return np.asarray(self.global_score(logit) < self.score_threshold)
 
     def consistent(self, score: np.ndarray, worst: np.ndarray) -> Bool[np.ndarray, "*shape"]:
         """Whether a calibrated score and the one by the worst patch fall on the same side of the threshold."""
@@ -107,6 +116,7 @@ def calibration_to_json(calibration: Calibration) -> dict[str, Any]:
         **({} if calibration.phrase is None else {"phrase": _to_json(calibration.phrase)}),
         "conformal": None if calibration.conformal is None else asdict(calibration.conformal),
         "risk_threshold": calibration.risk_threshold,
+        "box_reach": calibration.box_reach,
         "score_threshold": calibration.score_threshold,
         "record": calibration.record,
     }
@@ -126,6 +136,7 @@ def calibration_from_json(content: Mapping[str, Any]) -> Calibration:
         if (examples := content["conformal"]) is None
         else Conformal(**{name: tuple(values) for name, values in examples.items()}),
         risk_threshold=float(content["risk_threshold"]),
+        box_reach=None if (reach := content["box_reach"]) is None else float(reach),
         score_threshold=float(content["score_threshold"]),
         record=content["record"],
     )
@@ -247,17 +258,27 @@ def fit_calibration(predictions: Predictions, pairs: PairTable, *, everything: b
         phrase_logit, kept, owners = phrase_examples(predictions, pairs)
         chosen["phrase"] = choose_calibrator(phrase_logit, kept, group=owners)
     nothing = Chosen(Platt(), {}, 0)
-    return Calibration(
+    calibration = Calibration(
         global_score=chosen["global_score"].calibrator,
         patch=chosen.get("patch", nothing).calibrator,
         reason={name: chosen.get(f"reason.{name}", nothing).calibrator for name in CATEGORIES},
         worst_patch=chosen["worst_patch"].calibrator if "worst_patch" in chosen else None,
         phrase=chosen["phrase"].calibrator if "phrase" in chosen else None,
         conformal=fit_conformal(logit, label) if everything else None,
-        risk_threshold=0.5 if predictions.risk is None else localise.best_threshold(predictions.risk[:, 1], pairs),
+        risk_threshold=0.5,
         record={
             name: {"kind": type(part.calibrator).__name__.lower(), "held_out_nll": part.nll, "n": part.n}
             | ({"note": part.note} if part.note else {})
             for name, part in chosen.items()
         },
     )
+    return calibration if predictions.risk is None else _with_boxes(calibration, predictions, pairs)
+
+
+def _with_boxes(calibration: Calibration, predictions: Predictions, pairs: PairTable) -> Calibration:
+    """The calibration with the threshold and the reach of its boxes."""
+    assert predictions.risk is not None
+    rule = fit_boxes(predictions.risk, calibration.breaks(predictions.global_logit), pairs)
+    about = {"note": NO_BOXES} if rule is None else {"f1": rule.f1}
+    calibration = replace(calibration, record={**calibration.record, "boxes": about})
+    return calibration if rule is None else replace(calibration, risk_threshold=rule.threshold, box_reach=rule.reach)

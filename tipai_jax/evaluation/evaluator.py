@@ -20,9 +20,10 @@ class Inputs:
         run: the trained run.
         training_store: the store it was trained from, or None where that is gone; calibration and baselines need it.
         store: the store that is evaluated on.
-        split: train, validation or test.
+        split: train, validation, test or shift-NAME; with test go all shifted splits of the store.
         seed: of what intervals draw and of samples that baselines are fitted on.
         workdir: folder of the run, for calibration and baselines.
+        baselines: measure the baselines too; never where the training store is gone.
         progress: called with what has just been done.
     """
 
@@ -32,6 +33,7 @@ class Inputs:
     split: str
     seed: int
     workdir: Path
+    baselines: bool
     progress: Callable[[str], None]
 
 
@@ -42,7 +44,7 @@ class Evaluator(Protocol):
     def __init__(self, inputs: Inputs) -> None: ...
 
     def evaluate(self) -> dict[str, Any]:
-        """The figures by name; "baselines" holds those of each baseline, where there is a store to fit them on.
+        """The figures by name; "baselines" holds those of each baseline, where they are to be measured.
 
         Raises:
             UserError: the split is empty, or the heads give no finite numbers.

@@ -10,14 +10,11 @@ from jaxtyping import Bool, Float, Int
 
 from tipai_jax.grids import grid_side
 from tipai_jax.metrics import localisation
-from tipai_jax.render import Region, enlarge, find_regions
+from tipai_jax.render import Region, enlarge, regions_of_grid
 from tipai_jax.render.boxes import MAP_SIDE as SIZE
 from tipai_jax.store import PairTable, box_mask
 
-__all__ = ["SIZE", "best_threshold", "localisation_figures", "pairs_with_pixels", "region_found"]
-
-LEVELS = 200
-"""Thresholds that are tried."""
+__all__ = ["SIZE", "localisation_figures", "pairs_with_pixels", "spread"]
 
 
 def pairs_with_pixels(pairs: PairTable) -> Int[np.ndarray, " n"]:
@@ -46,33 +43,6 @@ def spread(which: Int[np.ndarray, " n"], most: int) -> Int[np.ndarray, " m"]:
     return which[np.unique(np.linspace(0, len(which) - 1, min(most, len(which))).astype(np.int64))]
 
 
-def best_threshold(risk: Float[np.ndarray, "b k"], pairs: PairTable, *, most: int = 600) -> float:
-    """The risk at which a pixel counts as unfaithful: largest mean Dice.
-
-    Args:
-        risk: of the rejected image of each pair, 0 to 1, before enlargement.
-        pairs: the pairs of the validation split.
-        most: how many images are looked at, spread evenly over the pairs.
-
-    Returns:
-        The threshold; 0.5 where there is no image to choose on.
-    """
-    which = pairs_with_pixels(pairs)
-    if not len(which):
-        return 0.5
-    which = spread(which, most)
-    low, high = (float(edge) for edge in np.quantile(risk[which], [0.0, 1.0]))
-    if not high > low:
-        return 0.5
-    dice = np.zeros(LEVELS)
-    for heat, mask in _maps(risk, pairs, which):
-        place = ((heat - low) * (LEVELS / (high - low))).astype(np.int64).clip(0, LEVELS - 1)
-        counts = np.bincount((place + LEVELS * mask).reshape(-1), minlength=2 * LEVELS).reshape(2, LEVELS)
-        off, hit = np.cumsum(counts[:, ::-1], axis=1)[:, ::-1]
-        dice += 2.0 * hit / (off + hit + hit[0])
-    return low + (high - low) * int(dice.argmax()) / LEVELS
-
-
 def _overlaps(region: Region, mask: Bool[np.ndarray, "h w"]) -> bool:
     x1, y1, x2, y2 = (round(edge * SIZE) for edge in (region.x1, region.y1, region.x2, region.y2))
     return bool(mask[y1:y2, x1:x2].any())
@@ -88,33 +58,23 @@ def _pointed(risk: Float[np.ndarray, " k"], mask: Bool[np.ndarray, "h w"]) -> fl
     return float(mask[centre(row), centre(column)].mean())
 
 
-def region_found(risk: Float[np.ndarray, "n k"], *, threshold: float) -> Float[np.ndarray, " n"]:
-    """1 for each image in which a region stands out (`render.find_regions`), 0 for the others.
-
-    Args:
-        risk: of each image, 0 to 1, before enlargement.
-        threshold: the risk from which a pixel counts as unfaithful.
-    """
-    return np.array([float(bool(find_regions(_enlarged(each), threshold))) for each in risk], np.float64)
-
-
 def localisation_figures(
-    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, most: int = 2000
+    risk: Float[np.ndarray, "b k"], pairs: PairTable, *, threshold: float, reach: float | None, most: int = 2000
 ) -> tuple[Int[np.ndarray, " n"], dict[str, Float[np.ndarray, " n"]]]:
-    """IoU, Dice, CC, AUC-Judd, box overlap, the pointing game and whether a box is found, of each image that has
-    pixels to blame.
+    """IoU, Dice, CC, AUC-Judd, box overlap and the pointing game, of each image that has pixels to blame.
 
     Args:
         risk: of the rejected image of each pair, 0 to 1, before enlargement.
         pairs: the pairs.
-        threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice.
+        threshold: the risk from which a pixel counts as unfaithful, for IoU and Dice, and a region is found.
+        reach: as `render.regions_of_grid` takes it.
         most: how many images are looked at, spread evenly over the pairs; 2,000 tell a mean AUC-Judd to +-.004.
 
     Returns:
         Which pairs were measured, and one array a figure. CC is 0 for a map that is the same everywhere. `box_overlap`
-        is 1 where the found box of the highest risk (`render.find_regions`) shares a pixel with what is truly wrong;
-        `pointing_game` (Zhang et al. 2016) is 1 where the centre of the hottest cell lies in it, and the share of the
-        hottest cells' centres that do where several are equally hot.
+        is 1 where the map's box of the highest risk (`render.regions_of_grid`; whatever the verdict) shares a pixel
+        with what is truly wrong; `pointing_game` (Zhang et al. 2016) is 1 where the centre of the hottest cell lies in
+        it, and the share of the hottest cells' centres that do where several are equally hot.
     """
     which = spread(pairs_with_pixels(pairs), most)
     figures: dict[str, list[float]] = {
@@ -124,15 +84,14 @@ def localisation_figures(
         "auc_judd": [],
         "box_overlap": [],
         "pointing_game": [],
-        "box_found_in_rejected": [],
     }
     for pair, (heat, mask) in zip(which.tolist(), _maps(risk, pairs, which)):
         figures["iou"].append(float(localisation.iou(heat, mask, threshold=threshold)))
         figures["dice"].append(float(localisation.dice(heat, mask, threshold=threshold)))
         figures["cc"].append(float(localisation.cc(heat, mask)))
         figures["auc_judd"].append(float(localisation.auc_judd(heat, mask)))
-        reddest = find_regions(heat, threshold)[:1]
+        side = grid_side(risk.shape[1])
+        reddest = regions_of_grid(risk[pair].reshape(side, side), threshold, reach)[:1]
         figures["box_overlap"].append(float(any(_overlaps(box, mask) for box in reddest)))
-        figures["box_found_in_rejected"].append(float(bool(reddest)))
         figures["pointing_game"].append(_pointed(risk[pair], mask))
     return which, {name: np.asarray(values, np.float64) for name, values in figures.items()}

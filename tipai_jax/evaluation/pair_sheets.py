@@ -15,17 +15,19 @@ from tipai_jax.render import (
     FOUND,
     Mark,
     Panel,
+    Region,
+    Run,
     contact_sheet,
     draw_marks,
     overlay,
     panel_sheet,
-    regions_of_grid,
+    runs_of,
     shown_risk,
 )
 from tipai_jax.render.images import upright_rgb
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, PairTable, Store
 
-__all__ = ["PairPrediction", "draw_pair", "draw_sheets", "pick_pairs", "read_images"]
+__all__ = ["PairPrediction", "draw_pair", "draw_sheets", "pair_words", "pick_pairs", "read_images"]
 
 SIDE = 300
 TRUE = (20, 20, 24)
@@ -40,12 +42,17 @@ class PairPrediction:
         risk: of each patch, 0 to 1.
         reason: probability that the image breaks the prompt in each category.
         risk_threshold: the risk from which a pixel counts as unfaithful.
+        regions: found in the rejected image, as its verdict shows them.
+        kept: probability that the image keeps each phrase of the prompt, in the places of `PairTable.phrase_label`;
+            None of heads that read none.
     """
 
     score: Float[np.ndarray, " 2"]
     risk: Float[np.ndarray, "2 k"]
     reason: Float[np.ndarray, "2 c"]
     risk_threshold: float
+    regions: Sequence[Region]
+    kept: Float[np.ndarray, "2 p"] | None = None
 
 
 def pick_pairs(pairs: PairTable, count: int) -> list[int]:
@@ -108,8 +115,28 @@ def _picture(store: Store, row: int, data: Path) -> Image.Image:
         raise UserError(f"heatmaps: {path} cannot be read as an image ({error})") from None
 
 
+def pair_words(store: Store, pairs: PairTable, row: int, prediction: PairPrediction) -> list[list[Run]]:
+    """The prompt of a pair in runs, as the chosen and as the rejected image keep its phrases; of heads that read none,
+    nothing.
+    """
+    if prediction.kept is None:
+        return []
+    table, place = store.prompts, int(pairs.prompt[row])
+    there = np.flatnonzero(table.phrase[place] >= 0)
+    spans = [(int(table.phrase_start[place, i]), int(table.phrase_end[place, i])) for i in there]
+    prompt = str(table.prompt[place])
+    return [runs_of(prompt, [(*span, float(p)) for span, p in zip(spans, kept[there])]) for kept in prediction.kept]
+
+
 def draw_pair(
-    pairs: PairTable, row: int, prediction: PairPrediction, *, prompt: str, images: Sequence[Image.Image], stamp: str
+    pairs: PairTable,
+    row: int,
+    prediction: PairPrediction,
+    *,
+    prompt: str,
+    images: Sequence[Image.Image],
+    stamp: str,
+    words: Sequence[Sequence[Run]] = (),
 ) -> Image.Image:
     """The sheet of one pair: both images plain and under their heatmap, truth framed in black, findings in violet.
 
@@ -120,6 +147,7 @@ def draw_pair(
         prompt: the words.
         images: what the encoder saw of the chosen and of the rejected image.
         stamp: a remark for the foot of the title ("" for none).
+        words: the prompt in runs for the chosen and for the rejected image, written under the heatmaps; none if empty.
 
     Returns:
         An RGB image.
@@ -133,22 +161,24 @@ def draw_pair(
     names = ["missing here" if box.absent else CATEGORIES[box.category] for box in boxes]
     truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
     found = [
-        Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.peak:.2f}", colour=FOUND)
-        for region in regions_of_grid(risks[1], prediction.risk_threshold, size=(images[1].height, images[1].width))
+        Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.risk:.2f}", colour=FOUND)
+        for region in prediction.regions
     ]
     reasons = [
         ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
         for part in prediction.reason
     ]
+    chosen, rejected = words or ((), ())
     other = "the other image" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", ""),
-        Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {reasons[0]}"),
+        Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {reasons[0]}", chosen),
         Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", ""),
         Panel(
             draw_marks(overlay(large[1], shown[1]), bare + found),
             f"{other}, heatmap (found in violet)",
             f"reasons: {reasons[1]}",
+            rejected,
         ),
     ]
     scores = f"keeps the prompt: chosen {prediction.score[0]:.3f}, {other} {prediction.score[1]:.3f}"
@@ -198,7 +228,9 @@ def draw_sheets(
     written, sheets = [], []
     for place, (row, both) in enumerate(zip(shown, images)):
         prompt = str(store.prompts.prompt[pairs.prompt[row]])
-        sheets.append(draw_pair(pairs, row, prediction(row), prompt=prompt, images=both, stamp=stamp))
+        found = prediction(row)
+        words = pair_words(store, pairs, row, found)
+        sheets.append(draw_pair(pairs, row, found, prompt=prompt, images=both, stamp=stamp, words=words))
         name = re.sub(r"[^A-Za-z0-9._-]+", "_", str(pairs.pair_id[row]))[:60]
         written.append(out / f"pair-{place:03d}-{name}.png")
         sheets[-1].save(written[-1])

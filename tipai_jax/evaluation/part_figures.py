@@ -9,13 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from tipai_jax.evaluation import localise
 from tipai_jax.evaluation.calibration import Calibration, score_examples
 from tipai_jax.evaluation.figure import Figure, figure_of, mean_figure, missing
+from tipai_jax.evaluation.found_boxes import box_figures
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.grids import grid_side
 from tipai_jax.metrics import largest_gap_by_group
-from tipai_jax.metrics.detection import average_precision, average_precision_by_group, match_boxes
 from tipai_jax.metrics.phrases import (
     macro_f1,
     macro_f1_by_group,
@@ -24,14 +22,10 @@ from tipai_jax.metrics.phrases import (
     reasons_within_pairs,
 )
 from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
-from tipai_jax.render import regions_of_grid
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store
 
-__all__ = ["PairObjects", "objects_of_pairs", "part_figures"]
+__all__ = ["NO_OBJECTS", "PairObjects", "objects_of_pairs", "part_figures", "phrase_figures"]
 
-OVERLAPS = (0.25, 0.5)
-MOST = 2000
-"""Pairs whose boxes are searched, at most; spread evenly."""
 NO_OBJECTS = "the data do not say which objects the images show"
 NO_PHRASES = "the data do not say which phrases an image breaks"
 
@@ -85,7 +79,7 @@ def part_figures(
     return {
         "objects": _object_figures(predictions, pairs, objects),
         "boxes": _box_figures(predictions, pairs, calibration),
-        "phrases": _phrase_figures(predictions, pairs, present, calibration),
+        "phrases": phrase_figures(predictions, pairs, present, calibration),
         "reason_macro_f1": _reason_figure(predictions, pairs, calibration),
         "patch_auc_same_place": _same_place(predictions, pairs),
         "calibration_gap": _calibration_gap(predictions, pairs, present, calibration),
@@ -137,40 +131,14 @@ def _chance(objects: PairObjects) -> Float[np.ndarray, " n"]:
 
 
 def _box_figures(predictions: Predictions, pairs: PairTable, calibration: Calibration) -> dict[str, Any] | None:
-    """Average precision of the marked regions over chosen and rejected images together, and how often a chosen image
-    gets any.
-    """
     if predictions.risk is None:
         return None
-    shown = localise.spread(np.flatnonzero(pairs.annotated & ~pairs.control), MOST)
-    if not len(shown):
-        return dict.fromkeys(("ap25", "ap50", "marked_in_chosen"), missing("no pair has boxes"))
-    side_of_grid = grid_side(predictions.risk.shape[-1])
-    risk = predictions.risk.reshape(*predictions.risk.shape[:2], side_of_grid, side_of_grid)
-    found, score, sizes, truth, truths = [], [], [], [], []
-    for side in (0, 1):
-        for pair in shown.tolist():
-            regions = regions_of_grid(risk[pair, side], calibration.risk_threshold, size=(224, 224))
-            found += [(each.x1, each.y1, each.x2, each.y2) for each in regions]
-            score += [each.share for each in regions]
-            sizes.append(len(regions))
-            boxes = [box[:4] for box in pairs.boxes[pair] if not box.absent] if side else []
-            truth += boxes
-            truths.append(len(boxes))
-    starts = lambda each: np.concatenate([[0], np.cumsum(each)])
-    flat = lambda boxes: np.asarray(boxes, np.float64).reshape(-1, 4)
-    scores, group = np.asarray(score, np.float64), np.tile(pairs.group[shown], 2)
-    figures: dict[str, Any] = {}
-    for overlap in OVERLAPS:
-        right = match_boxes(flat(found), scores, starts(sizes), flat(truth), starts(truths), overlap=overlap)
-        value = average_precision(scores, right, sum(truths))
-        interval = average_precision_by_group(scores, right, starts(sizes), np.asarray(truths), group)
-        figures[f"ap{round(100 * overlap)}"] = figure_of(value, interval, len(group), group)
-    marked = np.asarray(sizes[: len(shown)]) > 0
-    return figures | {"marked_in_chosen": mean_figure(marked * 1.0, pairs.group[shown])}
+    breaks = calibration.breaks(predictions.global_logit)
+    rule = {"threshold": calibration.risk_threshold, "reach": calibration.box_reach}
+    return box_figures(predictions.risk, breaks, pairs, **rule)
 
 
-def _phrase_figures(
+def phrase_figures(
     predictions: Predictions, pairs: PairTable, present: Bool[np.ndarray, "b p"] | None, calibration: Calibration
 ) -> dict[str, Any] | None:
     """AUC over the known phrases; the named one is out of all, and counts where all are known."""
@@ -181,7 +149,6 @@ def _phrase_figures(
         return dict.fromkeys(("auc", "auc_same_phrase", "named_right", "named_by_chance"), missing(NO_PHRASES))
     offsets = np.concatenate([[0], np.cumsum(known.sum(axis=1))])
     kept, label = predictions.phrase_logit[:, 1][known].astype(np.float64), pairs.phrase_label[known]
-    score = calibration.global_score(predictions.global_logit[:, 1])
     every_phrase = present & ~pairs.control[:, None]
     parts = np.concatenate([[0], np.cumsum(every_phrase.sum(axis=1))])
     truth = pairs.phrase_label[every_phrase]
@@ -189,7 +156,7 @@ def _phrase_figures(
         predictions.phrase_logit[:, 1][every_phrase].astype(np.float64),
         truth,
         parts,
-        score < calibration.score_threshold,
+        calibration.breaks(predictions.global_logit[:, 1]),
     )
     same = paired_wins(
         predictions.phrase_logit[:, 0], predictions.phrase_logit[:, 1], known & (pairs.phrase_label == 0)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tipai_jax import __version__
-from tipai_jax.config.records import to_json
+from tipai_jax.config.records import for_digest, to_json
 from tipai_jax.config.schema import FREE_FIELDS, RunConfig, option_of
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import Run, embed_command
@@ -21,7 +21,7 @@ from tipai_jax.files.atomic import write_file
 from tipai_jax.files.nested import flatten
 from tipai_jax.store import Store
 
-MEASURES = 11
+MEASURES = 12
 """Raised whenever a figure comes to mean something else: a record of another number is measured again."""
 
 __all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance", "train_command", "write_record"]
@@ -29,7 +29,7 @@ __all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance",
 
 def config_digest(run: Run) -> str:
     """sha256 of the resolved config of a run, without where things lie, what is logged and what is asked of it."""
-    fixed = {name: value for name, value in to_json(run.config).items() if name not in FREE_FIELDS}
+    fixed = {name: value for name, value in for_digest(run.config).items() if name not in FREE_FIELDS}
     return hashlib.sha256(json.dumps(fixed, sort_keys=True).encode()).hexdigest()
 
 

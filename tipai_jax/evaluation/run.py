@@ -15,7 +15,7 @@ from tipai_jax.evaluation.build import evaluator_of
 from tipai_jax.evaluation.evaluator import Inputs
 from tipai_jax.evaluation.inference import Run, load_run
 from tipai_jax.evaluation.record import known_record, made_by, provenance, write_record
-from tipai_jax.evaluation.targets import Target, of_log
+from tipai_jax.evaluation.targets import Target, of_log, of_names
 from tipai_jax.report.write import RECORD, report_folder, write_report
 from tipai_jax.store import Store, open_store
 from tipai_jax.training.metric_log import read_log
@@ -30,11 +30,12 @@ class Request:
     Attributes:
         workdir: folder of a trained run; `calibration.json`, `baselines/` and `heatmaps/` are written into it.
         store: embeddings to evaluate on; those the run was trained from if None.
-        split: train, validation or test.
+        split: train, validation, test or shift-NAME; with test go all shifted splits of the store.
         out: where the record goes, and the report beside it; WORKDIR/eval.json if None.
         heatmaps: how many examples to draw.
         data: folder of the images; where they lay when they were embedded if None.
         seed: of what intervals draw and of the samples that baselines are fitted on.
+        baselines: measure the baselines too; without them the record says so.
         again: measure even if the record of the same evaluation is there.
         command: for the record.
     """
@@ -46,6 +47,7 @@ class Request:
     heatmaps: int = 0
     data: Path | None = None
     seed: int = 0
+    baselines: bool = True
     again: bool = False
     command: str = "python -m tipai_jax.evaluate ..."
 
@@ -93,6 +95,7 @@ def evaluate(request: Request) -> dict[str, Any]:
         split=request.split,
         seed=request.seed,
         workdir=request.workdir,
+        baselines=request.baselines and training_store is not None,
         progress=progress,
     )
     evaluator = kind(inputs)
@@ -103,7 +106,8 @@ def evaluate(request: Request) -> dict[str, Any]:
     if known and kind.calibrated(run, request.workdir) and _is_whole(known, training_store, request, data=data):
         return _measured_already(known, run, request)
     record = {**made_with, **made_by(run, training_store, store), **evaluator.evaluate()}
-    record["not_measured"] = [f"baselines: {store_missing}"] if training_store is None else []
+    missing = store_missing if request.baselines else "not asked for"
+    record["not_measured"] = [f"baselines: {missing}"] if missing else []
     record["layout"] = run.task.figures().as_json()
     record["targets"] = _targets(record, run, request)
     folders = {"sheets": request.workdir / "heatmaps", "best_and_worst": report_folder(request.record)}
@@ -116,7 +120,8 @@ def evaluate(request: Request) -> dict[str, Any]:
 
 def _targets(record: Mapping[str, Any], run: Run, request: Request) -> list[Target]:
     asked = evaluator_of(run.task).targets(record, run.config.targets)
-    return [*asked, *of_log(read_log(request.workdir), score=run.task.select)]
+    named = of_names(record, run.config.targets.figures)
+    return [*asked, *named, *of_log(read_log(request.workdir), score=run.task.select)]
 
 
 def _measured_already(known: dict[str, Any], run: Run, request: Request) -> dict[str, Any]:
@@ -136,7 +141,8 @@ def _is_whole(record: Mapping[str, Any], training_store: Store | None, request: 
     shown = [entry["sheet"] for side in record["best_and_worst"].values() for entry in side]
     there = all((folder / name).is_file() for name in shown if name)
     sheets = data is None or (any(shown) == bool(shown) and there)
-    return (training_store is None or not record["not_measured"]) and (not request.heatmaps or drawn) and sheets
+    baselines = not record["not_measured"] or training_store is None or not request.baselines
+    return baselines and (not request.heatmaps or drawn) and sheets
 
 
 def _training_store(run: Run, *, needed: bool) -> tuple[Store | None, str]:

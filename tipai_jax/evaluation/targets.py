@@ -6,7 +6,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Target", "at_chance", "converged_at", "enough", "loss_fall", "of_figure", "of_log", "target"]
+from tipai_jax.config.checks import meant
+from tipai_jax.config.schema import asked_figures
+from tipai_jax.errors import UserError
+from tipai_jax.report.figures import shown
+
+__all__ = ["Target", "at_chance", "converged_at", "enough", "loss_fall", "of_figure", "of_log", "of_names", "target"]
 
 EARLY_EPOCHS = 5
 CONVERGED_BY = 20
@@ -42,6 +47,48 @@ def of_figure(name: str, figure: Mapping[str, Any] | None, direction: str, thres
     """The target of a figure `{"value", "ci95", "n"}`; None stands for one that was not measured."""
     figure = figure or {"value": None, "n": 0}
     return target(name, figure["value"], direction, threshold, measured=enough(figure), ci95=figure.get("ci95"))
+
+
+def of_names(record: Mapping[str, Any], asked: str) -> list[Target]:
+    """The targets that a config asks by the names of figures (`TargetFields.figures`), under the labels of the layout.
+
+    A star stands for every name that the record has there; where it has none, as for the shifted splits of data without
+    any, nothing is asked.
+
+    Args:
+        record: of the evaluation, with its layout.
+        asked: as in the config.
+
+    Raises:
+        UserError: the evaluation has no figure of that name.
+    """
+    found = []
+    for key, direction, threshold, low in asked_figures(asked):
+        for label, figure in _of_name(record, key):
+            row = of_figure(label, figure, direction, threshold)
+            if low:
+                end = figure["ci95"][0] if figure and figure.get("ci95") else None
+                measured = figure is not None and enough(figure)
+                row = target(f"{label}, lower end", end, direction, threshold, measured=measured, ci95=row["ci95"])
+            found.append(row)
+    return found
+
+
+def _of_name(record: Mapping[str, Any], key: str) -> list[tuple[str, Mapping[str, Any] | None]]:
+    """The figures of a name, with the labels of the layout's figure that the name belongs to."""
+    layout, parts = record["layout"], key.split(".")
+    specs = {tuple(spec["key"].split(".")): spec for spec in layout["figures"]}
+    fits = lambda known: len(known) == len(parts) and all(a in ("*", b) for a, b in zip(known, parts, strict=True))
+    if known := next(filter(fits, specs), None):
+        words = {**layout["baselines"], **layout["names"], "*": "{}"}
+        names = [words.get(part, part) for a, part in zip(known, parts, strict=True) if a == "*"]
+        return shown(record, specs[known] | {"key": key, "label": specs[known]["label"].format(*names)}, layout)
+    if parts[0] == "baselines" and len(parts) > 2 and parts[1] in layout["baselines"]:
+        entry = record["baselines"].get(parts[1])
+        found = _of_name({**(entry or {}), "layout": layout, "baselines": {}}, ".".join(parts[2:]))
+        return [(f"{label}: {layout['baselines'][parts[1]]}", figure) for label, figure in found if entry]
+    every = [".".join(each) for each in specs]
+    raise UserError(f"targets.figures: the evaluation has no figure {key!r}{meant(key, every)}")
 
 
 def enough(figure: Mapping[str, Any]) -> bool:

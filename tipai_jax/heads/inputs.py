@@ -27,15 +27,6 @@ class InputFeatures:
     """The elementwise products of text and image as well. A cosine is the sum of one, so zero-shot CLIP is a special
     case.
     """
-    global_image: bool = False
-    """Patch head: the embedding of the whole image as well, and with products its product with the text."""
-    position: bool = False
-    """Patch head: a learnt vector for each place in the grid; with attention also a learnt bias for each offset on it
-    ("left of").
-    """
-    attention: bool = False
-    """Patch head: one attention layer across the patches. Other heads: patches pooled by attention that knows the text.
-    """
     scale_inputs: bool = False
     """Multiply the embeddings by sqrt(d), so that their elements are of size one (they are L2-normalised)."""
 
@@ -48,15 +39,11 @@ class InputFeatures:
                 "config: model.*_inputs.text and .image are false, but a head needs an input; allowed is at least one"
                 " of the two true"
             )
-        for name in ("products", "global_image", "attention"):
-            if getattr(self, name) and not self.image:
+        for name in ("text", "image"):
+            if self.products and not getattr(self, name):
                 raise UserError(
-                    f"config: model.*_inputs.{name} is true, but .image is false; switch image on, or {name} off"
+                    f"config: model.*_inputs.products is true, but .{name} is false; switch {name} on, or products off"
                 )
-        if self.products and not self.text:
-            raise UserError(
-                "config: model.*_inputs.products is true, but .text is false; switch text on, or products off"
-            )
 
 
 DEFAULT_INPUTS = InputFeatures()

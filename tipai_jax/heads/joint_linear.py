@@ -12,21 +12,20 @@ from tipai_jax.heads.product import product
 
 __all__ = ["JointLinear"]
 
-BLOCKS = ("text", "patch", "text*patch", "image", "text*image")
+BLOCKS = ("text", "image", "text*image")
 
 
 class JointLinear(nnx.Module):
-    """An affine map of the concatenation of some of text, patch, text*patch, image and text*image.
+    """An affine map of the concatenation of some of text, image (or patch) and their elementwise product.
 
     The kernel is kept whole, `[len(blocks) * d, features]` in the order of `blocks`, so it is drawn, saved and compared
     as the kernel of the plain `Linear` on the concatenated input; it is only applied in parts: the text's once a
-    prompt, the image's once an image, the patch's once a patch. Inputs in bfloat16 are multiplied in it (`product.py`);
-    the output is float32.
+    prompt, the others once a patch. Inputs in bfloat16 are multiplied in it (`product.py`); the output is float32.
 
     Args:
         d: width of the embeddings.
         features: width of the output.
-        blocks: what is concatenated, in this order; names out of `BLOCKS`, "patch" blocks at most with `local`.
+        blocks: what is concatenated, in this order; names out of `BLOCKS`.
         scale_inputs: multiply every embedding by sqrt(d), so every product by d. Done on the kernel, which is smaller.
         rngs: source of the kernel: lecun_normal over the whole fan-in `len(blocks) * d`. The bias starts at zero.
     """
@@ -49,27 +48,13 @@ class JointLinear(nnx.Module):
             return rows
         return rows * (float(self.d) if "*" in block else math.sqrt(self.d))
 
-    def whole(self, text: Float[Array, "b d"], image: Float[Array, "b n d"]) -> Float[Array, "b m features"]:
-        """What is the same for all patches of an image, bias included; m is n, or 1 if no image is seen."""
-        out = jnp.broadcast_to(self.bias[...], (text.shape[0], 1, self.bias.shape[0]))
+    def __call__(self, text: Float[Array, "b d"], patches: Float[Array, "b n k d"]) -> Float[Array, "b m l features"]:
+        """The affine map for every patch: `[b n k features]`, or `[b 1 1 features]` if no image is read."""
+        out = jnp.broadcast_to(self.bias[...], (text.shape[0], 1, 1, self.bias.shape[0]))
         if "text" in self.blocks:
-            out = out + product(text, self.part("text"))[:, None]
+            out = out + product(text, self.part("text"))[:, None, None]
         if "image" in self.blocks:
-            out = out + product(image, self.part("image"))
+            out = out + product(patches, self.part("image"))
         if "text*image" in self.blocks:
-            out = out + product(text[:, None] * image, self.part("text*image"))
+            out = out + product(text[:, None, None] * patches, self.part("text*image"))
         return out
-
-    def local(self, text: Float[Array, "b d"], patches: Float[Array, "b n k d"]) -> Float[Array, "b n k features"]:
-        """What differs from patch to patch, without bias."""
-        out = product(patches, self.part("patch"))
-        if "text*patch" in self.blocks:
-            out = out + product(text[:, None, None] * patches, self.part("text*patch"))
-        return out
-
-    def __call__(
-        self, text: Float[Array, "b d"], image: Float[Array, "b n d"], patches: Float[Array, "b n k d"]
-    ) -> Float[Array, "b m l features"]:
-        """The affine map for every patch: `[b n k features]`, or `[b 1 1 features]` if no patch is seen."""
-        out = self.whole(text, image)[:, :, None]
-        return out + self.local(text, patches) if "patch" in self.blocks else out

@@ -15,6 +15,7 @@ import numpy as np
 from flax import nnx
 from jaxtyping import Array, Bool, Float, Int
 
+from tipai_jax.grids import grid_side
 from tipai_jax.heads.output import AuditorOutput
 from tipai_jax.heads.product import operand, product
 from tipai_jax.heads.transformer import TransformerLayer
@@ -23,6 +24,8 @@ __all__ = ["PhraseHeads", "Phrases", "Reads"]
 
 KINDS, MOST_COUNT = 7, 9
 """Kinds of phrases, in the order of `store.PHRASE_KINDS`; greater counts share the last embedding."""
+DIRECTIONS = 4
+"""Across and down, between the places of the full and of the bare phrases."""
 SHARPNESS = 20.0
 """Cosines of a CLIP differ by hundredths; times this they are of size one, as a layer likes its inputs."""
 ABSENT = -1e9
@@ -61,7 +64,9 @@ class PhraseHeads(nnx.Module):
     - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + sum over phrases of m_kj V(token
       of phrase j) + its place + its kind, m_kj the map of phrase j.
     - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
-      places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind.
+      places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind. For a
+      relation also + Linear(W t sqrt(d) * c), c from the centre of its object's map to that of its subject's, the
+      centre a mean place weighted by softmax: "left of" points to the left.
 
     Each patch token gives the logit of "this patch is faithful", each phrase token that of "the image keeps this
     phrase". The global logit is `cosine_scale * cosine(prompt, image)` + the sum over phrases of log sigmoid(logit) -
@@ -105,6 +110,8 @@ class PhraseHeads(nnx.Module):
         self.phrase_kind, self.count = table(KINDS, one), table(MOST_COUNT + 1, one)
         self.subject, self.object = table(places + 1, one), table(places + 1, one)  # the last row: connects nothing
         self.similarity_in = nnx.Linear(4, width, rngs=rngs)
+        self.direction_in = nnx.Param(lecun(rngs.params(), (d, DIRECTIONS)))
+        self.relation_in = nnx.Linear(DIRECTIONS, width, rngs=rngs)
         self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
         self.map_in = nnx.Linear(2 * places, width, kernel_init=small, rngs=rngs)  # a place seldom trained says little
         self._layers = tuple(f"layer_{i}" for i in range(layers))  # names, for files know no numbers as names
@@ -187,12 +194,26 @@ class PhraseHeads(nnx.Module):
         said = said + self.subject[...][phrases.subject] + self.object[...][phrases.object]  # -1 is the last row
         said = said + self.phrase_place[...] + kind_of_token[0]
         said = said[:, None] + self.similarity_in(jnp.concatenate([jnp.max(maps, axis=2), cosine], axis=-1))
+        direction = product(phrases.text, self.direction_in[...] * unit)
+        said = said + self.relation_in(direction[:, None] * _apart(maps, phrases))
         said = jnp.where(phrases.present[:, None, :, None], said, 0.0)
         where = jnp.einsum("bnkp,bnpw->bnkw", maps[..., 0] / SHARPNESS, self.map_value(said))
         here = product(patches, self.patch_in[...] * unit) + where + self.map_in(maps.reshape(b, n, k, -1))
         here = here + self.patch_place[...] + kind_of_token[1]
         whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
         return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)
+
+
+def _apart(maps: Float[Array, "b n k p 2"], phrases: Phrases) -> Float[Array, "b n p 4"]:
+    """From the centre of a relation's object to that of its subject, on a grid from -1 to 1; 0 for what is none."""
+    side = grid_side(maps.shape[2])
+    row, column = np.divmod(np.arange(side * side), side)
+    where = np.stack([column, row], axis=-1).astype(np.float32) * (2 / max(1, side - 1)) - 1
+    centre = jnp.einsum("bnkpc,kx->bnpcx", jax.nn.softmax(maps, axis=2), where).reshape(*maps.shape[:2], -1, DIRECTIONS)
+    ends = (phrases.subject, phrases.object)
+    subject, object = (jax.nn.one_hot(each, centre.shape[2]) for each in ends)  # -1 is no row
+    both = (phrases.subject >= 0) & (phrases.object >= 0)
+    return jnp.einsum("bpq,bnqx->bnpx", jnp.where(both[..., None], subject - object, 0.0), centre)
 
 
 def _highest(tokens: Float[Array, "b n t w"]) -> Float[Array, "b n w"]:

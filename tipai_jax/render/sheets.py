@@ -8,6 +8,7 @@ from PIL import Image, ImageDraw
 
 from tipai_jax.render.colours import legend_colours
 from tipai_jax.render.images import fit_size
+from tipai_jax.render.phrases import Run, words_image
 from tipai_jax.render.words import draw_lines, font, line_height, wrap
 
 __all__ = ["Panel", "contact_sheet", "legend", "panel_sheet"]
@@ -19,11 +20,12 @@ ENDS = ("keeps the prompt (no colour)", "breaks it (yellow: at the threshold of 
 
 @dataclass(frozen=True)
 class Panel:
-    """An image, its name and the words under it."""
+    """An image, its name, the words under it, and below them a prompt in coloured words."""
 
     image: Image.Image
     name: str
     words: str = ""
+    runs: Sequence[Run] = ()
 
 
 def panel_sheet(
@@ -53,7 +55,10 @@ def panel_sheet(
     names = [wrap(panel.name, size=SMALL, width=side) for panel in panels]
     words = [wrap(panel.words, size=SMALL, width=side) if panel.words else [] for panel in panels]
     band = MARGIN + len(heads) * line_height(TITLE) + len(notes) * line_height(SMALL) + 12
-    above, below = (max(len(entry) for entry in part) * line_height(SMALL) + 2 for part in (names, words))
+    above = max(map(len, names)) * line_height(SMALL) + 2
+    prompts = [words_image(panel.runs, width=side, size=SMALL) if panel.runs else None for panel in panels]
+    spoken = [len(entry) * line_height(SMALL) + 2 for entry in words]
+    below = max(end + (prompt.height + 4 if prompt else 0) for end, prompt in zip(spoken, prompts))
     scale = legend(room, ends=ends)
     height = band + above + side + 4 + below + 8 + scale.height + MARGIN
     sheet = Image.new("RGB", (width, height), PAPER)
@@ -64,7 +69,9 @@ def panel_sheet(
         left = MARGIN + place * (side + GAP)
         draw_lines(pen, names[place], at=(left, band), size=SMALL, fill=FAINT)
         sheet.paste(_fit(panel.image, side), (left, band + above))
-        draw_lines(pen, words[place], at=(left, band + above + side + 4), size=SMALL, fill=INK)
+        foot = draw_lines(pen, words[place], at=(left, band + above + side + 4), size=SMALL, fill=INK)
+        if (prompt := prompts[place]) is not None:
+            sheet.paste(prompt, (left, foot + 4))
     sheet.paste(scale, (MARGIN, height - MARGIN - scale.height))
     return sheet
 

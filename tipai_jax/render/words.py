@@ -6,7 +6,7 @@ from functools import cache
 
 from PIL import ImageDraw, ImageFont
 
-__all__ = ["draw_lines", "font", "line_height", "wrap"]
+__all__ = ["draw_lines", "font", "line_height", "plain", "wrap"]
 
 _PLAIN = str.maketrans({"—": "-", "–": "-", "’": "'", "‘": "'", "“": '"', "”": '"', "…": "...", "\t": " "})
 """What the built-in letters lack, and what is written in its place."""
@@ -18,6 +18,11 @@ def font(size: int) -> ImageFont.FreeTypeFont:
     letters = ImageFont.load_default(size=size)
     assert isinstance(letters, ImageFont.FreeTypeFont), "Pillow gives scalable letters where a size is asked for"
     return letters
+
+
+def plain(text: str) -> str:
+    """A text in signs that the built-in letters have."""
+    return text.translate(_PLAIN)
 
 
 def line_height(size: int) -> int:
@@ -38,7 +43,7 @@ def wrap(text: str, *, size: int, width: int) -> list[str]:
     """
     letters = font(size)
     lines: list[str] = []
-    for paragraph in text.translate(_PLAIN).split("\n"):
+    for paragraph in plain(text).split("\n"):
         line = ""
         for word in paragraph.split():
             longer = f"{line} {word}" if line else word

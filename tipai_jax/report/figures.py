@@ -37,7 +37,7 @@ def _found(
     elif keys[0] == "*":
         for name, inner in entry.items():
             yield from _found(inner, keys[1:], (*names, name))
-    else:
+    elif keys[0] in entry or keys[1:2] != ["*"]:  # names that a star could stand for may be left out altogether
         yield from _found(entry.get(keys[0]), keys[1:], names)
 
 

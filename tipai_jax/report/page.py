@@ -7,6 +7,7 @@ from typing import Any
 
 from tipai_jax.render.html import code, figure, image, note, notes, page, section, table, verdict
 from tipai_jax.render.markup import Markup, element
+from tipai_jax.render.phrases import Run, words_markup
 from tipai_jax.render.svg import IntervalMark, intervals, reliability
 from tipai_jax.report.curves import training
 from tipai_jax.report.figures import beside_baselines, figure_text, interval_text, value_of, value_text
@@ -40,6 +41,8 @@ def render(record: Record, *, name: str, date: str, log: Sequence[Record], sheet
     footnotes = [f"Intervals: {record['intervals']}. {INTERVALS}"]
     parts = {"targets": ("Targets", _targets(record))}
     for each in layout["sections"]:
+        if any(spec["section"] == each["key"] for spec in layout["figures"]) and not _rows(record, each):
+            continue  # as of the shifted splits of data that have none
         first = len(footnotes) + 1
         footnotes += each["notes"]
         marks = [note(number) for number in range(first, len(footnotes) + 1)]
@@ -102,6 +105,12 @@ def _targets(record: Record) -> list[Markup]:
     return [words, table(head, rows, caption="What is asked, and what was measured", numbers=(2, 3, 4))]
 
 
+def _rows(record: Record, about: Record) -> list[tuple[Record, str, Record | None, Mapping[str, Record | None]]]:
+    """The figures of a section: (spec, label, ours, theirs by baseline)."""
+    specs = [spec for spec in record["layout"]["figures"] if spec["section"] == about["key"]]
+    return [(spec, *each) for spec in specs for each in beside_baselines(record, spec)]
+
+
 def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Markup]:
     """The words of a section, its plots, and a table of its figures with the baselines beside ours, the best one
     marked.
@@ -115,8 +124,7 @@ def _section(record: Record, about: Record, marks: Sequence[Markup]) -> list[Mar
     compared = [name for name in compared if any(name in spec["baselines"] for spec in specs)]
     rows = [
         _row(spec, label, ours, [theirs.get(name) for name in compared])
-        for spec in specs
-        for label, ours, theirs in beside_baselines(record, spec)
+        for spec, label, ours, theirs in _rows(record, about)
     ]
     head = ("figure", "ours", *(layout["baselines"][name] for name in compared), "n")
     caption = f"{about['title']}: values with 95 % intervals" + ("; the best of a row is marked" if compared else "")
@@ -218,12 +226,22 @@ def _no_sheet(entry: Record, sheets: Mapping[str, bytes]) -> str:
 
 def _sheet(entry: Record, place: int, sheets: Mapping[str, bytes]) -> Markup:
     facts = element("span", entry["facts"], class_="quiet")
-    caption = element("figcaption", element("strong", f"{place}. {entry['title']}"), element("br"), facts)
+    caption = element(
+        "figcaption", element("strong", f"{place}. {entry['title']}"), element("br"), facts, *_words(entry)
+    )
     why = _no_sheet(entry, sheets)
     if why:
         return element("figure", caption, element("p", f"No image: {why}.", class_="quiet"), class_="sheet")
     alt = f"Sheet of {entry['title']!r}. {entry['facts']}"
     return element("figure", caption, image(sheets[entry["sheet"]], kind="webp", alt=alt), class_="sheet")
+
+
+def _words(entry: Record) -> list[str]:
+    """The prompt in coloured words, as each image keeps its phrases; nothing where that is not known."""
+    parts: list[str] = []
+    for name, runs in zip(("chosen", "rejected"), entry.get("words", ())):
+        parts += [element("br"), f"{name}: ", words_markup([Run(text, kept) for text, kept in runs])]
+    return parts
 
 
 def _commands(record: Record) -> list[Markup]:

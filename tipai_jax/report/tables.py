@@ -1,7 +1,7 @@
 """The record of an evaluation as lines that a person reads: targets first, then what else was measured; runs side by
 side.
 
-python -m tipai_jax.report.tables runs/base runs/quickstart        # Markdown, a column a run
+python -m tipai_jax.report.tables runs/plan runs/quickstart        # Markdown, a column a run
 """
 
 import sys

@@ -8,7 +8,7 @@ Which label feeds which loss, and what counts where:
 - saliency: pairs with pixels to blame (not controls, not those whose only fault is something missing).
 - reason: the categories that fail in the rejected image, where known, and none in the chosen one.
 - pointwise: whether each image keeps its prompt, by the global logit; both images of a control do.
-- phrase: whether each image keeps each phrase, where known; the chosen one keeps all.
+- phrase: whether each image keeps each phrase; the chosen one keeps all, and counts where the rejected one is known.
 """
 
 from collections.abc import Mapping
@@ -129,11 +129,7 @@ class PhrasePairBatch(PairBatch):
 
 
 def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHeads | PhraseHeads:
-    """The heads of a config for embeddings of width d and k patches, freshly initialised.
-
-    Raises:
-        UserError: the config asks for a square grid of patches, and k is none.
-    """
+    """The heads of a config for embeddings of width d and k patches, freshly initialised."""
     if config.heads == "phrases":
         return PhraseHeads(
             d,
@@ -147,14 +143,11 @@ def build_heads(config: ModelConfig, *, d: int, k: int, seed: int) -> AuditorHea
         )
     return AuditorHeads(
         d,
-        k=k,
         hidden=config.hidden,
         dropout=config.dropout,
         global_inputs=config.global_inputs,
         patch_inputs=config.patch_inputs,
         reason_inputs=config.reason_inputs,
-        saliency=config.saliency,
-        attention_width=config.attention_width,
         dtype=config.dtype,
         rngs=nnx.Rngs(seed),
     )
@@ -241,7 +234,7 @@ class AuditorTask:
     @property
     def random(self) -> bool:
         """Whether the heads drop hidden units in training."""
-        return self.config.model.heads == "plan" and self.config.model.dropout > 0
+        return self.config.model.dropout > 0
 
     def columns(self, store: Store, split: str) -> Columns:
         """Prompts, images, patches and labels of the pairs; their |margin| and controls for the order."""
@@ -343,9 +336,6 @@ class AuditorTask:
 
     def _phrase(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         assert isinstance(batch, PhrasePairBatch) and output.phrase_logit is not None, "the config asks for phrases"
-        known = jnp.any(
-            batch.phrase_label >= 0, axis=1, keepdims=True
-        )  # else the chosen images would teach "all is well"
-        chosen = jnp.where(batch.phrase_present & known, 1, -1).astype(batch.phrase_label.dtype)
-        label = jnp.stack([chosen, batch.phrase_label], axis=1)
+        label = batch.phrase_label
+        label = jnp.stack([jnp.where(label < 0, label, 1), label], axis=1)  # else chosen images teach "all is well"
         return reduce(faithfulness_loss(output.phrase_logit, label), (label >= 0) & batch.valid[:, None, None])

@@ -2,13 +2,17 @@
 `evaluation/auditor_figures.py`.
 """
 
+from dataclasses import replace
+
 from tipai_jax.tasks.task import FigureSpec, Layout, Section
 
 __all__ = ["LAYOUT"]
 
 ALL = ("zero_shot_cosine", "ridge_probe", "text_only", "image_only")
 PLACES = ("zero_shot_cosine", "ridge_probe", "image_only")
-RANKING, CALIBRATION, WHERE, WHY = "ranking", "calibration", "where", "why"
+MASKED = (*PLACES, "object_mask")
+GUESSED = ("phrase_rates",)
+RANKING, CALIBRATION, WHERE, WHY, SHIFTS = "ranking", "calibration", "where", "why", "shifts"
 
 SECTIONS = (
     Section(
@@ -76,7 +80,11 @@ SECTIONS = (
             (
                 "AP: average precision of the found boxes as COCO defines it, at an overlap (IoU) of 0.25 and 0.5, "
                 "over chosen and rejected images together (at most 2,000 pairs), so that a box in a chosen image "
-                "counts as a false alarm; boxes go by their share of the risk."
+                "counts as a false alarm; boxes go by the number printed on them, the highest risk in them. An image "
+                "that keeps its prompt by its score gets no box. A box lies around a peak of the risk; from which risk "
+                "on there is one, and how far it reaches, was best on validation (F1 over both images of a pair). "
+                "Chosen and rejected images in which something is marked: those with a box; in a chosen one nothing "
+                "is wrong."
             ),
             (
                 "Patch AUC at the same place: the share of the cells that are unfaithful in the rejected image alone "
@@ -86,12 +94,11 @@ SECTIONS = (
             ),
             (
                 "Heatmaps: means over the rejected images with pixels to blame (at most 2,000), at 224 by 224, "
-                "against the true boxes. IoU and Dice at the threshold that was best on validation; correlation of "
-                "the map with the mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 "
-                "is chance). Box overlap: the found box of the highest risk shares a pixel with the true one; "
-                "pointing game: the pixel of the highest risk lies in it. Box found in chosen and in rejected images:"
-                " how often any region stands out in the two images of these pairs; in a chosen one nothing is wrong."
-                " A map that is red everywhere has a high overlap, and finds a box in images that are fine."
+                "against the true boxes. IoU and Dice at the threshold of the boxes; correlation of the map with the "
+                "mask; AUC-Judd: how well the risk tells the pixels inside from those outside (0.5 is chance). Box "
+                "overlap: the box of the highest risk of the map shares a pixel with the true one; pointing game: the "
+                "hottest cell has its centre in it. Mask of all objects: 1 where any object lies, right or wrong; what "
+                "is not above it only tells objects from background."
             ),
         ),
     ),
@@ -104,7 +111,8 @@ SECTIONS = (
                 "Phrase AUC: among the phrases of a rejected image, how often a kept one has a higher score than a "
                 "broken one; and of a broken phrase, how often the chosen image has the higher score for it. Named "
                 "phrase right: where the verdict is that the image breaks its prompt, the phrase that it keeps least "
-                "is truly broken."
+                "is truly broken. Guess from the prompt: how often phrases of that kind and count are broken in the "
+                "training split, in prompts of as many phrases; it looks at no image."
             ),
             (
                 "Macro-F1 of the reason within pairs: a pair names a reason if exactly one of its images gets one, "
@@ -114,6 +122,18 @@ SECTIONS = (
                 "ROC-AUC of each reason: images broken in that category against all others, or against the chosen "
                 "images of the same pairs, where a guess from the kind of the prompt earns nothing. Beside it the "
                 "same of the text-only ablation, which never reads the image."
+            ),
+        ),
+    ),
+    Section(
+        key=SHIFTS,
+        title="Unlike training",
+        text="The same heads and the same calibration on the shifted splits: images that training had nothing like.",
+        notes=(
+            (
+                "The splits called shift-NAME of the data were used for nothing but these figures, neither for the "
+                "heads nor for the calibration (in the small world nor for the encoder): shift-style is drawn in two "
+                "styles that were held out, shift-background before photographs, shift-renderer by other code."
             ),
         ),
     ),
@@ -217,37 +237,30 @@ FIGURES = (
         better="lower",
         baselines=PLACES,
     ),
-    FigureSpec(key="patch_auc_same_place", label="patch AUC at the same place", section=WHERE, baselines=PLACES),
-    FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=PLACES, headline=True),
     FigureSpec(
-        key="patch_pair_auc_within_rejected",
-        label="patch pair AUC within rejected images",
-        section=WHERE,
-        baselines=PLACES,
-    ),
-    FigureSpec(key="heatmap.iou", label="heatmap, IoU", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.dice", label="heatmap, Dice", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.cc", label="heatmap, correlation", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=PLACES, headline=True),
-    FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=PLACES),
-    FigureSpec(key="heatmap.pointing_game", label="heatmap, pointing game", section=WHERE, baselines=PLACES),
-    FigureSpec(
-        key="heatmap.box_found_in_chosen",
-        label="heatmap, box found in chosen images",
-        section=WHERE,
-        better="lower",
-        baselines=PLACES,
-    ),
-    FigureSpec(
-        key="heatmap.box_found_in_rejected",
-        label="heatmap, box found in rejected images",
+        key="boxes.marked_in_rejected",
+        label="rejected images in which something is marked",
         section=WHERE,
         better="neither",
         baselines=PLACES,
     ),
-    FigureSpec(key="phrases.auc", label="phrase AUC", section=WHY, headline=True, chance=0.5),
+    FigureSpec(key="patch_auc_same_place", label="patch AUC at the same place", section=WHERE, baselines=PLACES),
+    FigureSpec(key="patch_pair_auc", label="patch pair AUC", section=WHERE, baselines=MASKED, headline=True),
+    FigureSpec(
+        key="patch_pair_auc_within_rejected",
+        label="patch pair AUC within rejected images",
+        section=WHERE,
+        baselines=MASKED,
+    ),
+    FigureSpec(key="heatmap.iou", label="heatmap, IoU", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.dice", label="heatmap, Dice", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.cc", label="heatmap, correlation", section=WHERE, baselines=PLACES),
+    FigureSpec(key="heatmap.auc_judd", label="heatmap, AUC-Judd", section=WHERE, baselines=MASKED, headline=True),
+    FigureSpec(key="heatmap.box_overlap", label="heatmap, box overlap", section=WHERE, baselines=MASKED),
+    FigureSpec(key="heatmap.pointing_game", label="heatmap, pointing game", section=WHERE, baselines=PLACES),
+    FigureSpec(key="phrases.auc", label="phrase AUC", section=WHY, baselines=GUESSED, headline=True, chance=0.5),
     FigureSpec(key="phrases.auc_same_phrase", label="phrase AUC of the same phrase", section=WHY, chance=0.5),
-    FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY),
+    FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY, baselines=GUESSED),
     FigureSpec(key="phrases.named_by_chance", label="named phrase by chance", section=WHY, better="neither"),
     FigureSpec(
         key="reason_macro_f1", label="macro-F1 of the reason within pairs", section=WHY, baselines=("text_only",)
@@ -261,16 +274,49 @@ FIGURES = (
     ),
 )
 
+AWAY = (
+    "global_pair_auc",
+    "ece",
+    "calibration_gap",
+    "objects.auc",
+    "objects.hottest_right",
+    "boxes.ap25",
+    "boxes.marked_in_chosen",
+    "phrases.auc",
+    "phrases.auc_same_phrase",
+    "phrases.named_right",
+    "reason_macro_f1",
+)
+"""Figures that are shown of the shifted splits as well."""
+
+
+def _away(spec: FigureSpec) -> FigureSpec:
+    label, plot = f"{spec.label}, {{}}", "Object AUC, by split" if spec.key == "objects.auc" else ""
+    return replace(spec, key=f"shifts.*.{spec.key}", label=label, section=SHIFTS, headline=False, plot=plot)
+
+
+SHIFT_FIGURES = (
+    *(_away(spec) for name in AWAY for spec in FIGURES if spec.key == name),
+    FigureSpec(
+        key="baselines.*.shifts.*.global_pair_auc_difference",
+        label="pair AUC above {}, {}",
+        section=SHIFTS,
+        format="+.4f",
+    ),
+)
+
 LAYOUT = Layout(
     title="evaluation of an auditor of text-to-image faithfulness",
     intervals="95 %, with whole prompt groups (pairs.group) as the unit (docs/metrics.md)",
     sections=SECTIONS,
-    figures=FIGURES,
+    figures=(*FIGURES, *SHIFT_FIGURES),
     baselines={
         "zero_shot_cosine": "zero-shot cosine",
         "ridge_probe": "ridge probe",
         "text_only": "text-only ablation",
         "image_only": "image-only ablation",
+        "phrase_rates": "guess from the prompt",
+        "object_mask": "mask of all objects",
     },
     names={"0.8": "80 %", "0.9": "90 %", "0.95": "95 %"},
     reference="zero_shot_cosine",
@@ -281,6 +327,7 @@ LAYOUT = Layout(
         " stands lowest or below (where a calibrator of few steps makes that equal, by the logits). Controls are left"
         " out. These pairs are no sample: they show the auditor at its best and at its worst. On a sheet, from left:"
         " the chosen image, its heatmap, the rejected image with the true boxes in black (dashed: something is missing"
-        " there), its heatmap with the found boxes in violet."
+        " there), its heatmap with the found boxes in violet. Of heads that read phrases, the prompt stands there for"
+        " each image with the probability that the image keeps each phrase; one below 0.5 is underlined."
     ),
 )

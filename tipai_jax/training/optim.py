@@ -17,11 +17,12 @@ AnyArray = Array | np.ndarray
 
 
 def decay_mask(params: Any) -> Any:
-    """True for each parameter that weight decay applies to: the kernels, by the last part of their name.
+    """True for each parameter that weight decay applies to: the kernels, by the last part of their name, which is
+    `kernel` or, of a kernel without a layer around it, ends in `_in` (`heads/phrase_heads.py`).
 
-    Biases, scales of norms, tables of positions and learnt queries are left alone: pulling them to zero means nothing.
+    Biases, scales, tables of places and of kinds are left alone: pulling them to zero means nothing.
     """
-    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key == "kernel", params)
+    return jax.tree_util.tree_map_with_path(lambda path, _: path[-1].key.endswith(("kernel", "_in")), params)
 
 
 def make_schedule(config: OptimConfig, *, total_steps: int) -> optax.Schedule:

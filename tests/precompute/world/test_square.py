@@ -39,13 +39,14 @@ def broken(claim: Claim, scene: Scene) -> set[str]:
     for phrase in claim.phrases:
         if len(named(phrase)) != phrase.count:
             same_name = [item for item in items if item.name == phrase.name]
+            claimed = sum(other.count for other in claim.phrases if other.name == phrase.name)
             found.add(
                 "text"
                 if phrase.word
                 else "object"
                 if not same_name
                 else "counting"
-                if len(same_name) != phrase.count
+                if len(same_name) != claimed
                 else "attribute"
             )
     if claim.only and len(items) > sum(phrase.count for phrase in claim.phrases) and not found:

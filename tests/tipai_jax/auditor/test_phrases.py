@@ -39,6 +39,7 @@ def test_a_verdict_has_the_phrases_of_the_prompt(auditor):
         "end": 9,
         "kind": "attribute",
         "kept": verdict.phrases[0].kept,
+        "alternative": verdict.phrases[0].alternative and vars(verdict.phrases[0].alternative),
     }
 
 

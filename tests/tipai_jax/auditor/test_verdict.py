@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tipai_jax.auditor.verdict import Digests, Ranking, Verdict, Verdicts, percent
+from tipai_jax.auditor.verdict import Alternative, Digests, JudgedPhrase, Ranking, Verdict, Verdicts, percent
 from tipai_jax.errors import UserError
 
 MINE = Digests(encoder="e" * 64, heads="h" * 64)
@@ -23,6 +23,7 @@ def verdict(risk=None, **changes) -> Verdict:
         "patch_score": 1 - risk,
         "risk": risk,
         "risk_threshold": 0.5,
+        "box_reach": 0.15,
         "level": 0.9,
         "prediction": "breaks",
         "reasons": {"object": 0.2, "attribute": 0.7, "counting": 0.1, "spatial": 0.05, "text": 0.0},
@@ -50,51 +51,42 @@ def test_the_heatmap_has_the_size_of_the_image_and_no_value_outside_the_view():
     assert found[0, 149] == pytest.approx(1.0) and found[99, 50] == pytest.approx(0.1)
 
 
-def test_boxes_are_in_pixels_and_their_importance_adds_up():
-    """Two spots of one cell: the hotter one holds more of the risk above the threshold."""
+def test_boxes_are_in_pixels_and_begin_with_the_highest_risk():
     boxes = verdict(spot((1, 1, 0.9), (5, 4, 0.7))).boxes
-    assert len(boxes) == 2 and boxes[0].risk > boxes[1].risk and boxes[0].importance > boxes[1].importance
-    assert sum(box.importance for box in boxes) == pytest.approx(1.0)
+    assert [box.risk for box in boxes] == pytest.approx([0.9, 0.7])
     first = boxes[0]
     assert (
         first.x1 < 30 < first.x2 and first.y1 < 30 < first.y2 and first.x2 - first.x1 <= 40
     )  # the middle of cell (1, 1) is at (30, 30)
     assert boxes[1].x1 < 90 < boxes[1].x2 and boxes[1].y1 < 110 < boxes[1].y2
     moved = verdict(spot((1, 1, 0.9), (5, 4, 0.7)), size=(340, 140), view=(100.0, 0.0, 240.0, 140.0)).boxes
-    assert [(box.x1 - 100, box.y1, box.importance) for box in moved] == [
-        (box.x1, box.y1, box.importance) for box in boxes
-    ]
+    assert [(box.x1 - 100, box.y1, box.risk) for box in moved] == [(box.x1, box.y1, box.risk) for box in boxes]
     assert verdict().boxes == ()
-    bent = spot(
-        *((row, 1, 0.9) for row in range(6)), *((5, column, 0.9) for column in range(2, 6)), (1, 4, 0.8)
-    )  # the second lies in the first one's rectangle
-    around, inside = verdict(bent).boxes
-    assert (
-        around.x1 < inside.x1 and inside.y2 < around.y2 and around.importance + inside.importance == pytest.approx(1.0)
-    )
     large = verdict(spot((1, 1, 0.9)), size=(1400, 1400), view=(0.0, 0.0, 1400.0, 1400.0)).boxes[0]
     assert large.x1 == pytest.approx(10 * first.x1, abs=10) and large.y2 == pytest.approx(10 * first.y2, abs=10)
+
+
+def test_an_image_that_keeps_its_prompt_has_no_boxes():
+    for score, count in ((0.49, 1), (0.5, 0), (0.9, 0)):
+        assert len(verdict(spot((1, 1, 0.9)), score=score).boxes) == count
+    assert len(verdict(spot((1, 1, 0.9)), score=0.6, score_threshold=0.7).boxes) == 1
+    assert verdict(spot((1, 1, 0.9)), box_reach=None).boxes == ()
 
 
 WIDE_AND_SHARP = spot(*((row, column, 0.7) for row in range(4, 7) for column in range(3)), (1, 5, 0.95))
 """At the lower left a wide region of risk 0.7, at the upper right a single patch of risk 0.95."""
 
 
-def test_the_sentence_the_list_and_the_overlay_begin_with_the_largest_share_of_the_risk():
+def test_the_sentence_the_list_and_the_overlay_begin_with_the_highest_risk(monkeypatch):
     found = verdict(WIDE_AND_SHARP)
-    wide, sharp = found.boxes
-    assert wide.risk < sharp.risk and wide.importance > sharp.importance
-    assert found.place(wide) == "at the lower left" and found.sentence.endswith("Look at the lower left.")
-    assert [box["importance"] for box in found.as_json()["boxes"]] == [wide.importance, sharp.importance]
-
-
-def test_of_many_regions_those_of_the_largest_shares_are_kept():
-    """Nine regions, of which the largest has the lowest peak: cut by the peak it would be lost."""
-    patches = [(row, column, 0.9) for row in (0, 2, 4) for column in (2, 4, 6)][:8]
-    risk = spot(*patches, (6, 0, 0.8), (6, 1, 0.8), (6, 2, 0.8), (6, 3, 0.8), (6, 4, 0.8))
-    boxes = verdict(risk, risk_threshold=0.6).boxes
-    assert len(boxes) == 8 and boxes[0].risk == pytest.approx(0.8, abs=0.01) and boxes[0].y1 > 110
-    assert [box.importance for box in boxes] == sorted((box.importance for box in boxes), reverse=True)
+    sharp, wide = found.boxes
+    assert (sharp.risk, wide.risk) == pytest.approx((0.95, 0.7))
+    assert found.place(wide) == "at the lower left" and found.sentence.endswith("Look at the upper right.")
+    assert [box["risk"] for box in found.as_json()["boxes"]] == [sharp.risk, wide.risk]
+    drawn = []
+    monkeypatch.setattr("tipai_jax.auditor.verdict.draw_marks", lambda image, marks: drawn.extend(marks) or image)
+    found.overlay(Image.new("RGB", found.size))
+    assert [mark.label for mark in drawn] == ["0.95", "0.70"]
 
 
 def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
@@ -125,7 +117,7 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
         ),
         (
             {},
-            f"{WRONG_COLOUR} No region stands out.",
+            f"{WRONG_COLOUR} No region is marked.",
         ),
         (
             {"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}},
@@ -138,13 +130,49 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
         (
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
             "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). "
-            "No region stands out. "
+            "No region is marked. "
             "The score and the worst patch disagree: check the image yourself.",
         ),
     ],
 )
 def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
+
+
+def failing(alternative=None, **changes):
+    said = {"text": "a red cat", "start": 0, "end": 9, "kind": "attribute", "kept": 0.2}
+    return verdict(phrases=(JudgedPhrase(**said, alternative=alternative),), **changes)
+
+
+@pytest.mark.parametrize(
+    ("alternative", "words"),
+    [
+        (None, "(kept: 0.20); strongest"),
+        (
+            Alternative("colour", "blue", 0.914),
+            "(kept: 0.20): the colour does not fit, it looks blue (0.91); strongest",
+        ),
+        (Alternative("number", "three", 0.6), "the number does not fit, it looks like three (0.60); strongest"),
+        (Alternative("relation", "on", 0.6), 'the relation does not fit, it looks like "on" (0.60); strongest'),
+        (Alternative("material", "wooden", 0.6), "the material does not fit, it looks wooden (0.60); strongest"),
+    ],
+)
+def test_the_sentence_says_what_a_failing_phrase_looks_like_instead(alternative, words):
+    found = failing(alternative)
+    assert 'most likely in "a red cat" (kept: 0.20)' in found.sentence and words in found.sentence
+    assert "most likely" not in failing(alternative, prediction="keeps").sentence
+    json = found.as_json()["phrases"][0]["alternative"]
+    assert json == (alternative and {"what": alternative.what, "word": alternative.word, "kept": alternative.kept})
+
+
+def test_the_prompt_is_written_below_the_overlay_where_phrases_are_known():
+    image, found = Image.new("RGB", (140, 140)), failing()
+    plain = found.overlay(image)
+    with_words = found.overlay(image, words=True)
+    assert plain.size == (140, 140) == verdict().overlay(image, words=True).size
+    assert with_words.crop((0, 0, 140, 140)).tobytes() == plain.tobytes() and with_words.height > 170
+    assert [run.text for run in found.runs] == ["a red cat"] and found.runs[0].kept == 0.2
+    assert found.overlay(image, boxes=False, words=True).height == with_words.height
 
 
 def test_the_overlay_reddens_what_is_wrong_and_pales_what_was_not_seen():
@@ -192,7 +220,7 @@ def test_json_holds_what_can_be_said_without_pixels():
     assert (
         found["heads_digest"] == "h" * 64
         and len(found["boxes"]) == 1
-        and found["boxes"][0]["importance"] == pytest.approx(1.0)
+        and found["boxes"][0]["risk"] == pytest.approx(0.9)
     )
     assert np.shape(found["patch_score"]) == (7, 7) and found["risk"][1][1] == 0.9
 

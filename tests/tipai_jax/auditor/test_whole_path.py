@@ -41,12 +41,12 @@ def world(tmp_path_factory):
     encoder, data = write_clip(folder / "encoders" / "my_clip"), write_pairs(folder / "data", size=84)
     options = ("--device", "cpu", "--batch-size", "1", "--threads", "1")
     assert embed(["--data", str(data), "--encoder", str(encoder), "--out", str(folder / "store"), *options]) == 0
-    everything = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
+    everything = InputFeatures(products=True, scale_inputs=True)
     inputs = {name: everything for name in ("global_inputs", "patch_inputs", "reason_inputs")}
     config = AuditorConfig(
         store=str(folder / "store"),
         workdir=str(folder / "run"),
-        model=ModelConfig(hidden=16, attention_width=8, **inputs),
+        model=ModelConfig(hidden=16, **inputs),
         optim=OptimConfig(peak_lr=1e-2, warmup_steps=1),
         data=DataConfig(batch_size=4, epochs=3, start_fraction=1.0, full_at_epoch=0),
         log=LogConfig(progress=False),

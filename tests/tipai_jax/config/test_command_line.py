@@ -45,7 +45,10 @@ def test_a_misspelt_option_is_answered_with_what_was_meant(argument, meant):
     ("arguments", "says"),
     [
         (["--optim.peak-lr=fast"], "--optim.peak-lr fast: expected a number (see train --help)"),
-        (["--model.saliency", "none"], "--model.saliency none: expected interpolate or decoder"),
+        (["--model.heads", "none"], "--model.heads none: expected plan or phrases"),
+        (["--model.saliency", "decoder"], "--model.saliency is gone: tipai_jax 0.1.0 was the last that knew it"),
+        (["--model.patch-sees.attention=True"], "--model.patch-sees.attention is gone"),
+        (["--model.hidden", "64"], "model.hidden is 64, but --model.heads=phrases does not read it"),
         (["--log.progress", "yes"], "--log.progress yes: expected True or False"),
         (["--data.epochs", "many"], "--data.epochs many: expected a whole number"),
         (["--data.epochs", "0"], "data.epochs is 0; allowed is a whole number from 1"),
@@ -75,6 +78,10 @@ def test_a_mistake_is_one_line(arguments, says):
             ),
             "; did you mean hidden?",
         ),
+        (
+            ("from tipai_jax.config import InputFeatures\ndef get_config(): return InputFeatures(attention=True)"),
+            "'attention'; it is gone: tipai_jax 0.1.0",
+        ),
     ],
 )
 def test_a_file_that_is_no_config_is_named(tmp_path, text, says):
@@ -90,5 +97,5 @@ def test_help_lists_every_option_with_its_meaning(capsys):
         parse_config(["--help"], prog="train", description="Train.")
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    assert "--optim.peak-lr FLOAT (0.0001)\n        Learning rate at the end of the warm-up." in shown
+    assert "--optim.peak-lr FLOAT (0.001)\n        Learning rate at the end of the warm-up." in shown
     assert "--model.patch-inputs.text BOOL (True)\n        The prompt. " in shown

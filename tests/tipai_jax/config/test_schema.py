@@ -7,9 +7,9 @@ import pytest
 import tipai_jax.config
 from tipai_jax.config import AuditorConfig, DataConfig, InputFeatures, LossConfig, ModelConfig, OptimConfig
 from tipai_jax.config.command_line import load_config, parse_config
-from tipai_jax.config.records import differences, from_json, to_json
+from tipai_jax.config.records import differences, for_digest, from_json, model_from_json, model_to_json, to_json
 from tipai_jax.errors import UserError
-from tipai_jax.renamed import CLASSES, FIELDS
+from tipai_jax.renamed import CLASSES, FIELDS, REMOVED
 
 
 def test_defaults_are_the_plans_table():
@@ -22,10 +22,7 @@ def test_defaults_are_the_plans_table():
         "all",
         "rejected",
     )
-    assert (
-        config.model.patch_inputs == config.model.global_inputs == InputFeatures()
-        and config.model.saliency == "interpolate"
-    )
+    assert config.model.patch_inputs == config.model.global_inputs == InputFeatures()
 
 
 @pytest.mark.parametrize(
@@ -37,22 +34,7 @@ def test_defaults_are_the_plans_table():
         (lambda: OptimConfig(clip_norm=0.0), "optim.clip_norm is 0.0"),
         (lambda: LossConfig(pair=-1.0), "loss.pair is -1.0"),
         (lambda: ModelConfig(dropout=1.0), "model.dropout is 1.0; allowed is 0 <= dropout < 1"),
-        (lambda: ModelConfig(attention_width=0), "model.attention_width is 0; allowed is a positive multiple of 4"),
-        (lambda: ModelConfig(attention_width=30), "model.attention_width is 30; allowed is a positive multiple of 4"),
-        (
-            lambda: ModelConfig(global_inputs=InputFeatures(position=True)),
-            "model.global_inputs: global_image and position need attention",
-        ),
-        (
-            lambda: ModelConfig(reason_inputs=InputFeatures(global_image=True)),
-            "add --model.reason-inputs.attention=True",
-        ),
-        (
-            lambda: ModelConfig(
-                global_inputs=InputFeatures(attention=True), patch_inputs=InputFeatures(attention=True, products=True)
-            ),
-            "make model.global_inputs, model.patch_inputs and model.reason_inputs the same",
-        ),
+        (lambda: ModelConfig(width=30), "model.width is 30; allowed is a positive multiple of 4"),
         (lambda: AuditorConfig(seed=-1), "seed is -1"),
     ],
 )
@@ -60,6 +42,29 @@ def test_a_value_that_does_not_fit_is_named_with_what_is_allowed(make, says):
     with pytest.raises(UserError) as caught:
         make()
     assert says in str(caught.value) and "\n" not in str(caught.value)
+
+
+OTHER = {
+    "plan": {"width": 32, "layers": 1, "reads": "image"},
+    "phrases": {
+        "hidden": 64,
+        "dropout": 0.1,
+        "global_inputs": InputFeatures(products=True),
+        "patch_inputs": InputFeatures(products=True),
+        "reason_inputs": InputFeatures(),
+    },
+}
+
+
+@pytest.mark.parametrize(("heads", "name"), [(heads, name) for heads, values in OTHER.items() for name in values])
+def test_a_field_that_the_heads_do_not_read_is_refused(heads, name):
+    value = OTHER[heads][name]
+    with pytest.raises(UserError) as caught:
+        ModelConfig(heads=heads, **{name: value})
+    says = f"config: model.{name} is {value}, but --model.heads={heads} does not read it; leave it out"
+    assert str(caught.value).startswith(says) and "\n" not in str(caught.value)
+    other = "phrases" if heads == "plan" else "plan"
+    assert getattr(ModelConfig(heads=other, **{name: value}), name) == value
 
 
 @pytest.fixture
@@ -84,7 +89,7 @@ def test_a_whole_number_may_stand_for_a_float(as_users_run_it):
 
 def test_json_and_back():
     config = AuditorConfig(
-        model=ModelConfig(patch_inputs=InputFeatures(attention=True)), optim=OptimConfig(clip_norm=1.0)
+        model=ModelConfig(patch_inputs=InputFeatures(products=True)), optim=OptimConfig(clip_norm=1.0)
     )
     assert from_json(json.loads(json.dumps(to_json(config)))) == config
 
@@ -108,6 +113,50 @@ def test_a_run_from_before_a_target_was_thought_of_asks_nothing_of_it():
         from_json(record)
 
 
+def record_of_before():
+    """A run's config as 0.1.0 wrote it, with the attention and the decoder that it knew and did not use."""
+    record = to_json(AuditorConfig())
+    record["model"] |= {"attention_width": 128, "saliency": "interpolate"}
+    for name in ("global_inputs", "patch_inputs", "reason_inputs"):
+        record["model"][name] |= {"global_image": False, "position": False, "attention": False}
+    return record
+
+
+def test_a_run_that_did_not_use_what_is_gone_is_read_and_keeps_its_digest():
+    record = record_of_before()
+    assert from_json(record) == AuditorConfig()
+    assert for_digest(AuditorConfig()) == record
+    assert model_from_json(record["model"]) == ModelConfig()
+    later = ("heads", "width", "layers", "reads")
+    before = {name: value for name, value in record["model"].items() if name not in later}
+    assert model_to_json(ModelConfig()) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"saliency": "decoder"}, "config: model.saliency is 'decoder', a field that is gone: tipai_jax 0.1.0"),
+        ({"attention_width": 64}, "config: model.attention_width is 64, a field that is gone"),
+        (
+            {"reason_inputs": {"text": True, "image": True, "attention": True}},
+            "config: model.reason_inputs.attention is True, a field that is gone",
+        ),
+    ],
+)
+def test_a_run_that_used_what_is_gone_is_refused(change, says):
+    record = record_of_before()
+    record["model"] |= change
+    with pytest.raises(UserError) as caught:
+        from_json(record)
+    assert str(caught.value).startswith(says) and "\n" not in str(caught.value)
+
+
+def test_no_field_is_gone_and_there():
+    for kind, gone in REMOVED.items():
+        fields = {field.name for field in dataclasses.fields(getattr(tipai_jax.config, kind))}
+        assert gone and not fields & set(gone)
+
+
 def test_only_what_changes_numbers_must_agree():
     old = AuditorConfig()
     moved = dataclasses.replace(
@@ -126,7 +175,7 @@ def test_old_names_of_fields_are_understood_with_a_note(capsys):
     record["model"]["global_sees"] = record["model"].pop("global_inputs")
     record["targets"]["blind_at_chance"] = record["targets"].pop("ablations_at_chance")
     assert from_json(record) == AuditorConfig()
-    old = ["--config", "base.py", "--model.global-sees.products=True", "--targets.blind-at-chance", "False"]
+    old = ["--config", "plan.py", "--model.global-sees.products=True", "--targets.blind-at-chance", "False"]
     config = parse_config(old, prog="train", description="")
     assert config.model.global_inputs.products and not config.targets.ablations_at_chance
     notes = capsys.readouterr().err.splitlines()

@@ -148,10 +148,14 @@ def test_the_slider_moves_overlay_and_boxes(page):
     caption = page.locator("#details .tp-analysis figcaption").first
     expect(caption).to_contain_text("risk from 0.01 on", timeout=WAIT)
     assert overlay.get_attribute("src") != before
-    assert page.locator("#details .tp-boxes tbody tr").all_inner_texts()[0].split("\t")[1] == "100 %"
+    shown = lambda: [float(row.split("\t")[1]) for row in page.locator(".tp-boxes tbody tr").all_inner_texts()]
+    kept = page.locator("#details").get_by_text("None: by its score the image keeps the prompt.")
+    low = shown()
+    assert low or kept.count()
     page.locator("#threshold input[type=range]").press("End")
     expect(caption).to_contain_text("risk from 0.99 on", timeout=WAIT)
-    expect(page.locator("#details")).to_contain_text("No region stands out.", timeout=WAIT)
+    high = shown()
+    assert all(risk >= 0.99 for risk in high) and (len(high) < len(low) or not low)
     assert page.locator("#images strong").all_inner_texts() == title, "nothing is scored again"
 
 

@@ -1,5 +1,6 @@
 """The demo without a browser: what is made and scored, its markup, what is refused, and where it is served."""
 
+import dataclasses
 import io
 import os
 import subprocess
@@ -19,13 +20,16 @@ from precompute.generators.scenes import SceneGenerator
 from precompute.pairs import choose_pairs
 from precompute.prompt_file import Prompt, read_prompts
 from tipai_jax import Auditor
+from tipai_jax.auditor.verdict import JudgedPhrase
 from tipai_jax.demo import __main__ as demo
 from tipai_jax.demo import cards
 from tipai_jax.demo.catalog_view import read_catalog
 from tipai_jax.demo.serve import HOST, private_folder, reserve
 from tipai_jax.demo.service import LEVELS, DemoService, at_threshold
 from tipai_jax.errors import UserError, run_main
+from tipai_jax.evaluation.conformal import Conformal
 from tipai_jax.render import risk_colours
+from tipai_jax.render.phrases import KEY
 from tipai_jax.store.catalog import CatalogScore, Scorer, open_catalog
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -185,26 +189,32 @@ def test_what_cannot_be_scored(service, data, prompt, line):
 def test_the_threshold_moves_boxes_and_colours_and_nothing_is_scored_again(service, found, monkeypatch):
     monkeypatch.setattr(service.auditor, "score", None)
     low, high = (
-        at_threshold(found.worst, float(edge))
-        for edge in (found.worst.verdict.risk.min(), found.worst.verdict.risk.max() + 0.01)
+        at_threshold(dataclasses.replace(found.worst, verdict=broken), float(edge))
+        for broken in [dataclasses.replace(found.worst.verdict, score=0.2)]
+        for edge in (broken.risk.min(), broken.risk.max() + 0.01)
     )
-    (box,) = low.verdict.boxes
-    assert (box.x1, box.y1, box.x2, box.y2) == (0, 0, *low.verdict.size) and high.verdict.boxes == ()
-    assert low.verdict.score == high.verdict.score == found.worst.verdict.score
+    assert low.verdict.boxes[0].risk == pytest.approx(low.verdict.risk.max()) and high.verdict.boxes == ()
+    assert low.verdict.score == high.verdict.score == 0.2
     assert cards.comparison(found, 0.1) != cards.comparison(found, 0.8)
 
 
-def test_another_level_is_what_an_auditor_of_that_level_says(service, saved, monkeypatch):
+def test_another_level_is_what_an_auditor_of_that_level_says(service, monkeypatch):
+    data = [as_file(service.generator.make(Prompt("any", PROMPT), seed).image) for seed in range(4)]
+    middle = np.median([service.score(service.read(each), PROMPT).verdict.logit for each in data])
+    bundle, spread = service.auditor.bundle, np.linspace(-0.5, 0.5, 40)
+    undecided = Conformal(tuple(middle + spread + 0.2), tuple(-middle + spread + 0.2))
+    bundle = replace(bundle, calibration=replace(bundle.calibration, conformal=undecided))
+    with_level = lambda level: Auditor(bundle, level=level, device="cpu")
+    service = DemoService(with_level(0.9), service.generator)
     predictions = set()
-    for seed in range(4):
-        data = as_file(service.generator.make(Prompt("any", PROMPT), seed).image)
-        shown = service.score(service.read(data), PROMPT)
+    for each in data:
+        shown = service.score(service.read(each), PROMPT)
         for level in LEVELS:
             again = service.at_level(shown, level).verdict
-            other = Auditor(service.auditor.bundle, level=level, device="cpu")
+            other = with_level(level)
             monkeypatch.setitem(other.__dict__, "encoder", service.auditor.encoder)
             assert (again.prediction, again.level) == (
-                other.explain(Image.open(io.BytesIO(data)), PROMPT).prediction,
+                other.explain(Image.open(io.BytesIO(each)), PROMPT).prediction,
                 level,
             )
             predictions.add(again.prediction)
@@ -226,8 +236,23 @@ def test_the_cards_show_what_was_found(service, found):
         and text.count("<td style") == 49
         and all(f'scope="row">{name}<' in text for name in low.verdict.reasons)
     )
+    kept = dataclasses.replace(low, verdict=dataclasses.replace(low.verdict, score=0.9))
+    assert "by its score the image keeps the prompt" in cards.analysis(kept, 0.3, title="Title")
     assert text.count("</tr>") == 7 + 5 + (1 + len(low.verdict.boxes) if low.verdict.boxes else 0)
     assert "drawn scenes only" in cards.head(service) and service.auditor.digests.heads[:12] in cards.about(service)
+
+
+def test_the_prompt_stands_there_in_coloured_words(found):
+    """Where heads read phrases: above the verdict on an image, and on both sides of the comparison."""
+    said = (JudgedPhrase(text="a red car", start=0, end=9, kind="attribute", kept=0.09),)
+    told = lambda scored: replace(scored, verdict=replace(scored.verdict, phrases=said))
+    images = tuple(map(told, found.images))
+    mark = 'title="more likely broken: the image keeps it with probability 0.09"'
+    for text in (cards.analysis(images[0], 0.3, title="Title"), cards.single(images[0], 0.3)):
+        assert text.count(mark) == 1 and KEY in text and "on the beach" in text
+    assert cards.comparison(replace(found, images=images), 0.3).count(mark) == 2
+    for text in (cards.comparison(found, 0.3), cards.analysis(found.best, 0.3, title="Title")):
+        assert "<mark" not in text and KEY not in text
 
 
 @pytest.mark.parametrize("prediction", ["keeps", "breaks", "abstains"])

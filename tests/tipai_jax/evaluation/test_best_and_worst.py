@@ -13,7 +13,7 @@ from tipai_jax.evaluation.best_and_worst import NO_FOLDER, draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Isotonic, Platt
 from tipai_jax.evaluation.predictions import Predictions
-from tipai_jax.store import CATEGORIES
+from tipai_jax.store import CATEGORIES, open_store
 
 IDENTITY = Calibration(
     global_score=Platt(),
@@ -139,6 +139,40 @@ def test_a_pair_of_unknown_category_and_difficulty_says_so(world, tmp_path):
     (entry,) = found["best"]
     assert entry["broken"] == [] and "Broken: not known;" in entry["facts"]
     assert entry["facts"].endswith(f"Pair {pairs.pair_id[1]}.")
+
+
+def test_the_prompt_stands_there_as_each_image_keeps_its_phrases(world, tmp_path):
+    """Two phrases with a place in the prompt and one without: that one is in no run."""
+    store, data = world
+    pairs = store.pairs.select(np.arange(1))
+    prompt = str(store.prompts.prompt[pairs.prompt[0]])
+    places = lambda *values: np.array([[*values, *[-1] * (8 - len(values))]] * len(store.prompts.prompt), np.int32)
+    table = dataclasses.replace(
+        store.prompts,
+        phrase=places(0, 1, 2),
+        phrase_start=places(0, -1, 4),
+        phrase_end=places(3, -1, len(prompt)),
+    )
+    told = open_store(store.path)
+    told.__dict__["prompts"] = table
+    logit = np.zeros((1, 2, 8), np.float32)
+    logit[0, :, 2] = 2.0, -2.0
+    plain = predicted(pairs, [1.0])
+    ours = dataclasses.replace(plain, phrase_logit=logit)
+    calibration = dataclasses.replace(IDENTITY, phrase=IDENTITY.global_score)
+    entries, heights = [], []
+    for predictions, calibrated in ((ours, calibration), (ours, IDENTITY), (plain, calibration)):
+        prediction = lambda row, p=predictions, c=calibrated: pair_prediction(p, c, row)
+        how = {"prediction": prediction, "data": data, "folder": tmp_path, "stamp": ""}
+        entries += draw_best_and_worst(told, pairs, {"best": [0]}, **how)["best"]
+        with Image.open(tmp_path / "best-01.webp") as sheet:
+            heights.append(sheet.height)
+    sure = 1 / (1 + np.exp(-2.0))
+    assert [run[0] for run in entries[0]["words"][0]] == [prompt[:3], prompt[3], prompt[4:]]
+    assert [run[1] for run in entries[0]["words"][0]] == [pytest.approx(0.5), None, pytest.approx(sure)]
+    assert [run[1] for run in entries[0]["words"][1]] == [pytest.approx(0.5), None, pytest.approx(1 - sure)]
+    assert entries[1]["words"] == entries[2]["words"] == [], "nothing is known of phrases, or nothing is predicted"
+    assert heights[0] > heights[1] + 10 and heights[1] == heights[2]
 
 
 def test_a_stamp_is_on_the_sheet(world, tmp_path):

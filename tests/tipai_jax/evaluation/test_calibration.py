@@ -47,7 +47,13 @@ def test_reason_examples_are_every_image_and_unknown_ones_are_left_out(store):
 def test_fit_and_file(store, tmp_path):
     pairs = store.pairs.select(store.pairs.split == "validation")
     fitted = calibrate.fit_calibration(zero_shot_cosine(store, pairs), pairs)
-    assert set(fitted.record) == {"global_score", "patch", "worst_patch", *(f"reason.{name}" for name in fitted.reason)}
+    assert set(fitted.record) == {
+        "global_score",
+        "patch",
+        "worst_patch",
+        "boxes",
+        *(f"reason.{name}" for name in fitted.reason),
+    }
     entry = fitted.record["global_score"]
     assert entry["kind"] == min(entry["held_out_nll"], key=entry["held_out_nll"].get)
     assert 0.0 < fitted.risk_threshold < 1.0
@@ -75,6 +81,7 @@ def test_each_kind_survives_the_file(calibrator, tmp_path):
         worst_patch=calibrator,
         conformal=Conformal((0.25, 1.5), (-1.0,)),
         risk_threshold=0.4,
+        box_reach=0.2,
     )
     calibrate.save_calibration(whole, tmp_path)
     back = calibrate.load_calibration(tmp_path)

@@ -4,14 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
+from auditor_world import CALIBRATION
 from eval_world import write_store
 from PIL import Image
 
 from tipai_jax.auditor.verdict import Digests, Verdict
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation import pair_sheets
+from tipai_jax.evaluation.auditor import pair_prediction
 from tipai_jax.evaluation.pair_sheets import PairPrediction, draw_pair, draw_sheets, pick_pairs, read_images
-from tipai_jax.render import FOUND
+from tipai_jax.evaluation.predictions import Predictions
+from tipai_jax.render import FOUND, regions_of_grid
 from tipai_jax.store import CATEGORIES
 
 
@@ -27,7 +30,13 @@ def prediction_of(pairs):
     def prediction(row):
         risk = np.zeros((2, 49), np.float32)
         risk[1] = pairs.patch_label[row, 1] == 0
-        return PairPrediction(score=np.array([0.9, 0.1]), risk=risk, reason=np.full((2, 5), 0.2), risk_threshold=0.5)
+        return PairPrediction(
+            score=np.array([0.9, 0.1]),
+            risk=risk,
+            reason=np.full((2, 5), 0.2),
+            risk_threshold=0.5,
+            regions=regions_of_grid(risk[1].reshape(7, 7), 0.5, 0.15),
+        )
 
     return prediction
 
@@ -127,6 +136,7 @@ def test_a_sheet_frames_the_boxes_of_a_verdict(world, monkeypatch, size):
         patch_score=1 - risk,
         risk=risk,
         risk_threshold=0.5,
+        box_reach=0.15,
         level=0.9,
         prediction="breaks",
         reasons=dict.fromkeys(CATEGORIES, 0.2),
@@ -139,36 +149,31 @@ def test_a_sheet_frames_the_boxes_of_a_verdict(world, monkeypatch, size):
     )
     framed = []
     monkeypatch.setattr(pair_sheets, "draw_marks", lambda image, marks: framed.append(marks) or image)
-    found = PairPrediction(
-        score=np.array([0.9, 0.1]),
-        risk=np.stack([np.zeros(49, np.float32), risk.reshape(-1)]),
-        reason=np.full((2, 5), 0.2),
-        risk_threshold=verdict.risk_threshold,
+    ours = Predictions(
+        global_logit=np.array([[1.0, -1.0]], np.float32),
+        risk=np.stack([np.zeros(49, np.float32), risk.reshape(-1)])[None],
+        reason_logit=np.zeros((1, 2, 5), np.float32),
     )
+    found = pair_prediction(ours, CALIBRATION, 0)
     images = [Image.new("RGB", size), Image.new("RGB", size)]
     draw_pair(pairs, row, found, prompt="a car", images=images, stamp="")
     boxes = [mark for mark in framed[-1] if mark.colour == FOUND]
     assert len(boxes) == len(verdict.boxes) > 1
     for mark, box in zip(boxes, verdict.boxes, strict=True):
         corners = (mark.x1 * size[0], mark.y1 * size[1], mark.x2 * size[0], mark.y2 * size[1])
-        assert tuple(map(round, corners)) == (box.x1, box.y1, box.x2, box.y2)
+        assert tuple(map(round, corners)) == (box.x1, box.y1, box.x2, box.y2) and mark.label == f"{box.risk:.2f}"
+    kept = pair_prediction(dataclasses.replace(ours, global_logit=-ours.global_logit), CALIBRATION, 0)
+    assert kept.regions == [] == list(dataclasses.replace(verdict, score=0.7).boxes)
 
 
-def test_the_regions_that_are_found_are_those_above_the_threshold_of_the_run(world):
-    """None is framed where nothing stands out."""
+def test_the_regions_are_framed(world):
     store, data = world
     pairs = store.pairs
     row = next(row for row in range(len(pairs)) if not pairs.control[row] and not pairs.boxes[row][0].absent)
     images = read_images(store, pairs, row, data)
     found = prediction_of(pairs)(row)
     sheet = lambda prediction: draw_pair(pairs, row, prediction, prompt="a car", images=images, stamp="")
-    frames = violet(sheet(found)) - violet(sheet(dataclasses.replace(found, risk=0 * found.risk)))
-    assert frames > 200
-    assert violet(sheet(dataclasses.replace(found, risk=0.4 * found.risk))) == violet(
-        sheet(dataclasses.replace(found, risk=0 * found.risk))
-    ), "0.4 lies below the threshold of 0.5"
-    lower = dataclasses.replace(found, risk=0.4 * found.risk, risk_threshold=0.2)
-    assert violet(sheet(lower)) > 200
+    assert violet(sheet(found)) - violet(sheet(dataclasses.replace(found, regions=[]))) > 200
 
 
 def test_a_stamp_is_a_line_more_and_nothing_is_framed_where_nothing_stands_out(world):

@@ -20,6 +20,7 @@ CALIBRATION = Calibration(
     worst_patch=Platt(),
     conformal=None,
     risk_threshold=0.5,
+    box_reach=0.15,
 )
 LEFT, RIGHT = [0.0, 0.0, 1 / 7, 1 / 7], [6 / 7, 6 / 7, 1.0, 1.0]
 
@@ -67,15 +68,32 @@ def test_objects(pairs):
     )
 
 
-def test_boxes_count_false_alarms_in_chosen_images(pairs):
-    """The true boxes of all rejected images, found exactly; and then the same in the chosen images as well."""
+def test_boxes_count_false_alarms_in_chosen_images_but_only_where_one_is_shown(pairs):
+    """The true boxes of all rejected images, found exactly; then a hotter one in the chosen images as well; then the
+    same where the chosen ones are said to keep their prompt, and so get no box; then where all are said to.
+    """
     risk = np.zeros((4, 2, 49), np.float32)
-    risk[:, 1] = pairs.patch_label[:, 1] == 0
-    right = measured(pairs, predictions(risk))["boxes"]
+    risk[:, 1] = 0.9 * (pairs.patch_label[:, 1] == 0)
+    say = lambda *logits: measured(pairs, predictions(risk, score=[logits] * 4))["boxes"]
+    values = lambda found: [found[name]["value"] for name in ("ap25", "marked_in_chosen", "marked_in_rejected")]
+    marked = float(np.mean([(label == 0).any() for label in pairs.patch_label[:, 1]]))
+    assert values(say(-1, -1)) == [pytest.approx(1.0), 0, marked]
     risk[:, 0, 24] = 1.0
-    wrong = measured(pairs, predictions(risk))["boxes"]
-    assert right["ap25"]["value"] == pytest.approx(1.0) and right["marked_in_chosen"]["value"] == 0
-    assert wrong["ap25"]["value"] < 0.6 and wrong["marked_in_chosen"]["value"] == 1
+    ap, *shown = values(say(-1, -1))
+    assert ap < 0.6 and shown == [1, marked]
+    assert values(say(1, -1)) == [pytest.approx(1.0), 0, marked]
+    assert values(say(1, 1)) == [0, 0, 0]
+
+
+def test_boxes_are_ordered_by_their_highest_risk(pairs):
+    """A right box of risk 0.9 in each rejected image, and a wide wrong one of 0.7, which has more risk in all."""
+    risk = np.zeros((4, 2, 7, 7), np.float32)
+    risk[:, 1] = 0.9 * (pairs.patch_label[:, 1].reshape(4, 7, 7) == 0)
+    risk[:, 0, 1:6, 1:6] = 0.7
+    ours = predictions(risk.reshape(4, 2, 49), score=[(-1, -1)] * 4)
+    assert measured(pairs, ours)["boxes"]["ap25"]["value"] == pytest.approx(1.0)
+    nothing = part_figures(ours, pairs, None, calibration=dataclasses.replace(CALIBRATION, box_reach=None))["boxes"]
+    assert nothing["ap25"]["value"] is None and "no region is marked" in nothing["ap25"]["reason"]
 
 
 def test_phrases(pairs):

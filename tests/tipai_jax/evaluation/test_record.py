@@ -31,10 +31,10 @@ def again(command):
 
 
 def test_the_train_command_gives_the_config_back():
-    for name in ("base.py", "scenes.py"):
+    for name in ("plan.py", "base.py"):
         config = load_config(name)
         assert again(train_command(config)) == config
-    plain = load_config("base.py")
+    plain = load_config("plan.py")
     odd = dataclasses.replace(
         plain,
         workdir="runs/a b",
@@ -43,7 +43,7 @@ def test_the_train_command_gives_the_config_back():
         log=dataclasses.replace(plain.log, progress=False),
     )
     assert again(train_command(odd)) == odd
-    assert train_command(plain) == "python -m tipai_jax.train --config base.py --store store/scenes --workdir runs/base"
+    assert train_command(plain) == "python -m tipai_jax.train --config plan.py --store store/scenes --workdir runs/plan"
 
 
 def test_the_embed_command_names_the_encoder_and_never_a_folder_elsewhere(tmp_path, monkeypatch):
@@ -116,7 +116,7 @@ def test_a_digest_changes_with_what_is_trained_and_not_with_what_is_asked(run, s
     for changed in (
         dataclasses.replace(config, seed=config.seed + 1),
         dataclasses.replace(config, optim=dataclasses.replace(config.optim, peak_lr=1e-7)),
-        dataclasses.replace(config, model=dataclasses.replace(config.model, hidden=config.model.hidden + 1)),
+        dataclasses.replace(config, model=dataclasses.replace(config.model, width=config.model.width + 4)),
     ):
         assert config_digest(run_of(changed, store)) != config_digest(run)
 

@@ -7,7 +7,8 @@ import pytest
 from tipai_jax.config import TargetsConfig
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.auditor import AuditorEvaluator
-from tipai_jax.evaluation.targets import at_chance, converged_at, loss_fall, of_figure, of_log, target
+from tipai_jax.evaluation.targets import at_chance, converged_at, loss_fall, of_figure, of_log, of_names, target
+from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.training.metric_log import read_log
 
 CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
@@ -267,3 +268,53 @@ def test_a_target_is_not_held_against_a_figure_of_too_few_data():
         f"text_only {AT_CHANCE}",
     ]
     assert not any(met is False for met in found.values())
+
+
+def named(asked, **changes):
+    away = {"shift-b": {"global_pair_auc": fig(0.7)}, "shift-a": {"global_pair_auc": fig(0.8, ci=(0.75, 0.85))}}
+    made = record(
+        pair_auc_by_difficulty={"easy": fig(0.99), "hard": fig(0.8)},
+        shifts=away,
+        layout=LAYOUT.as_json(),
+    )
+    made["baselines"]["image_only"] = {"objects": {"auc": fig(0.52)}}
+    return {row["name"]: row for row in of_names(made | changes, asked)}
+
+
+def test_a_figure_is_asked_by_its_name():
+    rows = named("global_pair_auc > 0.85, ece < 0.04")
+    assert rows["global pair AUC"]["pass"] is True and rows["ECE"]["pass"] is False
+    assert rows["ECE"]["direction"] == "<" and rows["ECE"]["threshold"] == 0.04
+    assert named("") == {}
+
+
+def test_a_star_asks_every_name_and_a_name_only_its_own():
+    rows = named("shifts.*.global_pair_auc > 0.75")
+    assert {name: row["pass"] for name, row in rows.items()} == {
+        "global pair AUC, shift-b": False,
+        "global pair AUC, shift-a": True,
+    }
+    assert list(named("pair_auc_by_difficulty.hard > 0.9")) == ["pair AUC, hard"]
+    assert list(named("shifts.shift-a.global_pair_auc > 0.9")) == ["global pair AUC, shift-a"]
+    assert named("shifts.*.global_pair_auc > 0.75", shifts={}) == {}, "no shifted split, nothing asked"
+
+
+def test_the_lower_end_of_an_interval_is_asked():
+    rows = named("low of shifts.shift-a.global_pair_auc > 0.76")
+    (row,) = rows.values()
+    assert (row["value"], row["pass"]) == (0.75, False) and row["name"].endswith(", lower end")
+    gap = "low of baselines.zero_shot_cosine.global_pair_auc_difference > 0.02"
+    assert [(row["value"], row["pass"]) for row in named(gap).values()] == [(0.05, True)]
+
+
+def test_a_figure_of_a_baseline_is_asked():
+    rows = named("baselines.image_only.objects.auc < 0.53")
+    assert {name: row["pass"] for name, row in rows.items()} == {"object AUC: image-only ablation": True}
+    assert named("baselines.image_only.objects.auc < 0.53", baselines={}) == {}
+
+
+def test_an_unknown_figure_is_refused_with_what_was_meant():
+    with pytest.raises(UserError, match=r"no figure 'objects.aoc'; did you mean objects.auc\?"):
+        named("objects.aoc > 0.9")
+    with pytest.raises(UserError, match=r"targets.figures is 'objects.auc 0.9'; allowed is NAME > NUMBER"):
+        TargetsConfig(figures="objects.auc 0.9")

@@ -60,7 +60,7 @@ def test_members_of_a_sweep_multiply_as_alone():
 
 def test_the_heads_answer_nearly_the_same_and_keep_their_weights_in_float32():
     inputs = [jnp.asarray(each) for each in embeddings(b=3, k=9, d=32)]
-    exact, near = (AuditorHeads(32, k=9, hidden=16, dtype=dtype, rngs=nnx.Rngs(0)) for dtype in ("float32", "bfloat16"))
+    exact, near = (AuditorHeads(32, hidden=16, dtype=dtype, rngs=nnx.Rngs(0)) for dtype in ("float32", "bfloat16"))
     assert {leaf.dtype for leaf in jax.tree.leaves(nnx.state(near))} == {jnp.dtype("float32")}
     for one, other in zip(jax.tree.leaves(exact(*inputs)), jax.tree.leaves(near(*inputs)), strict=True):
         assert other.dtype == jnp.float32

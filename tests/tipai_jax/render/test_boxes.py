@@ -1,13 +1,10 @@
 """Frames stand where they should, and regions are found where the map is hot, whatever the size of the view."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tipai_jax.render.boxes import MAP_SIDE, Mark, draw_marks, find_regions, regions_of_grid
-from tipai_jax.render.heatmap import enlarge
+from tipai_jax.render.boxes import MAP_SIDE, Mark, draw_marks, regions_of_grid
 
 
 def drawn_pixels(marks, size=(100, 80)):
@@ -67,103 +64,82 @@ def box(region):
     return region.x1, region.y1, region.x2, region.y2
 
 
-def test_regions_by_hand():
-    heat = np.zeros((20, 40), np.float32)
-    heat[2:5, 4:10] = 0.7
-    heat[10:14, 30:32] = 0.9
-    heat[13, 28:33] = 0.8  # touches the second: one region with it
-    heat[18, 18] = 1.0  # too small
-    first, second, speck = 6 * 0.9 + 5 * 0.8, 18 * 0.7, 1.0
-    total = first + second + speck
-    found = [dataclasses.astuple(region) for region in find_regions(heat, 0.5, min_share=0.005)]
-    assert found == [
-        (28 / 40, 10 / 20, 33 / 40, 14 / 20, pytest.approx(0.9), pytest.approx(first / total)),
-        (4 / 40, 2 / 20, 10 / 40, 5 / 20, pytest.approx(0.7), pytest.approx(second / total)),
-    ]
-    everything = find_regions(heat, 0.5, min_share=0.0)
-    assert [region.peak for region in everything] == pytest.approx([1.0, 0.9, 0.7]), "the highest risk first"
-    assert sum(region.share for region in everything) == pytest.approx(1.0)
-    assert box(everything[0]) == (18 / 40, 18 / 20, 19 / 40, 19 / 20)
-    assert find_regions(heat, 1.1) == []
+GRID = np.full((7, 7), 0.05, np.float32)
+GRID[1, 1], GRID[4:6, 5], GRID[5, 2] = 0.9, 0.7, 0.65
+REACH = 0.15
 
 
-def test_a_pixel_at_the_threshold_belongs_to_a_region_and_one_below_does_not():
-    heat = np.full((4, 4), 0.25, np.float32)
-    assert [box(region) for region in find_regions(heat, 0.25)] == [(0.0, 0.0, 1.0, 1.0)]
-    assert find_regions(heat, 0.2501) == []
+def middle(region):
+    return (region.x1 + region.x2) / 2, (region.y1 + region.y2) / 2
 
 
-def test_regions_that_meet_late_are_one():
-    heat = np.zeros((6, 7), np.float32)
-    heat[:, 0] = heat[:, 6] = heat[5] = 0.5  # a U
-    heat[:3, 3] = 1.0  # with a separate bar in it
-    bar, around = find_regions(heat, 0.5)
-    assert box(around) == (0.0, 0.0, 1.0, 1.0) and box(bar) == (3 / 7, 0.0, 4 / 7, 0.5)
-    assert bar.peak == 1.0 and around.peak == 0.5, "the peak is that of the region and not of its box"
-    assert bar.share == pytest.approx(3 / 11.5) and around.share == pytest.approx(8.5 / 11.5)
+def test_a_box_lies_around_each_peak_and_the_highest_risk_comes_first():
+    found = regions_of_grid(GRID, 0.4, REACH)
+    assert [region.risk for region in found] == pytest.approx([0.9, 0.7, 0.65])
+    for region, (row, column) in zip(found, ((1, 1), (4.5, 5), (5, 2)), strict=True):
+        assert middle(region) == pytest.approx(((column + 0.5) / 7, (row + 0.5) / 7), abs=1 / MAP_SIDE)
+    assert [region.risk for region in regions_of_grid(GRID, 0.66, REACH)] == pytest.approx([0.9, 0.7])
+    assert regions_of_grid(GRID, 0.95, REACH) == []
 
 
-def test_corners_do_not_connect():
-    assert len(find_regions(np.eye(4, dtype=np.float32), 0.5, min_share=0.0)) == 4
+def test_the_threshold_decides_which_boxes_there_are_and_not_how_large():
+    low, high = regions_of_grid(GRID, 0.0, REACH), regions_of_grid(GRID, 0.68, REACH)
+    assert len(low) > len(high) == 2 and low[:2] == high
+    assert len(regions_of_grid(GRID, float(GRID[1, 1]), REACH)) == 1, "a peak at the threshold has a box"
+
+
+def test_a_box_ends_where_the_risk_has_fallen_to_two_thirds():
+    """By hand: between the middles of two cells the risk falls from 0.9 to 0 in 32 pixels, to 0.6 in 10.7."""
+    risk = np.zeros((7, 7), np.float32)
+    risk[3, 3] = 0.9
+    (region,) = regions_of_grid(risk, 0.5, REACH)
+    assert MAP_SIDE * (region.x2 - region.x1) == pytest.approx(2 * 10.7, abs=1.5)
+    assert MAP_SIDE * (region.y2 - region.y1) == pytest.approx(2 * 10.7, abs=1.5)
+
+
+def test_two_things_side_by_side_get_a_box_each():
+    """One connected region from 0.4 on, with a dip to two thirds of the lower peak and more in it."""
+    risk = np.zeros((7, 7), np.float32)
+    risk[3, 1:6] = 0.8, 0.7, 0.65, 0.7, 0.9
+    left, right = sorted(regions_of_grid(risk, 0.4, 0.3), key=box)
+    assert (left.risk, right.risk) == pytest.approx((0.8, 0.9))
+    assert left.x2 == pytest.approx(3.5 / 7, abs=1 / MAP_SIDE) and right.x1 == pytest.approx(left.x2, abs=2 / MAP_SIDE)
+
+
+def test_no_box_goes_farther_than_the_reach_and_no_second_peak_lies_within_it():
+    wide = np.zeros((7, 7), np.float32)
+    wide[1:6, 1:6] = 0.9
+    for reach in (0.1, 0.2):
+        (region,) = regions_of_grid(wide, 0.5, reach)
+        assert middle(region) == pytest.approx((0.5, 0.5), abs=1 / MAP_SIDE)
+        assert region.x2 - region.x1 == pytest.approx(2 * reach, abs=2 / MAP_SIDE)
+    pair = np.zeros((7, 7), np.float32)
+    pair[3, 2], pair[3, 4] = 0.9, 0.8
+    assert len(regions_of_grid(pair, 0.5, 0.2)) == 2 and len(regions_of_grid(pair, 0.5, 0.3)) == 1
+
+
+def test_without_a_reach_there_are_no_boxes():
+    assert regions_of_grid(GRID, 0.4, None) == []
 
 
 def test_of_equal_risks_the_upper_and_then_the_left_one_comes_first():
-    heat = np.zeros((9, 9), np.float32)
-    heat[7, 1] = heat[1, 7] = heat[1, 1] = 1.0
-    found = [box(region)[:2] for region in find_regions(heat, 0.5)]
-    assert found == [(1 / 9, 1 / 9), (7 / 9, 1 / 9), (1 / 9, 7 / 9)]
-
-
-GRID = np.zeros((7, 7), np.float32)
-GRID[1, 1], GRID[4:6, 5], GRID[5, 2] = 0.9, 0.7, 0.65
-
-
-def test_regions_of_a_grid_are_those_of_its_enlarged_map():
-    found = regions_of_grid(GRID, 0.4)
-    assert sorted(found, key=box) == sorted(find_regions(enlarge(GRID, (MAP_SIDE, MAP_SIDE)), 0.4), key=box)
-    assert [region.share for region in found] == sorted((region.share for region in found), reverse=True)
-    for region, (row, column) in zip(found, ((4.5, 5), (1, 1), (5, 2)), strict=True):
-        middle = ((region.x1 + region.x2) / 2, (region.y1 + region.y2) / 2)
-        assert middle == pytest.approx(((column + 0.5) / 7, (row + 0.5) / 7), abs=1 / MAP_SIDE)
-    assert regions_of_grid(GRID, 0.95) == []
-
-
-def test_at_most_eight_regions_those_with_the_largest_shares():
-    grid = np.zeros((7, 7), np.float32)
-    grid[::2, ::2] = 0.7 + 0.01 * np.arange(16).reshape(4, 4)  # sixteen specks, the last the hottest
-    found = regions_of_grid(grid, 0.5)
-    assert len(found) == 8 and found == sorted(found, key=lambda region: -region.share)
-    others = [region.share for region in find_regions(enlarge(grid, (MAP_SIDE, MAP_SIDE)), 0.5)]
-    assert len(others) == 16 and [region.share for region in found] == sorted(others, reverse=True)[:8]
-
-
-@pytest.mark.parametrize("size", [(300, 300), (1400, 1400), (225, 225)])
-def test_regions_of_a_grid_are_the_same_for_every_square_view_from_224_up(size):
-    assert regions_of_grid(GRID, 0.4, size=size) == regions_of_grid(GRID, 0.4, size=(224, 224)) != []
-
-
-@pytest.mark.parametrize("size", [(150, 300), (300, 150), (900, 600), (112, 112)])
-def test_regions_of_a_view_that_is_no_such_square_lie_in_the_same_places(size):
-    """The map keeps the shape of the view, so an edge may move by a pixel of either map and no further."""
-    height, width = (min(1.0, MAP_SIDE / max(size)) * side for side in size)
-    for found, square in zip(regions_of_grid(GRID, 0.4, size=size), regions_of_grid(GRID, 0.4), strict=True):
-        assert (found.x1, found.x2) == pytest.approx((square.x1, square.x2), abs=1 / width + 1 / MAP_SIDE)
-        assert (found.y1, found.y2) == pytest.approx((square.y1, square.y2), abs=1 / height + 1 / MAP_SIDE)
-        assert found.peak == pytest.approx(square.peak, abs=0.05)
-        assert found.share == pytest.approx(square.share, abs=0.02)
-
-
-def test_the_map_has_the_shape_of_the_view():
-    """The edges lie on pixels of the map, at most 224 along its longer side."""
-    for size, (height, width) in (((300, 150), (224, 112)), ((100, 50), (100, 50)), ((448, 1344), (75, 224))):
-        for region in regions_of_grid(GRID, 0.4, size=size):
-            for edge, side in ((region.x1, width), (region.x2, width), (region.y1, height), (region.y2, height)):
-                assert edge * side == pytest.approx(round(edge * side), abs=1e-9)
-
-
-def test_a_risk_beyond_its_range_is_clipped_and_a_very_flat_view_has_a_map():
-    (region,) = regions_of_grid(np.full((7, 7), 1.5, np.float32), 0.5)
-    assert box(region) == (0.0, 0.0, 1.0, 1.0) and region.peak == 1.0 and region.share == pytest.approx(1.0)
-    assert [box(region) for region in regions_of_grid(np.ones((7, 7), np.float32), 0.5, size=(1, 3000))] == [
-        (0.0, 0.0, 1.0, 1.0)
+    risk = np.zeros((9, 9), np.float32)
+    risk[7, 1] = risk[1, 7] = risk[1, 1] = 1.0
+    assert [tuple(int(9 * edge) for edge in middle(region)) for region in regions_of_grid(risk, 0.5, REACH)] == [
+        (1, 1),
+        (7, 1),
+        (1, 7),
     ]
+
+
+def test_at_most_eight_regions_those_of_the_highest_risk():
+    risk = np.zeros((7, 7), np.float32)
+    risk[::2, ::2] = 0.7 + 0.01 * np.arange(16).reshape(4, 4)  # sixteen specks, the last the hottest
+    assert [region.risk for region in regions_of_grid(risk, 0.5, REACH)] == pytest.approx(
+        [0.85 - 0.01 * place for place in range(8)]
+    )
+
+
+def test_a_risk_beyond_its_range_is_clipped():
+    (region,) = regions_of_grid(np.where(GRID.max() == GRID, 1.5, 0.0).astype(np.float32), 0.5, REACH)
+    assert region.risk == 1.0

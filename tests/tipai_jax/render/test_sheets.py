@@ -1,9 +1,12 @@
 """Nothing on a sheet is cut off: it grows with its words, and its margins stay white."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from tipai_jax.render.phrases import Run, phrase_tint
 from tipai_jax.render.sheets import MARGIN, Panel, contact_sheet, legend, panel_sheet
 
 PANELS = [
@@ -22,6 +25,16 @@ def test_more_words_make_it_higher_and_the_margins_stay_white():
         pixels = np.asarray(sheet)
         for edge in (pixels[:, : MARGIN - 2], pixels[:, -MARGIN + 2 :], pixels[: MARGIN - 2], pixels[-MARGIN + 2 :]):
             assert (edge == 255).all()
+
+
+def test_a_prompt_in_coloured_words_stands_below_its_own_panel():
+    runs = [Run("a red car", 0.05), Run(" on the beach")]
+    plain, told = (
+        np.asarray(panel_sheet("t", [], [PANELS[0], replace(PANELS[1], runs=each)], side=150)) for each in ((), runs)
+    )
+    assert told.shape[0] > plain.shape[0] + 20
+    _, columns = np.nonzero((told == phrase_tint(0.05)).all(axis=2))
+    assert len(columns) > 300 and columns.min() >= MARGIN + 150 + 10, "under the second panel"
 
 
 def test_pictures_keep_their_proportions():

@@ -160,7 +160,9 @@ def measured(tmp_path_factory):
     )
     found = figures(ours, pairs, present=np.arange(8) < np.full((b, 1), 3), calibration=CALIBRATION, seed=0)
     gap = difference(ours, ours, pairs)
-    return found | {"baselines": {name: found | {"global_pair_auc_difference": gap} for name in LAYOUT.baselines}}
+    theirs = found | {"global_pair_auc_difference": gap}
+    theirs |= {"shifts": {"shift-a": theirs}}
+    return found | {"shifts": {"shift-a": found}, "baselines": dict.fromkeys(LAYOUT.baselines, theirs)}
 
 
 def test_every_key_of_the_auditor_s_layout_is_measured(measured):
@@ -192,7 +194,7 @@ def test_every_figure_that_is_measured_is_shown(measured):
         fits = lambda key: all(part in ("*", name) for part, name in zip(key, path, strict=True))
         return any(len(key) == len(path) and fits(key) for key in keys)
 
-    places = list(leaves({name: entry for name, entry in measured.items() if name != "baselines"}))
+    places = list(leaves({name: entry for name, entry in measured.items() if name not in ("baselines", "shifts")}))
     assert len(places) > 40 and [path for path in places if not has_a_row(path)] == []
 
 

@@ -188,8 +188,6 @@ def test_what_is_missing_is_named():
         "AUC-Judd",
         "box overlap",
         "pointing game",
-        "box found in chosen images",
-        "box found in rejected images",
     )
     unpredicted = [
         "ECE before calibration",
@@ -236,6 +234,16 @@ def test_sheets_that_are_all_missing_for_one_reason_have_one_sentence_more():
     assert "There are no sheets" not in document(record()).of("best_and_worst")
 
 
+def test_the_words_of_a_pair_are_marked_for_both_images():
+    words = [[["a <red> car", 0.97], [" on the beach", None]], [["a <red> car", 0.09], [" on the beach", None]]]
+    sides = {"best": [entry(1, words=words)], "worst": [entry(2, "worst-01.webp")]}
+    page = document(record(best_and_worst=sides))
+    text = " ".join(page.of("best_and_worst").split())
+    assert "chosen: a <red> car" in text and "rejected: a <red> car" in text
+    assert text.count("0.97") == text.count("0.09") == 1
+    assert text.count("chosen: ") == 1, "an entry of an earlier evaluation has no words"
+
+
 def test_a_record_without_baselines_has_neither_columns_nor_marks_for_them():
     found = document(record(baselines={}, not_measured=["baselines: the store is gone"]))
     assert found.row("ranking", "global pair AUC") == ["0.900 (0.850 to 0.950)", "100"]
@@ -265,8 +273,8 @@ def test_the_best_of_a_row_is_marked_whichever_way_is_better():
 
 def test_a_figure_that_measures_no_quality_has_no_best():
     found = document(record())
-    assert "heatmap, box found in rejected images" not in {row for row, _ in found.strong}
-    assert ("heatmap, box found in chosen images", "0.700 (0.650 to 0.750)") in found.strong, "lower is better"
+    assert "rejected images in which something is marked" not in {row for row, _ in found.strong}
+    assert ("chosen images in which something is marked", "0.700 (0.650 to 0.750)") in found.strong, "lower is better"
     assert ("heatmap, IoU", "0.900 (0.850 to 0.950)") in found.strong
 
 

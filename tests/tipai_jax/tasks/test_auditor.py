@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from loop_world import small_store
 
-from tipai_jax.config import AuditorConfig, LossConfig
+from tipai_jax.config import AuditorConfig, LossConfig, ModelConfig
 from tipai_jax.data.batches import gather
 from tipai_jax.grids import bilinear_matrix
 from tipai_jax.heads.output import AuditorOutput
@@ -126,3 +126,20 @@ def test_validation_counts_wins_of_real_pairs(output, batch):
     (sums,) = AuditorTask(AuditorConfig()).validation(output, batch).values()
     wins = [float(output.global_logit[i, 0] > output.global_logit[i, 1]) for i in (1, 2, 3, 4, 5)]
     assert (float(sums.total), float(sums.weight)) == (sum(wins), 5)
+
+
+def test_a_phrase_counts_in_both_images_where_the_rejected_one_is_known(output, batch):
+    """Else the chosen images, which keep everything, would teach that what is seldom known is always kept."""
+    store = small_store()
+    batch = jax.tree.map(jnp.asarray, gather(pair_columns(store, store.pairs, phrases=True), ROWS, VALID))
+    label = np.full(batch.phrase_label.shape, -1, np.int8)
+    label[1, :2], label[2, 0] = (0, 1), 0
+    logit = np.random.default_rng(1).normal(size=(8, 2, label.shape[1])).astype(np.float32)
+    task = AuditorTask(AuditorConfig(model=ModelConfig(heads="phrases"), loss=LossConfig(phrase=1.0)))
+    known = dataclasses.replace(batch, phrase_label=jnp.asarray(label))
+    spoken = dataclasses.replace(output, phrase_logit=jnp.asarray(logit))
+    found = task.losses(spoken, known, Hyper({"phrase": 1.0}, {}))["phrase"]
+    kept, broken = lambda x: np.log1p(np.exp(-x)), lambda x: np.log1p(np.exp(x))
+    expected = [kept(logit[1, 0, 0]), broken(logit[1, 1, 0]), kept(logit[1, 0, 1]), kept(logit[1, 1, 1])]
+    expected += [kept(logit[2, 0, 0]), broken(logit[2, 1, 0])]
+    assert (float(found.mean), float(found.weight)) == (pytest.approx(np.mean(expected), rel=1e-5), 6)

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from tipai_jax.config import InputFeatures, ModelConfig, OptimConfig
+from tipai_jax.config import ModelConfig, OptimConfig
 from tipai_jax.errors import UserError
+from tipai_jax.files.nested import flatten
 from tipai_jax.tasks.auditor import build_heads
 from tipai_jax.training.optim import decay_mask, make_optimizer, make_schedule
 from tipai_jax.training.step import split_heads
@@ -43,9 +44,14 @@ def test_first_update_by_hand():
     np.testing.assert_allclose(updates["a"]["bias"], [-0.1], rtol=1e-5)
 
 
-def test_only_kernels_decay():
-    inputs = InputFeatures(products=True, global_image=True, position=True, attention=True, scale_inputs=True)
-    config = ModelConfig(hidden=8, global_inputs=inputs, patch_inputs=inputs, reason_inputs=inputs, saliency="decoder")
-    mask = decay_mask(split_heads(nnx.eval_shape(lambda: build_heads(config, d=16, k=49, seed=0)))[2])
-    assert mask["patch_head"]["score"] == {"kernel": True, "bias": False}
-    assert mask["evidence"]["position"] is False and mask["evidence"]["norm_out"]["scale"] is False
+@pytest.mark.parametrize("heads", ["plan", "phrases"])
+def test_only_kernels_decay(heads):
+    """A kernel is what an input is multiplied with: an axis of inputs and one of outputs. In the plan's heads those are
+    all parameters of two axes; in the phrase heads some are tables of which a row is looked up, listed here.
+    """
+    tables = {"token_kind", "patch_place", "phrase_place", "phrase_kind", "count", "subject", "object"}
+    params = split_heads(nnx.eval_shape(lambda: build_heads(ModelConfig(heads=heads), d=16, k=49, seed=0)))[2]
+    decays, shapes = flatten(decay_mask(params)), flatten(params)
+    wanted = {name: len(leaf.shape) == 2 and name not in tables for name, leaf in shapes.items()}
+    assert decays == wanted
+    assert heads == "plan" or tables < set(shapes)

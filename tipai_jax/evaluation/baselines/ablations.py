@@ -22,7 +22,7 @@ from tipai_jax.config import (
     ModelConfig,
     OptimConfig,
 )
-from tipai_jax.config.records import to_json
+from tipai_jax.config.records import for_digest
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation.inference import load_run, predict
 from tipai_jax.evaluation.predictions import Predictions
@@ -125,7 +125,7 @@ def fit_ablation(config: AuditorConfig, store: Store, *, which: Ablation, pairs:
         UserError: the run failed or was interrupted.
     """
     short = ablation_config(config, which=which, store=store.path, workdir=folder, pairs=pairs)
-    record = {**to_json(replace(short, store="-", workdir="-")), "digest": store.manifest.digest}
+    record = {**for_digest(replace(short, store="-", workdir="-")), "digest": store.manifest.digest}
     digest = hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()[:8]
     workdir = folder / f"{which}-{digest}"
     for old in folder.glob(f"{which}-*"):

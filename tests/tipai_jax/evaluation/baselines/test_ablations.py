@@ -10,7 +10,7 @@ from tipai_jax.evaluation.baselines.ablations import ablation_config
 
 @pytest.mark.parametrize("pairs", [300, 5000, 28000])
 def test_the_matched_ablation_is_longer_than_its_warm_up_however_few_pairs_there_are(pairs, tmp_path):
-    config = load_config("scenes.py")
+    config = load_config("base.py")
     short = ablation_config(config, which="image_only", store=tmp_path, workdir=tmp_path, pairs=pairs)
     assert short.model == dataclasses.replace(config.model, reads="image")
     assert short.optim.warmup_steps < short.data.epochs * (pairs // short.data.batch_size)
