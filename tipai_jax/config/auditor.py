@@ -86,6 +86,10 @@ class LossConfig:
     """
     unfaithful_weight: float = added(1.0)
     """Weight of an unfaithful patch in the classification of the patches; a faithful one weighs 1 (the plan: both)."""
+    object_weight: float = added(1.0)
+    """Weight of a faithful patch that shows an object, where the data say which objects their images show; one of the
+    background weighs 1. What tells a wrong object from a right one is learned from these, not from the background.
+    """
     score_space: Literal["probability", "logit"] = "probability"
     """The ranking losses compare sigmoid scores (the plan) or logits."""
     patch_over: Literal["all", "unfaithful"] = "all"
@@ -95,7 +99,8 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         check_kinds(self, "loss.")
-        for name in ("pair", "patch", "faithfulness", "saliency", "reason", "pointwise", "phrase", "unfaithful_weight"):
+        terms = ("pair", "patch", "faithfulness", "saliency", "reason", "pointwise", "phrase")
+        for name in (*terms, "unfaithful_weight", "object_weight"):
             require(is_number(getattr(self, name)), f"loss.{name}", getattr(self, name), "a finite number from 0")
 
 

@@ -22,7 +22,7 @@ from tipai_jax.metrics.phrases import (
     reasons_within_pairs,
 )
 from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
-from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store, rows_of_objects
 
 __all__ = ["NO_OBJECTS", "PairObjects", "objects_of_pairs", "part_figures", "phrase_figures"]
 
@@ -50,8 +50,7 @@ def objects_of_pairs(store: Store, pairs: PairTable) -> PairObjects | None:
     """The objects of the rejected images; None where the data do not name them."""
     if not store.manifest.of_table("objects"):
         return None
-    table, place = store.objects, {name: i for i, name in enumerate(pairs.pair_id)}
-    of = np.array([place.get(name, -1) for name in store.pairs.pair_id], np.int64)[table.pair]
+    table, of = store.objects, rows_of_objects(store, pairs)
     which = np.flatnonzero((of >= 0) & (table.side == 1))
     which = which[np.argsort(of[which], kind="stable")]
     offsets = np.concatenate([[0], np.cumsum(np.bincount(of[which], minlength=len(pairs)))])

@@ -5,6 +5,7 @@ Which label feeds which loss, and what counts where:
 - pair: every real pair with a better image (controls have none).
 - patch: the same pairs, over the places whose labels are known; all of those, or the unfaithful ones.
 - faithfulness: every known patch label, in the rejected image or in both; controls count, all their patches faithful.
+  Unfaithful patches, and those of right objects, weigh as the config says.
 - saliency: pairs with pixels to blame (not controls, not those whose only fault is something missing).
 - reason: the categories that fail in the rejected image, where known, and none in the chosen one.
 - pointwise: whether each image keeps its prompt, by the global logit; both images of a control do.
@@ -41,7 +42,7 @@ from tipai_jax.losses import (
 )
 from tipai_jax.metrics.ranking import pair_wins
 from tipai_jax.metrics.sums import Sums
-from tipai_jax.store import MOST_PHRASES, PHRASE_KINDS, Fingerprint, PairTable, Store, small_masks
+from tipai_jax.store import MOST_PHRASES, PHRASE_KINDS, Fingerprint, PairTable, Store, object_cells, small_masks
 from tipai_jax.tasks.auditor_layout import LAYOUT
 from tipai_jax.tasks.task import Hyper, Layout, Schedules
 
@@ -74,6 +75,7 @@ class PairBatch:
         image: embedding of each image.
         patches: embeddings of its k patches, row-major from the top left.
         patch_label: 1 faithful, 0 unfaithful, -1 unknown.
+        patch_object: whether the patch shows an object that does not break the prompt; False where none are known.
         mask: U^T m U of the rejected image's true mask m (`store.masks`).
         mask_area: pixels of m; 0 where no pixel is to blame.
         category: 1 if that category fails in the rejected image, 0 if not, -1 unknown.
@@ -86,6 +88,7 @@ class PairBatch:
     image: Float[AnyArray, "*s b 2 d"]
     patches: Float[AnyArray, "*s b 2 k d"]
     patch_label: Int[AnyArray, "*s b 2 k"]
+    patch_object: Bool[AnyArray, "*s b 2 k"]
     mask: Float[AnyArray, "*s b k"]
     mask_area: Float[AnyArray, "*s b"]
     category: Int[AnyArray, "*s b 5"]
@@ -212,6 +215,7 @@ def pair_columns(store: Store, pairs: PairTable, *, phrases: bool = False) -> Co
         values={
             **more,
             "patch_label": pairs.patch_label.astype(np.int8),
+            "patch_object": object_cells(store, pairs, cells=cells, right=True),
             "mask": mask,
             "mask_area": area,
             "category": pairs.category.astype(np.int8),
@@ -316,7 +320,8 @@ class AuditorTask:
     def _faithfulness(self, output: AuditorOutput, batch: PairBatch) -> Sums:
         images = slice(1, 2) if self.config.loss.faithfulness_over == "rejected" else slice(0, 2)
         label = batch.patch_label[:, images]
-        weight = jnp.where(label == 0, self.config.loss.unfaithful_weight, 1.0)
+        right = jnp.where(batch.patch_object[:, images], self.config.loss.object_weight, 1.0)
+        weight = jnp.where(label == 0, self.config.loss.unfaithful_weight, right)
         counts = (label >= 0) & batch.valid[:, None, None]
         return reduce(faithfulness_loss(output.patch_logit[:, images], label), weight * counts)
 

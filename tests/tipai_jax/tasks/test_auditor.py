@@ -83,6 +83,20 @@ def test_faithfulness_counts_every_known_label_of_controls_too(output, batch, ov
     assert (batch.patch_label[0] == 1).all()
 
 
+def test_unfaithful_patches_and_those_of_right_objects_weigh_as_asked(output, batch):
+    shown = np.random.default_rng(2).random(batch.patch_object.shape) < 0.3
+    batch, score = dataclasses.replace(batch, patch_object=jnp.asarray(shown)), sigmoid(output.patch_logit)
+    total = weights = 0.0
+    for i in (0, 1, 3, 4, 5, 6):
+        for image, place in np.argwhere(np.asarray(batch.patch_label[i]) >= 0):
+            faithful = batch.patch_label[i, image, place] == 1
+            weight = 5 if not faithful else 3 if shown[i, image, place] else 1
+            total -= weight * np.log(score[i, image, place] if faithful else 1 - score[i, image, place])
+            weights += weight
+    found = terms(output, batch, faithfulness_over="both", unfaithful_weight=5.0, object_weight=3.0)["faithfulness"]
+    assert found == (pytest.approx(total / weights, rel=1e-5), weights)
+
+
 def test_saliency_is_dice_at_full_size_where_pixels_are_to_blame(output, batch):
     enlarge, expected, boxes = bilinear_matrix(224, 7).astype(np.float64), [], small_store().pairs.boxes
     for i in (3, 4, 5):

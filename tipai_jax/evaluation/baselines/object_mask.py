@@ -5,7 +5,7 @@ background.
 import numpy as np
 from jaxtyping import Float, Int
 
-from tipai_jax.store import PairTable, Store, label_cells
+from tipai_jax.store import PairTable, Store, object_cells, rows_of_objects
 
 __all__ = ["object_mask"]
 
@@ -21,20 +21,13 @@ def object_mask(
         cells: along a side of the map.
 
     Returns:
-        Which pairs, and the risk: 1 where a cell would be unfaithful if every object were wrong (`store.label_cells`),
-        0 elsewhere; None where no objects are known.
+        Which pairs, and the risk: 1 where a cell would be unfaithful if every object were wrong
+        (`store.object_cells`), 0 elsewhere; None where no objects are known.
     """
     if not store.manifest.of_table("objects"):
         return None
-    table, place = store.objects, {name: i for i, name in enumerate(pairs.pair_id)}
-    of = np.array([place.get(name, -1) for name in store.pairs.pair_id], np.int64)[table.pair]
-    mine = np.flatnonzero(of >= 0)
-    which = np.unique(of[mine])
+    row = rows_of_objects(store, pairs)
+    which = np.unique(row[row >= 0])
     if not len(which):
         return None
-    image = 2 * np.searchsorted(which, of[mine]) + table.side[mine]
-    order = np.argsort(image, kind="stable")
-    boxes = np.stack([table.x1, table.y1, table.x2, table.y2], axis=1)[mine[order]]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(image, minlength=2 * len(which)))])
-    labels = label_cells(boxes, np.zeros(len(boxes), bool), offsets=offsets, cells=cells)
-    return which, (labels == 0).astype(np.float32).reshape(len(which), 2, -1)
+    return which, object_cells(store, pairs, cells=cells)[which].astype(np.float32)

@@ -1,10 +1,13 @@
 """The mask is where objects are, right or wrong, of those pairs whose objects are known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from synthetic_store import write_store
 
 from tipai_jax.evaluation.baselines import object_mask
+from tipai_jax.store import object_cells
 from tipai_jax.store.manifest import Manifest
 from tipai_jax.store.tables import ObjectTable
 
@@ -47,6 +50,14 @@ def test_the_mask_by_hand(store):
     fine = object_mask(store, pairs, cells=14)
     assert fine is not None and fine[1].shape == (2, 2, 196)
     assert fine[1][0, 0].sum() == 7 * 7 + 4 * 4
+
+
+def test_the_cells_of_right_objects_alone(store):
+    pairs = store.pairs.select(np.array([9, 7, 3]))
+    store.__dict__["objects"] = dataclasses.replace(store.objects, wrong=np.array([1, 0, -1, 0], np.int8))
+    found = object_cells(store, pairs, cells=7, right=True).reshape(3, 2, 7, 7)
+    assert found.sum(axis=(2, 3)).tolist() == [[0, 0], [16, 0], [7, 0]], "one is wrong, of one nothing is known"
+    assert found[1, 0, :4, :4].all() and found[2, 0, 0].all()
 
 
 def test_where_no_objects_are_known_there_is_no_mask(store, tmp_path):
