@@ -6,7 +6,8 @@ Figures:  test split: pair AUC .857, patch AUC .970, AUC-Judd .948, ECE .000 (do
 
 One transformer reads the image, its patches and the phrases of the prompt ("a red car"), each embedded by the frozen
 text tower, and their similarity maps. The global logit learns the order of a pair and whether each image keeps its
-prompt, the patches whether they are faithful (an unfaithful one weighs five), the phrases whether they are kept.
+prompt, the patches whether they are faithful (an unfaithful one weighs five, one of a right object three), the phrases
+whether they are kept.
 
 Its targets are those of the quickstart; the shifted splits are asked where the data have them.
 """
@@ -50,6 +51,7 @@ def get_config() -> AuditorConfig:
             faithfulness=3.0,
             faithfulness_over="both",
             unfaithful_weight=5.0,
+            object_weight=3.0,
             saliency=0.0,
             reason=0.5,
             phrase=0.5,

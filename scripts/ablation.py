@@ -26,6 +26,7 @@ CHANGES: tuple[tuple[str, tuple[str, ...]], ...] = (
         "the patches of both images, unfaithful ones weigh more, instead of L_patch and L_sal",
         ("loss.faithfulness", "loss.faithfulness_over", "loss.unfaithful_weight", "loss.patch", "loss.saliency"),
     ),
+    ("patches of right objects weigh more than background", ("loss.object_weight",)),
     ("each image by itself (pointwise)", ("loss.pointwise",)),
     ("each phrase", ("loss.phrase",)),
     ("the reasons weigh more: `base.py`", ("loss.reason",)),

@@ -90,11 +90,12 @@ to the last byte. Between machines the order of sums differs, and so does the nu
   {quickstart/baselines.ridge_probe.global_pair_auc_difference:+.4f}. What it gains is more on hard pairs:
   {quickstart/pair_auc_by_difficulty.hard:.3f} against
   {quickstart/baselines.zero_shot_cosine.pair_auc_by_difficulty.hard:.3f}.
-- **Relations are its weakest kind:** {quickstart/pair_auc_by_category.spatial:.3f} of these pairs are ranked right,
-  where the other kinds reach {quickstart/pair_auc_by_category.counting:.3f} (counting) to
-  {quickstart/pair_auc_by_category.attribute:.3f} (attribute). The cosine has
-  {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.spatial:.3f}: no caption that the encoder was trained on
-  differed from another in its relation alone, so it knows none.
+- **Relations are the heads' own work:** {quickstart/pair_auc_by_category.spatial:.3f} of these pairs are ranked right,
+  where the cosine has {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.spatial:.3f}: no caption that the
+  encoder was trained on differed from another in its relation alone, so it knows none, and the heads learn them from
+  where the similarity maps of the two phrases lie. **Counting is its weakest kind:**
+  {quickstart/pair_auc_by_category.counting:.3f} against
+  {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.counting:.3f}.
 - **Away from home** it is worse, but above the cosine on each shifted split: by
   {quickstart/baselines.zero_shot_cosine.shifts.shift-style.global_pair_auc_difference:+.4f} in held-out styles, by
   {quickstart/baselines.zero_shot_cosine.shifts.shift-background.global_pair_auc_difference:+.4f} before photographs,

@@ -54,6 +54,14 @@ def apart(maps: torch.Tensor, subject: torch.Tensor, object: torch.Tensor) -> to
     return (first - second) * ((subject >= 0) & (object >= 0))[:, None, :, None]
 
 
+def peaks(maps: torch.Tensor) -> torch.Tensor:
+    """The eight highest local maxima of each map [b, n, k, p, 2], [b, n, p, 16]; the minimum where there are fewer."""
+    side = math.isqrt(maps.shape[2])
+    grid = maps.movedim(2, -1).flatten(0, -2).unflatten(-1, (1, side, side))
+    high = torch.where(grid >= F.max_pool2d(grid, 3, 1, 1), grid, grid.amin((2, 3), keepdim=True))
+    return high.flatten(1).topk(8).values.view(*maps.shape[:2], maps.shape[3], 16)
+
+
 class PhraseReference(nn.Module):
     """See `tipai_jax.heads.phrase_heads.PhraseHeads`."""
 
@@ -65,7 +73,7 @@ class PhraseReference(nn.Module):
         )
         for name, each in rows.items():
             self.register_parameter(name, nn.Parameter(torch.randn(each, width) * (each**-0.5)))
-        self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
+        self.similarity_in, self.map_in = nn.Linear(18, width), nn.Linear(2 * places, width)
         self.direction_in, self.relation_in = nn.Parameter(torch.randn(d, 4) * d**-0.5), nn.Linear(4, width)
         self.map_value = nn.Linear(width, width, bias=False)
         self.names = [f"layer_{i}" for i in range(layers)]
@@ -82,7 +90,7 @@ class PhraseReference(nn.Module):
         image, patches, unit = b.image.float(), b.patches.float(), b.image.shape[-1] ** 0.5
         both = torch.stack([said, bare], 1)
         maps = SHARPNESS * torch.einsum("bnkd,bcpd->bnkpc", patches, both)
-        seen = torch.cat([maps.amax(2), SHARPNESS * torch.einsum("bnd,bcpd->bnpc", image, both)], -1)
+        seen = torch.cat([peaks(maps), SHARPNESS * torch.einsum("bnd,bcpd->bnpc", image, both)], -1)
         word = unit * (said @ self.phrase_in + bare @ self.bare_in) + self.phrase_kind[b.phrase_kind.long()]
         word = word + self.count[b.phrase_count.long().clamp(0, 9)] + self.phrase_place + self.token_kind[0]
         word = word + self.subject[b.phrase_subject.long()] + self.object[b.phrase_object.long()]
@@ -114,7 +122,7 @@ def phrase_loss(model: PhraseReference, b: SimpleNamespace) -> torch.Tensor:
     out, real = model(b), ~b.control
     yes_no = lambda logit, label: F.binary_cross_entropy_with_logits(logit, (label == 1).float(), reduction="none")
     mean = lambda values, weight: (values * weight).sum() / weight.sum().clamp(min=1e-9)
-    weight = (b.patch_label >= 0) * torch.where(b.patch_label == 0, 5.0, 1.0)
+    weight = (b.patch_label >= 0) * torch.where(b.patch_label == 0, 5.0, torch.where(b.patch_object, 3.0, 1.0))
     why = torch.stack([torch.zeros_like(b.category), b.category], 1)
     keeps = torch.stack([torch.ones_like(b.control), b.control], 1)
     label = torch.stack([torch.where(b.phrase_label < 0, b.phrase_label, 1), b.phrase_label], 1)

@@ -34,6 +34,18 @@ def centres(*maps):
     )
 
 
+def peaks(values):
+    """The eight highest places that no neighbour is above, then the lowest place as often as there are fewer."""
+    side = math.isqrt(len(values))
+    grid, found = values.reshape(side, side), []
+    for i in range(side):
+        for j in range(side):
+            around = grid[max(0, i - 1) : i + 2, max(0, j - 1) : j + 2]
+            if grid[i, j] == around.max():
+                found.append(grid[i, j])
+    return torch.stack([*sorted(found, reverse=True), *[values.min()] * 8][:8])
+
+
 class PhraseTwin(nn.Module):
     """Takes absent phrases out instead of masking them."""
 
@@ -46,7 +58,7 @@ class PhraseTwin(nn.Module):
         self.direction_in, self.relation_in = nn.Parameter(torch.zeros(d, 4)), nn.Linear(4, width)
         for name, rows in {**sizes, "subject": places + 1, "object": places + 1}.items():
             setattr(self, name, table(rows))
-        self.similarity_in, self.map_in = nn.Linear(4, width), nn.Linear(2 * places, width)
+        self.similarity_in, self.map_in = nn.Linear(18, width), nn.Linear(2 * places, width)
         self.map_value = nn.Linear(width, width, bias=False)
         self.names = [f"layer_{i}" for i in range(layers)]
         for name in self.names:
@@ -70,7 +82,9 @@ class PhraseTwin(nn.Module):
         d = len(image)
         said, bare = said[there], bare[there]
         full_map, bare_map = SHARPNESS * patches @ said.T, SHARPNESS * patches @ bare.T  # [k, p]
-        seen = [full_map.max(0).values, bare_map.max(0).values, SHARPNESS * said @ image, SHARPNESS * bare @ image]
+        cosines = SHARPNESS * torch.stack([said @ image, bare @ image], dim=-1)
+        tops = [torch.cat([peaks(full_map[:, j]), peaks(bare_map[:, j])]) for j in range(len(said))]
+        seen = torch.cat([torch.stack(tops), cosines], dim=-1) if tops else torch.zeros(0, 18)
         phrase = (
             said @ self.phrase_in * d**0.5
             + bare @ self.bare_in * d**0.5
@@ -80,7 +94,7 @@ class PhraseTwin(nn.Module):
             + self.object[object[there].long()]
             + self.phrase_place[there]
             + self.token_kind[0]
-            + self.similarity_in(torch.stack(seen, dim=-1))
+            + self.similarity_in(seen)
         )
         for j in range(len(said)):
             ends = [int(subject[there[j]]), int(object[there[j]])]

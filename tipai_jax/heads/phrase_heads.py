@@ -26,6 +26,8 @@ KINDS, MOST_COUNT = 7, 9
 """Kinds of phrases, in the order of `store.PHRASE_KINDS`; greater counts share the last embedding."""
 DIRECTIONS = 4
 """Across and down, between the places of the full and of the bare phrases."""
+PEAKS = 8
+"""Local maxima of a map that a phrase is told of: how many of a thing there are."""
 SHARPNESS = 20.0
 """Cosines of a CLIP differ by hundredths; times this they are of size one, as a layer likes its inputs."""
 ABSENT = -1e9
@@ -64,8 +66,8 @@ class PhraseHeads(nnx.Module):
     - patch: Linear(v_k sqrt(d)) + Linear(both maps of all phrases, by their places) + sum over phrases of m_kj V(token
       of phrase j) + its place + its kind, m_kj the map of phrase j.
     - phrase: Linear(t sqrt(d)) + Linear(t_bare sqrt(d)) + embeddings of kind, count, place, and for a relation of the
-      places that it connects + Linear(maximum of both maps, cosine of both with the whole image) + its kind. For a
-      relation also + Linear(W t sqrt(d) * c), c from the centre of its object's map to that of its subject's, the
+      places that it connects + Linear(highest peaks of both maps, cosine of both with the whole image) + its kind. For
+      a relation also + Linear(W t sqrt(d) * c), c from the centre of its object's map to that of its subject's, the
       centre a mean place weighted by softmax: "left of" points to the left.
 
     Each patch token gives the logit of "this patch is faithful", each phrase token that of "the image keeps this
@@ -109,7 +111,7 @@ class PhraseHeads(nnx.Module):
         )  # as large as the projected embeddings, or numbers and relations come too late
         self.phrase_kind, self.count = table(KINDS, one), table(MOST_COUNT + 1, one)
         self.subject, self.object = table(places + 1, one), table(places + 1, one)  # the last row: connects nothing
-        self.similarity_in = nnx.Linear(4, width, rngs=rngs)
+        self.similarity_in = nnx.Linear(2 * (PEAKS + 1), width, rngs=rngs)
         self.direction_in = nnx.Param(lecun(rngs.params(), (d, DIRECTIONS)))
         self.relation_in = nnx.Linear(DIRECTIONS, width, rngs=rngs)
         self.map_value = nnx.Linear(width, width, use_bias=False, rngs=rngs)
@@ -193,7 +195,7 @@ class PhraseHeads(nnx.Module):
         said = said + self.phrase_kind[...][phrases.kind] + self.count[...][jnp.clip(phrases.count, 0, MOST_COUNT)]
         said = said + self.subject[...][phrases.subject] + self.object[...][phrases.object]  # -1 is the last row
         said = said + self.phrase_place[...] + kind_of_token[0]
-        said = said[:, None] + self.similarity_in(jnp.concatenate([jnp.max(maps, axis=2), cosine], axis=-1))
+        said = said[:, None] + self.similarity_in(jnp.concatenate([_peaks(maps), cosine], axis=-1))
         direction = product(phrases.text, self.direction_in[...] * unit)
         said = said + self.relation_in(direction[:, None] * _apart(maps, phrases))
         said = jnp.where(phrases.present[:, None, :, None], said, 0.0)
@@ -202,6 +204,19 @@ class PhraseHeads(nnx.Module):
         here = here + self.patch_place[...] + kind_of_token[1]
         whole = product(image, self.image_in[...] * unit) + kind_of_token[2]
         return jnp.concatenate([whole[:, :, None], here, said], axis=2).reshape(b * n, 1 + k + said.shape[2], -1)
+
+
+def _peaks(maps: Float[Array, "b n k p 2"]) -> Float[Array, "b n p c"]:
+    """The `PEAKS` highest local maxima of each map, none lower than a neighbour in its row, column or diagonal, from
+    the highest on; where there are fewer, the minimum of the map.
+    """
+    b, n, k, p, both = maps.shape
+    side = grid_side(k)
+    grid = maps.reshape(b * n, side, side, p * both)
+    around = jax.lax.reduce_window(grid, -jnp.inf, jax.lax.max, (1, 3, 3, 1), (1, 1, 1, 1), "SAME")
+    peaks = jnp.where(grid >= around, grid, jnp.min(grid, axis=(1, 2), keepdims=True)).reshape(b, n, k, p, both)
+    highest, _ = jax.lax.top_k(jnp.moveaxis(peaks, 2, -1), min(PEAKS, k))
+    return jnp.pad(highest, ((0, 0),) * 4 + ((0, PEAKS - highest.shape[-1]),), mode="edge").reshape(b, n, p, -1)
 
 
 def _apart(maps: Float[Array, "b n k p 2"], phrases: Phrases) -> Float[Array, "b n p 4"]:
