@@ -6,6 +6,7 @@ from tipai_jax.render.markup import _VOID
 from tipai_jax.tasks.auditor_layout import LAYOUT
 
 CATEGORIES = ("object", "attribute", "counting", "spatial", "text")
+ALTERNATIVES = ("colour", "number", "relation")
 HEATMAP = (
     "iou",
     "dice",
@@ -54,7 +55,10 @@ def scorer(value=0.9):
         },
         "boxes": by(("ap25", "ap50", "marked_in_chosen", "marked_in_rejected")),
         "patch_auc_same_place": fig(value),
-        "phrases": by(("auc", "auc_same_phrase", "named_right", "named_by_chance")),
+        "phrases": {
+            **by(("auc", "auc_same_phrase", "named_right", "named_by_chance")),
+            **{name: by(ALTERNATIVES) for name in ("alternative_right", "alternative_by_chance", "alternative_named")},
+        },
         "reason_macro_f1": fig(value),
     }
 

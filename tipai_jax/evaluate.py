@@ -42,7 +42,7 @@ def parse(argv: Sequence[str]) -> "Request":
     heatmaps = "draw N examples into WORKDIR/heatmaps (default: 0)"
     add("--heatmaps", type=whole_number(0), default=0, metavar="N", help=heatmaps)
     add("--data", type=Path, metavar="FOLDER", help="folder of the images (default: where they were embedded from)")
-    seed = "of what intervals draw and of the samples that baselines are fitted on (default: 0)"
+    seed = "of what intervals draw and of samples, such as those that baselines are fitted on (default: 0)"
     add("--seed", type=whole_number(0), default=0, help=seed)
     add("--again", action="store_true", help="measure again what has been measured")
     asked = vars(parser.parse_args(list(argv)))

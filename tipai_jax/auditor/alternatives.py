@@ -17,6 +17,7 @@ from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPrompts
 from tipai_jax.auditor.heads import CompiledHeads, bucket
 from tipai_jax.auditor.verdict import Alternative, Verdict
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.alternatives import ALTERNATIVES, Lists
 from tipai_jax.evaluation.calibrators import Calibrator
 from tipai_jax.render.phrases import FAILS
 from tipai_jax.store import PHRASE_KINDS
@@ -25,19 +26,9 @@ if TYPE_CHECKING:
     from precompute.encoders.clip import ClipEncoder
     from precompute.phrases import Phrase
 
-__all__ = ["ALTERNATIVES", "Asked", "Lists", "asked_lists", "name_alternatives"]
+__all__ = ["Asked", "asked_lists", "name_alternatives"]
 
 Asked = bool | Mapping[str, Sequence[str | int]]
-Lists = dict[str, tuple[str | int, ...]]
-ALTERNATIVES: Lists = {
-    "colour": ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"),
-    "number": (1, 2, 3, 4, 5, 6),
-    "relation": ("left of", "right of", "above", "below", "on", "next to"),
-}
-"""What is tried if nothing else is asked for: words that heads trained on the small world have seen. Relations beyond
-these ("in front of", "inside") got the highest probability of all from heads that had never seen them, and no other
-words for one of these are among them.
-"""
 PART = 256
 """Verdicts whose alternatives are judged at once."""
 

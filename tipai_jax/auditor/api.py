@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from jaxtyping import Float
 
-from tipai_jax.auditor.alternatives import Asked, Lists, asked_lists, name_alternatives
+from tipai_jax.auditor.alternatives import Asked, asked_lists, name_alternatives
 from tipai_jax.auditor.bundle import Bundle, find_bundle
 from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPhrases, EmbeddedPrompts
 from tipai_jax.auditor.encoder import load_encoder
@@ -29,6 +29,7 @@ from tipai_jax.auditor.heads import CompiledHeads, bucket
 from tipai_jax.auditor.phrases import embed_phrases
 from tipai_jax.auditor.verdict import Digests, JudgedPhrase, Ranking, Verdict, Verdicts
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.alternatives import Lists
 from tipai_jax.render.images import ImageLike, image_list, read_image, type_name
 from tipai_jax.store import CATEGORIES, PHRASE_KINDS, view_box
 
@@ -203,7 +204,7 @@ class Auditor:
             prompts: one prompt or several; one goes with every image.
             pairwise: every image against every prompt, instead of the first with the first and so on.
             alternatives: whether to look for what each failing phrase looks like instead (`JudgedPhrase.alternative`);
-                True tries `auditor.alternatives.ALTERNATIVES`, a mapping what it lists, such as {"colour": ["red",
+                True tries `evaluation.alternatives.ALTERNATIVES`, a mapping what it lists, such as {"colour": ["red",
                 "blue"], "number": [1, 2, 3], "relation": ["on", "under"]}. Needs the encoder, and about ten passes of
                 the heads for each failing phrase.
 

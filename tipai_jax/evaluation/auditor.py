@@ -13,6 +13,7 @@ from tipai_jax.config.auditor import TargetsConfig
 from tipai_jax.data.splits import shift_splits
 from tipai_jax.errors import UserError
 from tipai_jax.evaluation import localise
+from tipai_jax.evaluation.alternative_figures import alternative_figures
 from tipai_jax.evaluation.auditor_figures import (
     LEVELS,
     difference,
@@ -161,6 +162,9 @@ class AuditorEvaluator:
             **({"notes": notes} if notes else {}),
         }
         inputs.progress("figures")
+        if found["phrases"] is not None:
+            found["phrases"] |= self._alternatives()
+            inputs.progress("alternatives of failing phrases")
         wanted = inputs.training_store if inputs.baselines else None
         return found | {"baselines": {} if wanted is None else self._baselines(wanted)}
 
@@ -180,6 +184,12 @@ class AuditorEvaluator:
                 gap = difference(self._predictions[split], theirs, each.pairs)
                 found[split] |= {"global_pair_auc_difference": gap}
         return self._with_shifts(found)
+
+    def _alternatives(self) -> dict[str, Any]:
+        """The figures of the named alternatives, on the evaluated split alone: each is one more pass of the heads."""
+        inputs = self._inputs
+        about = {"calibration": self._calibration, "seed": inputs.seed}
+        return alternative_figures(inputs.run, inputs.store, self._pairs, self._ours, **about)
 
     def _calibrate(self) -> Calibration:
         """Fitted on the validation split of the training store and saved; the saved one, where that store is gone."""

@@ -21,7 +21,7 @@ class Inputs:
         training_store: the store it was trained from, or None where that is gone; calibration and baselines need it.
         store: the store that is evaluated on.
         split: train, validation, test or shift-NAME; with test go all shifted splits of the store.
-        seed: of what intervals draw and of samples that baselines are fitted on.
+        seed: of what intervals draw and of samples, such as those that baselines are fitted on.
         workdir: folder of the run, for calibration and baselines.
         baselines: measure the baselines too; never where the training store is gone.
         progress: called with what has just been done.

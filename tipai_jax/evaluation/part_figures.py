@@ -24,7 +24,16 @@ from tipai_jax.metrics.phrases import (
 from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
 from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store, rows_of_objects
 
-__all__ = ["NO_OBJECTS", "PairObjects", "objects_of_pairs", "part_figures", "phrase_figures"]
+__all__ = [
+    "NO_OBJECTS",
+    "NO_PHRASES",
+    "ObjectRows",
+    "PairObjects",
+    "object_rows",
+    "objects_of_pairs",
+    "part_figures",
+    "phrase_figures",
+]
 
 NO_OBJECTS = "the data do not say which objects the images show"
 NO_PHRASES = "the data do not say which phrases an image breaks"
@@ -46,14 +55,34 @@ class PairObjects(NamedTuple):
     offsets: Int[np.ndarray, " b1"]
 
 
-def objects_of_pairs(store: Store, pairs: PairTable) -> PairObjects | None:
-    """The objects of the rejected images; None where the data do not name them."""
+class ObjectRows(NamedTuple):
+    """The rows of `Store.objects` of the rejected images of b pairs, image after image.
+
+    Attributes:
+        which: the rows.
+        offsets: pair i owns offsets[i]:offsets[i + 1].
+    """
+
+    which: Int[np.ndarray, " m"]
+    offsets: Int[np.ndarray, " b1"]
+
+
+def object_rows(store: Store, pairs: PairTable) -> ObjectRows | None:
+    """The rows of the objects of the rejected images; None where the data do not name them."""
     if not store.manifest.of_table("objects"):
         return None
     table, of = store.objects, rows_of_objects(store, pairs)
     which = np.flatnonzero((of >= 0) & (table.side == 1))
     which = which[np.argsort(of[which], kind="stable")]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(of[which], minlength=len(pairs)))])
+    return ObjectRows(which, np.concatenate([[0], np.cumsum(np.bincount(of[which], minlength=len(pairs)))]))
+
+
+def objects_of_pairs(store: Store, pairs: PairTable) -> PairObjects | None:
+    """The objects of the rejected images; None where the data do not name them."""
+    rows = object_rows(store, pairs)
+    if rows is None:
+        return None
+    table, (which, offsets) = store.objects, rows
     xyxy = np.stack([table.x1, table.y1, table.x2, table.y2], axis=1)[which]
     return PairObjects(xyxy, table.wrong[which], table.named[which], offsets)
 

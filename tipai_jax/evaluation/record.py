@@ -21,8 +21,8 @@ from tipai_jax.files.atomic import write_file
 from tipai_jax.files.nested import flatten
 from tipai_jax.store import Store
 
-MEASURES = 12
-"""Raised whenever a figure comes to mean something else: a record of another number is measured again."""
+MEASURES = 13
+"""Raised whenever a figure is added or comes to mean something else: a record of another number is measured again."""
 
 __all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance", "train_command", "write_record"]
 

@@ -34,7 +34,7 @@ class Request:
         out: where the record goes, and the report beside it; WORKDIR/eval.json if None.
         heatmaps: how many examples to draw.
         data: folder of the images; where they lay when they were embedded if None.
-        seed: of what intervals draw and of the samples that baselines are fitted on.
+        seed: of what intervals draw and of samples, such as those that baselines are fitted on.
         baselines: measure the baselines too; without them the record says so.
         again: measure even if the record of the same evaluation is there.
         command: for the record.

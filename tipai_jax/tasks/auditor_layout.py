@@ -115,6 +115,13 @@ SECTIONS = (
                 "training split, in prompts of as many phrases; it looks at no image."
             ),
             (
+                "Named alternative: a broken phrase that the auditor calls failing is judged again with another "
+                "colour, number or relation in it, and the most probable wording is named if it is more likely than "
+                "not. Right: it is what the image shows, another colour, number or relation; by chance: one of the "
+                "alternatives at random. At most 500 phrases of each kind. Alternative is named: the share of these "
+                "phrases that get one."
+            ),
+            (
                 "Macro-F1 of the reason within pairs: a pair names a reason if exactly one of its images gets one, "
                 "and is right if that is the rejected image and the reason the true one. The prompt alone earns 0."
             ),
@@ -262,6 +269,14 @@ FIGURES = (
     FigureSpec(key="phrases.auc_same_phrase", label="phrase AUC of the same phrase", section=WHY, chance=0.5),
     FigureSpec(key="phrases.named_right", label="named phrase right", section=WHY, baselines=GUESSED),
     FigureSpec(key="phrases.named_by_chance", label="named phrase by chance", section=WHY, better="neither"),
+    FigureSpec(key="phrases.alternative_right.*", label="named alternative right, {}", section=WHY),
+    FigureSpec(
+        key="phrases.alternative_by_chance.*",
+        label="named alternative by chance, {}",
+        section=WHY,
+        better="neither",
+    ),
+    FigureSpec(key="phrases.alternative_named.*", label="alternative is named, {}", section=WHY, better="neither"),
     FigureSpec(
         key="reason_macro_f1", label="macro-F1 of the reason within pairs", section=WHY, baselines=("text_only",)
     ),

@@ -9,9 +9,10 @@ from auditor_world import CALIBRATION, draw_image, make_bundle, tiny_fingerprint
 from precompute.phrases import take_apart
 from tipai_jax import Auditor
 from tipai_jax.auditor import alternatives as module
-from tipai_jax.auditor.alternatives import ALTERNATIVES, asked_lists
+from tipai_jax.auditor.alternatives import asked_lists
 from tipai_jax.config import ModelConfig
 from tipai_jax.errors import UserError
+from tipai_jax.evaluation.alternatives import ALTERNATIVES
 from tipai_jax.evaluation.calibrators import Platt
 
 PROMPT = "two red cats left of a blue dog and nothing else"

@@ -7,6 +7,7 @@ import pytest
 from eval_world import write_store
 from report_world import fig, record
 
+from tipai_jax.evaluation.alternative_figures import measured_alternatives
 from tipai_jax.evaluation.auditor_figures import difference, figures
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt
@@ -159,6 +160,10 @@ def measured(tmp_path_factory):
         phrase_logit=draw(8),
     )
     found = figures(ours, pairs, present=np.arange(8) < np.full((b, 1), 3), calibration=CALIBRATION, seed=0)
+    calibration = dataclasses.replace(CALIBRATION, phrase=Platt())
+    found["phrases"] |= measured_alternatives(
+        ours.phrase_logit, pairs, [], calibration=calibration, judge=lambda phrases: np.zeros(len(phrases))
+    )
     gap = difference(ours, ours, pairs)
     theirs = found | {"global_pair_auc_difference": gap}
     theirs |= {"shifts": {"shift-a": theirs}}
