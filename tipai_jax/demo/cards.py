@@ -61,7 +61,7 @@ def message(text: str, *, kind: str = "error") -> Markup:
 
 
 def candidates(found: CandidateSet) -> Markup:
-    """The images of a prompt in the order of their seeds, each with its score."""
+    """The images of a prompt in the order of their seeds, each with its score and the prompt in coloured words."""
     cards = []
     for n, scored in enumerate(found.images):
         score = f"{scored.verdict.score:.2f}"
@@ -71,13 +71,17 @@ def candidates(found: CandidateSet) -> Markup:
             _image(scored.image, f"image {n + 1} of {len(found.images)}, score {score}"),
             element("p", element("strong", score), badge, class_="tp-score"),
             _bar(scored.verdict.score),
+            *_words(scored.verdict),
             _prediction(scored.verdict, level=False),
             _truth_of(scored),
         )
         cards.append(element("li", *card, class_=f"tp-card {_style(scored.verdict) if place else 'tp-plain'}"))
     seeds = f"{found.made_by}, seeds {found.images[0].seed} to {found.images[-1].seed}."
-    meaning = "Score: calibrated probability that the image keeps the prompt; below it, the prediction at level"
-    note = element("p", f"{seeds} {meaning} {percent(found.best.verdict.level)}.", class_="tp-quiet")
+    best = found.best.verdict
+    words = f" Below it, the prompt ({KEY})." if best.phrases else ""
+    meaning = f"Score: calibrated probability that the image keeps the prompt.{words}"
+    below = f"At the foot, the prediction at level {percent(best.level)}."
+    note = element("p", f"{seeds} {meaning} {below}", class_="tp-quiet")
     title = element("h2", f"Four images for “{found.prompt}”")
     return element("section", title, note, element("ol", *cards, class_="tp-grid"))
 

@@ -243,15 +243,18 @@ def test_the_cards_show_what_was_found(service, found):
 
 
 def test_the_prompt_stands_there_in_coloured_words(found):
-    """Where heads read phrases: above the verdict on an image, and on both sides of the comparison."""
+    """Where heads read phrases: on every candidate, on both sides of the comparison, above the verdict on an image."""
     said = (JudgedPhrase(text="a red car", start=0, end=9, kind="attribute", kept=0.09),)
     told = lambda scored: replace(scored, verdict=replace(scored.verdict, phrases=said))
     images = tuple(map(told, found.images))
     mark = 'title="more likely broken: the image keeps it with probability 0.09"'
     for text in (cards.analysis(images[0], 0.3, title="Title"), cards.single(images[0], 0.3)):
         assert text.count(mark) == 1 and KEY in text and "on the beach" in text
-    assert cards.comparison(replace(found, images=images), 0.3).count(mark) == 2
-    for text in (cards.comparison(found, 0.3), cards.analysis(found.best, 0.3, title="Title")):
+    made = replace(found, images=images)
+    assert cards.comparison(made, 0.3).count(mark) == 2
+    assert cards.candidates(made).count(mark) == 4 and cards.candidates(made).count(KEY) == 1
+    plain = (cards.candidates(found), cards.comparison(found, 0.3), cards.analysis(found.best, 0.3, title="Title"))
+    for text in plain:
         assert "<mark" not in text and KEY not in text
 
 

@@ -48,18 +48,17 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
 
     Args:
         config: of the run it stands beside. Of heads that read phrases the image-only ablation is the same config with
-            the prompt hidden, and so has their width, attention and position; else only the seed and the placement are
-            taken over.
+            the prompt hidden, for `MATCHED_EPOCHS`; else only the seed and the placement are taken over.
         which: what it reads.
         store: where the embeddings lie.
         workdir: folder of the short run.
         pairs: of the training split.
 
     Returns:
-        Three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason head of width 64
-        with L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one, 1e-3 after a tenth
-        of the steps, cosine. What the patch head reaches without the prompt is what things look like, whatever was
-        asked for.
+        That config, or three epochs over all pairs (from the first, no curriculum) of a global, a patch and a reason
+        head of width 64 with L_pair, L_patch, L_faithfulness and L_reason in equal parts, inputs scaled to size one,
+        1e-3 after a tenth of the steps, cosine. What the patch head reaches without the prompt is what things look
+        like, whatever was asked for.
     """
     kept = {"checkpoint": CheckpointConfig(every_epochs=EPOCHS), "log": LogConfig(progress=False)}
     kept |= {"store": str(store), "workdir": str(workdir)}
