@@ -20,7 +20,7 @@ from tipai_jax.tasks.auditor import PhrasePairBatch, pair_columns, pairs_of_spli
 
 __all__ = ["PhraseLoop", "PhraseReference", "phrase_loss", "tensors"]
 
-SHARPNESS, WEIGHTS = 20.0, {"pair": 1.0, "faithful": 3.0, "reason": 0.5, "pointwise": 0.5, "phrase": 0.5}
+SHARPNESS, WEIGHTS = 20.0, {"pair": 1.0, "faithful": 3.0, "reason": 0.5, "pointwise": 0.5, "phrase": 1.0}
 gelu = lambda x: F.gelu(x, approximate="tanh")
 
 

@@ -20,12 +20,14 @@ Lists = dict[str, tuple[str | int, ...]]
 ALTERNATIVES: Lists = {
     "colour": ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"),
     "number": (1, 2, 3, 4, 5, 6),
-    "relation": ("left of", "right of", "above", "below", "on", "next to"),
+    "relation": ("left of", "right of", "above", "below"),
 }
-"""What is tried if nothing else is asked for: words that heads trained on the small world have seen. Relations beyond
-these ("in front of", "inside") got the highest probability of all from heads that had never seen them, and no other
-words for one of these are among them.
+"""What is tried if nothing else is asked for: words that heads trained on the small world have seen, and that exclude
+each other. Relations that they had never seen ("in front of", "inside") got the highest probability of all; "on" and
+"next to" got it too, for what lies left of a thing may well be called next to it.
 """
+ASKED_OF = frozenset((*ALTERNATIVES["relation"], "on", "next to"))
+"""Relations in whose place those of the list are tried."""
 COLOURS = frozenset(ALTERNATIVES["colour"])
 APART = 0.06
 """Least gap between two things of which one is left of, right of, above or below the other, as a share of what the
@@ -116,7 +118,7 @@ class Candidates:
                         yield Candidate(what, word, row, named, word)
                 elif what == "relation":
                     own = self._table.head[row].lower()
-                    if kind == "relation" and own in words and word != own and word in self._relations:
+                    if kind == "relation" and own in ASKED_OF and word != own and word in self._relations:
                         yield Candidate(what, word, self._relations[word], number, count)
                 elif kind in ("attribute", "count") and word not in attributes:
                     for old in (each for each in attributes if each in words):
