@@ -23,10 +23,12 @@ CHANGES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("ranking losses on logits", ("loss.score_space",)),
     ("phrase heads, with the plan's losses", ("model",)),
     (
-        "the patches of both images, unfaithful ones weigh more, instead of L_patch and L_sal",
-        ("loss.faithfulness", "loss.faithfulness_over", "loss.unfaithful_weight", "loss.patch", "loss.saliency"),
+        "the patches of both images, objects weigh more than background, instead of L_patch and L_sal",
+        (
+            *("loss.faithfulness", "loss.faithfulness_over", "loss.unfaithful_weight", "loss.object_weight"),
+            *("loss.patch", "loss.saliency"),
+        ),
     ),
-    ("patches of right objects weigh more than background", ("loss.object_weight",)),
     ("each image by itself (pointwise)", ("loss.pointwise",)),
     ("each phrase", ("loss.phrase",)),
     ("the reasons weigh more: `base.py`", ("loss.reason",)),

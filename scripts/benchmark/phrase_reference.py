@@ -155,7 +155,7 @@ class PhraseLoop:
         shape = self.store.manifest.encoder
         self.columns = pair_columns(self.store, pairs_of_split(self.store, "train"), phrases=True)
         self.model = PhraseReference(shape.d, shape.k).to(self.device)
-        self.optimizer = make_optimizer(self.model, lr=1e-3, weight_decay=0.02)
+        self.optimizer = make_optimizer(self.model, lr=2e-3, weight_decay=0.02)
         self.order = np.random.default_rng(0)
 
     def fetch(self) -> SimpleNamespace:
