@@ -54,10 +54,10 @@ def get_config() -> AuditorConfig:
             object_weight=3.0,
             saliency=0.0,
             reason=0.5,
-            phrase=1.0,
+            phrase=2.0,
             score_space="logit",
         ),
-        optim=OptimConfig(peak_lr=2e-3, warmup_steps=200, weight_decay=0.02, clip_norm=1.0),
+        optim=OptimConfig(peak_lr=4e-3, warmup_steps=200, weight_decay=0.02, clip_norm=1.0),
         data=DataConfig(batch_size=128, epochs=6, start_fraction=1.0, full_at_epoch=0),
         targets=TargetsConfig(pair_auc=0.97, ece=0.02, conformal=0.02, beats_baselines=True, figures=", ".join(ASKED)),
     )

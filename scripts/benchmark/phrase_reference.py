@@ -20,7 +20,7 @@ from tipai_jax.tasks.auditor import PhrasePairBatch, pair_columns, pairs_of_spli
 
 __all__ = ["PhraseLoop", "PhraseReference", "phrase_loss", "tensors"]
 
-SHARPNESS, WEIGHTS = 20.0, {"pair": 1.0, "faithful": 3.0, "reason": 0.5, "pointwise": 0.5, "phrase": 1.0}
+SHARPNESS, WEIGHTS = 20.0, {"pair": 1.0, "faithful": 3.0, "reason": 0.5, "pointwise": 0.5, "phrase": 2.0}
 gelu = lambda x: F.gelu(x, approximate="tanh")
 
 
@@ -155,7 +155,7 @@ class PhraseLoop:
         shape = self.store.manifest.encoder
         self.columns = pair_columns(self.store, pairs_of_split(self.store, "train"), phrases=True)
         self.model = PhraseReference(shape.d, shape.k).to(self.device)
-        self.optimizer = make_optimizer(self.model, lr=2e-3, weight_decay=0.02)
+        self.optimizer = make_optimizer(self.model, lr=4e-3, weight_decay=0.02)
         self.order = np.random.default_rng(0)
 
     def fetch(self) -> SimpleNamespace:
