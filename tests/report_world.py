@@ -57,7 +57,7 @@ def scorer(value=0.9):
         "patch_auc_same_place": fig(value),
         "phrases": {
             **by(("auc", "auc_same_phrase", "named_right", "named_by_chance")),
-            **{name: by(ALTERNATIVES) for name in ("alternative_right", "alternative_by_chance", "alternative_named")},
+            **{name: by(ALTERNATIVES) for name in ("alternative_right", "alternative_guessed", "alternative_named")},
         },
         "reason_macro_f1": fig(value),
     }

@@ -72,7 +72,7 @@ def test_the_record_holds_every_figure(job):
         "pointing_game",
     }
     assert set(record["baselines"]) == {
-        *("zero_shot_cosine", "ridge_probe", "text_only", "image_only"),
+        *("zero_shot_cosine", "zero_shot_phrases", "ridge_probe", "text_only", "image_only"),
         *("phrase_rates", "object_mask"),
     }
     low, high = record["global_pair_auc"]["ci95"]

@@ -17,7 +17,7 @@ from tipai_jax.auditor.embeddings import EmbeddedImages, EmbeddedPrompts
 from tipai_jax.auditor.heads import CompiledHeads, bucket
 from tipai_jax.auditor.verdict import Alternative, Verdict
 from tipai_jax.errors import UserError
-from tipai_jax.evaluation.alternatives import ALTERNATIVES, Lists
+from tipai_jax.evaluation.alternatives import ALTERNATIVES, ASKED_OF, Lists
 from tipai_jax.evaluation.calibrators import Calibrator
 from tipai_jax.render.phrases import FAILS
 from tipai_jax.store import PHRASE_KINDS
@@ -165,11 +165,11 @@ def _counted(phrase: "Phrase", count: int) -> "Phrase":
 
 
 def _is_spatial(phrase: "Phrase", words: Sequence[str | int]) -> bool:
-    """Whether a phrase is a relation that one of the list can stand for; "holding" says more than a place."""
-    from precompute.phrases.words import RELATIONS
-
+    """Whether a phrase is a relation that one of the list can stand for: a thing may be "in" another one and left of a
+    third, so only directions, what excludes them, and the words of the list itself are tried.
+    """
     said = phrase.head.lower()
-    return phrase.kind == "relation" and (tuple(said.split()) in RELATIONS or said in words)
+    return phrase.kind == "relation" and (said in ASKED_OF or said in words)
 
 
 def _in_letters(number: int) -> str:

@@ -99,7 +99,8 @@ class Alternative:
     Attributes:
         what: does not fit: "colour", "number", "relation", or another name that a list of attributes was given.
         word: what stands in its place, such as "blue", "three" or "right of".
-        kept: calibrated probability that the image keeps the phrase with this word in it.
+        kept: score that the image keeps the phrase with this word in it, calibrated as that of a phrase of a prompt. It
+            is the highest of several, so it promises more than it keeps; how often it is right: docs/metrics.md.
     """
 
     what: str

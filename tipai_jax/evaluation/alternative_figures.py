@@ -1,18 +1,19 @@
-"""Figures of the named alternative ("it looks blue"): how often it is what the image shows, beside chance.
+"""Figures of the named alternative ("it looks blue"): how often it is what the image shows, beside what a guess
+from the prompt earns.
 
 The rule is the auditor's: a phrase that the image more likely breaks is judged again with each of its alternatives, and
 the most probable one is named if it is more likely than not. Definitions: docs/metrics.md.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from tipai_jax.data.batches import Columns
-from tipai_jax.evaluation.alternatives import ALTERNATIVES, BrokenPhrase, broken_phrases, sampled
+from tipai_jax.evaluation.alternatives import ALTERNATIVES, BrokenPhrase, broken_phrases, sampled, usual_truths
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.figure import mean_figure, missing
 from tipai_jax.evaluation.inference import Run, predict
@@ -25,15 +26,23 @@ from tipai_jax.tasks.auditor import AuditorTask
 
 __all__ = ["NAMES", "alternative_figures", "candidate_columns", "measured_alternatives"]
 
-NAMES = ("alternative_right", "alternative_by_chance", "alternative_named")
+NAMES = ("alternative_right", "alternative_guessed", "alternative_named")
 MOST = 500
 """Broken phrases of each kind that are judged again."""
 NO_CALIBRATOR = "of no validation image is it known which phrase it breaks, so no phrase has a probability"
+GONE = "the store that the heads were trained from is gone, so no guess can be fitted"
 Judge = Callable[[Sequence[BrokenPhrase]], Float[np.ndarray, " m"]]
 
 
 def alternative_figures(
-    run: Run, store: Store, pairs: PairTable, predictions: Predictions, *, calibration: Calibration, seed: int
+    run: Run,
+    store: Store,
+    pairs: PairTable,
+    predictions: Predictions,
+    *,
+    calibration: Calibration,
+    training: tuple[Store, PairTable] | None,
+    seed: int,
 ) -> dict[str, Any]:
     """The figures of heads on some pairs of a store, by name and by what the image shows otherwise.
 
@@ -43,6 +52,7 @@ def alternative_figures(
         pairs: of the store.
         predictions: of the heads on these pairs.
         calibration: of the heads.
+        training: the store and the pairs that the guess is fitted on; None where they are gone.
         seed: of the sample, where there are more than `MOST` broken phrases of a kind.
 
     Returns:
@@ -58,8 +68,10 @@ def alternative_figures(
     if calibration.phrase is None:
         return _missing(NO_CALIBRATOR)
     judge = lambda phrases: _candidate_logits(run, store, pairs, phrases)
+    usual = None if training is None else usual_truths(broken_phrases(*training) or ())
+    some = sampled(known, most=MOST, seed=seed)
     return measured_alternatives(
-        predictions.phrase_logit, pairs, sampled(known, most=MOST, seed=seed), calibration=calibration, judge=judge
+        predictions.phrase_logit, pairs, some, calibration=calibration, judge=judge, usual=usual
     )
 
 
@@ -70,6 +82,7 @@ def measured_alternatives(
     *,
     calibration: Calibration,
     judge: Judge,
+    usual: Mapping[tuple[str | int, ...], str | int] | None,
 ) -> dict[str, dict[str, Any]]:
     """The figures over broken phrases whose truth is known.
 
@@ -79,6 +92,7 @@ def measured_alternatives(
         phrases: broken ones.
         calibration: with a calibrator of phrases.
         judge: gives the logits of all candidates of some phrases, one phrase after the other.
+        usual: see `usual_truths`; a phrase that is not in it is guessed wrong.
     """
     assert calibration.phrase is not None, "without it no phrase fails"
     own = np.array([phrase_logit[each.pair, 1, each.place] for each in phrases], np.float64)
@@ -98,8 +112,10 @@ def measured_alternatives(
             for which in [(what == name) & np.isfinite(values)]
         }
 
-    by_chance = np.where(named, 1 / sizes, np.nan)
-    return dict(zip(NAMES, map(figures, (right, by_chance, named.astype(np.float64))), strict=True))
+    hits = [usual is not None and usual.get(each.own) == each.candidates[each.truth].word for each in failing]
+    guessed = np.where(named, np.array(hits, np.float64), np.nan)
+    found = dict(zip(NAMES, map(figures, (right, guessed, named.astype(np.float64))), strict=True))
+    return found if usual is not None else found | {"alternative_guessed": dict.fromkeys(ALTERNATIVES, missing(GONE))}
 
 
 def candidate_columns(columns: Columns, phrases: Sequence[BrokenPhrase]) -> tuple[Columns, Int[np.ndarray, " m"]]:

@@ -5,6 +5,7 @@ the store holds embeddings of: another phrase of its table of phrases, or the sa
 comes from the table of objects. Definitions: docs/metrics.md.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,20 @@ from jaxtyping import Int
 from tipai_jax.evaluation.part_figures import object_rows
 from tipai_jax.store import PHRASE_KINDS, ObjectTable, PairTable, PhraseTable, Store
 
-__all__ = ["ALTERNATIVES", "BrokenPhrase", "Candidate", "Candidates", "Lists", "broken_phrases", "sampled"]
+__all__ = [
+    "ALTERNATIVES",
+    "BrokenPhrase",
+    "Candidate",
+    "Candidates",
+    "Lists",
+    "broken_phrases",
+    "sampled",
+    "usual_truths",
+]
 
 Lists = dict[str, tuple[str | int, ...]]
 ALTERNATIVES: Lists = {
-    "colour": ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white", "gray"),
+    "colour": ("red", "orange", "yellow", "green", "blue", "purple", "pink", "brown", "black", "white"),
     "number": (1, 2, 3, 4, 5, 6),
     "relation": ("left of", "right of", "above", "below"),
 }
@@ -66,12 +76,14 @@ class BrokenPhrase:
         place: of the phrase among those of the prompt.
         candidates: its alternatives, in the order of `ALTERNATIVES`.
         truth: which of them the image shows.
+        own: what the prompt says that may be otherwise: its colours, its number, its relation.
     """
 
     pair: int
     place: int
     candidates: tuple[Candidate, ...]
     truth: int
+    own: tuple[str | int, ...] = ()
 
     @property
     def what(self) -> str:
@@ -156,8 +168,26 @@ def broken_phrases(store: Store, pairs: PairTable) -> list[BrokenPhrase] | None:
         truth = _truth(store.phrases.attributes[row].split(), objects, shown, place=place, ends=ends)
         true = [i for i, each in enumerate(tried) if truth.get(each.what) == each.word]
         if len(true) == 1:
-            found.append(BrokenPhrase(pair, place, tried, true[0]))
+            relation = (store.phrases.head[row],) if min(ends) >= 0 else ()
+            colours = sorted(COLOURS.intersection(store.phrases.attributes[row].split()))
+            own = (*relation, *colours, int(prompts.phrase_count[prompt, place]))
+            found.append(BrokenPhrase(pair, place, tried, true[0], own))
     return found
+
+
+def usual_truths(phrases: Sequence[BrokenPhrase]) -> dict[tuple[str | int, ...], str | int]:
+    """What images most often show in the place of phrases that say the same: what a guess from the prompt would name.
+
+    Args:
+        phrases: of the training split.
+
+    Returns:
+        The word by `BrokenPhrase.own`; of equally frequent ones the first met.
+    """
+    seen: defaultdict[tuple[str | int, ...], Counter[str | int]] = defaultdict(Counter)
+    for each in phrases:
+        seen[each.own][each.candidates[each.truth].word] += 1
+    return {own: words.most_common(1)[0][0] for own, words in seen.items()}
 
 
 def sampled(phrases: Sequence[BrokenPhrase], *, most: int, seed: int) -> list[BrokenPhrase]:

@@ -30,6 +30,7 @@ from tipai_jax.evaluation.baselines import (
     phrase_rates,
     ridge_probe,
     zero_shot_cosine,
+    zero_shot_phrases,
 )
 from tipai_jax.evaluation.best_and_worst import draw_best_and_worst
 from tipai_jax.evaluation.calibration import Calibration, fit_calibration, load_calibration, save_calibration
@@ -80,14 +81,21 @@ def pair_prediction(ours: Predictions, calibration: Calibration, row: int) -> Pa
     assert ours.risk is not None and ours.reason_logit is not None
     reason = calibration.reasons(ours.reason_logit[row])
     score, side = calibration.global_score(ours.global_logit[row]), grid_side(ours.risk.shape[-1])
-    threshold, grid = calibration.risk_threshold, ours.risk[row, 1].reshape(side, side)
-    breaks = calibration.breaks(ours.global_logit[row])[1]
-    regions = regions_of_grid(grid, threshold, calibration.box_reach) if breaks else []
+    threshold, breaks = calibration.risk_threshold, calibration.breaks(ours.global_logit[row])
+    grids = ours.risk[row].reshape(2, side, side)
+    chosen, rejected = (
+        regions_of_grid(grid, threshold, calibration.box_reach) if bad else [] for grid, bad in zip(grids, breaks)
+    )
     kept = None
     if ours.phrase_logit is not None and calibration.phrase is not None:
         kept = calibration.phrase(ours.phrase_logit[row])
     return PairPrediction(
-        score=score, risk=ours.risk[row], reason=reason, risk_threshold=threshold, regions=regions, kept=kept
+        score=score,
+        risk=ours.risk[row],
+        reason=reason,
+        risk_threshold=threshold,
+        regions=(chosen, rejected),
+        kept=kept,
     )
 
 
@@ -188,7 +196,9 @@ class AuditorEvaluator:
     def _alternatives(self) -> dict[str, Any]:
         """The figures of the named alternatives, on the evaluated split alone: each is one more pass of the heads."""
         inputs = self._inputs
-        about = {"calibration": self._calibration, "seed": inputs.seed}
+        training = inputs.training_store
+        known = None if training is None else (training, pairs_of_split(training, "train"))
+        about = {"calibration": self._calibration, "training": known, "seed": inputs.seed}
         return alternative_figures(inputs.run, inputs.store, self._pairs, self._ours, **about)
 
     def _calibrate(self) -> Calibration:
@@ -219,6 +229,7 @@ class AuditorEvaluator:
         )
         makers: dict[str, Any] = {
             "zero_shot_cosine": lambda: zero_shot_cosine,
+            **({"zero_shot_phrases": lambda: zero_shot_phrases} if self._with_phrases(training_store) else {}),
             "ridge_probe": lambda: ridge_probe(training_store, train=train, validation=validation, seed=inputs.seed),
             **{which: lambda which=which: fit(which) for which in ABLATIONS},
         }
@@ -230,6 +241,10 @@ class AuditorEvaluator:
             measured[name] = self._figures(theirs, calibration, uncalibrated=name in ABLATIONS)
             inputs.progress(f"baseline {name}")
         return measured | self._simplest(training_store, train)
+
+    def _with_phrases(self, training_store: Store) -> bool:
+        """Whether both stores hold phrases."""
+        return all((store.prompts.phrase >= 0).any() for store in (training_store, self._inputs.store))
 
     def _simplest(self, training_store: Store, train: PairTable) -> dict[str, Any]:
         """The figures that the two simplest baselines pass, by our own verdicts, thresholds and boxes."""

@@ -42,7 +42,7 @@ class PairPrediction:
         risk: of each patch, 0 to 1.
         reason: probability that the image breaks the prompt in each category.
         risk_threshold: the risk from which a pixel counts as unfaithful.
-        regions: found in the rejected image, as its verdict shows them.
+        regions: found in the chosen and in the rejected image, as their verdicts show them.
         kept: probability that the image keeps each phrase of the prompt, in the places of `PairTable.phrase_label`;
             None of heads that read none.
     """
@@ -51,7 +51,7 @@ class PairPrediction:
     risk: Float[np.ndarray, "2 k"]
     reason: Float[np.ndarray, "2 c"]
     risk_threshold: float
-    regions: Sequence[Region]
+    regions: tuple[Sequence[Region], Sequence[Region]]
     kept: Float[np.ndarray, "2 p"] | None = None
 
 
@@ -160,10 +160,10 @@ def draw_pair(
     bare = [Mark(box.x1, box.y1, box.x2, box.y2, dashed=box.absent, colour=TRUE) for box in boxes]
     names = ["missing here" if box.absent else CATEGORIES[box.category] for box in boxes]
     truth = [replace(mark, label=name) for mark, name in zip(bare, names)]
-    found = [
-        Mark(region.x1, region.y1, region.x2, region.y2, label=f"{region.risk:.2f}", colour=FOUND)
-        for region in prediction.regions
-    ]
+    alarms, found = (
+        [Mark(each.x1, each.y1, each.x2, each.y2, label=f"{each.risk:.2f}", colour=FOUND) for each in some]
+        for some in prediction.regions
+    )
     reasons = [
         ", ".join(f"{CATEGORIES[c]} {part[c]:.2f}" for c in np.argsort(-part, kind="stable")[:2])
         for part in prediction.reason
@@ -172,7 +172,7 @@ def draw_pair(
     other = "the other image" if pairs.control[row] else "rejected"
     panels = [
         Panel(large[0], "chosen", ""),
-        Panel(overlay(large[0], shown[0]), "chosen, heatmap", f"reasons: {reasons[0]}", chosen),
+        Panel(draw_marks(overlay(large[0], shown[0]), alarms), "chosen, heatmap", f"reasons: {reasons[0]}", chosen),
         Panel(draw_marks(large[1], truth), other if pairs.control[row] else "rejected, what is wrong", ""),
         Panel(
             draw_marks(overlay(large[1], shown[1]), bare + found),

@@ -1,7 +1,8 @@
 """Figures of the parts of an image and of a prompt: objects, boxes, phrases, and the reason within a pair.
 
-None of them can be earned without looking at both: what is compared lies in one image (its objects, its phrases), or at
-one place of both images of a pair. Definitions: docs/metrics.md.
+What is compared lies in one image (its objects, its phrases), or at one place of both images of a pair, so the level of
+a whole image earns nothing. What the prompt alone earns stands beside the figures of phrases (`phrase_rates`).
+Definitions: docs/metrics.md.
 """
 
 from typing import Any, NamedTuple

@@ -21,7 +21,7 @@ from tipai_jax.files.atomic import write_file
 from tipai_jax.files.nested import flatten
 from tipai_jax.store import Store
 
-MEASURES = 13
+MEASURES = 14
 """Raised whenever a figure is added or comes to mean something else: a record of another number is measured again."""
 
 __all__ = ["config_digest", "known_record", "made_by", "made_for", "provenance", "train_command", "write_record"]

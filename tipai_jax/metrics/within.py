@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 
 from tipai_jax.metrics.ranking import pair_wins
 
-__all__ = ["auc_within", "chance_of_top", "comparisons_within", "paired_wins", "pooled", "risk_of_boxes", "top_right"]
+__all__ = ["auc_within", "chance_of_top", "comparisons_within", "paired_wins", "risk_of_boxes", "top_right"]
 
 PerImage = Float[np.ndarray, " n"]
 
@@ -82,12 +82,6 @@ def comparisons_within(label: Shaped[np.ndarray, " m"], offsets: Shaped[np.ndarr
     """How many comparisons `auc_within` makes in each image."""
     images, owner = len(offsets) - 1, owner_of(offsets)
     return np.bincount(owner[label == 1], minlength=images) * np.bincount(owner[label == 0], minlength=images)
-
-
-def pooled(values: PerImage, comparisons: Int[np.ndarray, " n"]) -> float:
-    """The mean of `auc_within` over comparisons instead of images; NaN without any."""
-    total = int(comparisons.sum())
-    return float((np.where(comparisons > 0, values, 0.0) * comparisons).sum() / total) if total else float("nan")
 
 
 def top_right(

@@ -20,6 +20,7 @@ from tipai_jax.evaluation.alternatives import (
     Candidates,
     broken_phrases,
     sampled,
+    usual_truths,
 )
 from tipai_jax.evaluation.calibration import Calibration
 from tipai_jax.evaluation.calibrators import Platt
@@ -225,7 +226,17 @@ def test_controls_kept_phrases_and_other_orders_of_the_pairs(plain, monkeypatch)
 
 def broken(pair, place, words, truth):
     what = "number" if isinstance(words[0], int) else "relation" if words[0] in ALTERNATIVES["relation"] else "colour"
-    return BrokenPhrase(pair, place, tuple(Candidate(what, word, 0, 0, 1) for word in words), truth)
+    own = (3,) if what == "number" else ("white",) if pair == 4 else ()
+    return BrokenPhrase(pair, place, tuple(Candidate(what, word, 0, 0, 1) for word in words), truth, own)
+
+
+def test_the_guess_is_what_was_usual(plain, monkeypatch):
+    shown = [cats(1, attributes=each) for each in ("blue", "green", "blue")]
+    prompts = [[(RED_CAT, 1)]] * 3 + [[(RED_CATS, 3)]]
+    found = broken_phrases(*make(plain, monkeypatch, prompts, [*shown, cats(2)]))
+    assert found is not None
+    assert [each.own for each in found] == [("red", 1)] * 3 + [("red", 3)]
+    assert usual_truths(found) == {("red", 1): "blue", ("red", 3): 2}
 
 
 def test_a_sample_holds_at_most_so_many_of_each_kind_in_order():
@@ -263,20 +274,20 @@ def test_the_figures_by_hand(plain):
         asked.extend(some)
         return np.concatenate(answers).astype(np.float32)
 
-    found = measured_alternatives(logit, pairs, phrases, calibration=CALIBRATION, judge=judge)
+    how = {"calibration": CALIBRATION, "judge": judge}
+    found = measured_alternatives(logit, pairs, phrases, usual={("white",): "red", (3,): 1}, **how)
     assert asked == phrases[1:], "one that is kept is not judged again"
     plain_values = {name: {what: (each["value"], each["n"]) for what, each in found[name].items()} for name in found}
     assert plain_values == {
         "alternative_right": {"colour": (3 / 4, 4), "number": (0.0, 1), "relation": (None, 0)},
-        "alternative_by_chance": {
-            "colour": (pytest.approx((3 * 1 / 3 + 1 / 2) / 4), 4),
-            "number": (1 / 4, 1),
-            "relation": (None, 0),
-        },
+        "alternative_guessed": {"colour": (1 / 4, 4), "number": (1.0, 1), "relation": (None, 0)},
         "alternative_named": {"colour": (4 / 5, 5), "number": (1 / 2, 2), "relation": (None, 0)},
     }
     shifted = dataclasses.replace(CALIBRATION, phrase=Platt(1.0, 9.0))
-    none = measured_alternatives(logit, pairs, phrases, calibration=shifted, judge=judge)
+    none = measured_alternatives(logit, pairs, phrases, usual={}, **how | {"calibration": shifted})
+    gone = measured_alternatives(logit, pairs, phrases, usual=None, **how)
+    assert {each["reason"] for each in gone["alternative_guessed"].values()} == {figures_module.GONE}
+    assert gone["alternative_right"] == found["alternative_right"]
     assert all(each["n"] == 0 for name in NAMES for each in none[name].values()), "every phrase is kept"
 
 
@@ -328,7 +339,7 @@ def test_everything_together_and_what_is_missing(plain, monkeypatch, run):
     task = run.task
     ours = Predictions.from_heads(predict(task, run.model, task.columns_of(store, pairs)))
     measure = lambda store, pairs, ours, **changes: alternative_figures(
-        run, store, pairs, ours, calibration=dataclasses.replace(CALIBRATION, **changes), seed=0
+        run, store, pairs, ours, calibration=dataclasses.replace(CALIBRATION, **changes), training=None, seed=0
     )
     doubting = Platt(0.0, -0.1)
     found = measure(store, pairs, ours, phrase=doubting)

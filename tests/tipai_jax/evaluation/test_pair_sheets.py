@@ -35,7 +35,7 @@ def prediction_of(pairs):
             risk=risk,
             reason=np.full((2, 5), 0.2),
             risk_threshold=0.5,
-            regions=regions_of_grid(risk[1].reshape(7, 7), 0.5, 0.15),
+            regions=([], regions_of_grid(risk[1].reshape(7, 7), 0.5, 0.15)),
         )
 
     return prediction
@@ -163,7 +163,7 @@ def test_a_sheet_frames_the_boxes_of_a_verdict(world, monkeypatch, size):
         corners = (mark.x1 * size[0], mark.y1 * size[1], mark.x2 * size[0], mark.y2 * size[1])
         assert tuple(map(round, corners)) == (box.x1, box.y1, box.x2, box.y2) and mark.label == f"{box.risk:.2f}"
     kept = pair_prediction(dataclasses.replace(ours, global_logit=-ours.global_logit), CALIBRATION, 0)
-    assert kept.regions == [] == list(dataclasses.replace(verdict, score=0.7).boxes)
+    assert kept.regions == ([], []) and list(dataclasses.replace(verdict, score=0.7).boxes) == []
 
 
 def test_the_regions_are_framed(world):
@@ -173,7 +173,10 @@ def test_the_regions_are_framed(world):
     images = read_images(store, pairs, row, data)
     found = prediction_of(pairs)(row)
     sheet = lambda prediction: draw_pair(pairs, row, prediction, prompt="a car", images=images, stamp="")
-    assert violet(sheet(found)) - violet(sheet(dataclasses.replace(found, regions=[]))) > 200
+    none, (_, boxes) = dataclasses.replace(found, regions=([], [])), found.regions
+    assert violet(sheet(found)) - violet(sheet(none)) > 200
+    alarm = dataclasses.replace(found, regions=(boxes, []))
+    assert violet(sheet(alarm)) - violet(sheet(none)) > 200, "an alarm in the chosen image is shown as well"
 
 
 def test_a_stamp_is_a_line_more_and_nothing_is_framed_where_nothing_stands_out(world):

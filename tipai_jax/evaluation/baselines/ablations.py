@@ -6,6 +6,7 @@ rejected one, the data have a shortcut, and every other figure is to be doubted.
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Mapping
 from dataclasses import replace
@@ -39,8 +40,10 @@ ABLATIONS: Mapping[Ablation, InputFeatures] = {
 }
 
 EPOCHS, BATCH, HIDDEN, RATE = 3, 64, 64, 1e-3
-MATCHED_EPOCHS = 1
-"""Of the image-only ablation of heads that read phrases, which is as large as they are and trained more shortly."""
+MATCHED_STEPS = 200
+"""Of the image-only ablation of heads that read phrases, which is as large as they are and trained more shortly: for
+as many epochs as hold so many steps, at most those of the heads.
+"""
 
 
 def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, workdir: Path, pairs: int) -> AuditorConfig:
@@ -48,7 +51,7 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
 
     Args:
         config: of the run it stands beside. Of heads that read phrases the image-only ablation is the same config with
-            the prompt hidden, for `MATCHED_EPOCHS`; else only the seed and the placement are taken over.
+            the prompt hidden, for `MATCHED_STEPS`; else only the seed and the placement are taken over.
         which: what it reads.
         store: where the embeddings lie.
         workdir: folder of the short run.
@@ -63,13 +66,15 @@ def ablation_config(config: AuditorConfig, *, which: Ablation, store: Path, work
     kept = {"checkpoint": CheckpointConfig(every_epochs=EPOCHS), "log": LogConfig(progress=False)}
     kept |= {"store": str(store), "workdir": str(workdir)}
     if config.model.heads == "phrases" and which == "image_only":
-        steps = MATCHED_EPOCHS * max(1, pairs // config.data.batch_size)
+        an_epoch = max(1, pairs // config.data.batch_size)
+        epochs = min(config.data.epochs, math.ceil(MATCHED_STEPS / an_epoch))
+        steps = epochs * an_epoch
         return replace(
             config,
             model=replace(config.model, reads="image"),
             loss=replace(config.loss, phrase=0.0),
             optim=replace(config.optim, warmup_steps=min(config.optim.warmup_steps, steps // 10)),
-            data=replace(config.data, epochs=MATCHED_EPOCHS, start_fraction=1.0, full_at_epoch=0),
+            data=replace(config.data, epochs=epochs, start_fraction=1.0, full_at_epoch=0),
             **kept,
         )
     steps = EPOCHS * max(1, pairs // BATCH)
