@@ -114,7 +114,9 @@ def measured_alternatives(
 
     hits = [usual is not None and usual.get(each.own) == each.candidates[each.truth].word for each in failing]
     guessed = np.where(named, np.array(hits, np.float64), np.nan)
-    found = dict(zip(NAMES, map(figures, (right, guessed, named.astype(np.float64))), strict=True))
+    found: dict[str, dict[str, Any]] = dict(
+        zip(NAMES, map(figures, (right, guessed, named.astype(np.float64))), strict=True)
+    )
     return found if usual is not None else found | {"alternative_guessed": dict.fromkeys(ALTERNATIVES, missing(GONE))}
 
 
