@@ -103,7 +103,9 @@ to the last byte. Between machines the order of sums differs, and so does the nu
 - **Relations are the heads' own work:** {quickstart/pair_auc_by_category.spatial:.3f} of these pairs are ranked right,
   where the cosine has {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.spatial:.3f}: no caption that the
   encoder was trained on differed from another in its relation alone, so it knows none, and the heads learn them from
-  where the similarity maps of the two phrases lie. **Counting is its weakest kind:**
+  where the similarity maps of the two phrases lie. Its weakest kinds are words on signs,
+  {quickstart/pair_auc_by_category.text:.3f} against
+  {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.text:.3f}, and numbers,
   {quickstart/pair_auc_by_category.counting:.3f} against
   {quickstart/baselines.zero_shot_cosine.pair_auc_by_category.counting:.3f}.
 - **Away from home** it is worse, but above the cosine on each shifted split: by
