@@ -100,7 +100,7 @@ def test_the_heads_learned_and_the_ablations_did_not(record):
     assert record["patch_pair_auc"]["value"] > 0.8
     assert record["heatmap"]["auc_judd"]["value"] > 0.8
     assert set(record["baselines"]) == {
-        *("zero_shot_cosine", "ridge_probe", "text_only", "image_only"),
+        *("zero_shot_cosine", "zero_shot_phrases", "ridge_probe", "text_only", "image_only"),
         "object_mask",
     }
     assert "do not say which objects" in record["baselines"]["object_mask"]["heatmap"]["auc_judd"]["reason"]

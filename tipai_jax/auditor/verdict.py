@@ -241,18 +241,22 @@ class Verdict:
             self.prediction, "Not sure whether it keeps the prompt"
         )
         if (failing := self.failing) is not None and failing.fails:
-            head = f'{head}, most likely in "{failing.text}" (kept: {failing.kept:.2f})'
+            mark = "'" if '"' in failing.text else '"'
+            head = f"{head}, most likely in {mark}{failing.text}{mark} (kept: {failing.kept:.2f})"
             head += f": {failing.alternative}" if failing.alternative else ""
-        if self.reasons[name] < 0.5:
+        if self.reasons[name] < 0.5 and self.prediction == KEEPS:
+            words = f"{head}."
+        elif self.reasons[name] < 0.5:
             words = f"{head}; no reason stands out (the strongest: {name}, {self.reasons[name]:.2f})."
         elif self.prediction == KEEPS:
             words = f"{head}, though one reason stands out: {name} ({self.reasons[name]:.2f})."
         else:
             words = f"{head}; strongest reason: {name} ({self.reasons[name]:.2f}), {WRONG.get(name, name)}."
         if self.prediction != KEEPS:
-            words += f" Look {self.place(self.boxes[0])}." if self.boxes else " No region is marked."
+            more = " and elsewhere" if len(self.boxes) > 1 else ""
+            words += f" Look {self.place(self.boxes[0])}{more}." if self.boxes else " No region is marked."
         if not self.consistent:
-            words += " The score and the worst patch disagree: check the image yourself."
+            words += " The score and the heatmap disagree: check the image yourself."
         return words
 
     @property

@@ -81,7 +81,9 @@ def test_the_sentence_the_list_and_the_overlay_begin_with_the_highest_risk(monke
     found = verdict(WIDE_AND_SHARP)
     sharp, wide = found.boxes
     assert (sharp.risk, wide.risk) == pytest.approx((0.95, 0.7))
-    assert found.place(wide) == "at the lower left" and found.sentence.endswith("Look at the upper right.")
+    assert found.place(wide) == "at the lower left" and found.sentence.endswith(
+        "Look at the upper right and elsewhere."
+    )
     assert [box["risk"] for box in found.as_json()["boxes"]] == [sharp.risk, wide.risk]
     drawn = []
     monkeypatch.setattr("tipai_jax.auditor.verdict.draw_marks", lambda image, marks: drawn.extend(marks) or image)
@@ -116,12 +118,16 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
             f"{WRONG_COLOUR} Look at the bottom.",
         ),
         (
+            {"risk": spot((0, 0, 0.9), (6, 6, 0.8))},
+            f"{WRONG_COLOUR} Look at the upper left and elsewhere.",
+        ),
+        (
             {},
             f"{WRONG_COLOUR} No region is marked.",
         ),
         (
             {"prediction": "keeps", "reasons": {"object": 0.2, "counting": 0.3}},
-            "Keeps the prompt; no reason stands out (the strongest: counting, 0.30).",
+            "Keeps the prompt.",
         ),
         (
             {"prediction": "keeps", "reasons": {"counting": 0.6}},
@@ -131,12 +137,17 @@ def test_a_copy_of_another_size_has_the_same_boxes_in_its_own_pixels():
             {"prediction": "abstains", "reasons": {"text": 0.4}, "consistent": False},
             "Not sure whether it keeps the prompt; no reason stands out (the strongest: text, 0.40). "
             "No region is marked. "
-            "The score and the worst patch disagree: check the image yourself.",
+            "The score and the heatmap disagree: check the image yourself.",
         ),
     ],
 )
 def test_words(changes, sentence):
     assert verdict(**changes).sentence == sentence
+
+
+def test_quotation_marks_in_a_phrase_stand_within_other_ones():
+    sign = JudgedPhrase(text='a sign that says "open"', start=0, end=23, kind="text", kept=0.0)
+    assert """most likely in 'a sign that says "open"' (kept: 0.00)""" in verdict(phrases=(sign,)).sentence
 
 
 def failing(alternative=None, **changes):

@@ -97,5 +97,5 @@ def test_help_lists_every_option_with_its_meaning(capsys):
         parse_config(["--help"], prog="train", description="Train.")
     assert stop.value.code == 0
     shown = capsys.readouterr().out
-    assert "--optim.peak-lr FLOAT (0.001)\n        Learning rate at the end of the warm-up." in shown
+    assert "--optim.peak-lr FLOAT (0.004)\n        Learning rate at the end of the warm-up." in shown
     assert "--model.patch-inputs.text BOOL (True)\n        The prompt. " in shown

@@ -161,8 +161,9 @@ def measured(tmp_path_factory):
     )
     found = figures(ours, pairs, present=np.arange(8) < np.full((b, 1), 3), calibration=CALIBRATION, seed=0)
     calibration = dataclasses.replace(CALIBRATION, phrase=Platt())
+    judge = lambda phrases: np.zeros(len(phrases))
     found["phrases"] |= measured_alternatives(
-        ours.phrase_logit, pairs, [], calibration=calibration, judge=lambda phrases: np.zeros(len(phrases))
+        ours.phrase_logit, pairs, [], calibration=calibration, judge=judge, usual={}
     )
     gap = difference(ours, ours, pairs)
     theirs = found | {"global_pair_auc_difference": gap}
