@@ -8,9 +8,9 @@ usage: scripts/quickstart.sh [--help]
 
 The main job on a fresh machine: sets up .venv, draws scenes (data/scenes), embeds them
 (store/scenes), trains an auditor and evaluates it (runs/quickstart). Steps that are done are not
-repeated, and an interrupted run goes on where it stopped. After the installation it takes twelve
-minutes on two cores that nobody else uses. PYTHON names the interpreter for .venv (default:
-python3).
+repeated, and an interrupted run goes on where it stopped. After the installation it took
+seventeen minutes on two cores with some other work. PYTHON names the interpreter for .venv
+(default: python3).
 END
 }
 
