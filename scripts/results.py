@@ -63,8 +63,13 @@ each run's `eval.json`, are in [results.json](results.json).
 The cosine is that of the frozen encoder between prompt and image, or prompt and patch, with nothing trained; that *of
 phrases* takes for each phrase the patch that is most like it; the ridge probe is a linear regression on the embeddings
 of prompt and image; *image only* is the quickstart's heads, as wide and as deep, without the prompt, trained for one
-epoch. All are measured as the heads are. Image only cannot rank, and a constant score of one half has no calibration
-error, so a low ECE says nothing by itself.
+epoch. All are measured as the heads are. Some targets are passed by what ignores the question, and say nothing by
+themselves: a constant score of one half has no calibration error and no gap over groups of prompts, no box marks no
+faithful image, and a text-only head gives both images of a pair the same score. A guess from the prompt has a phrase
+AUC of {quickstart/baselines.phrase_rates.phrases.auc:.3f} and names a right phrase in
+{quickstart/baselines.phrase_rates.phrases.named_right:.3f}; an object at random is a wrong one in
+{quickstart/objects.hottest_by_chance:.3f}; the boxes of the ridge probe have an average precision of
+{quickstart/baselines.ridge_probe.boxes.ap25:.3f}.
 
 ## How to make them again
 

@@ -94,8 +94,8 @@ class BrokenPhrase:
 class Candidates:
     """The alternatives of the phrases of a store, by their rows in its table and their counts."""
 
-    def __init__(self, table: PhraseTable, lists: Lists = ALTERNATIVES) -> None:
-        self._table, self._lists = table, lists
+    def __init__(self, table: PhraseTable) -> None:
+        self._table = table
         nouns: dict[tuple[str, tuple[str, ...]], int] = {}
         relations: dict[str, int] = {}
         for row, kind in enumerate(table.kind.tolist()):
@@ -121,7 +121,7 @@ class Candidates:
         kind = str(self._table.kind[row])
         attributes = tuple(self._table.attributes[row].split())
         number = PHRASE_KINDS.index(kind)
-        for what, words in self._lists.items():
+        for what, words in ALTERNATIVES.items():
             for word in words:
                 if isinstance(word, int):
                     if kind == "count" and word != count:

@@ -229,7 +229,7 @@ class AuditorEvaluator:
         )
         makers: dict[str, Any] = {
             "zero_shot_cosine": lambda: zero_shot_cosine,
-            **({"zero_shot_phrases": lambda: zero_shot_phrases} if self._with_phrases(training_store) else {}),
+            **({"zero_shot_phrases": lambda: zero_shot_phrases} if self._have_phrases(training_store) else {}),
             "ridge_probe": lambda: ridge_probe(training_store, train=train, validation=validation, seed=inputs.seed),
             **{which: lambda which=which: fit(which) for which in ABLATIONS},
         }
@@ -242,7 +242,7 @@ class AuditorEvaluator:
             inputs.progress(f"baseline {name}")
         return measured | self._simplest(training_store, train)
 
-    def _with_phrases(self, training_store: Store) -> bool:
+    def _have_phrases(self, training_store: Store) -> bool:
         """Whether both stores hold phrases."""
         return all((store.prompts.phrase >= 0).any() for store in (training_store, self._inputs.store))
 

@@ -23,7 +23,7 @@ from tipai_jax.metrics.phrases import (
     reasons_within_pairs,
 )
 from tipai_jax.metrics.within import auc_within, chance_of_top, paired_wins, risk_of_boxes, top_right
-from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store, rows_of_objects
+from tipai_jax.store import CATEGORIES, DIFFICULTIES, MOST_PHRASES, PairTable, Store, pair_rows_of_objects
 
 __all__ = [
     "NO_OBJECTS",
@@ -72,7 +72,7 @@ def object_rows(store: Store, pairs: PairTable) -> ObjectRows | None:
     """The rows of the objects of the rejected images; None where the data do not name them."""
     if not store.manifest.of_table("objects"):
         return None
-    table, of = store.objects, rows_of_objects(store, pairs)
+    table, of = store.objects, pair_rows_of_objects(store, pairs)
     which = np.flatnonzero((of >= 0) & (table.side == 1))
     which = which[np.argsort(of[which], kind="stable")]
     return ObjectRows(which, np.concatenate([[0], np.cumsum(np.bincount(of[which], minlength=len(pairs)))]))

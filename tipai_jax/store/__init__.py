@@ -16,7 +16,7 @@ from tipai_jax.store.categories import (
 )
 from tipai_jax.store.manifest import Fingerprint, Manifest, Plan, Shard
 from tipai_jax.store.masks import box_mask, small_mask, small_masks
-from tipai_jax.store.object_cells import object_cells, rows_of_objects
+from tipai_jax.store.object_cells import object_cells, pair_rows_of_objects
 from tipai_jax.store.pairs import Box, Boxes, PairTable
 from tipai_jax.store.patches import label_cells, view_box
 from tipai_jax.store.reader import Store, noted_folder, open_store
@@ -51,7 +51,7 @@ __all__ = [
     "noted_folder",
     "object_cells",
     "open_store",
-    "rows_of_objects",
+    "pair_rows_of_objects",
     "small_mask",
     "small_masks",
     "view_box",

@@ -7,10 +7,10 @@ from tipai_jax.store.pairs import PairTable
 from tipai_jax.store.patches import label_cells
 from tipai_jax.store.reader import Store
 
-__all__ = ["object_cells", "rows_of_objects"]
+__all__ = ["object_cells", "pair_rows_of_objects"]
 
 
-def rows_of_objects(store: Store, pairs: PairTable) -> Int[np.ndarray, " m"]:
+def pair_rows_of_objects(store: Store, pairs: PairTable) -> Int[np.ndarray, " m"]:
     """The row in `pairs` of each object of the store, -1 for one of another pair.
 
     Raises:
@@ -33,7 +33,7 @@ def object_cells(store: Store, pairs: PairTable, *, cells: int, right: bool = Fa
     size = (len(pairs), 2, cells * cells)
     if not store.manifest.of_table("objects"):
         return np.zeros(size, bool)
-    table, row = store.objects, rows_of_objects(store, pairs)
+    table, row = store.objects, pair_rows_of_objects(store, pairs)
     mine = np.flatnonzero((row >= 0) & (table.wrong == 0) if right else row >= 0)
     image = 2 * row[mine] + table.side[mine]
     order = np.argsort(image, kind="stable")

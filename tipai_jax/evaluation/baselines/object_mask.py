@@ -5,7 +5,7 @@ background.
 import numpy as np
 from jaxtyping import Float, Int
 
-from tipai_jax.store import PairTable, Store, object_cells, rows_of_objects
+from tipai_jax.store import PairTable, Store, object_cells, pair_rows_of_objects
 
 __all__ = ["object_mask"]
 
@@ -26,7 +26,7 @@ def object_mask(
     """
     if not store.manifest.of_table("objects"):
         return None
-    row = rows_of_objects(store, pairs)
+    row = pair_rows_of_objects(store, pairs)
     which = np.unique(row[row >= 0])
     if not len(which):
         return None
